@@ -1,0 +1,83 @@
+# `make run` and `make test` set everything up by themselves; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+STAMPS := .make
+CHROMIUM := /usr/bin/chromium
+NPM_CI := npm ci --no-audit --no-fund --loglevel=error
+PAGE := server/hookcast/static/index.html
+PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
+
+.PHONY: help run check test bench format lock build clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(STAMPS)/python $(PAGE) ## Start the server, an emulated fal and the demo page
+	$(BIN)/hookcast dev
+
+check: $(STAMPS)/python $(STAMPS)/web ## Format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	npm --prefix web run check
+
+test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(PAGE) ## Run every test, with coverage
+	npm --prefix web test
+	rm -f .coverage .coverage.*
+	$(BIN)/pytest --cov --cov-report=term
+
+bench: $(STAMPS)/python ## Measure the latency from webhook to watcher
+	$(BIN)/python bench/latency.py
+
+format: $(STAMPS)/python $(STAMPS)/web ## Put the sources into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	npm --prefix web run format
+
+lock: $(STAMPS)/python ## Remake constraints.txt from the newest versions that fit
+	(echo '# Exact versions for CI and the image; remade by `make lock`.'; \
+	 $(BIN)/uv pip compile --quiet --no-header --no-annotate --group dev pyproject.toml) > constraints.tmp
+	mv constraints.tmp constraints.txt
+
+build: $(STAMPS)/python $(PAGE) ## Build the wheel, with the page inside
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## Remove everything that was made here
+	rm -rf .venv .make dist web/node_modules tests/clients/node_modules server/hookcast/static
+
+$(STAMPS)/python: pyproject.toml constraints.txt
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Hookcast needs Python 3.11 or newer as python3; on Debian 12: apt-get install python3' >&2; exit 1; }
+	@python3 -c 'import ensurepip' 2>/dev/null || $(call install,python3-venv)
+	test -x $(BIN)/python || python3 -m venv .venv
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet -c constraints.txt -e . --group dev
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/node:
+	@node -e 'process.exit(parseInt(process.versions.node) < 20)' || { \
+	  echo 'Hookcast needs Node 20 or newer, with npm, to build its page: https://nodejs.org/en/download' >&2; exit 1; }
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/web: web/package-lock.json | $(STAMPS)/node
+	cd web && $(NPM_CI)
+	@touch $@
+
+$(STAMPS)/clients: tests/clients/package-lock.json | $(STAMPS)/node
+	cd tests/clients && $(NPM_CI)
+	@touch $@
+
+$(STAMPS)/chromium:
+	@test -x $(CHROMIUM) || $(call install,chromium)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(PAGE): $(STAMPS)/web $(PAGE_SOURCES)
+	npm --prefix web run build --silent
+	@touch $@
+
+install = { if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+  else echo 'Please install the Debian package first: sudo apt-get install $(1)' >&2; exit 1; fi; }

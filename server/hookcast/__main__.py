@@ -1,0 +1,5 @@
+"""`python -m hookcast`."""
+
+from hookcast.cli import main
+
+main()

@@ -1,0 +1,116 @@
+"""The ASGI application: its parts are opened in order by the lifespan and closed in reverse."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TypedDict
+
+import httpx
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Mount, Route
+
+from hookcast.bus import LocalBus
+from hookcast.collector import Collector
+from hookcast.dispatcher import Dispatcher
+from hookcast.errors import HookcastError
+from hookcast.fal.keys import FalKeys
+from hookcast.fal.queue import FalQueue
+from hookcast.follower import Follower
+from hookcast.jobs import Clock
+from hookcast.push import Hub
+from hookcast.routes import health, jobs, problems, streams, submit, webhooks
+from hookcast.routes.pages import Pages
+from hookcast.routes.services import Services
+from hookcast.settings import Settings
+from hookcast.store import open_store
+
+HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+HTTP_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=32)
+
+
+class State(TypedDict):
+    """What the lifespan gives to every request."""
+
+    services: Services
+
+
+def utc_now() -> datetime:
+    """The time in the milliseconds that clients see."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    hub: Hub | None = None,
+    clock: Clock = utc_now,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Starlette:
+    """One node. Whoever runs it drains it with `hub.drain()` before its end; `transport` plays fal in tests."""
+    shared_hub = hub or Hub()
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        async with (
+            open_store(settings.database_url) as store,
+            httpx.AsyncClient(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport) as client,
+        ):
+            bus = LocalBus(shared_hub.deliver)
+            dispatcher = Dispatcher(store, bus, clock)
+            queue = None
+            if settings.fal_key is not None:
+                queue = FalQueue(client, settings.fal_queue_url, settings.fal_key.get_secret_value())
+            collector = Collector(store, dispatcher, queue, clock=clock)
+            keys = FalKeys(client, settings.fal_jwks_url, store, clock)
+            jobs_of_the_node = [collector.run]
+            if queue is not None:
+                follower = Follower(
+                    store=store, hub=shared_hub, bus=bus, dispatcher=dispatcher, collector=collector, queue=queue
+                )
+                shared_hub.audience = follower
+                jobs_of_the_node.append(follower.run)
+            async with _running(*jobs_of_the_node):
+                yield {
+                    "services": Services(settings, clock, store, bus, shared_hub, dispatcher, collector, keys, queue)
+                }
+
+    return Starlette(
+        routes=_routes(),
+        lifespan=lifespan,
+        exception_handlers={
+            HookcastError: problems.on_error,
+            HTTPException: problems.on_http_error,
+            Exception: problems.on_crash,
+        },
+    )
+
+
+@asynccontextmanager
+async def _running(*tasks: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
+    """Own the background tasks: a crash of one ends the server, its end cancels them."""
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(task()) for task in tasks]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+
+
+def _routes() -> list[Route | Mount]:
+    one = "/api/fal-jobs/{request_id}"
+    return [
+        Route("/api/fal-jobs", submit.submit, methods=["POST"]),
+        Route("/api/fal-jobs", jobs.list_jobs, methods=["GET"]),
+        Route(f"{one}/events", streams.job_events, methods=["GET"]),
+        Route(f"{one}/cancel", jobs.cancel, methods=["POST"]),
+        Route(one, jobs.register, methods=["PUT"]),
+        Route(one, jobs.poll, methods=["GET"]),
+        Route("/api/webhooks/fal", webhooks.fal_webhook, methods=["POST"]),
+        Route("/healthz", health.healthz),
+        Route("/readyz", health.readyz),
+        Mount("/", Pages(), name="pages"),
+    ]

@@ -1,0 +1,130 @@
+"""The command line: `hookcast dev`, `serve`, `emulator`, `migrate`, `version`. Wrong input: one line, exit code 2."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hookcast import __version__, logs, serve
+from hookcast.app import create_app
+from hookcast.emulator import create_emulator
+from hookcast.errors import HookcastError, SettingsError
+from hookcast.push import Hub
+from hookcast.serve import Site
+from hookcast.settings import Settings, is_loopback, load_settings
+from hookcast.store import migrate
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="fal.ai webhooks in, live job events out.",
+)
+Host = Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on [default: 8000].")]
+EmulatorPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the emulated fal.")]
+Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="How much faster than real the emulated jobs run.")]
+DEV_DATABASE = "sqlite:///hookcast-dev.db"
+
+
+def main() -> None:
+    """Entry point of the `hookcast` command."""
+    try:
+        app()
+    except SettingsError as error:
+        sys.exit(_complain(error, 2))
+    except HookcastError as error:
+        sys.exit(_complain(error, 1))
+
+
+@app.command("serve")
+def serve_command(host: Host = None, port: Port = None) -> None:
+    """Run the server. Settings come from HOOKCAST_… in the environment or a .env file."""
+    logs.configure()
+    settings = load_settings(host=host, port=port)
+    site = _site(settings)
+    for warning in settings.warnings():
+        logs.get_logger(__name__).warning("settings", hint=warning)
+    serve.run(site, on_ready=lambda: _say(f"Hookcast {__version__} listens on http://{_authority(settings)}"))
+
+
+@app.command()
+def dev(host: Host = None, port: Port = None, emulator_port: EmulatorPort = 8001, speed: Speed = 1.0) -> None:
+    """Run the server, an emulated fal and the demo page; no key, no Redis, no tunnel needed."""
+    logs.configure(level=logs.WARNING)
+    plain = load_settings(host=host, port=port)
+    fal = f"http://127.0.0.1:{emulator_port}"
+    keep_database = "database_url" in plain.model_fields_set
+    settings = load_settings(
+        host=plain.host,
+        port=plain.port,
+        public_url=f"http://{_authority(plain)}",
+        database_url=plain.database_url if keep_database else DEV_DATABASE,
+        fal_key="emulator",
+        fal_queue_url=fal,
+        fal_jwks_url=f"{fal}/.well-known/jwks.json",
+        fal_user_id="",
+    )
+    emulated = Site(create_emulator(speed=speed), serve.bind("127.0.0.1", emulator_port))
+    serve.run(emulated, _site(settings), on_ready=lambda: _welcome(settings, fal))
+
+
+@app.command()
+def emulator(
+    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
+    port: EmulatorPort = 8001,
+    speed: Speed = 1.0,
+) -> None:
+    """Run the emulated fal alone: queue, status stream, signed webhooks, media."""
+    logs.configure()
+    if not is_loopback(host):
+        raise SettingsError(f"The emulator takes any key and signs anything, so it stays on loopback, not {host}.")
+    site = Site(create_emulator(speed=speed), serve.bind(host, port))
+    serve.run(site, on_ready=lambda: _say(f"The emulated fal listens on http://{host}:{port}"))
+
+
+@app.command("migrate")
+def migrate_command() -> None:
+    """Bring the database up to date; `serve` does so too at its start."""
+    migrate(load_settings().database_url)
+    _say("The database is up to date.")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    _say(f"hookcast {__version__}")
+
+
+def _site(settings: Settings) -> Site:
+    hub = Hub()
+    return Site(create_app(settings, hub=hub), serve.bind(settings.host, settings.port), hub.drain)
+
+
+def _authority(settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{host}:{settings.port}"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _welcome(settings: Settings, fal: str) -> None:
+    console = Console(highlight=False)
+    page = f"http://{_authority(settings)}/"
+    console.print(
+        f"\n  [bold]Hookcast {__version__}[/bold], with an emulated fal: no key needed, nothing is charged.\n"
+    )
+    console.print(f"  Demo page   [bold cyan]{page}[/bold cyan]")
+    console.print(f"  Jobs        {page}api/fal-jobs")
+    console.print(f"  Emulator    {fal}")
+    console.print("\n  Ctrl-C ends both.\n")
+    sys.stdout.flush()
+
+
+def _complain(error: HookcastError, code: int) -> int:
+    sys.stderr.write(f"hookcast: {error}\n")
+    return code

@@ -1,0 +1,109 @@
+"""Fetches results that fal holds ready: of webhooks with `payload_error`, and of jobs whose webhook did not come.
+
+Each job in phase `saving` has at most one task here; they are owned by `run`, which also takes up what a stopped server
+left behind. fal keeps results for an hour at most, so that is how long it tries.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from hookcast.dispatcher import Dispatcher
+from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
+from hookcast.fal.queue import FalQueue
+from hookcast.fal.words import sentence
+from hookcast.jobs import Clock, Completed, Failed, Job, Phase
+from hookcast.logs import get_logger
+from hookcast.store import JobStore
+
+KEPT_FOR = timedelta(hours=1)
+MAX_PAUSE_SECONDS = 30.0
+GONE = "The result could not be fetched: fal keeps results for an hour at most. Submit the job again."
+
+# The job's own outcome is not what these say: the key is wrong, fal is not there yet, or the result is not.
+_NOT_THE_OUTCOME = frozenset({401, 403, 404})
+_log = get_logger(__name__)
+
+
+class Collector:
+    """`queue` is None without a FAL_KEY: then nothing can be fetched, and the jobs wait."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        dispatcher: Dispatcher,
+        queue: FalQueue | None,
+        *,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._queue = queue
+        self._clock = clock
+        self._sleep = sleep
+        self._tasks: asyncio.TaskGroup | None = None
+        self._busy: set[str] = set()
+
+    async def run(self) -> None:
+        """Own the tasks until cancelled; begin with what the store says is unfinished."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            for job in await self._unfinished():
+                self.collect(job)
+            await asyncio.get_running_loop().create_future()
+
+    def collect(self, job: Job, *, after: float = 0.0) -> None:
+        """Fetch the result in the background, `after` seconds from now; idempotent while it is under way."""
+        unfinished = not job.status.terminal and job.progress.phase is Phase.SAVING
+        if self._tasks is None or self._queue is None or not unfinished or job.request_id in self._busy:
+            return
+        self._busy.add(job.request_id)
+        self._tasks.create_task(self._collect(job.request_id, self._queue, after))
+
+    async def _unfinished(self) -> list[Job]:
+        pause = 0.5
+        while True:
+            try:
+                return await self._store.saving()
+            except StoreUnavailable:
+                await self._sleep(pause)
+                pause = min(pause * 2, MAX_PAUSE_SECONDS)
+
+    async def _collect(self, request_id: str, queue: FalQueue, pause: float) -> None:
+        try:
+            while True:
+                await self._sleep(pause)
+                if await self._attempt(request_id, queue):
+                    return
+                pause = min(max(pause, 0.5) * 2, MAX_PAUSE_SECONDS)
+        finally:
+            self._busy.discard(request_id)
+
+    async def _attempt(self, request_id: str, queue: FalQueue) -> bool:
+        """Whether the job needs no further attempt."""
+        try:
+            job = await self._store.get(request_id)
+            if job is None or job.status.terminal:
+                return True
+            outcome = await self._outcome(job, queue)
+            if outcome is not None:
+                await self._dispatcher.apply(request_id, outcome)
+        except StoreUnavailable:
+            return False
+        return outcome is not None
+
+    async def _outcome(self, job: Job, queue: FalQueue) -> Completed | Failed | None:
+        try:
+            return Completed(result=await queue.result(job))
+        except FalUnreachable as error:
+            _log.warning("result_not_fetched", request_id=job.request_id, reason=str(error))
+        except FalRejected as error:
+            if error.fal_status not in _NOT_THE_OUTCOME and not _in_progress(error):
+                return Failed(error=str(error), detail=error.raw_body)
+            _log.warning("result_not_fetched", request_id=job.request_id, reason=str(error))
+        return Failed(error=GONE) if self._clock() - job.updated_at > KEPT_FOR else None
+
+
+def _in_progress(error: FalRejected) -> bool:
+    return error.fal_status == 400 and "in progress" in sentence(error.raw_body, "")

@@ -1,0 +1,49 @@
+"""The only writer: every change of a job goes advance → commit → publish, in this order."""
+
+from hookcast.bus import Bus
+from hookcast.jobs import Clock, Job, Registered, Update, advance, unseen
+from hookcast.logs import get_logger
+from hookcast.store import Change, JobStore
+from hookcast.wire import encode
+
+_log = get_logger(__name__)
+
+
+class Dispatcher:
+    """Applies updates. Racing reports of one job are put in order by the store's transactions."""
+
+    def __init__(self, store: JobStore, bus: Bus, clock: Clock) -> None:
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+
+    async def apply(self, request_id: str, update: Update) -> Change:
+        """Commit what `update` makes of the job (which it creates if need be), then tell the watchers.
+
+        Raises StoreUnavailable: then it is unknown whether the change was committed, and the update may be repeated.
+        """
+
+        def step(job: Job | None) -> Job:
+            now = self._clock()
+            return advance(job or unseen(request_id, now=now), update, now=now)
+
+        change = await self._store.change(request_id, step)
+        if change.changed:
+            await self._bus.publish(encode(change.after))
+            _log.info("job_changed", request_id=request_id, status=change.after.status, version=change.after.version)
+        return change
+
+    async def register(self, request_id: str, facts: Registered) -> Change:
+        """Like `apply`; a job that is new here also learns how long its endpoint usually takes."""
+        if facts.endpoint_id is not None:
+            usual = await self._store.usual_seconds(facts.endpoint_id)
+            facts = Registered(
+                endpoint_id=facts.endpoint_id,
+                response_url=facts.response_url,
+                owner=facts.owner,
+                group=facts.group,
+                metadata=facts.metadata,
+                queue_position=facts.queue_position,
+                expected_seconds=usual,
+            )
+        return await self.apply(request_id, facts)

@@ -1,0 +1,83 @@
+"""What runs behind the routes: one task per job, all owned by the application's lifespan."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+from hookcast.emulator.queue import Job, Jobs
+from hookcast.emulator.webhooks import LATER_DEADLINE_SECONDS, Keys, Sleep, Webhooks
+from hookcast.errors import Draining, Unavailable
+
+MAX_RUNNING = 10_000
+MAX_CONNECTIONS = 100
+
+
+class QueueFull(Unavailable):
+    """Too many jobs run, or wait to repeat their webhook; fal answers 429 when one asks for too much."""
+
+    status = 429
+
+
+@dataclass(slots=True)
+class Emulator:
+    """The jobs, the keys, and while `running` lasts the tasks. Use it in one event loop."""
+
+    speed: float
+    keys: Keys
+    max_running: int = MAX_RUNNING
+    jobs: Jobs = field(default_factory=Jobs)
+    closing: bool = True
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _group: asyncio.TaskGroup | None = None
+    _webhooks: Webhooks | None = None
+
+    @asynccontextmanager
+    async def running(
+        self,
+        *,
+        transport: httpx.AsyncBaseTransport | None,
+        sleep: Sleep,
+        now: Callable[[], float],
+    ) -> AsyncIterator[None]:
+        """Own the tasks of all jobs; at the end they are cancelled, whatever they wait for."""
+        client = httpx.AsyncClient(
+            transport=transport,
+            timeout=LATER_DEADLINE_SECONDS,  # each attempt has its own, tighter deadline
+            limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
+            trust_env=False,  # a proxy must not get between two ports of this machine
+        )
+        async with client, asyncio.TaskGroup() as group:
+            self._webhooks = Webhooks(client, self.keys, sleep=sleep, now=now)
+            self._group = group
+            self.closing = False
+            try:
+                yield
+            finally:
+                self.close()
+                self._group = None
+                for task in self._tasks:
+                    task.cancel()
+
+    def start(self, job: Job) -> None:
+        """Let the job run. Raises QueueFull, and Draining when the emulator is about to stop."""
+        if self._group is None or self._webhooks is None or self.closing:
+            raise Draining("The emulator is not running.")
+        if len(self._tasks) >= self.max_running:
+            raise QueueFull("The emulator has as many jobs as it can run; try again later.")
+        self.jobs.add(job)
+        task = self._group.create_task(self._run(job, self._webhooks))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """Take no more jobs, and end the open status streams. Call it in the event loop's thread."""
+        self.closing = True
+        self.jobs.wake_all()
+
+    async def _run(self, job: Job, webhooks: Webhooks) -> None:
+        await job.wait_until_end()
+        self.jobs.ended(job)
+        await webhooks.deliver(job, wanted=lambda: self.jobs.holds(job))

@@ -1,0 +1,171 @@
+"""What a job comes to: its result or its error, and the bodies that tell of it; pure but for two small files' sizes."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from hookcast.emulator.faults import Fault
+from hookcast.emulator.queue import LOG_LINES, STARTS, Job, Moment, Phase
+
+JsonObject: TypeAlias = dict[str, object]
+
+MEDIA_FOLDER = Path(__file__).parent / "media"
+VIDEO, IMAGE = "video.mp4", "image.png"
+MEDIA_TYPES = {VIDEO: "video/mp4", IMAGE: "image/png"}
+IMAGE_SIZE = (640, 360)
+BIG_RESULT_BYTES = 1024 * 1024
+
+PAYLOAD_ERROR = (
+    "Response payload is not JSON serializable. Either return a JSON serializable object or use "
+    "the queue endpoint to retrieve the response."
+)
+
+_IMAGE_WORDS = ("flux", "image", "diffusion", "sdxl", "recraft", "ideogram", "seedream", "banana")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ends: the answer to a request for its result, and what status and webhook say of an error."""
+
+    http_status: int
+    body: JsonObject
+    error: str | None = None
+    error_type: str | None = None
+
+
+def outcome(job: Job) -> Outcome:
+    """How this job ends. A cancelled one ends with an error whatever else was asked of it."""
+    if job.cancelled:
+        return _request_error(499, "Request was cancelled", "client_cancelled")
+    if Fault.INFRASTRUCTURE_ERROR in job.wishes.faults:
+        return _request_error(500, "Runner failed with a server error", "runner_server_error")
+    if Fault.MODEL_ERROR in job.wishes.faults:
+        return _model_error()
+    return Outcome(200, result(job))
+
+
+def result(job: Job) -> JsonObject:
+    """A result in the shape of fal's own models, with the address of a real file."""
+    found = _images(job) if makes_images(job.endpoint_id) else _video(job)
+    if Fault.BIG_RESULT in job.wishes.faults:
+        found["filler"] = "x" * BIG_RESULT_BYTES
+    return found
+
+
+def makes_images(endpoint_id: str) -> bool:
+    """Whether the endpoint's name speaks of images. `image-to-video` makes a video, and so does the unknown."""
+    words = endpoint_id.lower().split("/")[1:]
+    if words and words[-1].endswith("to-image"):
+        return True
+    if any("video" in word for word in words):
+        return False
+    return any(mark in word for word in words for mark in _IMAGE_WORDS)
+
+
+def seed(request_id: str) -> int:
+    """An odd integer between 2^53 and 2^63, always the same for a job: no double can hold it."""
+    digest = hashlib.sha256(request_id.encode()).digest()
+    return (int.from_bytes(digest[:8]) >> 1) | (1 << 53) | 1
+
+
+def status_body(job: Job, moment: Moment, *, with_logs: bool, skip_logs: int = 0) -> JsonObject:
+    """The status JSON; `logs` is null unless asked for, and leaves out the first `skip_logs` lines."""
+    body: JsonObject = {"status": moment.phase, "request_id": job.request_id, **urls(job)}
+    if moment.queue_position is not None:
+        body["queue_position"] = moment.queue_position
+    body["logs"] = _logs(job, skip_logs, moment.log_lines) if with_logs else None
+    if moment.phase is Phase.COMPLETED:
+        ended = outcome(job)
+        body["metrics"] = {"inference_time": round(max(job.ends - STARTS, 0.0) / job.speed, 3)}
+        if ended.error is not None:
+            body |= {"error": ended.error, "error_type": ended.error_type}
+    return body
+
+
+def urls(job: Job) -> JsonObject:
+    """The three addresses of a job, as fal's answers name them."""
+    return {
+        "response_url": job.url,
+        "status_url": f"{job.url}/status",
+        "cancel_url": f"{job.url}/cancel",
+    }
+
+
+def webhook_body(job: Job) -> bytes:
+    """The webhook's JSON. A model's own error is its payload; an error of the queue leaves the payload null."""
+    ended = outcome(job)
+    unserializable = Fault.PAYLOAD_ERROR in job.wishes.faults and ended.error is None
+    told = ended.error is None or "error_type" not in ended.body
+    body: JsonObject = {
+        "request_id": job.request_id,
+        "gateway_request_id": job.request_id,
+        "status": "OK" if ended.error is None else "ERROR",
+        "payload": ended.body if told and not unserializable else None,
+        "error": ended.error,
+        "payload_error": PAYLOAD_ERROR if unserializable else None,
+    }
+    return msgspec.json.encode(body)
+
+
+def _request_error(http_status: int, text: str, kind: str) -> Outcome:
+    return Outcome(http_status, {"detail": text, "error_type": kind}, error=text, error_type=kind)
+
+
+def _model_error() -> Outcome:
+    detail = {
+        "loc": ["body", "prompt"],
+        "msg": "The emulator was asked for a model error",
+        "type": "value_error",
+    }
+    return Outcome(422, {"detail": [detail]}, error="Invalid status code: 422", error_type="validation_error")
+
+
+def _video(job: Job) -> JsonObject:
+    return {"video": _file(job, VIDEO)}
+
+
+def _images(job: Job) -> JsonObject:
+    width, height = IMAGE_SIZE
+    return {
+        "images": [{**_file(job, IMAGE), "width": width, "height": height}],
+        "timings": {"inference": 1.25},
+        "seed": seed(job.request_id),
+        "has_nsfw_concepts": [False],
+        "prompt": Raw(job.prompt),
+    }
+
+
+def _file(job: Job, name: str) -> JsonObject:
+    return {
+        "url": f"{job.base_url}media/{name}",
+        "content_type": MEDIA_TYPES[name],
+        "file_name": name,
+        "file_size": _size(name),
+    }
+
+
+@cache
+def _size(name: str) -> int:
+    return (MEDIA_FOLDER / name).stat().st_size
+
+
+def _logs(job: Job, first: int, end: int) -> list[JsonObject]:
+    return [
+        {
+            "message": message,
+            "timestamp": _timestamp(job.submitted_at + at / job.speed),
+            "level": "INFO",
+            "source": "USER",
+        }
+        for at, message in LOG_LINES[first:end]
+    ]
+
+
+def _timestamp(unix_seconds: float) -> str:
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,315 @@
+"""fal's queue over HTTP: submit, status, result, cancel, and the status stream.
+
+Source: fal's documentation, "Queue API". Which answers are worth a second try is one table, `RETRIED`.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+import msgspec
+from httpx_sse import EventSource, SSEError
+from msgspec import Raw, Struct
+
+from hookcast.errors import FalRejected, FalUnreachable
+from hookcast.fal.words import app_id, sentence
+from hookcast.jobs import Job, LogLine, Phase, Progressed
+
+DEADLINE_SECONDS = 10.0
+RESULT_DEADLINE_SECONDS = 60.0
+STREAM_SILENCE_SECONDS = 45.0  # fal sends a comment every 15 s
+
+_T = TypeVar("_T")
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Call(Enum):
+    """What is asked of fal. Only a submit is not idempotent: fal may have taken one that seemed to fail."""
+
+    SUBMIT = "submit"
+    STATUS = "status"
+    RESULT = "result"
+    CANCEL = "cancel"
+
+
+class Trouble(Enum):
+    """What went wrong with one attempt."""
+
+    NOT_SENT = "not sent"  # no connection: fal cannot have taken it
+    NO_ANSWER = "no answer"  # sent, and then the connection broke or nothing came
+    BUSY = "busy"  # 429
+    GATEWAY = "gateway"  # 502, 503, 504 without a request id: it did not get past fal's door
+    TAKEN = "taken"  # 502, 503, 504 with a request id
+
+
+RETRIED: Mapping[Trouble, frozenset[Call]] = {
+    Trouble.NOT_SENT: frozenset(Call),
+    Trouble.NO_ANSWER: frozenset(Call) - {Call.SUBMIT},
+    Trouble.BUSY: frozenset(Call),
+    Trouble.GATEWAY: frozenset(Call),
+    Trouble.TAKEN: frozenset(Call) - {Call.SUBMIT},
+}
+
+
+class Submitted(Struct, frozen=True):
+    """fal's answer to a submit."""
+
+    request_id: str
+    response_url: str | None = None
+    queue_position: int | None = None
+
+
+class CancelAnswer(Enum):
+    """fal's answer to a cancel request."""
+
+    REQUESTED = "CANCELLATION_REQUESTED"
+    REMOVED = "OK"
+    ALREADY_COMPLETED = "ALREADY_COMPLETED"
+    NOT_FOUND = "NOT_FOUND"
+
+
+class _Log(Struct):
+    message: str | None = None
+    timestamp: str | None = None
+    level: str | None = None
+
+
+class _Status(Struct):
+    status: str
+    queue_position: int | None = None
+    logs: list[_Log] | None = None
+
+
+_PHASES = {"IN_QUEUE": Phase.QUEUED, "IN_PROGRESS": Phase.RUNNING, "COMPLETED": Phase.SAVING}
+
+
+class FalQueue:
+    """A client of the queue at `base_url`, with one key. `sleep` and `jitter` (0…1) are passed in for tests."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        base_url: str,
+        key: str,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._base = base_url
+        self._headers = {"Authorization": f"Key {key}", "Accept": "application/json"}
+        self._sleep = sleep
+        self._jitter = jitter
+
+    async def submit(
+        self,
+        endpoint_id: str,
+        model_input: Raw,
+        *,
+        webhook_url: str | None,
+        headers: Mapping[str, str],
+    ) -> Submitted:
+        """Queue one request; `headers` are fal's own request headers.
+
+        Raises FalRejected or FalUnreachable; after the latter fal may still have taken it.
+        """
+        url = f"{self._base}/{quote(endpoint_id)}"
+        if webhook_url is not None:
+            url += f"?fal_webhook={quote(webhook_url, safe='')}"
+        request = self._client.build_request(
+            "POST",
+            url,
+            content=bytes(model_input),
+            headers={**self._headers, **headers, "Content-Type": "application/json"},
+        )
+        response = await self._ask(Call.SUBMIT, request)
+        return _decode(response, Submitted)
+
+    async def status(self, job: Job) -> Progressed:
+        """How far the job is; COMPLETED is told as phase `saving`."""
+        response = await self._ask(Call.STATUS, self._get(f"{self.job_url(job)}/status?logs=1"))
+        return progressed(_decode(response, _Status))
+
+    async def result(self, job: Job) -> Raw:
+        """The result of a completed job, byte for byte.
+
+        Raises FalRejected with the model's own error when the job failed, FalUnreachable when fal is away.
+        """
+        response = await self._ask(Call.RESULT, self._get(self.job_url(job)), deadline=RESULT_DEADLINE_SECONDS)
+        return _json(response)
+
+    async def cancel(self, job: Job) -> CancelAnswer:
+        """Ask fal to cancel. Raises FalRejected when fal's answer is none of the four it documents."""
+        request = self._client.build_request("PUT", f"{self.job_url(job)}/cancel", headers=self._headers)
+        try:
+            response = await self._ask(Call.CANCEL, request)
+        except FalRejected as error:
+            answer = {400: CancelAnswer.ALREADY_COMPLETED, 404: CancelAnswer.NOT_FOUND}.get(error.fal_status)
+            if answer is None:
+                raise
+            return answer
+        return CancelAnswer.REMOVED if response.status_code == 200 else CancelAnswer.REQUESTED
+
+    @asynccontextmanager
+    async def follow(self, job: Job) -> AsyncIterator[AsyncIterator[Progressed]]:
+        """Open the status stream; iterate its reports until fal closes it.
+
+        Raises FalRejected (the job is not there, or not ours) and FalUnreachable, also while iterating.
+        """
+        url = f"{self.job_url(job)}/status/stream?logs=1"
+        timeout = httpx.Timeout(DEADLINE_SECONDS, read=STREAM_SILENCE_SECONDS)
+        headers = {**self._headers, "Accept": "text/event-stream", "Cache-Control": "no-store"}
+        try:
+            async with self._client.stream("GET", url, headers=headers, timeout=timeout) as response:
+                if response.status_code >= 300:
+                    async with asyncio.timeout(DEADLINE_SECONDS):
+                        await response.aread()
+                    _settle(Call.STATUS, response)
+                yield _reports(EventSource(response))
+        except (httpx.HTTPError, SSEError, TimeoutError) as error:
+            raise FalUnreachable(f"fal's status stream broke: {error!r}") from error
+        except _PassingError as error:
+            raise FalUnreachable(str(error)) from error
+
+    def job_url(self, job: Job) -> str:
+        """fal's address of the job's result; the others stand below it.
+
+        The URL of the submit answer is preferred, but only on the very host that is given our key.
+        Raises FalRejected when the endpoint is not known, so that nothing can be asked.
+        """
+        if job.response_url is not None and _origin(job.response_url) == _origin(self._base):
+            return job.response_url.partition("?")[0].rstrip("/")
+        try:
+            app = app_id(job.endpoint_id or "")
+        except ValueError:
+            message = "fal cannot be asked for a job whose endpointId is unknown; register it with PUT."
+            raise FalRejected(message, fal_status=404, fal_body=None) from None
+        return f"{self._base}/{quote(app)}/requests/{quote(job.request_id, safe='')}"
+
+    def _get(self, url: str) -> httpx.Request:
+        return self._client.build_request("GET", url, headers=self._headers)
+
+    async def _ask(self, call: Call, request: httpx.Request, *, deadline: float = DEADLINE_SECONDS) -> httpx.Response:
+        """Send, and send again what the table allows, until the deadline."""
+        last = "no answer in time"
+        try:
+            async with asyncio.timeout(deadline):
+                for pause in _pauses(self._jitter):
+                    try:
+                        response = await self._client.send(request)
+                        return _settle(call, response)
+                    except _PassingError as error:
+                        last = str(error)
+                        await self._sleep(error.retry_after)
+                    except httpx.TransportError as error:
+                        last = _transport_trouble(call, error)
+                    await self._sleep(pause)
+        except TimeoutError:
+            pass
+        raise FalUnreachable(f"fal did not take the {call.value} request: {last}.")
+
+
+class _PassingError(Exception):
+    """An answer worth a second try."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+def progressed(status: _Status) -> Progressed:
+    """fal's status as an update. Unknown words count as running: the job is neither queued nor done."""
+    logs = tuple(
+        LogLine(message=log.message, timestamp=log.timestamp, level=log.level)
+        for log in status.logs or ()
+        if log.message is not None
+    )
+    phase = _PHASES.get(status.status, Phase.RUNNING)
+    return Progressed(phase=phase, queue_position=status.queue_position, logs=logs)
+
+
+async def _reports(source: EventSource) -> AsyncIterator[Progressed]:
+    async for event in source.aiter_sse():
+        try:
+            yield progressed(msgspec.json.decode(event.data, type=_Status))
+        except msgspec.DecodeError as error:
+            raise FalUnreachable(f"fal's status stream is not as documented: {error}") from error
+
+
+def _pauses(jitter: Callable[[], float]) -> list[float]:
+    """Growing pauses in seconds, each spread over its upper half; the deadline ends them."""
+    return [min(0.2 * 2**attempt, 5.0) * (0.5 + jitter() / 2) for attempt in range(12)]
+
+
+def _settle(call: Call, response: httpx.Response) -> httpx.Response:
+    """Pass a good answer on, tell a passing error from a final one."""
+    code = response.status_code
+    if code < 300:
+        return response
+    trouble = _trouble(response)
+    if trouble is not None and call in RETRIED[trouble]:
+        raise _PassingError(f"it answered {code}", _retry_after(response))
+    if trouble is not None:
+        raise FalUnreachable(f"fal answered {code}, and may have taken the {call.value} request all the same.")
+    body = _json_or_none(response)
+    reason = sentence(body, response.text[:200] or f"fal answered {code} without a word.")
+    raise FalRejected(reason, fal_status=code, fal_body=body if body is not None else response.text or None)
+
+
+def _trouble(response: httpx.Response) -> Trouble | None:
+    code = response.status_code
+    if code == 429:
+        return Trouble.BUSY
+    if code not in {502, 503, 504}:
+        return None
+    if code == 504 and response.headers.get("x-fal-request-timeout-type") == "user":
+        return None  # the user's own start timeout ran out: final
+    return Trouble.TAKEN if "x-fal-request-id" in response.headers else Trouble.GATEWAY
+
+
+def _transport_trouble(call: Call, error: httpx.TransportError) -> str:
+    not_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+    trouble = Trouble.NOT_SENT if not_sent else Trouble.NO_ANSWER
+    if call not in RETRIED[trouble]:
+        raise FalUnreachable(
+            f"The connection to fal broke, and it may have taken the {call.value} request: {error!r}."
+        ) from error
+    return repr(error)
+
+
+def _retry_after(response: httpx.Response) -> float:
+    text = response.headers.get("retry-after", "")
+    return min(float(text), DEADLINE_SECONDS) if text.isascii() and text.isdigit() else 0.0
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _json_or_none(response: httpx.Response) -> Raw | None:
+    try:
+        return _json(response)
+    except FalUnreachable:
+        return None
+
+
+def _json(response: httpx.Response) -> Raw:
+    try:
+        response.content.decode()
+        return Raw(bytes(msgspec.json.decode(response.content, type=Raw)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FalUnreachable(f"fal's answer is no JSON: {error}.") from error
+
+
+def _decode(response: httpx.Response, shape: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(response.content, type=shape)
+    except msgspec.DecodeError as error:
+        raise FalUnreachable(f"fal's answer is not as documented: {error}.") from error

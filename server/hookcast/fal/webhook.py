@@ -1,0 +1,70 @@
+"""fal's webhook body → what it says of a job; pure.
+
+Source: fal's documentation, "Webhooks API". Unknown fields are accepted, nulls may stand anywhere, and `payload` stays
+byte for byte what it was.
+"""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from hookcast.errors import Malformed
+from hookcast.fal.words import sentence
+from hookcast.jobs import Completed, Failed, Phase, Progressed
+
+_NULL = b"null"
+
+
+class _Webhook(Struct):
+    request_id: str
+    status: Literal["OK", "ERROR"]
+    payload: Raw = Raw(_NULL)
+    error: Raw = Raw(_NULL)
+    payload_error: Raw = Raw(_NULL)
+
+
+class WebhookReport(Struct, frozen=True):
+    """What one webhook says: a result, a failure, or `saving` = a success whose result must be fetched."""
+
+    request_id: str
+    update: Completed | Failed | Progressed
+
+
+def parse(body: bytes) -> WebhookReport:
+    """Read a webhook whose signature held.
+
+    Raises Malformed when it is no JSON of fal's shape, or its request id cannot name a job.
+    """
+    try:
+        body.decode()  # msgspec skips over what it keeps raw, and nothing but UTF-8 may reach the clients
+        webhook = msgspec.json.decode(body, type=_Webhook)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"The body is not a fal webhook: {error}.") from None
+    if not valid_request_id(webhook.request_id):
+        raise Malformed("The webhook's request_id cannot name a job.")
+    return WebhookReport(request_id=webhook.request_id, update=_update(webhook))
+
+
+def valid_request_id(request_id: str) -> bool:
+    """1 to 200 printable characters without `..`, slash or backslash: what may stand in a path of ours."""
+    return (
+        0 < len(request_id) <= 200
+        and request_id.isprintable()
+        and not any(part in request_id for part in ("..", "/", "\\"))
+    )
+
+
+def _update(webhook: _Webhook) -> Completed | Failed | Progressed:
+    payload, error, payload_error = (_present(raw) for raw in (webhook.payload, webhook.error, webhook.payload_error))
+    if webhook.status == "ERROR":
+        return Failed(error=sentence(payload, sentence(error)), detail=payload or error)
+    if payload is None and payload_error is not None:
+        return Progressed(phase=Phase.SAVING)
+    return Completed(result=payload or Raw(_NULL))
+
+
+def _present(raw: Raw) -> Raw | None:
+    """A copy that does not hold the whole body in memory; None for JSON's null."""
+    found = bytes(raw)
+    return None if found == _NULL else Raw(found)

@@ -1,0 +1,59 @@
+"""fal's error bodies as one readable sentence, and fal's endpoint ids as app ids; pure."""
+
+import msgspec
+from msgspec import Raw, Struct
+
+MAX_SENTENCE = 1000
+UNKNOWN_REASON = "fal reported an error without giving a reason."
+
+_NAMESPACES = ("workflows", "comfy")
+
+
+class _Detail(Struct):
+    msg: str
+    loc: list[str | int] = []
+
+
+class _Body(Struct):
+    detail: str | list[_Detail] | None = None
+    message: str | None = None
+
+
+def sentence(body: Raw | None, fallback: str | None = None) -> str:
+    """The reason in `{"detail": "text"}` or `{"detail": [{loc, msg, type}]}`, else `fallback`, else a plain sentence.
+
+    Of several details the first is told, with the input it is about: `prompt: Field required`.
+    """
+    found = _reason(body) or fallback or UNKNOWN_REASON
+    return found if len(found) <= MAX_SENTENCE else found[: MAX_SENTENCE - 1] + "…"
+
+
+def app_id(endpoint_id: str) -> str:
+    """The part of an endpoint id under which fal keeps its requests: `owner/app`.
+
+    The namespaces `workflows/` and `comfy/` stand before it. Raises ValueError when there is no app in the id.
+    """
+    parts = endpoint_id.strip("/").split("/")
+    length = 3 if parts[0] in _NAMESPACES else 2
+    if len(parts) < length or any(part in {"", ".", ".."} for part in parts):
+        raise ValueError("an endpointId looks like owner/app or owner/app/path")
+    return "/".join(parts[:length])
+
+
+def _reason(body: Raw | None) -> str | None:
+    if body is None:
+        return None
+    try:
+        parsed = msgspec.json.decode(body, type=_Body | str | None)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if parsed is None or isinstance(parsed, str):
+        return parsed
+    if isinstance(parsed.detail, list):
+        return _about(parsed.detail[0]) if parsed.detail else parsed.message
+    return parsed.detail or parsed.message
+
+
+def _about(detail: _Detail) -> str:
+    where = [str(part) for part in detail.loc if part != "body"]
+    return f"{'.'.join(where)}: {detail.msg}" if where else detail.msg

@@ -1,0 +1,279 @@
+"""What a job is and how it may change: data and one table; pure, `now` is passed in.
+
+A job is in one of seven stages. Four are phases of a pending job, three are terminal. A report that does not fit the
+stage (late, repeated, out of order) changes nothing: `advance` then returns the very same object.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+KEPT_LOG_LINES = 50
+
+
+class JobStatus(StrEnum):
+    """The status that clients act on."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job has ended: its status and outcome never change again."""
+        return self is not JobStatus.PENDING
+
+
+class Phase(StrEnum):
+    """How far a pending job is; it stays at its last value once the job is terminal."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SAVING = "saving"
+    CANCELLING = "cancelling"
+
+
+class LogLine(Struct, frozen=True):
+    """One line of the model's log, as fal gives it."""
+
+    message: str
+    timestamp: str | None = None
+    level: str | None = None
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """What is known on the way. `expected_seconds` is the usual time from creation to completion."""
+
+    phase: Phase = Phase.QUEUED
+    queue_position: int | None = None
+    logs: tuple[LogLine, ...] = ()
+    started_at: datetime | None = None
+    expected_seconds: float | None = None
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """One fal.ai queue request. `result`, `error_detail` and the values of `metadata` are JSON as it came.
+
+    `response_url` is fal's own address of the result; it is not shown to clients. Version 0 is a job nobody has seen.
+    """
+
+    request_id: str
+    created_at: datetime
+    updated_at: datetime
+    status: JobStatus = JobStatus.PENDING
+    version: int = 0
+    endpoint_id: str | None = None
+    response_url: str | None = None
+    progress: Progress = Progress()
+    result: Raw | None = None
+    error: str | None = None
+    error_detail: Raw | None = None
+    owner: str | None = None
+    group: str | None = None
+    metadata: Mapping[str, Raw] = {}
+    completed_at: datetime | None = None
+
+
+class Registered(Struct, frozen=True, kw_only=True):
+    """Somebody told us about the job. Only fills what is missing; the only update that a terminal job takes."""
+
+    endpoint_id: str | None = None
+    response_url: str | None = None
+    owner: str | None = None
+    group: str | None = None
+    metadata: Mapping[str, Raw] = {}
+    expected_seconds: float | None = None
+    queue_position: int | None = None
+
+
+class Progressed(Struct, frozen=True, kw_only=True):
+    """fal reported a phase (queued, running, or saving = done but its result is not here yet) or new log lines."""
+
+    phase: Phase
+    queue_position: int | None = None
+    logs: tuple[LogLine, ...] = ()
+
+
+class CancelRequested(Struct, frozen=True):
+    """fal took our request to cancel; the job may still complete."""
+
+
+class Completed(Struct, frozen=True):
+    """fal delivered the result."""
+
+    result: Raw
+
+
+class Failed(Struct, frozen=True):
+    """The job ended without a result: one readable sentence, and fal's own error body."""
+
+    error: str
+    detail: Raw | None = None
+
+
+class Cancelled(Struct, frozen=True):
+    """fal removed the job."""
+
+
+Update = Registered | Progressed | CancelRequested | Completed | Failed | Cancelled
+
+
+class Stage(StrEnum):
+    """The row of the table: the phase of a pending job, or its terminal status."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SAVING = "saving"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Report(StrEnum):
+    """The column of the table: what an update says."""
+
+    REGISTERED = "registered"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SAVING = "saving"
+    CANCEL_REQUESTED = "cancel_requested"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+# One row a stage, in the order of `Report`; None = the report is too late or repeated and changes nothing.
+# A queued job goes on to any stage. One that is being cancelled no longer moves among the phases (fal goes on to report
+# them), except that it may turn out to be done. What fails while it is being cancelled was cancelled.
+_Q, _R, _S, _X = Stage.QUEUED, Stage.RUNNING, Stage.SAVING, Stage.CANCELLING
+_OK, _BAD, _OFF = Stage.COMPLETED, Stage.FAILED, Stage.CANCELLED
+_ROWS: dict[Stage, tuple[Stage | None, ...]] = {
+    #     registered queued running saving cancel completed failed cancelled
+    _Q: (_Q, _Q, _R, _S, _X, _OK, _BAD, _OFF),
+    _R: (_R, None, _R, _S, _X, _OK, _BAD, _OFF),
+    _S: (_S, None, None, _S, None, _OK, _BAD, _OFF),
+    _X: (_X, None, None, _S, _X, _OK, _OFF, _OFF),
+    _OK: (_OK, None, None, None, None, None, None, None),
+    _BAD: (_BAD, None, None, None, None, None, None, None),
+    _OFF: (_OFF, None, None, None, None, None, None, None),
+}
+TRANSITIONS: Mapping[tuple[Stage, Report], Stage | None] = {
+    (stage, report): target for stage, row in _ROWS.items() for report, target in zip(Report, row, strict=True)
+}
+
+
+def stage_of(job: Job) -> Stage:
+    """The table's row for this job."""
+    return Stage(job.status if job.status.terminal else job.progress.phase)
+
+
+def report_of(update: Update) -> Report:
+    """The table's column for this update."""
+    match update:
+        case Registered():
+            return Report.REGISTERED
+        case Progressed(phase=phase):
+            return Report(phase)
+        case CancelRequested():
+            return Report.CANCEL_REQUESTED
+        case Completed():
+            return Report.COMPLETED
+        case Failed():
+            return Report.FAILED
+        case Cancelled():
+            return Report.CANCELLED
+
+
+def unseen(request_id: str, *, now: datetime) -> Job:
+    """The job before anything is known of it: version 0, never shown to anybody."""
+    return Job(request_id=request_id, created_at=now, updated_at=now)
+
+
+def advance(job: Job, update: Update, *, now: datetime) -> Job:
+    """The job after `update`, one version newer; the same object when nothing changes.
+
+    A job nobody has seen becomes version 1 with its first update, whatever that says.
+    """
+    target = TRANSITIONS[stage_of(job), report_of(update)]
+    if target is None:
+        return job
+    changed = _move(_fill(job, update), target, update, now)
+    if changed == job and job.version > 0:
+        return job
+    return replace(changed, version=job.version + 1, updated_at=max(now, job.updated_at))
+
+
+def _fill(job: Job, update: Update) -> Job:
+    """Add what the update knows besides the stage: names, labels, queue position and log lines."""
+    match update:
+        case Registered():
+            return _register(job, update)
+        case Progressed(queue_position=position, logs=logs):
+            progress = replace(job.progress, queue_position=position, logs=_merge(job.progress.logs, logs))
+            return replace(job, progress=progress)
+        case _:
+            return job
+
+
+def _register(job: Job, update: Registered) -> Job:
+    progress = job.progress
+    if not job.status.terminal:
+        expected = progress.expected_seconds
+        if expected is None:
+            progress = replace(progress, expected_seconds=update.expected_seconds)
+        if progress.phase is Phase.QUEUED and progress.queue_position is None:
+            progress = replace(progress, queue_position=update.queue_position)
+    return replace(
+        job,
+        endpoint_id=job.endpoint_id or update.endpoint_id,
+        response_url=job.response_url or update.response_url,
+        owner=job.owner if job.owner is not None else update.owner,
+        group=job.group if job.group is not None else update.group,
+        metadata={**update.metadata, **job.metadata},
+        progress=progress,
+    )
+
+
+def _move(job: Job, target: Stage, update: Update, now: datetime) -> Job:
+    if target.value in set(Phase):
+        return _enter(job, Phase(target), now)
+    if job.status.terminal:
+        return job
+    ended = replace(job, status=JobStatus(target), completed_at=max(now, job.created_at))
+    match update:
+        case Completed(result=result):
+            return replace(ended, result=result)
+        case Failed(error=error, detail=detail):
+            return replace(ended, error=error, error_detail=detail)
+        case _:
+            return ended
+
+
+def _enter(job: Job, phase: Phase, now: datetime) -> Job:
+    progress = job.progress
+    started = progress.started_at
+    if phase is Phase.RUNNING and started is None:
+        started = now
+    position = progress.queue_position if phase is Phase.QUEUED else None
+    return replace(job, progress=replace(progress, phase=phase, queue_position=position, started_at=started))
+
+
+def _merge(kept: tuple[LogLine, ...], new: tuple[LogLine, ...]) -> tuple[LogLine, ...]:
+    """Append lines that are not there yet. fal repeats all of them on each new stream, also those dropped here."""
+    known = set(kept)
+    fresh = [line for line in dict.fromkeys(new) if line not in known and not _forgotten(kept, line)]
+    return (*kept, *fresh)[-KEPT_LOG_LINES:]
+
+
+def _forgotten(kept: tuple[LogLine, ...], line: LogLine) -> bool:
+    oldest = kept[0].timestamp if len(kept) == KEPT_LOG_LINES else None
+    return oldest is not None and line.timestamp is not None and line.timestamp < oldest
+
+
+Clock = Callable[[], datetime]
+"""Tells the time: an aware UTC datetime."""

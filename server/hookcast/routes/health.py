@@ -1,0 +1,27 @@
+"""Is the process alive, and can it do its work: two answers for whoever operates it."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookcast.errors import StoreUnavailable
+from hookcast.routes.problems import json_response
+from hookcast.routes.services import services
+
+
+async def healthz(_request: Request) -> Response:
+    """GET /healthz: the process answers."""
+    return json_response({"status": "ok"})
+
+
+async def readyz(request: Request) -> Response:
+    """GET /readyz: every dependency answers; 503 with the name of the one that does not."""
+    node = services(request)
+    checks = {"database": "ok", "falKeys": "ok", "server": "draining" if node.hub.draining else "ok"}
+    try:
+        await node.store.ping()
+    except StoreUnavailable:
+        checks["database"] = "unavailable"
+    if not await node.keys.available():
+        checks["falKeys"] = "unavailable"
+    ready = set(checks.values()) == {"ok"}
+    return json_response({"status": "ok" if ready else "unavailable", "checks": checks}, 200 if ready else 503)

@@ -1,0 +1,156 @@
+"""Register, poll, list and cancel jobs."""
+
+import base64
+import binascii
+from datetime import datetime
+
+import msgspec
+from msgspec import Raw
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookcast.errors import AlreadyTerminal, FalUnreachable, InvalidRequest, JobNotFound
+from hookcast.fal.queue import CancelAnswer
+from hookcast.jobs import Cancelled, CancelRequested, Job, JobStatus, Phase, Progressed, Update
+from hookcast.push import Drained, Watch
+from hookcast.routes.problems import json_response
+from hookcast.routes.reading import number, read_json, request_id_of, whole_number
+from hookcast.routes.services import Services, services
+from hookcast.routes.submit import Facts
+from hookcast.store import JobQuery
+from hookcast.store.jobs import Cursor
+from hookcast.wire import State, encode
+
+MAX_FACTS_BYTES = 256 * 1024
+MAX_WAIT_SECONDS = 60
+
+
+async def register(request: Request) -> Response:
+    """PUT /api/fal-jobs/{requestId}."""
+    node, request_id = services(request), request_id_of(request)
+    facts = await read_json(request, Facts, MAX_FACTS_BYTES)
+    change = await node.dispatcher.register(request_id, facts.registered())
+    node.collector.collect(change.after)
+    return _state_response(encode(change.after), 201 if change.before is None else 200)
+
+
+async def poll(request: Request) -> Response:
+    """GET /api/fal-jobs/{requestId}, at once or as a long poll."""
+    node, request_id = services(request), request_id_of(request)
+    wait = number(request, "wait", 0, MAX_WAIT_SECONDS) or 0.0
+    seen = whole_number(request, "version", 0, 2**53)
+    tags = _entity_tags(request.headers.get("if-none-match", ""))
+    if seen is None:
+        seen = max((int(tag) for tag in tags if tag.isdecimal()), default=0)
+    state = await _read(node, request_id)
+    if wait and (state is None or (state.version <= seen and not state.terminal)):
+        state = await _wait(node, request_id, seen, wait)
+    if state is None:
+        raise JobNotFound(request_id)
+    if "*" in tags or str(state.version) in tags:
+        return Response(status_code=304, headers=_headers(state))
+    return _state_response(state)
+
+
+async def list_jobs(request: Request) -> Response:
+    """GET /api/fal-jobs."""
+    params = request.query_params
+    try:
+        status = JobStatus(params["status"]) if "status" in params else None
+    except ValueError:
+        raise InvalidRequest(f"status must be one of {', '.join(JobStatus)}.") from None
+    query = JobQuery(
+        owner=params.get("owner"),
+        group=params.get("group"),
+        status=status,
+        limit=whole_number(request, "limit", 1, 200) or 50,
+        cursor=_decode_cursor(params["cursor"]) if "cursor" in params else None,
+    )
+    page = await services(request).store.page(query)
+    cursor = None if page.next_cursor is None else _encode_cursor(page.next_cursor)
+    return json_response({"jobs": [Raw(encode(job).body) for job in page.jobs], "nextCursor": cursor})
+
+
+async def cancel(request: Request) -> Response:
+    """POST /api/fal-jobs/{requestId}/cancel."""
+    node, request_id = services(request), request_id_of(request)
+    job = await node.store.get(request_id)
+    if job is None:
+        raise JobNotFound(request_id)
+    if job.status.terminal:
+        raise AlreadyTerminal(f"The job is {job.status} since {job.completed_at:%Y-%m-%d %H:%M:%S} UTC.")
+    if node.queue is None:
+        raise FalUnreachable("No FAL_KEY is set on the server, so fal cannot be asked to cancel.")
+    update = _after_cancel(job, await node.queue.cancel(job))
+    after = (await node.dispatcher.apply(request_id, update)).after
+    node.collector.collect(after)
+    if update == Progressed(phase=Phase.SAVING):
+        raise AlreadyTerminal("fal has finished the job already; its result is being fetched.")
+    return _state_response(encode(after), 202)
+
+
+def _after_cancel(job: Job, answer: CancelAnswer) -> Update:
+    match answer:
+        case CancelAnswer.REQUESTED:
+            return CancelRequested()
+        case CancelAnswer.REMOVED:
+            return Cancelled()
+        case CancelAnswer.ALREADY_COMPLETED:
+            return Progressed(phase=Phase.SAVING)
+        case CancelAnswer.NOT_FOUND:
+            if job.progress.phase is Phase.CANCELLING:
+                return Cancelled()
+            raise JobNotFound(job.request_id)
+
+
+async def _read(node: Services, request_id: str) -> State | None:
+    job = await node.store.get(request_id)
+    return None if job is None else encode(job)
+
+
+async def _wait(node: Services, request_id: str, seen: int, seconds: float) -> State | None:
+    """The first state past `seen`, or whatever is there at the end."""
+    async with node.hub.watch(node.bus, request_id) as watch:
+        state = await _read(node, request_id)
+        watch.skip(seen)
+        if state is not None:
+            if state.terminal:
+                return state
+            watch.offer(state)
+        return await _newer(watch, seconds) or state
+
+
+async def _newer(watch: Watch, seconds: float) -> State | None:
+    try:
+        return await watch.next(seconds)
+    except Drained:
+        return None
+
+
+def _state_response(state: State, status: int = 200) -> Response:
+    return json_response(state.body, status, _headers(state))
+
+
+def _headers(state: State) -> dict[str, str]:
+    # no-cache, not no-store: a client may keep the state and ask with its ETag whether it still holds.
+    return {"ETag": f'"{state.version}"', "Cache-Control": "no-cache"}
+
+
+def _entity_tags(header: str) -> set[str]:
+    """The opaque tags of an If-None-Match (RFC 9110 section 13.1.2: weak comparison)."""
+    return {tag.strip().removeprefix("W/").strip('"') for tag in header.split(",") if tag.strip()}
+
+
+def _encode_cursor(cursor: Cursor) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
+
+
+def _decode_cursor(text: str) -> Cursor:
+    try:
+        padded = text + "=" * (-len(text) % 4)
+        moment, request_id = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=tuple[datetime, str])
+    except (binascii.Error, msgspec.DecodeError, ValueError):
+        raise InvalidRequest("cursor must be a nextCursor of an earlier answer.") from None
+    if moment.tzinfo is None:
+        raise InvalidRequest("cursor must be a nextCursor of an earlier answer.")
+    return moment, request_id

@@ -1,0 +1,29 @@
+"""The demo page, as Vite built it."""
+
+from pathlib import Path
+
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from hookcast.routes.problems import problem
+
+STATIC = Path(__file__).parent.parent / "static"
+_POLICY = "default-src 'self'; img-src * data:; media-src *; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+
+class Pages(StaticFiles):
+    """Files of the page; its media come from wherever fal stores them."""
+
+    def __init__(self, directory: Path = STATIC) -> None:
+        self._index = directory / "index.html"
+        super().__init__(directory=directory, html=True, check_dir=False)
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """One file, or what to do when the page was never built."""
+        if not self._index.exists() and path in {".", ""}:
+            return problem(404, "page_not_built", "The page is not there", "Build the demo page first: make run.")
+        response = await super().get_response(path, scope)
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response

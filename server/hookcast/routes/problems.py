@@ -1,0 +1,61 @@
+"""Errors as RFC 9457 `application/problem+json`, and JSON answers."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookcast.errors import HookcastError, Unavailable
+from hookcast.logs import get_logger
+
+_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+_log = get_logger(__name__)
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """`value` (or bytes that are JSON already) as an answer that no cache may keep."""
+    body = value if isinstance(value, bytes) else msgspec.json.encode(value)
+    all_headers = {"Cache-Control": "no-store", **(headers or {})}
+    return Response(body, status, all_headers, "application/json")
+
+
+async def on_error(_request: Request, error: Exception) -> Response:
+    """Answer one of our own errors."""
+    assert isinstance(error, HookcastError)  # noqa: S101
+    headers = {"Retry-After": "1"} if isinstance(error, Unavailable) else {}
+    return problem(error.status, error.code, error.title, str(error), extensions=error.extensions(), headers=headers)
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Answer what the router found wrong: an unknown path or method."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    path, status = request.url.path, error.status_code
+    if status == 404 and path.startswith("/api/") and (".." in path or "\0" in path):
+        return problem(400, "invalid_path", "The path is not valid", "A path may not contain '..' or NUL.")
+    title = HTTPStatus(status).phrase
+    detail = f"There is nothing at {path}." if status == 404 else f"{path} does not take {request.method}."
+    return problem(status, _CODES.get(status, "http_error"), title, detail, headers=dict(error.headers or {}))
+
+
+async def on_crash(request: Request, error: Exception) -> Response:
+    """Answer a fault of ours without a word of its inside."""
+    _log.error("request_crashed", path=request.url.path, exc_info=error)
+    return problem(500, "internal_error", "Something went wrong in Hookcast", "The log of the server says more.")
+
+
+def problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    extensions: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """One problem document; its type is about:blank, programs look at `code`."""
+    body = {"title": title, "status": status, "detail": detail, "code": code, **(extensions or {})}
+    all_headers = {"Cache-Control": "no-store", **(headers or {})}
+    return Response(msgspec.json.encode(body), status, all_headers, "application/problem+json")

@@ -1,0 +1,73 @@
+"""What requests bring, read within bounds."""
+
+import asyncio
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from hookcast.errors import BadPath, BodyTimeout, BodyTooLarge, InvalidRequest
+from hookcast.fal.webhook import valid_request_id
+
+BODY_SECONDS = 30.0
+RESERVED_IDS = frozenset({"events", "ws"})
+_T = TypeVar("_T")
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The raw body of at most `limit` bytes. Raises BodyTooLarge and BodyTimeout."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > limit:
+        raise BodyTooLarge(f"The body has {announced} bytes; at most {limit} are taken.")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise BodyTooLarge(f"The body has more than {limit} bytes.")
+    except TimeoutError:
+        raise BodyTimeout(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
+    except ClientDisconnect:
+        raise BodyTimeout("The connection closed before the body had arrived.") from None
+    return bytes(body)
+
+
+async def read_json(request: Request, shape: type[_T], limit: int) -> _T:
+    """The body as `shape`. Raises InvalidRequest with the place of the first mistake."""
+    body = await read_body(request, limit)
+    try:
+        body.decode()
+        return msgspec.json.decode(body or b"{}", type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"The body is not as documented: {error}.") from None
+
+
+def request_id_of(request: Request) -> str:
+    """The requestId of the path. Raises BadPath."""
+    request_id: str = request.path_params["request_id"]
+    if not valid_request_id(request_id) or request_id in RESERVED_IDS:
+        raise BadPath("A requestId has 1 to 200 printable characters, no '..', and is not 'events' or 'ws'.")
+    return request_id
+
+
+def number(request: Request, name: str, low: float, high: float) -> float | None:
+    """A query parameter between two bounds, None when absent. Raises InvalidRequest."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise InvalidRequest(f"{name} must be a number from {low:g} to {high:g}.")
+    return value
+
+
+def whole_number(request: Request, name: str, low: int, high: int) -> int | None:
+    """Like `number`, without a fraction."""
+    value = number(request, name, low, high)
+    if value is not None and value != int(value):
+        raise InvalidRequest(f"{name} must be a whole number.")
+    return None if value is None else int(value)

@@ -1,0 +1,164 @@
+"""Submit: fal's queue takes the request, Hookcast the job."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+from weakref import WeakValueDictionary
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookcast.errors import FalError, FalUnreachable, IdempotencyConflict, InvalidRequest, StoreUnavailable
+from hookcast.fal.webhook import valid_request_id
+from hookcast.fal.words import app_id
+from hookcast.jobs import Job, Registered
+from hookcast.routes.problems import json_response
+from hookcast.routes.reading import read_json
+from hookcast.routes.services import Services, services
+from hookcast.wire import encode
+
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+HeaderText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+_ENDPOINT = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+", re.ASCII)
+_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_flights: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+class Options(Struct, rename="camel", forbid_unknown_fields=True):
+    """fal's own request headers by name."""
+
+    priority: Literal["normal", "low"] | None = None
+    start_timeout_seconds: Annotated[float, Meta(gt=0)] | None = None
+    runner_hint: HeaderText | None = None
+    no_retry: bool | None = None
+    store_io: bool | None = None
+    object_lifecycle: dict[str, int | None] | None = None
+
+    def headers(self) -> dict[str, str]:
+        """What fal reads (fal documentation, "Queue API", "Platform headers")."""
+        values = {
+            "X-Fal-Queue-Priority": self.priority,
+            "X-Fal-Request-Timeout": None if self.start_timeout_seconds is None else f"{self.start_timeout_seconds:g}",
+            "X-Fal-Runner-Hint": self.runner_hint,
+            "X-Fal-No-Retry": _flag(self.no_retry),
+            "X-Fal-Store-IO": _flag(self.store_io),
+            "X-Fal-Object-Lifecycle-Preference": (
+                None if self.object_lifecycle is None else msgspec.json.encode(self.object_lifecycle).decode()
+            ),
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class Facts(Struct, rename="camel", forbid_unknown_fields=True):
+    """The body of PUT, and of POST without its input."""
+
+    endpoint_id: Annotated[str, Meta(max_length=300)] | None = None
+    owner: Name | None = None
+    group: Name | None = None
+    metadata: dict[str, Raw] = {}
+
+    def __post_init__(self) -> None:
+        if self.endpoint_id is not None:
+            check_endpoint(self.endpoint_id)
+
+    def registered(self) -> Registered:
+        """As an update of the job."""
+        return Registered(
+            endpoint_id=self.endpoint_id, owner=self.owner, group=self.group, metadata=_copied(self.metadata)
+        )
+
+
+class Submission(Facts, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """The body of POST."""
+
+    input: Raw
+    options: Options = msgspec.field(default_factory=Options)
+
+
+def check_endpoint(endpoint_id: str) -> None:
+    """Raise ValueError unless fal could have such an endpoint."""
+    if not _ENDPOINT.fullmatch(endpoint_id):
+        raise ValueError("endpointId looks like owner/app or owner/app/path")
+    app_id(endpoint_id)
+
+
+async def submit(request: Request) -> Response:
+    """POST /api/fal-jobs."""
+    node = services(request)
+    submission = await read_json(request, Submission, node.settings.max_webhook_bytes)
+    if submission.endpoint_id is None:
+        raise InvalidRequest("endpointId is missing.")
+    if not bytes(submission.input).startswith(b"{"):
+        raise InvalidRequest("input must be an object: the model's own input.")
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return _accepted(await _submit(node, submission, submission.endpoint_id))
+    if not _KEY.fullmatch(key):
+        raise InvalidRequest("Idempotency-Key has 1 to 255 visible ASCII characters.")
+    async with _flights.setdefault(key, asyncio.Lock()):
+        return _accepted(await _submit_once(node, submission, submission.endpoint_id, key))
+
+
+async def _submit_once(node: Services, submission: Submission, endpoint_id: str, key: str) -> Job:
+    ours, request_id = await node.store.claim(key, now=node.clock())
+    if request_id is not None:
+        job = await node.store.get(request_id)
+        if job is not None:
+            return job
+        return (await node.dispatcher.register(request_id, submission.registered())).after
+    if not ours:
+        raise IdempotencyConflict("Another request with this Idempotency-Key is being answered; try again shortly.")
+    try:
+        return await _submit(node, submission, endpoint_id, key)
+    except FalError:
+        await node.store.release(key)
+        raise
+
+
+async def _submit(node: Services, submission: Submission, endpoint_id: str, key: str | None = None) -> Job:
+    if node.queue is None:
+        raise FalUnreachable("No FAL_KEY is set on the server, so nothing can be submitted to fal.")
+    taken = await node.queue.submit(
+        endpoint_id,
+        submission.input,
+        webhook_url=node.settings.webhook_url,
+        headers=submission.options.headers(),
+    )
+    if not valid_request_id(taken.request_id):
+        raise FalUnreachable("fal's answer names a request_id that cannot be a job's name.")
+    facts = msgspec.structs.replace(
+        submission.registered(), response_url=taken.response_url, queue_position=taken.queue_position
+    )
+    try:
+        if key is not None:
+            await node.store.settle(key, taken.request_id)
+        return (await node.dispatcher.register(taken.request_id, facts)).after
+    except StoreUnavailable as error:
+        raise StoreUnavailable(
+            f"fal took the request as {taken.request_id}, but it could not be stored; "
+            "register it with PUT when the database is back."
+        ) from error
+
+
+def _accepted(job: Job) -> Response:
+    path = f"/api/fal-jobs/{job.request_id}"
+    body = {
+        "requestId": job.request_id,
+        "status": job.status,
+        "job": Raw(encode(job).body),
+        "token": None,
+        "expiresAt": None,
+        "links": {"status": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
+    }
+    return json_response(body, 202, {"Location": path})
+
+
+def _flag(value: bool | None) -> str | None:
+    return None if value is None else str(int(value))
+
+
+def _copied(labels: Mapping[str, Raw]) -> dict[str, Raw]:
+    return {name: Raw(bytes(value)) for name, value in labels.items()}

@@ -1,0 +1,31 @@
+"""fal's webhook: verified over its raw bytes, committed, then acknowledged."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookcast.errors import UserMismatch, WebhookRefused
+from hookcast.fal.webhook import parse
+from hookcast.logs import get_logger
+from hookcast.routes.problems import json_response
+from hookcast.routes.reading import read_body
+from hookcast.routes.services import services
+
+_log = get_logger(__name__)
+
+
+async def fal_webhook(request: Request) -> Response:
+    """POST /api/webhooks/fal."""
+    node = services(request)
+    body = await read_body(request, node.settings.max_webhook_bytes)
+    try:
+        signed = await node.keys.verify(request.headers, body)
+        expected = node.settings.fal_user_id
+        if expected and signed.user_id != expected:
+            raise UserMismatch("The webhook belongs to another fal user.")
+        report = parse(body)
+    except WebhookRefused as error:
+        _log.warning("webhook_refused", code=error.code, reason=str(error))
+        raise
+    change = await node.dispatcher.apply(report.request_id, report.update)
+    node.collector.collect(change.after)
+    return json_response({"status": "accepted" if change.changed else "duplicate"})

@@ -1,0 +1,149 @@
+"""Settings: the environment with the prefix `HOOKCAST_`, and a `.env` file; the only module that reads either.
+
+Units are in the names: `_seconds`, `_bytes`. Secrets are `SecretStr`: they show neither in a repr nor in a log.
+"""
+
+import ipaddress
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hookcast.errors import SettingsError
+
+PREFIX = "HOOKCAST_"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an http:// or https:// address without query and fragment")
+    return value.rstrip("/")
+
+
+def _sqlite_url(value: str) -> str:
+    if value == "sqlite":
+        return "sqlite:///hookcast.db"
+    if value.startswith(("postgres://", "postgresql")):
+        raise ValueError("PostgreSQL is not supported by this version; use sqlite:///path/to/file.db")
+    scheme, _, path = value.partition(":///")
+    if scheme != "sqlite" or not path or path.startswith((":memory:", "file:")):
+        raise ValueError("must be sqlite:///path/to/file.db (an absolute path has four slashes)")
+    return value
+
+
+HttpAddress = Annotated[str, AfterValidator(_http_url)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set, with its default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    public_url: HttpAddress | None = None
+    database_url: Annotated[str, AfterValidator(_sqlite_url)] = "sqlite:///hookcast.db"
+    fal_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("HOOKCAST_FAL_KEY", "FAL_KEY", "fal_key")
+    )
+    fal_queue_url: HttpAddress = "https://queue.fal.run"
+    fal_jwks_url: HttpAddress = "https://rest.fal.ai/.well-known/jwks.json"
+    fal_user_id: str = ""
+    heartbeat_seconds: Seconds = 15.0
+    stream_lifetime_seconds: Seconds = 3600.0
+    drain_seconds: Seconds = 10.0
+    max_webhook_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+
+    # Known names of settings whose work this version does not do. Ignoring one of them would be worse than refusing:
+    # a server that was told to ask for keys must never start open.
+    api_keys: SecretStr | None = None
+    token_secret: SecretStr | None = None
+    token_jwks_url: str | None = None
+    redis_url: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _refuse_what_is_not_there(self) -> "Settings":
+        names = ("api_keys", "token_secret", "token_jwks_url", "redis_url")
+        wanted = [PREFIX + name.upper() for name in names if getattr(self, name) is not None]
+        if wanted:
+            raise ValueError(f"{', '.join(wanted)}: not supported by this version; unset it")
+        return self
+
+    @model_validator(mode="after")
+    def _stay_on_loopback(self) -> "Settings":
+        if not is_loopback(self.host):
+            raise ValueError(
+                f"{PREFIX}HOST={self.host}: without keys every caller sees every job, so the server binds to "
+                "loopback only; use 127.0.0.1 and put a tunnel or a proxy that checks callers in front"
+            )
+        return self
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where fal shall send its webhooks; None when fal could not reach this server anyway."""
+        if self.public_url:
+            return f"{self.public_url}/api/webhooks/fal"
+        if is_loopback(urlsplit(self.fal_queue_url).hostname or ""):
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            return f"http://{host}:{self.port}/api/webhooks/fal"
+        return None
+
+    def warnings(self) -> list[str]:
+        """What is allowed and still will surprise, one sentence each."""
+        found = []
+        if self.fal_key is None:
+            found.append("No FAL_KEY is set: webhooks are taken, but jobs cannot be submitted or followed.")
+        if self.webhook_url is None:
+            found.append(
+                f"No {PREFIX}PUBLIC_URL is set: fal cannot send webhooks here, so jobs are submitted without one and "
+                "end only while somebody watches them. Set it to this server's public https address."
+            )
+        return found
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment; `overrides` (from the command line) win, None means not given.
+
+    Raises SettingsError with one message that lists every wrong setting.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        lines = [_describe(list(entry["loc"]), entry["msg"]) for entry in error.errors()]
+        raise SettingsError("Wrong settings: " + "; ".join(lines)) from None
+
+
+def _describe(location: list[int | str], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    if not location:
+        return text
+    name = str(location[0])
+    return f"{name if name.isupper() else PREFIX + name.upper()}: {text}"

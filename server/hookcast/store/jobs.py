@@ -1,0 +1,227 @@
+"""The verbs of the store. Each one is a transaction with a deadline and raises StoreUnavailable, nothing else."""
+
+import asyncio
+import statistics
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+from sqlalchemy import Select, and_, delete, insert, or_, select, text, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from hookcast.errors import StoreUnavailable
+from hookcast.fal.keys import StoredKeys
+from hookcast.jobs import Job, JobStatus, Phase
+from hookcast.store.engine import DRIVER_ERRORS, create_engine, upgrade
+from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs, to_row
+
+DEADLINE_SECONDS = 5.0
+CLAIM_SECONDS = 60
+MEDIAN_OF = 21
+
+Cursor = tuple[datetime, str]
+
+
+class Change(Struct, frozen=True):
+    """The job before and after one change; `before` is None when the change created it."""
+
+    before: Job | None
+    after: Job
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is a new version."""
+        return self.before is None or self.before.version != self.after.version
+
+
+class JobQuery(Struct, frozen=True, kw_only=True):
+    """Which jobs to list. `cursor` is (created_at, request_id) of the last job already seen."""
+
+    owner: str | None = None
+    group: str | None = None
+    status: JobStatus | None = None
+    limit: int = 50
+    cursor: Cursor | None = None
+
+
+class JobPage(Struct, frozen=True):
+    """Jobs, newest first, and the cursor of the next page (None at the end)."""
+
+    jobs: list[Job]
+    next_cursor: Cursor | None
+
+
+@asynccontextmanager
+async def open_store(url: str) -> AsyncIterator["JobStore"]:
+    """Open the database, migrate it to the newest schema, close it at the end.
+
+    Raises StoreUnavailable when it cannot be opened.
+    """
+    engine = create_engine(url)
+    store = JobStore(engine)
+    try:
+        async with store.writing() as connection:
+            await connection.run_sync(upgrade)
+        yield store
+    finally:
+        await engine.dispose()
+
+
+def migrate(url: str) -> None:
+    """Bring the database up to date and close it again. Raises StoreUnavailable."""
+
+    async def run() -> None:
+        async with open_store(url):
+            pass
+
+    asyncio.run(run())
+
+
+class JobStore:
+    """Jobs, idempotency keys and fal's public keys in one database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        # SQLite has one writer; waiting here is fair and wakes at once, its own busy handler polls.
+        self._writer = asyncio.Lock()
+
+    async def ping(self) -> None:
+        """Ask the database for one row."""
+        async with self._reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def get(self, request_id: str) -> Job | None:
+        """The job, or None."""
+        async with self._reading() as connection:
+            return await _find(connection, request_id)
+
+    async def change(self, request_id: str, step: Callable[[Job | None], Job]) -> Change:
+        """Read the job, let `step` say what becomes of it, and commit that before answering.
+
+        `step` must be pure. When it answers the very job it was given, nothing is written.
+        """
+        async with self.writing() as connection:
+            before = await _find(connection, request_id)
+            after = step(before)
+            if before is None:
+                await connection.execute(insert(jobs).values(to_row(after)))
+            elif after is not before:
+                await connection.execute(update(jobs).where(jobs.c.request_id == request_id).values(to_row(after)))
+        return Change(before=before, after=after)
+
+    async def page(self, query: JobQuery) -> JobPage:
+        """List jobs, newest first."""
+        async with self._reading() as connection:
+            rows = (await connection.execute(_selection(query).limit(query.limit + 1))).mappings().all()
+        found = [from_row(row) for row in rows[: query.limit]]
+        more = len(rows) > query.limit
+        return JobPage(found, (found[-1].created_at, found[-1].request_id) if more else None)
+
+    async def saving(self) -> list[Job]:
+        """The pending jobs that fal has finished and whose result is not here yet."""
+        pending = and_(jobs.c.status == JobStatus.PENDING.value, jobs.c.phase == Phase.SAVING.value)
+        async with self._reading() as connection:
+            rows = (await connection.execute(select(jobs).where(pending))).mappings().all()
+        return [from_row(row) for row in rows]
+
+    async def usual_seconds(self, endpoint_id: str) -> float | None:
+        """Median time from creation to completion of the endpoint's last completions; None without any.
+
+        Jobs that were first heard of by their webhook have no duration and do not count.
+        """
+        recent = (
+            select(jobs.c.created_at, jobs.c.completed_at)
+            .where(jobs.c.endpoint_id == endpoint_id, jobs.c.status == JobStatus.COMPLETED.value)
+            .where(jobs.c.completed_at > jobs.c.created_at)
+            .order_by(jobs.c.completed_at.desc())
+            .limit(MEDIAN_OF)
+        )
+        async with self._reading() as connection:
+            rows = (await connection.execute(recent)).all()
+        durations = [(completed - created).total_seconds() for created, completed in rows]
+        return round(statistics.median(durations), 3) if durations else None
+
+    async def claim(self, key: str, *, now: datetime) -> tuple[bool, str | None]:
+        """Take an idempotency key: (True, None) = it is ours, submit and settle or release it.
+
+        (False, request id) = it was settled before; (False, None) = somebody else is submitting with it right now.
+        A claim that was not settled within a minute is left over from a crash and is given away again.
+        """
+        async with self.writing() as connection:
+            found = select(idempotency_keys).where(idempotency_keys.c.key == key)
+            row = (await connection.execute(found)).mappings().first()
+            fresh = now - timedelta(seconds=CLAIM_SECONDS)
+            if row is not None and (row["request_id"] is not None or row["claimed_at"] > fresh):
+                return False, row["request_id"]
+            await connection.execute(delete(idempotency_keys).where(idempotency_keys.c.key == key))
+            await connection.execute(insert(idempotency_keys).values(key=key, claimed_at=now))
+            return True, None
+
+    async def settle(self, key: str, request_id: str) -> None:
+        """Bind a claimed key to the job it made."""
+        async with self.writing() as connection:
+            await connection.execute(
+                update(idempotency_keys).where(idempotency_keys.c.key == key).values(request_id=request_id)
+            )
+
+    async def release(self, key: str) -> None:
+        """Give a claimed key back: no job was made."""
+        async with self.writing() as connection:
+            await connection.execute(delete(idempotency_keys).where(idempotency_keys.c.key == key))
+
+    async def load_keys(self, url: str) -> StoredKeys | None:
+        """The last good key set that was fetched from `url`."""
+        async with self._reading() as connection:
+            row = (await connection.execute(select(fal_keys).where(fal_keys.c.url == url))).mappings().first()
+        return None if row is None else StoredKeys(**row)
+
+    async def save_keys(self, keys: StoredKeys) -> None:
+        """Replace the key set of its URL."""
+        values = {"document": keys.document, "fetched_at": keys.fetched_at}
+        statement = upsert(fal_keys).values(url=keys.url, **values)
+        async with self.writing() as connection:
+            await connection.execute(statement.on_conflict_do_update(index_elements=["url"], set_=values))
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed at the end of the block, or not at all."""
+        async with _guarded(), self._writer, self._engine.execution_options(writes=True).begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        async with _guarded(), self._engine.connect() as connection:
+            yield connection
+
+
+@asynccontextmanager
+async def _guarded() -> AsyncIterator[None]:
+    """The deadline, and the one place where a library's error becomes ours."""
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            yield
+    except (SQLAlchemyError, TimeoutError, OSError, *DRIVER_ERRORS) as error:
+        raise StoreUnavailable(f"The database did not answer as it should: {type(error).__name__}.") from error
+
+
+async def _find(connection: AsyncConnection, request_id: str) -> Job | None:
+    row = (await connection.execute(select(jobs).where(jobs.c.request_id == request_id))).mappings().first()
+    return None if row is None else from_row(row)
+
+
+def _selection(query: JobQuery) -> Select[tuple[object, ...]]:
+    statement = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.request_id.desc())
+    if query.owner is not None:
+        statement = statement.where(jobs.c.owner == query.owner)
+    if query.group is not None:
+        statement = statement.where(jobs.c.group_name == query.group)
+    if query.status is not None:
+        statement = statement.where(jobs.c.status == query.status.value)
+    if query.cursor is not None:
+        created_at, request_id = query.cursor
+        same_moment = and_(jobs.c.created_at == created_at, jobs.c.request_id < request_id)
+        statement = statement.where(or_(jobs.c.created_at < created_at, same_moment))
+    return statement

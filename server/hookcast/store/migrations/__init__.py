@@ -1,0 +1,1 @@
+"""Alembic's migrations; `hookcast serve` runs the missing ones at its start."""

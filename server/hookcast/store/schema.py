@@ -1,0 +1,162 @@
+"""The tables, and a job as one row of them.
+
+fal's JSON is kept as text, so that it leaves byte for byte as it came.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+from hookcast.jobs import Job, JobStatus, LogLine, Phase, Progress
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in and out; SQLite keeps it without its zone, always UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """To UTC, in whole milliseconds, as clients see it: a cursor must find its row again."""
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Back to an aware datetime."""
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+metadata = MetaData()
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("request_id", String(200), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("endpoint_id", Text),
+    Column("response_url", Text),
+    Column("phase", String(16), nullable=False),
+    Column("queue_position", Integer),
+    Column("logs", Text, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("expected_seconds", Float),
+    Column("result", Text),
+    Column("error", Text),
+    Column("error_detail", Text),
+    Column("owner", Text),
+    Column("group_name", Text),
+    Column("metadata", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("completed_at", UtcDateTime),
+    Index("jobs_newest", "created_at", "request_id"),
+    Index("jobs_by_owner", "owner", "created_at", "request_id"),
+    Index("jobs_by_group", "group_name", "created_at", "request_id"),
+    Index("jobs_by_status", "status", "created_at", "request_id"),
+    Index("jobs_by_endpoint", "endpoint_id", "status", "completed_at"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key", String(255), primary_key=True),
+    Column("request_id", String(200)),
+    Column("claimed_at", UtcDateTime, nullable=False),
+)
+
+fal_keys = Table(
+    "fal_keys",
+    metadata,
+    Column("url", Text, primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+    Column("fetched_at", UtcDateTime, nullable=False),
+)
+
+
+def to_row(job: Job) -> dict[str, Any]:
+    """The job as values of the table's columns."""
+    progress = job.progress
+    return {
+        "request_id": job.request_id,
+        "status": job.status.value,
+        "version": job.version,
+        "endpoint_id": job.endpoint_id,
+        "response_url": job.response_url,
+        "phase": progress.phase.value,
+        "queue_position": progress.queue_position,
+        "logs": msgspec.json.encode(progress.logs).decode(),
+        "started_at": progress.started_at,
+        "expected_seconds": progress.expected_seconds,
+        "result": _text(job.result),
+        "error": job.error,
+        "error_detail": _text(job.error_detail),
+        "owner": job.owner,
+        "group_name": job.group,
+        "metadata": msgspec.json.encode(job.metadata).decode(),
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "completed_at": job.completed_at,
+    }
+
+
+def from_row(row: RowMapping) -> Job:
+    """The job of one row."""
+    progress = Progress(
+        phase=Phase(row["phase"]),
+        queue_position=row["queue_position"],
+        logs=msgspec.json.decode(row["logs"], type=tuple[LogLine, ...]),
+        started_at=row["started_at"],
+        expected_seconds=row["expected_seconds"],
+    )
+    return Job(
+        request_id=row["request_id"],
+        status=JobStatus(row["status"]),
+        version=row["version"],
+        endpoint_id=row["endpoint_id"],
+        response_url=row["response_url"],
+        progress=progress,
+        result=_raw(row["result"]),
+        error=row["error"],
+        error_detail=_raw(row["error_detail"]),
+        owner=row["owner"],
+        group=row["group_name"],
+        metadata=_labels(row["metadata"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        completed_at=row["completed_at"],
+    )
+
+
+def _labels(text: str) -> Mapping[str, Raw]:
+    return msgspec.json.decode(text.encode(), type=dict[str, Raw])
+
+
+def _text(raw: Raw | None) -> str | None:
+    return None if raw is None else bytes(raw).decode()
+
+
+def _raw(text: str | None) -> Raw | None:
+    return None if text is None else Raw(text.encode())

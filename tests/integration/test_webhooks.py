@@ -1,0 +1,190 @@
+"""fal's webhook over HTTP: what is taken, what is refused, and that refusing stores nothing."""
+
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from nacl.signing import SigningKey
+
+from support.fal import FalDouble, sign
+from support.server import Node, running_node
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_webhook_of_an_unknown_job_creates_it_ended(node: Node) -> None:
+    """Nothing is lost when the webhook is faster than the registration."""
+    answer = await node.post_webhook(node.fal.webhook("job-1"))
+    assert (answer.status_code, answer.json()) == (200, {"status": "accepted"})
+    job = (await node.client.get("/api/fal-jobs/job-1")).json()
+    assert (job["status"], job["version"]) == ("completed", 1)
+
+
+async def test_the_result_keeps_every_digit(node: Node) -> None:
+    """Integers beyond 2^53 leave as they came."""
+    await node.post_webhook(node.fal.webhook("job-1"))
+    assert '"seed": 12345678901234567890' in (await node.client.get("/api/fal-jobs/job-1")).text
+
+
+async def test_a_second_webhook_is_a_duplicate(node: Node) -> None:
+    """It is answered 200, so that fal stops, and changes nothing."""
+    await node.post_webhook(node.fal.webhook("job-1"))
+    answer = await node.post_webhook(node.fal.webhook("job-1", status="ERROR", error="late"))
+    assert answer.json() == {"status": "duplicate"}
+    assert (await node.client.get("/api/fal-jobs/job-1")).json()["version"] == 1
+
+
+async def test_a_model_error_becomes_a_readable_sentence(node: Node) -> None:
+    """The first detail with its place; fal's own body is kept beside it."""
+    payload = {"detail": [{"loc": ["body", "prompt"], "msg": "Field required", "type": "missing"}]}
+    await node.post_webhook(node.fal.webhook("job-1", status="ERROR", error="Invalid", payload=payload))
+    job = (await node.client.get("/api/fal-jobs/job-1")).json()
+    assert (job["status"], job["error"], job["errorDetail"]) == ("failed", "prompt: Field required", payload)
+
+
+async def test_registration_after_the_webhook_only_adds(node: Node) -> None:
+    """Owner, group and labels are filled in; the outcome stays."""
+    await node.post_webhook(node.fal.webhook("job-1"))
+    answer = await node.register("job-1", owner="user-1", group="g", metadata={"n": 1})
+    job = answer.json()
+    assert (answer.status_code, job["status"], job["owner"], job["metadata"]) == (200, "completed", "user-1", {"n": 1})
+
+
+def _unsigned(headers: dict[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in headers.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("wrong key", "signature_invalid"),
+        ("changed byte", "signature_invalid"),
+        ("no hex", "signature_invalid"),
+        ("old", "timestamp_out_of_range"),
+        ("future", "timestamp_out_of_range"),
+        ("no number", "timestamp_out_of_range"),
+        ("no x-fal-webhook-request-id", "signature_missing"),
+        ("no x-fal-webhook-user-id", "signature_missing"),
+        ("no x-fal-webhook-timestamp", "signature_missing"),
+        ("no x-fal-webhook-signature", "signature_missing"),
+    ],
+)
+async def test_a_webhook_that_is_not_fals_is_refused_and_not_stored(node: Node, fault: str, code: str) -> None:
+    """401 with a stable code, whatever is wrong with the signature."""
+    body = node.fal.webhook("job-1")
+    headers = sign(body, node.fal.key)
+    match fault:
+        case "wrong key":
+            headers = sign(body, SigningKey.generate())
+        case "changed byte":
+            body = body.replace(b"OK", b"ok")
+        case "no hex":
+            headers["x-fal-webhook-signature"] = "zz" * 64
+        case "old":
+            headers = sign(body, node.fal.key, timestamp=time.time() - 310)
+        case "future":
+            headers = sign(body, node.fal.key, timestamp=time.time() + 310)
+        case "no number":
+            headers["x-fal-webhook-timestamp"] = "12.5"
+        case _:
+            headers = _unsigned(headers, fault.removeprefix("no "))
+    answer = await node.post_webhook(body, headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (await node.client.get("/api/fal-jobs/job-1")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"request_id": 5, "status": "OK"}',
+        b'{"request_id": "a", "status": "MAYBE"}',
+        b'{"request_id": "../a", "status": "OK"}',
+        b'{"request_id": "", "status": "OK"}',
+        b'{"request_id": "a", "status": "OK", "payload": "\xff"}',
+        b'{"request_id": "a", "status": "OK", "payload": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)
+async def test_a_signed_body_that_is_no_webhook_is_malformed(node: Node, body: bytes) -> None:
+    """400, not a crash."""
+    answer = await node.post_webhook(body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+
+
+async def test_a_webhook_of_another_fal_user_is_refused(database_url: str, fal: FalDouble) -> None:
+    """fal signs for all its customers with the same keys."""
+    async with running_node(fal, database_url=database_url, fal_user_id="me") as node:
+        answer = await node.post_webhook(fal.webhook("job-1"))
+        assert (answer.status_code, answer.json()["code"]) == (401, "user_mismatch")
+
+
+async def test_a_body_past_the_limit_is_refused(database_url: str, fal: FalDouble) -> None:
+    """Both when it is announced and when it just goes on."""
+    async with running_node(fal, database_url=database_url, max_webhook_bytes=2048) as node:
+        body = fal.webhook("job-1", payload="x" * 4096)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield body
+
+        announced = await node.post_webhook(body)
+        streamed = await node.client.post("/api/webhooks/fal", content=chunks(), headers=sign(body, fal.key))
+        assert [announced.status_code, streamed.status_code] == [413, 413]
+        assert announced.json()["code"] == "too_large"
+
+
+async def test_without_any_key_the_webhook_may_be_sent_again(node: Node) -> None:
+    """503, so that fal repeats it; the next one finds the keys."""
+    node.fal.down = True
+    answer = await node.post_webhook(node.fal.webhook("job-1"))
+    assert (answer.status_code, answer.json()["code"]) == (503, "keys_unavailable")
+    assert (await node.client.get("/readyz")).status_code == 503
+
+
+async def test_a_restart_without_network_still_verifies(database_url: str, fal: FalDouble) -> None:
+    """The last good keys are in the database."""
+    async with running_node(fal, database_url=database_url) as first:
+        await first.post_webhook(fal.webhook("job-1"))
+    fal.down = True
+    async with running_node(fal, database_url=database_url) as second:
+        assert (await second.post_webhook(fal.webhook("job-2"))).status_code == 200
+        assert (await second.client.get("/readyz")).status_code == 200
+
+
+async def test_a_new_key_of_fals_is_fetched_when_it_is_first_used(node: Node) -> None:
+    """A signature that no known key made asks for the keys again, once a minute at most."""
+    await node.post_webhook(node.fal.webhook("job-1"))
+    asked = len(node.fal.asked("jwks.json"))
+    refused = [await node.post_webhook(b"{}", sign(b"{}", SigningKey.generate())) for _ in range(5)]
+    assert {answer.status_code for answer in refused} == {401}
+    assert len(node.fal.asked("jwks.json")) - asked <= 1
+
+
+async def test_a_database_that_is_away_makes_fal_send_again(tmp_path: Path, fal: FalDouble) -> None:
+    """503 and nothing acknowledged; once the database is back the webhook is taken."""
+    path = tmp_path / "locked.db"
+    async with running_node(fal, database_url=f"sqlite:///{path}") as node:
+        await node.post_webhook(fal.webhook("warm-up"))
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        answer = await node.post_webhook(fal.webhook("job-1"))
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        other.execute("ROLLBACK")
+        other.close()
+        assert (await node.post_webhook(fal.webhook("job-1"))).json() == {"status": "accepted"}
+
+
+async def test_a_success_with_payload_error_is_fetched_from_the_queue(node: Node) -> None:
+    """The webhook is acknowledged, the job is `saving` until its result is here."""
+    node.fal.script("/requests/job-1", httpx.ConnectError("cut"), httpx.Response(200, content=b'{"big": 1.0}'))
+    await node.register("job-1", endpointId="fal-ai/flux/dev")
+    await node.post_webhook(node.fal.webhook("job-1", payload=None, payload_error="too large"))
+    answer = await node.client.get("/api/fal-jobs/job-1?wait=20&version=2")
+    assert (answer.json()["status"], answer.json()["result"]) == ("completed", {"big": 1.0})
+    assert json.loads(answer.text)["version"] == 3

@@ -1,0 +1,86 @@
+"""fal as a double: an httpx transport with scripted answers, and a signer of webhooks."""
+
+import base64
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from nacl.signing import SigningKey
+
+from hookcast.fal import signature
+
+QUEUE = "https://queue.fal.test"
+JWKS = "https://rest.fal.test/jwks.json"
+ENDPOINT = "fal-ai/flux/dev"
+Answer = httpx.Response | Exception
+
+
+def jwk(key: SigningKey, *, padded: bool = False) -> dict[str, str]:
+    """The public half as fal publishes it."""
+    x = base64.urlsafe_b64encode(bytes(key.verify_key)).decode()
+    return {"kty": "OKP", "crv": "Ed25519", "x": x if padded else x.rstrip("=")}
+
+
+def sign(
+    body: bytes, key: SigningKey, *, timestamp: float | None = None, request_id: str = "r", user_id: str = "user-1"
+) -> dict[str, str]:
+    """The four headers over `body`."""
+    seconds = str(int(time.time() if timestamp is None else timestamp))
+    message = signature.signed_message(request_id=request_id, user_id=user_id, timestamp=seconds, body=body)
+    return {
+        signature.REQUEST_ID: request_id,
+        signature.USER_ID: user_id,
+        signature.TIMESTAMP: seconds,
+        signature.SIGNATURE: key.sign(message).signature.hex(),
+    }
+
+
+class FalDouble(httpx.AsyncBaseTransport):
+    """Answers by the end of the URL's path, in the order of `script`; remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.key = SigningKey.generate()
+        self.keys = [SigningKey.generate(), self.key]
+        self.down = False
+        self.requests: list[httpx.Request] = []
+        self._answers: dict[str, deque[Answer]] = {}
+
+    def script(self, path_end: str, *answers: Answer) -> None:
+        """What the next requests get whose path ends so; the last answer is repeated."""
+        self._answers[path_end] = deque(answers)
+
+    def asked(self, path_end: str) -> list[httpx.Request]:
+        """The requests so far whose path ends so."""
+        return [request for request in self.requests if request.url.path.endswith(path_end)]
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """httpx's way in."""
+        self.requests.append(request)
+        if self.down:
+            raise httpx.ConnectError("fal is down")
+        if str(request.url) == JWKS:
+            return httpx.Response(200, json={"keys": [jwk(key) for key in self.keys]})
+        for end, answers in self._answers.items():
+            if request.url.path.endswith(end):
+                answer = answers.popleft() if len(answers) > 1 else answers[0]
+                if isinstance(answer, Exception):
+                    raise answer
+                return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        return httpx.Response(404, json={"detail": "Not found"})
+
+    def webhook(self, request_id: str, **fields: Any) -> bytes:
+        """The body of a webhook about one job: a success unless `fields` say otherwise."""
+        base = {"request_id": request_id, "gateway_request_id": request_id, "status": "OK", "error": None}
+        return json.dumps({**base, "payload": {"seed": 12345678901234567890}, **fields}).encode()
+
+
+def sse_answer(*statuses: dict[str, Any]) -> httpx.Response:
+    """A whole status stream as one answer."""
+    lines = "".join(f"data: {json.dumps(status)}\n\n" for status in statuses)
+    return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=lines.encode())
+
+
+Signer = Callable[[bytes], dict[str, str]]

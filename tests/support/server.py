@@ -1,0 +1,70 @@
+"""A real Hookcast server on a real port, in the test's own event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from httpx_sse import ServerSentEvent, aconnect_sse
+
+from hookcast.app import create_app
+from hookcast.push import Hub
+from hookcast.serve import Server, Site, bind
+from hookcast.settings import Settings
+from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble, sign
+
+DEADLINE = 20.0
+
+
+@dataclass
+class Node:
+    """A running server and a client of it."""
+
+    url: str
+    client: httpx.AsyncClient
+    fal: FalDouble
+    hub: Hub
+    server: Server
+    opened: list[str] = field(default_factory=list)
+
+    async def post_webhook(self, body: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """Send a webhook, properly signed unless other headers are given."""
+        signed = sign(body, self.fal.key) if headers is None else headers
+        return await self.client.post("/api/webhooks/fal", content=body, headers=dict(signed))
+
+    async def register(self, request_id: str, **facts: Any) -> httpx.Response:
+        """Register a job."""
+        return await self.client.put(f"/api/fal-jobs/{request_id}", json=facts)
+
+    async def submit(self, **headers: str) -> httpx.Response:
+        """Submit a job to the double."""
+        body = {"endpointId": ENDPOINT, "input": {"prompt": "a cat"}, "owner": "user-1"}
+        return await self.client.post("/api/fal-jobs", json=body, headers=headers)
+
+    @asynccontextmanager
+    async def events(self, request_id: str, **headers: str) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
+        """The SSE stream of a job, by an independent client."""
+        path = f"/api/fal-jobs/{request_id}/events"
+        async with aconnect_sse(self.client, "GET", path, headers=headers) as source:
+            yield source.aiter_sse()
+
+
+@asynccontextmanager
+async def running_node(fal: FalDouble, **settings: Any) -> AsyncIterator[Node]:
+    """Start a server with these settings; stop it, streams and all, at the end."""
+    values = {"fal_key": "key-of-the-test", "fal_queue_url": QUEUE, "fal_jwks_url": JWKS} | settings
+    values.setdefault("public_url", "https://hookcast.example")
+    listener = bind("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    hub = Hub()
+    ready = asyncio.Event()
+    app = create_app(Settings(_env_file=None, **values), hub=hub, transport=fal)
+    server = Server(Site(app, listener, hub.drain), ready.set)
+    async with asyncio.timeout(DEADLINE * 2), asyncio.TaskGroup() as group:
+        group.create_task(server.serve(sockets=[listener]))
+        await ready.wait()
+        async with httpx.AsyncClient(base_url=url, timeout=DEADLINE) as client:
+            yield Node(url, client, fal, hub, server)
+        server.should_exit = True

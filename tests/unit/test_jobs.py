@@ -1,0 +1,121 @@
+"""The job's table of transitions."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+from msgspec.structs import replace
+
+from hookcast.jobs import (
+    TRANSITIONS,
+    Cancelled,
+    CancelRequested,
+    Completed,
+    Failed,
+    Job,
+    LogLine,
+    Phase,
+    Progressed,
+    Registered,
+    Report,
+    Stage,
+    Update,
+    advance,
+    report_of,
+    stage_of,
+    unseen,
+)
+
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=5)
+UPDATES: dict[Report, Update] = {
+    Report.REGISTERED: Registered(owner="user-1"),
+    Report.QUEUED: Progressed(phase=Phase.QUEUED, queue_position=7),
+    Report.RUNNING: Progressed(phase=Phase.RUNNING, logs=(LogLine(message="new"),)),
+    Report.SAVING: Progressed(phase=Phase.SAVING, logs=(LogLine(message="new"),)),
+    Report.CANCEL_REQUESTED: CancelRequested(),
+    Report.COMPLETED: Completed(result=Raw(b'{"seed":12345678901234567890}')),
+    Report.FAILED: Failed(error="It broke."),
+    Report.CANCELLED: Cancelled(),
+}
+ROUTES: dict[Stage, tuple[Report, ...]] = {
+    Stage.QUEUED: (Report.QUEUED,),
+    Stage.RUNNING: (Report.RUNNING,),
+    Stage.SAVING: (Report.SAVING,),
+    Stage.CANCELLING: (Report.CANCEL_REQUESTED,),
+    Stage.COMPLETED: (Report.COMPLETED,),
+    Stage.FAILED: (Report.FAILED,),
+    Stage.CANCELLED: (Report.CANCELLED,),
+}
+
+
+def job_in(stage: Stage) -> Job:
+    """A job that took the shortest way to `stage`."""
+    job = advance(unseen("job-1", now=NOW), Registered(endpoint_id="fal-ai/flux"), now=NOW)
+    for report in ROUTES[stage]:
+        update = UPDATES[report]
+        job = advance(job, replace(update, logs=()) if isinstance(update, Progressed) else update, now=NOW)
+    return job
+
+
+@pytest.mark.parametrize(("stage", "report"), TRANSITIONS.keys())
+def test_every_pair_of_the_table_leads_where_it_says(stage: Stage, report: Report) -> None:
+    """A report moves a job to the table's stage, one version on, or leaves the identical object."""
+    job, target = job_in(stage), TRANSITIONS[stage, report]
+    update = UPDATES[report]
+    if report is Report.QUEUED:
+        update = Progressed(phase=Phase.QUEUED, queue_position=1)
+    after = advance(job, update, now=LATER)
+    if target is None or (stage is Stage.CANCELLING and report is Report.CANCEL_REQUESTED):
+        assert after is job
+    else:
+        assert stage_of(after) is target
+        assert (after.version, after.updated_at) == (job.version + 1, LATER)
+
+
+def test_a_repeated_report_changes_nothing() -> None:
+    """The same update twice gives one version."""
+    for report, update in UPDATES.items():
+        once = advance(job_in(Stage.QUEUED), update, now=NOW)
+        assert advance(once, update, now=LATER) is once, report
+
+
+def test_registration_of_an_ended_job_only_adds_labels() -> None:
+    """Names that come after the webhook are filled in; status and result stay."""
+    ended = advance(unseen("job-1", now=NOW), UPDATES[Report.COMPLETED], now=NOW)
+    named = advance(ended, Registered(owner="u", group="g", metadata={"a": Raw(b"1")}), now=LATER)
+    assert (named.owner, named.group, dict(named.metadata)) == ("u", "g", {"a": Raw(b"1")})
+    assert (named.status, named.result, named.completed_at) == (ended.status, ended.result, NOW)
+    assert advance(named, Registered(owner="thief", metadata={"a": Raw(b"2")}), now=LATER) is named
+
+
+def test_only_the_last_50_log_lines_are_kept_and_repeats_are_dropped() -> None:
+    """A status stream that is opened again tells all lines anew."""
+    lines = tuple(LogLine(message=str(i), timestamp=f"2026-11-24T10:00:{i:02}Z") for i in range(60))
+    once = advance(job_in(Stage.QUEUED), Progressed(phase=Phase.RUNNING, logs=lines), now=NOW)
+    assert once.progress.logs == lines[10:]
+    assert advance(once, Progressed(phase=Phase.RUNNING, logs=lines), now=LATER) is once
+
+
+def test_running_remembers_when_it_began_and_forgets_the_queue() -> None:
+    """`startedAt` is the time of the first running report."""
+    queued = advance(job_in(Stage.QUEUED), Progressed(phase=Phase.QUEUED, queue_position=3), now=NOW)
+    running = advance(queued, Progressed(phase=Phase.RUNNING), now=LATER)
+    again = advance(running, UPDATES[Report.RUNNING], now=LATER + timedelta(seconds=1))
+    assert (again.progress.started_at, again.progress.queue_position) == (LATER, None)
+
+
+@given(st.lists(st.sampled_from(list(UPDATES.values())), max_size=30))
+def test_a_terminal_job_never_changes_and_versions_only_grow(updates: list[Update]) -> None:
+    """Whatever is reported in whatever order."""
+    job = unseen("job-1", now=NOW)
+    for update in updates:
+        after = advance(job, update, now=LATER)
+        assert after is job or after.version == job.version + 1
+        if job.status.terminal:
+            assert after is job or report_of(update) is Report.REGISTERED
+            kept = ("status", "result", "error", "error_detail", "progress", "completed_at")
+            assert all(getattr(after, name) == getattr(job, name) for name in kept)
+        job = after

@@ -1,0 +1,17 @@
+import { defineConfig } from "vitest/config";
+
+const server = "http://127.0.0.1:8000";
+
+export default defineConfig({
+  build: {
+    outDir: "../server/hookcast/static",
+    emptyOutDir: true,
+    // The page's Content-Security-Policy allows nothing inline.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  server: {
+    proxy: { "/api": server, "/healthz": server, "/readyz": server, "/metrics": server },
+  },
+  test: { include: ["test/**/*.test.ts"] },
+});

@@ -58,7 +58,7 @@ $(STAMPS)/python: pyproject.toml constraints.txt
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/node:
-	@node -e 'process.exit(parseInt(process.versions.node) < 20)' || { \
+	@node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' || { \
 	  echo 'Hookcast needs Node 20 or newer, with npm, to build its page: https://nodejs.org/en/download' >&2; exit 1; }
 	@mkdir -p $(STAMPS) && touch $@
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from hookcast import __version__, logs, serve
 from hookcast.app import create_app
-from hookcast.emulator import create_emulator
+from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import HookcastError, SettingsError
 from hookcast.push import Hub
 from hookcast.serve import Site
@@ -66,7 +66,7 @@ def dev(host: Host = None, port: Port = None, emulator_port: EmulatorPort = 8001
         fal_jwks_url=f"{fal}/.well-known/jwks.json",
         fal_user_id="",
     )
-    emulated = Site(create_emulator(speed=speed), serve.bind("127.0.0.1", emulator_port))
+    emulated = _emulator_site("127.0.0.1", emulator_port, speed)
     serve.run(emulated, _site(settings), on_ready=lambda: _welcome(settings, fal))
 
 
@@ -80,7 +80,7 @@ def emulator(
     logs.configure()
     if not is_loopback(host):
         raise SettingsError(f"The emulator takes any key and signs anything, so it stays on loopback, not {host}.")
-    site = Site(create_emulator(speed=speed), serve.bind(host, port))
+    site = _emulator_site(host, port, speed)
     serve.run(site, on_ready=lambda: _say(f"The emulated fal listens on http://{host}:{port}"))
 
 
@@ -100,6 +100,11 @@ def version() -> None:
 def _site(settings: Settings) -> Site:
     hub = Hub()
     return Site(create_app(settings, hub=hub), serve.bind(settings.host, settings.port), hub.drain)
+
+
+def _emulator_site(host: str, port: int, speed: float) -> Site:
+    emulated = create_emulator(speed=speed)
+    return Site(emulated, serve.bind(host, port), lambda: begin_shutdown(emulated))
 
 
 def _authority(settings: Settings) -> str:

@@ -37,7 +37,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def run(*sites: Site, on_ready: Callable[[], None] = lambda: None) -> None:
     """Serve until SIGINT or SIGTERM; a second signal ends at once."""
-    with asyncio.Runner(loop_factory=uvicorn.Config(sites[0].app).get_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=uvicorn.Config(sites[0].app, log_config=None).get_loop_factory()) as runner:
         runner.run(_serve(sites, on_ready))
 
 
@@ -55,7 +55,8 @@ async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None]) -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(server.serve(sockets=[server.site.listener])) for server in servers]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        stop()  # one that could not start takes the others along
+        for server in servers:
+            server.should_exit = True  # one that could not start takes the others along
     if not all(server.started for server in servers):
         raise SettingsError("The server could not start; the log says why.")
 

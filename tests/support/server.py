@@ -1,7 +1,7 @@
 """A real Hookcast server on a real port, in the test's own event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +48,14 @@ class Node:
         """The SSE stream of a job, by an independent client."""
         path = f"/api/fal-jobs/{request_id}/events"
         async with aconnect_sse(self.client, "GET", path, headers=headers) as source:
-            yield source.aiter_sse()
+            # httpx-sse shows a `retry:` that stands alone as an event; browsers do not.
+            yield (event async for event in source.aiter_sse() if event.data)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Give way until something in this event loop has happened; the test's own deadline ends a vain wait."""
+    while not condition():  # noqa: ASYNC110 - nobody tells a test when a client has left
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -60,7 +67,7 @@ async def running_node(fal: FalDouble, **settings: Any) -> AsyncIterator[Node]:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     hub = Hub()
     ready = asyncio.Event()
-    app = create_app(Settings(_env_file=None, **values), hub=hub, transport=fal)
+    app = create_app(Settings(**values), hub=hub, transport=fal)
     server = Server(Site(app, listener, hub.drain), ready.set)
     async with asyncio.timeout(DEADLINE * 2), asyncio.TaskGroup() as group:
         group.create_task(server.serve(sockets=[listener]))

@@ -77,6 +77,11 @@ class Emulator:
         self.closing = True
         self.jobs.wake_all()
 
+    async def idle(self) -> None:
+        """Wait until every job has ended and its webhook is settled."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def _run(self, job: Job, webhooks: Webhooks) -> None:
         await job.wait_until_end()
         self.jobs.ended(job)

@@ -1,0 +1,127 @@
+"""The command line as a user starts it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+COMMAND = [sys.executable, "-m", "hookcast"]
+DEADLINE = 30.0
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([*COMMAND, *arguments], cwd=folder, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=DEADLINE)
+
+
+def _wait_for_line(process: subprocess.Popen[str], pattern: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if re.search(pattern, line):
+            return line
+    raise AssertionError(f"the process ended without saying {pattern}")
+
+
+def test_dev_runs_a_job_to_its_end_and_ctrl_c_ends_it(tmp_path: Path) -> None:
+    """Submit, watch, poll against the emulator; an open stream does not hold the process up."""
+    port = _free_port()
+    dev = ["dev", "--port", str(port), "--emulator-port", str(_free_port()), "--speed", "20"]
+    with (
+        _running(tmp_path, *dev) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as web,
+    ):
+        _wait_for_line(process, "Ctrl-C")
+        endpoint = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video"
+        taken = web.post("/api/fal-jobs", json={"endpointId": endpoint, "input": {"prompt": "a cat"}}).json()
+        stream = web.get(taken["links"]["events"]).text
+        assert stream.endswith("event: end\nid: end\ndata: {}\n\n")
+        job = web.get(taken["links"]["status"]).json()
+        assert (job["status"], job["owner"]) == ("completed", None)
+        assert web.get(job["result"]["video"]["url"]).headers["content-type"] == "video/mp4"
+        assert "Hookcast" in web.get("/").text
+        with web.stream("GET", "/api/fal-jobs/unknown/events") as open_stream:
+            next(open_stream.iter_text())
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=DEADLINE) == 0
+
+
+def test_a_killed_server_answers_everything_it_had_acknowledged(tmp_path: Path) -> None:
+    """`kill -9`, start again: every state is there."""
+    port = _free_port()
+    for attempt in range(2):
+        with (
+            _running(tmp_path, "serve", "--port", str(port)) as process,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as web,
+        ):
+            _wait_for_line(process, "listens on")
+            if attempt == 0:
+                assert [web.put(f"/api/fal-jobs/job-{n}", json={}).status_code for n in range(20)] == [201] * 20
+                process.send_signal(signal.SIGKILL)
+            else:
+                assert [web.get(f"/api/fal-jobs/job-{n}").status_code for n in range(20)] == [200] * 20
+
+
+def _complaint(folder: Path, *arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert done.returncode == 2, done
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+def test_every_wrong_setting_is_named_in_one_line(tmp_path: Path) -> None:
+    """And no secret shows."""
+    wrong = {"HOOKCAST_PORT": "99999", "HOOKCAST_PUBLIC_URL": "ftp://x", "HOOKCAST_HEARTBEAT_SECONDS": "secret-0"}
+    line = _complaint(tmp_path, "serve", **wrong)
+    assert all(name in line for name in wrong)
+    assert "secret-0" not in line
+
+
+def test_settings_that_this_version_cannot_keep_refuse_the_start(tmp_path: Path) -> None:
+    """A server that was told to ask for keys must never start open."""
+    assert "HOOKCAST_API_KEYS" in _complaint(tmp_path, "serve", HOOKCAST_API_KEYS="k-123")
+    assert "PostgreSQL" in _complaint(tmp_path, "serve", HOOKCAST_DATABASE_URL="postgresql://u:p@h/d")
+
+
+def test_open_mode_stays_on_loopback(tmp_path: Path) -> None:
+    """For the server and for the emulator."""
+    assert "loopback" in _complaint(tmp_path, "serve", "--host", "0.0.0.0")  # noqa: S104
+    assert "loopback" in _complaint(tmp_path, "emulator", "--host", "0.0.0.0")  # noqa: S104
+
+
+def test_a_taken_port_says_what_to_do(tmp_path: Path) -> None:
+    """One line, with the option."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert "--port" in _complaint(tmp_path, "serve", "--port", str(listener.getsockname()[1]))
+
+
+def test_migrate_and_version_say_what_they_did(tmp_path: Path) -> None:
+    """Both may be repeated."""
+    for command, word in (("migrate", "up to date"), ("migrate", "up to date"), ("version", "hookcast 0.")):
+        said = subprocess.run([*COMMAND, command], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert word in said.stdout

@@ -1,0 +1,200 @@
+"""Submit, register, poll, list and cancel over HTTP."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from support.fal import ENDPOINT, FalDouble
+from support.server import Node, running_node, until
+
+pytestmark = pytest.mark.anyio
+
+TAKEN = httpx.Response(200, json={"request_id": "job-1", "response_url": "https://elsewhere/x", "queue_position": 2})
+
+
+async def test_submit_answers_pending_with_links(node: Node) -> None:
+    """The webhook address goes into the query, the input to fal as it is, and the job is stored."""
+    node.fal.script(ENDPOINT, TAKEN)
+    answer = await node.submit()
+    body = answer.json()
+    assert (answer.status_code, body["requestId"], body["status"], body["token"]) == (202, "job-1", "pending", None)
+    assert body["job"]["progress"]["queuePosition"] == 2
+    assert body["links"]["events"] == "/api/fal-jobs/job-1/events"
+    sent = node.fal.asked(ENDPOINT)[0]
+    assert sent.url.params["fal_webhook"] == "https://hookcast.example/api/webhooks/fal"
+    assert sent.headers["authorization"] == "Key key-of-the-test"
+
+
+async def test_fals_own_options_become_its_headers(node: Node) -> None:
+    """By the names of the protocol page."""
+    node.fal.script(ENDPOINT, TAKEN)
+    options = {"priority": "low", "startTimeoutSeconds": 20, "noRetry": True, "storeIo": False, "runnerHint": "a"}
+    body = {"endpointId": ENDPOINT, "input": {}, "options": {**options, "objectLifecycle": {"seconds": 60}}}
+    assert (await node.client.post("/api/fal-jobs", json=body)).status_code == 202
+    sent = node.fal.asked(ENDPOINT)[0].headers
+    names = ("queue-priority", "request-timeout", "no-retry", "store-io", "runner-hint")
+    assert [sent[f"x-fal-{name}"] for name in names] == ["low", "20", "1", "0", "a"]
+    assert sent["x-fal-object-lifecycle-preference"] == '{"seconds":60}'
+
+
+async def test_one_idempotency_key_makes_one_job(node: Node) -> None:
+    """Also when the requests arrive together."""
+    node.fal.script(ENDPOINT, TAKEN)
+    answers = await asyncio.gather(*(node.submit(**{"Idempotency-Key": "k"}) for _ in range(5)))
+    assert {answer.json()["requestId"] for answer in answers} == {"job-1"}
+    assert len(node.fal.asked(ENDPOINT)) == 1
+
+
+async def test_what_fal_rejects_reaches_the_user_in_fals_words(node: Node) -> None:
+    """502 with fal's status and body; the key may be used again."""
+    locked = {"detail": "User is locked. Reason: exhausted balance."}
+    node.fal.script(ENDPOINT, httpx.Response(403, json=locked), TAKEN)
+    answer = await node.submit(**{"Idempotency-Key": "k"})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["falStatus"]) == (502, "fal_rejected", 403)
+    assert (problem["falBody"], problem["detail"]) == (locked, locked["detail"])
+    assert (await node.submit(**{"Idempotency-Key": "k"})).status_code == 202
+
+
+async def test_a_submit_that_fal_may_have_taken_is_not_sent_twice(node: Node) -> None:
+    """The connection broke after sending."""
+    node.fal.script(ENDPOINT, httpx.ReadError("cut"))
+    answer = await node.submit()
+    assert (answer.status_code, answer.json()["code"]) == (502, "fal_unreachable")
+    assert len(node.fal.asked(ENDPOINT)) == 1
+
+
+async def test_a_busy_fal_is_asked_again(node: Node) -> None:
+    """429 and a gateway's 503 pass."""
+    node.fal.script(ENDPOINT, httpx.Response(429), httpx.Response(503), TAKEN)
+    assert (await node.submit()).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"endpointId": ENDPOINT},
+        {"input": {}},
+        {"endpointId": "flux", "input": {}},
+        {"endpointId": "a/../b", "input": {}},
+        {"endpointId": ENDPOINT, "input": []},
+        {"endpointId": ENDPOINT, "input": {}, "options": {"priority": "high"}},
+        {"endpointId": ENDPOINT, "input": {}, "webhook": "x"},
+    ],
+)
+async def test_a_wrong_submit_is_explained(node: Node, body: dict[str, object]) -> None:
+    """422 and nothing is asked of fal."""
+    answer = await node.client.post("/api/fal-jobs", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert node.fal.requests == []
+
+
+async def test_registration_is_idempotent(node: Node) -> None:
+    """201, then 200 with the same version."""
+    first, second = await node.register("job-1", group="g"), await node.register("job-1", group="g")
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json() == second.json()
+
+
+async def test_polling_with_the_etag_costs_no_body(node: Node) -> None:
+    """304 until the version moves."""
+    await node.register("job-1")
+    answer = await node.client.get("/api/fal-jobs/job-1")
+    assert answer.headers["etag"] == '"1"'
+    again = await node.client.get("/api/fal-jobs/job-1", headers={"If-None-Match": 'W/"1"'})
+    assert (again.status_code, again.content) == (304, b"")
+    await node.post_webhook(node.fal.webhook("job-1"))
+    assert (await node.client.get("/api/fal-jobs/job-1", headers={"If-None-Match": '"1"'})).status_code == 200
+
+
+async def test_a_long_poll_answers_as_soon_as_the_version_is_past(node: Node) -> None:
+    """The webhook ends the wait."""
+    await node.register("job-1")
+    async with asyncio.TaskGroup() as group:
+        poll = group.create_task(node.client.get("/api/fal-jobs/job-1?wait=20&version=1"))
+        await until(node.hub.watched_jobs)
+        await node.post_webhook(node.fal.webhook("job-1"))
+    assert poll.result().json()["status"] == "completed"
+
+
+async def test_a_long_poll_ends_with_what_is_there(node: Node) -> None:
+    """After `wait`: the same state, 304 for who sent its ETag, 404 for an unknown job."""
+    await node.register("job-1")
+    plain = await node.client.get("/api/fal-jobs/job-1?wait=0.05&version=1")
+    tagged = await node.client.get("/api/fal-jobs/job-1?wait=0.05", headers={"If-None-Match": '"1"'})
+    unknown = await node.client.get("/api/fal-jobs/job-2?wait=0.05")
+    assert (plain.json()["version"], tagged.status_code, unknown.status_code) == (1, 304, 404)
+    assert unknown.json()["code"] == "job_not_found"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/fal-jobs/" + "a" * 201, 400),
+        ("/api/fal-jobs/a..b", 400),
+        ("/api/fal-jobs/a%00b", 400),
+        ("/api/fal-jobs/events", 400),
+        ("/api/fal-jobs/..%2Fx", 400),
+        ("/api/nothing", 404),
+        ("/api/fal-jobs/a?wait=61", 422),
+        ("/api/fal-jobs/a?wait=x", 422),
+        ("/api/fal-jobs/a?version=1.5", 422),
+        ("/api/fal-jobs?limit=0", 422),
+        ("/api/fal-jobs?status=done", 422),
+        ("/api/fal-jobs?cursor=%21", 422),
+    ],
+)
+async def test_a_wrong_path_or_query_is_a_problem_document(node: Node, path: str, status: int) -> None:
+    """With a code, never a crash."""
+    answer = await node.client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["code"]
+
+
+async def test_the_list_pages_through_everything_newest_first(node: Node) -> None:
+    """No job twice, none missing, filtered as asked."""
+    for number in range(5):
+        await node.register(f"job-{number}", group="odd" if number % 2 else "even")
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = (await node.client.get(f"/api/fal-jobs?limit=2{cursor and '&cursor=' + cursor}")).json()
+        found += [job["requestId"] for job in page["jobs"]]
+        cursor = page["nextCursor"]
+    assert sorted(found) == [f"job-{number}" for number in range(5)]
+    odd = (await node.client.get("/api/fal-jobs?group=odd&status=pending&owner=nobody")).json()
+    assert odd == {"jobs": [], "nextCursor": None}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "job"),
+    [
+        (httpx.Response(202, json={"status": "CANCELLATION_REQUESTED"}), 202, "pending"),
+        (httpx.Response(200, json={"status": "OK"}), 202, "cancelled"),
+        (httpx.Response(400, json={"status": "ALREADY_COMPLETED"}), 409, "pending"),
+        (httpx.Response(404, json={"status": "NOT_FOUND"}), 404, "pending"),
+    ],
+)
+async def test_cancel_asks_fal_and_tells_its_answer(node: Node, answer: httpx.Response, status: int, job: str) -> None:
+    """A running job may still complete: then it is `cancelling`."""
+    node.fal.script("/cancel", answer)
+    await node.register("job-1", endpointId=ENDPOINT)
+    assert (await node.client.post("/api/fal-jobs/job-1/cancel")).status_code == status
+    assert (await node.client.get("/api/fal-jobs/job-1")).json()["status"] == job
+
+
+async def test_an_ended_or_unknown_job_cannot_be_cancelled(node: Node) -> None:
+    """409 and 404."""
+    await node.post_webhook(node.fal.webhook("job-1"))
+    answers = [await node.client.post(f"/api/fal-jobs/{name}/cancel") for name in ("job-1", "job-2")]
+    assert [answer.json()["code"] for answer in answers] == ["already_terminal", "job_not_found"]
+
+
+async def test_without_a_key_submit_says_what_to_set(database_url: str, fal: FalDouble) -> None:
+    """The webhook side works all the same."""
+    async with running_node(fal, database_url=database_url, fal_key=None) as node:
+        answer = await node.submit()
+        assert "FAL_KEY" in answer.json()["detail"]
+        assert (await node.post_webhook(fal.webhook("job-1"))).status_code == 200

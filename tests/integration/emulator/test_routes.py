@@ -253,7 +253,8 @@ async def test_unknown_id_is_404(fal: Emulated, method: str, path: str, body: di
 
 async def test_jwks_needs_no_key_and_pads_nothing(fal: Emulated) -> None:
     """Two Ed25519 keys in base64url without padding."""
-    response = await httpx.AsyncClient().get(f"{fal.url}/.well-known/jwks.json")
+    async with httpx.AsyncClient() as stranger:
+        response = await stranger.get(f"{fal.url}/.well-known/jwks.json")
     keys = response.json()["keys"]
     assert [(key["kty"], key["crv"], len(key["x"])) for key in keys] == [("OKP", "Ed25519", 43)] * 2
 

@@ -1,0 +1,123 @@
+"""How long from a webhook to its watchers: sent → verified → committed → SSE frame read, for 100 watched jobs.
+
+Starts `hookcast serve` on a fresh database in its own process; this process plays fal's JWKS, signs the webhooks and
+reads the streams. Prints the median and the 99th percentile in milliseconds of each run.
+"""
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import json
+import platform
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from os import environ
+from pathlib import Path
+
+from nacl.signing import SigningKey
+
+JOBS = 100
+KEY = SigningKey.generate()
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+
+
+def free_port() -> int:
+    """A port that nothing listens on right now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def serve_keys(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer any request with the JWKS."""
+    await reader.readuntil(b"\r\n\r\n")
+    x = base64.urlsafe_b64encode(bytes(KEY.verify_key)).decode()
+    body = json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}).encode()
+    writer.write(HEAD % len(body) + body)
+    await writer.drain()
+    writer.close()
+
+
+def webhook(request_id: str) -> bytes:
+    """One signed webhook as HTTP/1.1 bytes."""
+    payload = {"video": {"url": "https://v3.fal.media/files/x/output.mp4", "content_type": "video/mp4"}}
+    body = json.dumps({"request_id": request_id, "status": "OK", "error": None, "payload": payload}).encode()
+    seconds = str(int(time.time()))
+    digest = hashlib.sha256(body).hexdigest()
+    signature = KEY.sign(f"{request_id}\nuser\n{seconds}\n{digest}".encode()).signature.hex()
+    head = (
+        f"POST /api/webhooks/fal HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        f"X-Fal-Webhook-Request-Id: {request_id}\r\nX-Fal-Webhook-User-Id: user\r\n"
+        f"X-Fal-Webhook-Timestamp: {seconds}\r\nX-Fal-Webhook-Signature: {signature}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def watch(port: int, request_id: str, ready: asyncio.Event) -> float:
+    """Open a stream, read until the job has completed, answer the time of that."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET /api/fal-jobs/{request_id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    await reader.readuntil(b"retry: ")
+    ready.set()
+    await reader.readuntil(b'"status":"completed"')
+    moment = time.perf_counter()
+    writer.close()
+    return moment
+
+
+async def one_run(port: int, run: int, gap: float) -> list[float]:
+    """Milliseconds of each job, its webhook sent `gap` seconds after the one before."""
+    names = [f"run{run}-job{number}" for number in range(JOBS)]
+    ready = [asyncio.Event() for _ in names]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.TaskGroup() as group:
+        watching = [group.create_task(watch(port, *pair)) for pair in zip(names, ready, strict=True)]
+        await asyncio.gather(*(event.wait() for event in ready))
+        sent = []
+        for name in names:
+            message = webhook(name)
+            sent.append(time.perf_counter())
+            writer.write(message)
+            await reader.readuntil(b'"accepted"}')
+            await asyncio.sleep(gap)
+    writer.close()
+    return [(task.result() - start) * 1000 for task, start in zip(watching, sent, strict=True)]
+
+
+async def main(runs: int) -> None:
+    """Start both sides, measure, print one line a run."""
+    keys = await asyncio.start_server(serve_keys, "127.0.0.1", 0)
+    jwks = f"http://127.0.0.1:{keys.sockets[0].getsockname()[1]}/"
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        variables = {"HOOKCAST_FAL_JWKS_URL": jwks, "HOOKCAST_DATABASE_URL": f"sqlite:///{Path(folder) / 'bench.db'}"}
+        command = [sys.executable, "-m", "hookcast", "serve", "--port", str(port)]
+        server = await asyncio.create_subprocess_exec(
+            *command,
+            env={**environ, **variables},
+            cwd=folder,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        assert server.stdout is not None
+        await server.stdout.readline()
+        sys.stdout.write(f"{JOBS} watched jobs, Python {platform.python_version()}, {platform.machine()}\n")
+        try:
+            for run in range(runs):
+                times = sorted(await one_run(port, run, 0.01))
+                p50, p99 = statistics.median(times), times[int(len(times) * 0.99) - 1]
+                sys.stdout.write(f"run {run + 1}: p50 {p50:.2f} ms  p99 {p99:.2f} ms  max {times[-1]:.2f} ms\n")
+        finally:
+            server.terminate()
+            await server.wait()
+            keys.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=7)
+    asyncio.run(main(parser.parse_args().runs))

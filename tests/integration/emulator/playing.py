@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -20,6 +20,8 @@ from starlette.types import ASGIApp
 from hookcast.emulator import create_emulator
 from hookcast.fal.signature import SignedHeaders, decode_key
 
+Sleep = Callable[[float], Awaitable[None]]
+
 DEADLINE = 15.0
 SPEED = 50.0
 KEY = {"Authorization": "Key any-key-will-do"}
@@ -28,9 +30,10 @@ IMAGE = "fal-ai/flux/dev"
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        super().__init__(uvicorn.Config(app, port=port, log_config=None, timeout_graceful_shutdown=5))
         self.ready = asyncio.Event()
+        self.stopping = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,11 +45,15 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.ready.set()
 
+    async def main_loop(self) -> None:
+        """Stop when told so, not at the next tick."""
+        await self.stopping.wait()
+
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve the app on a free port of 127.0.0.1; gives its URL without a slash at the end."""
-    server = _Server(app)
+async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+    """Serve the app on this (or a free) port of 127.0.0.1; gives its URL without a slash at the end."""
+    server = _Server(app, port)
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve())
         try:
@@ -56,6 +63,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             server.should_exit = True
+            server.stopping.set()
 
 
 @dataclass(frozen=True)
@@ -157,18 +165,25 @@ class Emulated:
 
 
 @asynccontextmanager
-async def emulated(speed: float = SPEED) -> AsyncIterator[Emulated]:
-    """A running emulator of this speed."""
-    app = create_emulator(speed=speed)
+async def emulated(sleep: Sleep = asyncio.sleep) -> AsyncIterator[Emulated]:
+    """A running emulator; `sleep` is the pause between webhooks."""
+    app = create_emulator(speed=SPEED, sleep=sleep)
     async with serving(app) as url, httpx.AsyncClient(base_url=url, headers=KEY, timeout=DEADLINE) as client:
         yield Emulated(url, app, client)
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
-    """A running receiver."""
+async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
+    """A running receiver, on this or a free port."""
     receiver = Receiver()
     receiver.gate.set()
-    async with serving(receiver.app()) as url:
+    async with serving(receiver.app(), port) as url:
         receiver.url = f"{url}/hook"
         yield receiver
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,5 +1,6 @@
 """What a receiver of webhooks sees, for a normal job and for each fault."""
 
+import asyncio
 import time
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 from hookcast.emulator import USER_ID, begin_shutdown
 from hookcast.errors import SignatureInvalid, TimestampOutOfRange
 from hookcast.fal.signature import verify
-from integration.emulator.playing import IMAGE, Delivery, Emulated, Receiver, emulated
+from integration.emulator.playing import DEADLINE, IMAGE, Delivery, Emulated, Receiver, emulated, free_port, receiving
 
 pytestmark = pytest.mark.anyio
 
@@ -79,12 +80,21 @@ async def test_redirect_is_not_followed_and_not_repeated(fal: Emulated, receiver
     assert len(receiver.received) == 1
 
 
-async def test_receiver_that_starts_late_gets_the_webhook(fal: Emulated, receiver: Receiver) -> None:
+async def test_receiver_that_starts_late_gets_the_webhook() -> None:
     """A refused connection is tried again."""
-    job = await fal.submit(webhook=receiver.url.replace("/hook", "/missing"), speed=1000)
-    await fal.idle()
-    assert receiver.received == []
-    assert (await fal.client.get(job.url("response_url"))).status_code == 200
+    refused, opened = asyncio.Event(), asyncio.Event()
+
+    async def pause(_: float) -> None:
+        refused.set()
+        await opened.wait()
+
+    port = free_port()
+    async with asyncio.timeout(DEADLINE), emulated(sleep=pause) as fal:
+        await fal.submit(webhook=f"http://127.0.0.1:{port}/hook")
+        await refused.wait()
+        async with receiving(port) as receiver:
+            opened.set()
+            await receiver.wait()
 
 
 async def test_model_error(fal: Emulated, receiver: Receiver) -> None:

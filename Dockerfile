@@ -1,0 +1,27 @@
+# Without keys the server listens on loopback only, so run it with the host's network:
+#   docker run --network host -v hookcast:/data -e FAL_KEY -e HOOKCAST_PUBLIC_URL hookcast
+FROM node:22-bookworm-slim AS page
+WORKDIR /src/web
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN npm ci --no-audit --no-fund
+COPY web/ ./
+RUN npm run build
+
+FROM python:3.13-slim-bookworm AS wheel
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md LICENSE CHANGELOG.md ./
+COPY server/ server/
+COPY --from=page /src/server/hookcast/static/ server/hookcast/static/
+RUN python -m venv /opt/hookcast && /opt/hookcast/bin/pip install --no-cache-dir -c constraints.txt .
+
+FROM python:3.13-slim-bookworm
+COPY --from=wheel /opt/hookcast /opt/hookcast
+RUN useradd --system --uid 10001 hookcast && mkdir /data && chown hookcast /data
+USER hookcast
+WORKDIR /data
+VOLUME /data
+ENV PATH=/opt/hookcast/bin:$PATH HOOKCAST_DATABASE_URL=sqlite:////data/hookcast.db
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=3)"]
+CMD ["hookcast", "serve"]

@@ -63,6 +63,20 @@ def test_dev_runs_a_job_to_its_end_and_ctrl_c_ends_it(tmp_path: Path) -> None:
             assert process.wait(timeout=DEADLINE) == 0
 
 
+def test_the_curl_walk_through_of_the_readme_works_as_written(tmp_path: Path) -> None:
+    """Only the port is another one: the last line polled is the completed job."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    script = readme.split("## With curl")[1].split("```sh\n")[1].split("```")[0]
+    port = str(_free_port())
+    dev = ["dev", "--port", port, "--emulator-port", str(_free_port()), "--speed", "20"]
+    with _running(tmp_path, *dev) as process:
+        _wait_for_line(process, "Ctrl-C")
+        command = ["bash", "-euo", "pipefail", "-c", script.replace(":8000", f":{port}")]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE).stdout
+        assert "event: end" in said
+        assert '"status":"completed"' in said.splitlines()[-1]
+
+
 def test_a_killed_server_answers_everything_it_had_acknowledged(tmp_path: Path) -> None:
     """`kill -9`, start again: every state is there."""
     port = _free_port()

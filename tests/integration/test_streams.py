@@ -1,5 +1,7 @@
 """The SSE stream of one job, read by an independent client from a real port."""
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -54,7 +56,7 @@ async def test_line_breaks_inside_fals_json_do_not_break_the_frame(node: Node) -
 
 async def test_silence_is_broken_by_pings_and_the_lifetime_ends_the_stream(database_url: str, fal: FalDouble) -> None:
     """A comment each heartbeat, then a `retry:` and the close."""
-    times = {"heartbeat_seconds": 0.05, "stream_lifetime_seconds": 0.5}
+    times: dict[str, Any] = {"heartbeat_seconds": 0.05, "stream_lifetime_seconds": 0.5}
     async with running_node(fal, database_url=database_url, **times) as node:
         text = (await node.client.get("/api/fal-jobs/job-1/events")).text
     assert text.count(": ping\n\n") >= 2

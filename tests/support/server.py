@@ -59,15 +59,17 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def running_node(fal: FalDouble, **settings: Any) -> AsyncIterator[Node]:
-    """Start a server with these settings; stop it, streams and all, at the end."""
+async def running_node(fal: FalDouble, *, emulator: str | None = None, **settings: Any) -> AsyncIterator[Node]:
+    """Start a server whose fal is the double, or an emulator at this URL; stop it, streams and all, at the end."""
     values = {"fal_key": "key-of-the-test", "fal_queue_url": QUEUE, "fal_jwks_url": JWKS} | settings
     values.setdefault("public_url", "https://hookcast.example")
     listener = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    if emulator is not None:
+        values |= {"fal_queue_url": emulator, "fal_jwks_url": f"{emulator}/.well-known/jwks.json", "public_url": url}
     hub = Hub()
     ready = asyncio.Event()
-    app = create_app(Settings(**values), hub=hub, transport=fal)
+    app = create_app(Settings(**values), hub=hub, transport=None if emulator else fal)
     server = Server(Site(app, listener, hub.drain), ready.set)
     async with asyncio.timeout(DEADLINE * 2), asyncio.TaskGroup() as group:
         group.create_task(server.serve(sockets=[listener]))

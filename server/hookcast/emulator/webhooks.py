@@ -164,7 +164,8 @@ class Webhooks:
             size = response.headers.get("content-length", "")
             # A short answer is read so that the connection can be used again; of a long one only the code matters.
             if size.isascii() and size.isdigit() and int(size) <= READ_ANSWER_BYTES:
-                await response.aread()
+                async for _ in response.aiter_raw():
+                    pass
             return response.status_code
 
     def _sign(self, job: Job, body: bytes, attempt: int) -> dict[str, str]:

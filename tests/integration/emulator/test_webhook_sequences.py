@@ -169,7 +169,7 @@ async def test_webhook_first_does_not_hang_with_its_receiver(
 
 async def test_webhook_late(fal: Emulated, receiver: Receiver) -> None:
     """The queue knows of the end well before the receiver does."""
-    job = await fal.submit(webhook=receiver.url, faults=["webhook_late"], seconds=10, speed=50)
+    job = await fal.submit(webhook=receiver.url, faults=["webhook_late"], seconds=50, speed=50)
     await fal.completed(job)
     assert receiver.received == []
     await receiver.wait()

@@ -92,8 +92,8 @@ class Hub:
         watch = Watch(request_id, passive=passive)
         if self.draining:
             watch.drain()
-        await self._join(bus, watch)
         try:
+            await self._join(bus, watch)
             yield watch
         finally:
             await self._leave(bus, watch)

@@ -1,6 +1,8 @@
 """What the handlers work with, opened by the app's lifespan."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 
@@ -17,7 +19,10 @@ from hookcast.store import JobStore
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One node's parts. `queue` is None without a FAL_KEY."""
+    """One node's parts. `queue` is None without a FAL_KEY.
+
+    `submits` holds a lock for each Idempotency-Key that is being answered, and forgets it with its last user.
+    """
 
     settings: Settings
     clock: Clock
@@ -28,6 +33,7 @@ class Services:
     collector: Collector
     keys: FalKeys
     queue: FalQueue | None
+    submits: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
 
 def services(request: Request) -> Services:

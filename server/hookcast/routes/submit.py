@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
-from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -24,7 +23,6 @@ Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\
 HeaderText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 _ENDPOINT = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
-_flights: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 class Options(Struct, rename="camel", forbid_unknown_fields=True):
@@ -98,7 +96,7 @@ async def submit(request: Request) -> Response:
         return _accepted(await _submit(node, submission, submission.endpoint_id))
     if not _KEY.fullmatch(key):
         raise InvalidRequest("Idempotency-Key has 1 to 255 visible ASCII characters.")
-    async with _flights.setdefault(key, asyncio.Lock()):
+    async with node.submits.setdefault(key, asyncio.Lock()):
         return _accepted(await _submit_once(node, submission, submission.endpoint_id, key))
 
 

@@ -27,6 +27,8 @@ from hookcast.settings import Settings
 from hookcast.store import open_store
 
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+# A proxy in the environment is used for fal, never for an emulator on this machine.
+NEVER_PROXIED = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 HTTP_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=32)
 
 
@@ -56,7 +58,9 @@ def create_app(
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
             open_store(settings.database_url) as store,
-            httpx.AsyncClient(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport) as client,
+            httpx.AsyncClient(
+                timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport, mounts=dict.fromkeys(NEVER_PROXIED)
+            ) as client,
         ):
             bus = LocalBus(shared_hub.deliver)
             dispatcher = Dispatcher(store, bus, clock)

@@ -21,6 +21,7 @@ from hookcast.store import JobStore
 MAX_FOLLOWED = 256
 MIN_GAP_SECONDS = 0.2  # at most 5 states a second a job
 WEBHOOK_GRACE_SECONDS = 3.0
+MIN_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
 
 _log = get_logger(__name__)
@@ -69,18 +70,22 @@ class Follower:
             task.cancel()
 
     async def _follow(self, request_id: str) -> None:
+        pause = MIN_PAUSE_SECONDS
+        try:
+            while (told := await self._follow_once(request_id)) is not None:
+                pause = MIN_PAUSE_SECONDS if told else min(pause * 2, MAX_PAUSE_SECONDS)
+                await self._sleep(pause * (0.5 + random.random() / 2))  # noqa: S311
+        except Drained:
+            _log.debug("follow_drained", request_id=request_id)
+
+    async def _follow_once(self, request_id: str) -> bool | None:
+        """One stream, from its opening to its end. True = it told something, False = it broke, None = all is done."""
         try:
             job = await self._followable(request_id)
-            pause = 0.5
-            while job is not None and not job.status.terminal:
-                progressed = await self._stream(job)
-                if progressed is None:
-                    return
-                pause = 0.5 if progressed else min(pause * 2, MAX_PAUSE_SECONDS)
-                await self._sleep(pause * (0.5 + random.random() / 2))  # noqa: S311
-                job = await self._store.get(request_id)
-        except (Drained, StoreUnavailable) as error:
-            _log.info("follow_ended", request_id=request_id, reason=repr(error))
+            return None if job is None else await self._stream(job)
+        except StoreUnavailable as error:
+            _log.warning("follow_interrupted", request_id=request_id, reason=str(error))
+            return False
 
     async def _followable(self, request_id: str) -> Job | None:
         """Wait until the job is known, pending and has an endpoint; None when it has ended."""
@@ -92,7 +97,6 @@ class Follower:
                 await watch.next(60.0)
 
     async def _stream(self, job: Job) -> bool | None:
-        """Follow one status stream to its end. True = it told something, False = it broke, None = nothing is left."""
         assert self._group is not None  # noqa: S101
         pump = _Pump(self._dispatcher, job.request_id, self._group, self._sleep)
         try:

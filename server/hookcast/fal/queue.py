@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from enum import Enum
 from typing import TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -183,7 +183,7 @@ class FalQueue:
         The URL of the submit answer is preferred, but only on the very host that is given our key.
         Raises FalRejected when the endpoint is not known, so that nothing can be asked.
         """
-        if job.response_url is not None and _origin(job.response_url) == _origin(self._base):
+        if job.response_url is not None and _same_origin(job.response_url, self._base):
             return job.response_url.partition("?")[0].rstrip("/")
         try:
             app = app_id(job.endpoint_id or "")
@@ -236,6 +236,8 @@ def progressed(status: _Status) -> Progressed:
 
 async def _reports(source: EventSource) -> AsyncIterator[Progressed]:
     async for event in source.aiter_sse():
+        if not event.data:  # httpx-sse tells of a lone `retry:` or `id:` too; WHATWG SSE dispatches nothing then
+            continue
         try:
             yield progressed(msgspec.json.decode(event.data, type=_Status))
         except msgspec.DecodeError as error:
@@ -288,9 +290,12 @@ def _retry_after(response: httpx.Response) -> float:
     return min(float(text), DEADLINE_SECONDS) if text.isascii() and text.isdigit() else 0.0
 
 
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
+def _same_origin(url: str, base: str) -> bool:
+    try:
+        found, wanted = httpx.URL(url), httpx.URL(base)
+    except httpx.InvalidURL:
+        return False
+    return (found.scheme, found.netloc) == (wanted.scheme, wanted.netloc)
 
 
 def _json_or_none(response: httpx.Response) -> Raw | None:

@@ -21,7 +21,8 @@ from hookcast.store import JobStore
 class Services:
     """One node's parts. `queue` is None without a FAL_KEY.
 
-    `submits` holds a lock for each Idempotency-Key that is being answered, and forgets it with its last user.
+    `submits` holds a lock for each Idempotency-Key that is being answered, and forgets it with its last user. `taken`
+    holds the requestIds of keys that fal took while the database was away, until they are stored.
     """
 
     settings: Settings
@@ -34,6 +35,7 @@ class Services:
     keys: FalKeys
     queue: FalQueue | None
     submits: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    taken: dict[str, str] = field(default_factory=dict)
 
 
 def services(request: Request) -> Services:

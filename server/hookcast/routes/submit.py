@@ -101,6 +101,9 @@ async def submit(request: Request) -> Response:
 
 
 async def _submit_once(node: Services, submission: Submission, endpoint_id: str, key: str) -> Job:
+    if key in node.taken:
+        await node.store.settle(key, node.taken[key])
+        del node.taken[key]
     ours, request_id = await node.store.claim(key, now=node.clock())
     if request_id is not None:
         job = await node.store.get(request_id)
@@ -132,7 +135,9 @@ async def _submit(node: Services, submission: Submission, endpoint_id: str, key:
     )
     try:
         if key is not None:
+            node.taken[key] = taken.request_id
             await node.store.settle(key, taken.request_id)
+            del node.taken[key]
         return (await node.dispatcher.register(taken.request_id, facts)).after
     except StoreUnavailable as error:
         raise StoreUnavailable(

@@ -9,7 +9,7 @@ from typing import TypedDict
 import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from hookcast.bus import LocalBus
 from hookcast.collector import Collector
@@ -19,8 +19,8 @@ from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
 from hookcast.jobs import Clock
-from hookcast.push import Hub
-from hookcast.routes import health, jobs, problems, streams, submit, webhooks
+from hookcast.push import Engine, Limits
+from hookcast.routes import health, jobs, problems, streams, submit, webhooks, websocket
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
@@ -44,15 +44,28 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
+def make_engine(settings: Settings, *, max_streams: int | None = None) -> Engine:
+    """The node's push engine; `max_streams` is what the machine allows when the settings do not say less."""
+    found = [limit for limit in (settings.max_streams, max_streams) if limit is not None]
+    return Engine(
+        Limits(
+            heartbeat=settings.heartbeat_seconds,
+            lifetime=settings.stream_lifetime_seconds,
+            drain=settings.drain_seconds,
+            **({"max_streams": min(found)} if found else {}),
+        )
+    )
+
+
 def create_app(
     settings: Settings,
     *,
-    hub: Hub | None = None,
+    engine: Engine | None = None,
     clock: Clock = utc_now,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Starlette:
-    """One node. Whoever runs it drains it with `hub.drain()` before its end; `transport` plays fal in tests."""
-    shared_hub = hub or Hub()
+    """One node. Whoever runs it drains its engine before the end; `transport` plays fal in tests."""
+    push = engine or make_engine(settings)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
@@ -62,7 +75,7 @@ def create_app(
                 timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport, mounts=dict.fromkeys(NEVER_PROXIED)
             ) as client,
         ):
-            bus = LocalBus(shared_hub.deliver)
+            bus = LocalBus(push.hub.deliver)
             dispatcher = Dispatcher(store, bus, clock)
             queue = None
             if settings.fal_key is not None:
@@ -71,15 +84,11 @@ def create_app(
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
             jobs_of_the_node = [collector.run]
             if queue is not None:
-                follower = Follower(
-                    store=store, hub=shared_hub, bus=bus, dispatcher=dispatcher, collector=collector, queue=queue
-                )
-                shared_hub.audience = follower
+                follower = Follower(store=store, engine=push, dispatcher=dispatcher, collector=collector, queue=queue)
+                push.hub.audience = follower
                 jobs_of_the_node.append(follower.run)
-            async with _running(*jobs_of_the_node):
-                yield {
-                    "services": Services(settings, clock, store, bus, shared_hub, dispatcher, collector, keys, queue)
-                }
+            async with push.running(store, bus), _running(*jobs_of_the_node):
+                yield {"services": Services(settings, clock, store, push, dispatcher, collector, keys, queue)}
 
     return Starlette(
         routes=_routes(),
@@ -104,12 +113,15 @@ async def _running(*tasks: Callable[[], Coroutine[None, None, None]]) -> AsyncIt
                 task.cancel()
 
 
-def _routes() -> list[Route | Mount]:
+def _routes() -> list[BaseRoute]:
     one = "/api/fal-jobs/{request_id}"
     return [
         Route("/api/fal-jobs", submit.submit, methods=["POST"]),
         Route("/api/fal-jobs", jobs.list_jobs, methods=["GET"]),
-        Route(f"{one}/events", streams.job_events, methods=["GET"]),
+        Route("/api/fal-jobs/events", streams.Events("many"), methods=["GET"]),
+        Route("/api/fal-jobs/ws", websocket.not_a_socket, methods=["GET"]),
+        WebSocketRoute("/api/fal-jobs/ws", websocket.JobSocket()),
+        Route(f"{one}/events", streams.Events("one"), methods=["GET"]),
         Route(f"{one}/cancel", jobs.cancel, methods=["POST"]),
         Route(one, jobs.register, methods=["PUT"]),
         Route(one, jobs.poll, methods=["GET"]),

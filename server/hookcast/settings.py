@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     stream_lifetime_seconds: Seconds = 3600.0
     drain_seconds: Seconds = 10.0
     max_webhook_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    max_streams: int | None = Field(default=None, ge=1)
 
     # Known names of settings whose work this version does not do. Ignoring one of them would be worse than refusing:
     # a server that was told to ask for keys must never start open.

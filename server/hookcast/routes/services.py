@@ -6,13 +6,12 @@ from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 
-from hookcast.bus import Bus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock
-from hookcast.push import Hub
+from hookcast.push import Engine
 from hookcast.settings import Settings
 from hookcast.store import JobStore
 
@@ -28,8 +27,7 @@ class Services:
     settings: Settings
     clock: Clock
     store: JobStore
-    bus: Bus
-    hub: Hub
+    engine: Engine
     dispatcher: Dispatcher
     collector: Collector
     keys: FalKeys

@@ -2,12 +2,12 @@
 
 import asyncio
 import statistics
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from msgspec import Struct
-from sqlalchemy import Select, and_, delete, insert, or_, select, text, update
+from sqlalchemy import Select, and_, bindparam, delete, insert, or_, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from hookcast.errors import StoreUnavailable
 from hookcast.fal.keys import StoredKeys
 from hookcast.jobs import Job, JobStatus, Phase
+from hookcast.store.batching import Batch
 from hookcast.store.engine import DRIVER_ERRORS, create_engine, upgrade
 from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs, to_row
 
@@ -23,6 +24,8 @@ CLAIM_SECONDS = 60
 MEDIAN_OF = 21
 
 Cursor = tuple[datetime, str]
+
+_BY_IDS = select(jobs).where(jobs.c.request_id.in_(bindparam("ids", expanding=True)))
 
 
 class Change(Struct, frozen=True):
@@ -65,7 +68,12 @@ async def open_store(url: str) -> AsyncIterator["JobStore"]:
     try:
         async with store.writing() as connection:
             await connection.run_sync(upgrade)
-        yield store
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(store.reads.run())
+            try:
+                yield store
+            finally:
+                reading.cancel()
     finally:
         await engine.dispose()
 
@@ -87,6 +95,7 @@ class JobStore:
         self._engine = engine
         # SQLite has one writer; waiting here is fair and wakes at once, its own busy handler polls.
         self._writer = asyncio.Lock()
+        self.reads = Batch(self._read_many)
 
     async def ping(self) -> None:
         """Ask the database for one row."""
@@ -94,9 +103,22 @@ class JobStore:
             await connection.execute(text("SELECT 1"))
 
     async def get(self, request_id: str) -> Job | None:
-        """The job, or None."""
+        """The job, or None. Those who ask at the same time share a query."""
+        async with _guarded():
+            return await self.reads.get(request_id)
+
+    async def get_many(self, request_ids: Iterable[str]) -> dict[str, Job]:
+        """Those of the jobs that are known."""
+        wanted = list(request_ids)
+        found = await asyncio.gather(*(self.get(request_id) for request_id in wanted))
+        return {job.request_id: job for job in found if job is not None}
+
+    async def of_group(self, group: str, limit: int) -> list[Job]:
+        """The group's jobs, the most recently changed first."""
+        newest = select(jobs).where(jobs.c.group_name == group).order_by(jobs.c.updated_at.desc()).limit(limit)
         async with self._reading() as connection:
-            return await _find(connection, request_id)
+            rows = (await connection.execute(newest)).mappings().all()
+        return [from_row(row) for row in rows]
 
     async def change(self, request_id: str, step: Callable[[Job | None], Job]) -> Change:
         """Read the job, let `step` say what becomes of it, and commit that before answering.
@@ -184,6 +206,11 @@ class JobStore:
         statement = upsert(fal_keys).values(url=keys.url, **values)
         async with self.writing() as connection:
             await connection.execute(statement.on_conflict_do_update(index_elements=["url"], set_=values))
+
+    async def _read_many(self, request_ids: list[str]) -> dict[str, Job]:
+        async with self._reading() as connection:
+            rows = (await connection.execute(_BY_IDS, {"ids": request_ids})).mappings().all()
+        return {row["request_id"]: from_row(row) for row in rows}
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:

@@ -75,6 +75,7 @@ jobs = Table(
     Index("jobs_newest", "created_at", "request_id"),
     Index("jobs_by_owner", "owner", "created_at", "request_id"),
     Index("jobs_by_group", "group_name", "created_at", "request_id"),
+    Index("jobs_by_group_change", "group_name", "updated_at"),
     Index("jobs_by_status", "status", "created_at", "request_id"),
     Index("jobs_by_endpoint", "endpoint_id", "status", "completed_at"),
 )

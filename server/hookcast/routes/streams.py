@@ -41,15 +41,22 @@ class Events:
         engine = services(request).engine
         engine.admit()
         if scope["method"] == "HEAD":
-            return await Response(headers={k.decode(): v.decode() for k, v in HEADERS})(scope, receive, send)
+            return await send_head(scope, receive, send)
         stream = EventStream(engine)
-        joined = await engine.join(stream, names)
-        transport = take(scope, stream)
-        if transport is not None:
-            return stream.begin(transport, HEAD, joined)
-        await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
-        await play_events(stream, lambda plain: stream.begin(plain, b"", joined), receive, send)
-        return None
+        with engine.opening(stream):
+            await stream.join(names)
+            transport = take(scope, stream)
+            if transport is not None:
+                return stream.begin(transport, HEAD)
+            await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+            return await play_events(stream, receive, send)
+
+
+async def send_head(scope: Scope, receive: Receive, send: Send) -> None:
+    """The headers of a stream, whose length nobody knows (RFC 9110 section 8.6)."""
+    answer = Response(headers={name.decode(): value.decode() for name, value in HEADERS})
+    del answer.headers["content-length"]
+    await answer(scope, receive, send)
 
 
 def _one(request: Request) -> Names:

@@ -27,7 +27,7 @@ class Socket(Stream):
     Nothing more is read meanwhile, so that a client cannot pile them up.
     """
 
-    __slots__ = ("_inbox", "_messages", "_topics", "_unread")
+    __slots__ = ("_inbox", "_messages", "_pushed", "_topics", "_unread")
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
@@ -35,6 +35,7 @@ class Socket(Stream):
         self._inbox: Inbox | None = None
         self._messages: deque[str | None] | None = None
         self._unread = b""
+        self._pushed: dict[str, int] | None = None  # while a subscription is read: what overtook it
 
     def begin(self, transport: asyncio.Transport) -> None:
         """Go live. Nothing is watched yet."""
@@ -45,6 +46,8 @@ class Socket(Stream):
         if self._waiting is None:
             self.transport.write(state.websocket)  # type: ignore[union-attr]
             self._sent_at = now
+            if self._pushed is not None:
+                self._pushed[state.request_id] = state.version
         else:
             self.keep(state)
 
@@ -162,10 +165,13 @@ class Socket(Stream):
         topics = self.engine.hub.join(self, names)
         self._topics.update((topic.name, topic) for topic in topics)
         self._send(messages.subscribed(names))
+        pushed = self._pushed = {}
         joined = await self.engine.join(self, names)
+        self._pushed = None
         self.make_room(joined.states)
         for state in joined.states:
-            self.push(state, self.engine.clock(), ended=False)
+            if pushed.get(state.request_id) != state.version:
+                self.push(state, self.engine.clock(), ended=False)
 
     def _refuse_too_many(self, message: Subscribe, names: Names) -> bool:
         asked = len(message.request_ids) + len(message.groups)

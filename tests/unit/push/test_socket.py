@@ -313,3 +313,23 @@ async def test_states_to_begin_with_make_no_slow_reader() -> None:
         await settle()
         assert len(versions(ws_messages(transport.take()))) == 2700
         assert not transport.is_closing()
+
+
+@pytest.mark.parametrize(("pushed", "stored"), [(1, 2), (2, 1), (2, 2)])
+async def test_a_state_pushed_while_the_store_is_read_is_sent_once(pushed: int, stored: int) -> None:
+    """Whichever is newer comes last, and the same state does not come twice; to ask again brings it again."""
+    async with running_engine() as (engine, store):
+        store.hold = True
+        socket, transport = open_socket(engine)
+        socket.data_received(client_frames(subscribe("job-1")))
+        await settle()
+        engine.hub.deliver(state(version=pushed))
+        store.jobs["job-1"] = job(version=stored)
+        store.hold = False
+        store.let_go()
+        await settle()
+        assert versions(ws_messages(transport.take())) == ([1, 2] if pushed < stored else [2])
+        store.jobs["job-1"] = job(version=2)
+        socket.data_received(client_frames(subscribe("job-1")))
+        await settle()
+        assert versions(ws_messages(transport.take())) == [2]

@@ -164,11 +164,13 @@ class Engine:
         if len(names.jobs) == 1 and not names.groups:
             job = await self._store.get(names.jobs[0])
             return [] if job is None else [self._encode(job)]
-        found = {
-            job.request_id: job for group in names.groups for job in await self._store.of_group(group, GROUP_STATES)
-        }
-        found |= await self._store.get_many(names.jobs)
-        return [self._encode(job) for job in found.values()]
+        found: dict[str, State] = {}
+        for group in names.groups:  # encoded one group at a time, so that others get their turn in between
+            for job in await self._store.of_group(group, GROUP_STATES):
+                found[job.request_id] = self._encode(job)
+        for job in (await self._store.get_many(names.jobs)).values():
+            found[job.request_id] = self._encode(job)
+        return list(found.values())
 
     def _encode(self, job: Job) -> State:
         """Streams that join together share the bytes, too."""

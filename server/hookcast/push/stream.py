@@ -5,6 +5,7 @@ asyncio protocols that a server's transport is handed over to, and both get on w
 """
 
 import asyncio
+import contextlib
 import random
 import socket
 from collections.abc import Sequence
@@ -271,4 +272,5 @@ def _bound(transport: asyncio.Transport) -> None:
     transport.set_write_buffer_limits(high=UNSENT_BYTES)
     connection = transport.get_extra_info("socket")
     if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+        with contextlib.suppress(OSError):  # some systems refuse it when the client has just gone
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)

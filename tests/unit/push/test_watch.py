@@ -78,3 +78,14 @@ async def test_work_is_refused_when_the_engine_does_not_run() -> None:
 async def _watch(engine: Engine) -> None:
     async with engine.watch("job-1") as watch:
         await watch.next(60)
+
+
+async def test_a_state_that_comes_as_the_time_runs_out_is_answered() -> None:
+    """It was there before the answer was."""
+    watch = Watch(active=True)
+    waiting = asyncio.ensure_future(watch.next(0))
+    await asyncio.sleep(0)
+    watch.push(state(version=1))
+    found = await waiting
+    assert found is not None
+    assert found.version == 1

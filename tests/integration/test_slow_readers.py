@@ -135,3 +135,20 @@ async def test_a_client_that_writes_and_never_reads_is_stopped(node: Node) -> No
                 client.sock.send(flood)
             await asyncio.sleep(0)
             assert stream.transport.get_write_buffer_size() <= 2 * BOUND
+
+
+@pytest.mark.parametrize("kind", ["sse", "websocket"])
+async def test_a_reader_that_half_closes_while_it_is_behind_leaves_nothing(
+    node: Node, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is cut off like any other that does not read."""
+    monkeypatch.setattr("hookcast.push.stream.SLOW_SECONDS", 0.3)
+    monkeypatch.setattr("hookcast.push.stream.CLOSE_SECONDS", 0.2)
+    async with watching(node, kind, "job-1") as client:
+        for version in range(1, 51):
+            node.engine.hub.deliver(state(version=version, pad=SIZE))
+        client.sock.shutdown(1)
+        for version in range(51, 101):
+            node.engine.hub.deliver(state(version=version, pad=SIZE))
+            await asyncio.sleep(0)
+        await until(lambda: nothing_left(node.engine))

@@ -17,6 +17,7 @@ from hookcast.wire import SSE_END, SSE_PING, State, sse_retry
 # The contract's limit is 256 KiB; beside each small frame that waits, the event loop keeps about as much of its own.
 UNSENT_BYTES = 128 * 1024
 KERNEL_BYTES = 128 * 1024  # what the kernel may hold besides: a slow reader is to get new states, not old ones
+FIRST_BYTES = 64 * 1024  # states that leave with the head, as one write: more is not copied for each stream
 UNSENT_JOBS = 1000
 SLOW_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
@@ -225,7 +226,12 @@ class EventStream(Stream):
     def begin(self, transport: asyncio.Transport, head: bytes) -> None:
         """Send `head`, the retry time and the known states, then go live."""
         self._open = sum(not (isinstance(topic, JobTopic) and topic.ended) for topic in self._topics)
-        self.open(transport, head + sse_retry(random.randint(1000, 3000)))  # noqa: S311
+        parts = [head, sse_retry(random.randint(1000, 3000))]  # noqa: S311
+        waiting = self._waiting or {}
+        if self._behind_since is None and sum(len(state.body) for state in waiting.values()) <= FIRST_BYTES:
+            parts += [state.sse for state in waiting.values()]
+            waiting.clear()
+        self.open(transport, b"".join(parts))
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
         """Write at once, or let it wait."""

@@ -364,3 +364,23 @@ async def test_a_node_that_was_paused_behind_an_earlier_answer_begins_behind() -
         stream.resume_writing()
         await settle()
         assert sse_versions(transport.sent) == [2]
+
+
+async def test_the_head_and_small_states_leave_as_one_write() -> None:
+    """A system call costs more than to copy them."""
+
+    class Counting(FakeTransport):
+        writes = 0
+
+        def write(self, data: Any) -> None:
+            self.writes += 1
+            super().write(data)
+
+    async with running_engine(job("a"), job("b")) as (engine, _):
+        stream, transport = EventStream(engine), Counting()
+        transport.protocol = stream
+        with engine.opening(stream):
+            await stream.join(Names(jobs=("a", "b")))
+            stream.begin(transport, b"head")
+        assert sse_versions(transport.sent) == [1, 1]
+        assert transport.writes == 1

@@ -1,11 +1,13 @@
 """Fixtures of all tests: asyncio as the only event loop, a database of one's own, a running server."""
 
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from support.fal import FalDouble
+from support.postgres import Postgres, running_postgres
 from support.server import Node, running_node
 
 
@@ -19,6 +21,25 @@ def anyio_backend() -> str:
 def database_url(tmp_path: Path) -> str:
     """A database file that nobody else uses."""
     return f"sqlite:///{tmp_path / 'hookcast.db'}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for the whole run."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database_url(request: pytest.FixtureRequest, database_url: str) -> Iterator[str]:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        yield database_url
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"test_{uuid.uuid4().hex}"
+    yield server.create(name)
+    server.drop(name)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
-            open_store(settings.database_url) as store,
+            open_store(settings.database_url.get_secret_value()) as store,
             httpx.AsyncClient(
                 timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport, mounts=dict.fromkeys(NEVER_PROXIED)
             ) as client,

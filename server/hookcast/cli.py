@@ -60,7 +60,7 @@ def dev(host: Host = None, port: Port = None, emulator_port: EmulatorPort = 8001
         host=plain.host,
         port=plain.port,
         public_url=f"http://{_authority(plain)}",
-        database_url=plain.database_url if keep_database else DEV_DATABASE,
+        database_url=plain.database_url.get_secret_value() if keep_database else DEV_DATABASE,
         fal_key="emulator",
         fal_queue_url=fal,
         fal_jwks_url=f"{fal}/.well-known/jwks.json",
@@ -87,7 +87,7 @@ def emulator(
 @app.command("migrate")
 def migrate_command() -> None:
     """Bring the database up to date; `serve` does so too at its start."""
-    migrate(load_settings().database_url)
+    migrate(load_settings().database_url.get_secret_value())
     _say("The database is up to date.")
 
 

@@ -39,15 +39,20 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _sqlite_url(value: str) -> str:
+def _database_url(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
     if value == "sqlite":
-        return "sqlite:///hookcast.db"
-    if value.startswith(("postgres://", "postgresql")):
-        raise ValueError("PostgreSQL is not supported by this version; use sqlite:///path/to/file.db")
-    scheme, _, path = value.partition(":///")
-    if scheme != "sqlite" or not path or path.startswith((":memory:", "file:")):
-        raise ValueError("must be sqlite:///path/to/file.db (an absolute path has four slashes)")
-    return value
+        return SecretStr("sqlite:///hookcast.db")
+    scheme, _, rest = value.partition("://")
+    if scheme in {"postgres", "postgresql"} and urlsplit(value).hostname:
+        return SecretStr(f"postgresql://{rest}")
+    path = rest.removeprefix("/")
+    if scheme != "sqlite" or not path or path == rest or path.startswith((":memory:", "file:")):
+        raise ValueError(
+            "must be postgresql://user:password@host/database, or sqlite:///path/to/file.db (an absolute path has four "
+            "slashes)"
+        )
+    return secret
 
 
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
@@ -69,7 +74,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     public_url: HttpAddress | None = None
-    database_url: Annotated[str, AfterValidator(_sqlite_url)] = "sqlite:///hookcast.db"
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///hookcast.db")
     fal_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("HOOKCAST_FAL_KEY", "FAL_KEY", "fal_key")
     )

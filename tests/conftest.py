@@ -8,6 +8,7 @@ import pytest
 
 from support.fal import FalDouble
 from support.postgres import Postgres, running_postgres
+from support.redis import Redis, running_redis
 from support.server import Node, running_node
 
 
@@ -30,16 +31,27 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def any_database_url(request: pytest.FixtureRequest, database_url: str) -> Iterator[str]:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        yield database_url
-        return
-    server: Postgres = request.getfixturevalue("postgres")
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """A Redis for the whole run."""
+    with running_redis() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """An empty PostgreSQL database."""
     name = f"test_{uuid.uuid4().hex}"
-    yield server.create(name)
-    server.drop(name)
+    yield postgres.create(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind."""
+    name = "database_url" if request.param == "sqlite" else "postgres_url"
+    found: str = request.getfixturevalue(name)
+    return found
 
 
 @pytest.fixture

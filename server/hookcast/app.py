@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from hookcast.bus import LocalBus
+from hookcast.bus import open_bus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError
@@ -19,7 +19,7 @@ from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
 from hookcast.jobs import Clock
-from hookcast.push import Engine, Limits
+from hookcast.push import Engine, Limits, Resync
 from hookcast.routes import health, jobs, problems, streams, submit, webhooks, websocket
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
@@ -71,24 +71,25 @@ def create_app(
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
             open_store(settings.database_url.get_secret_value()) as store,
+            open_bus(settings.bus_url, push.hub.deliver) as bus,
             httpx.AsyncClient(
                 timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport, mounts=dict.fromkeys(NEVER_PROXIED)
             ) as client,
         ):
-            bus = LocalBus(push.hub.deliver)
             dispatcher = Dispatcher(store, bus, clock)
             queue = None
             if settings.fal_key is not None:
                 queue = FalQueue(client, settings.fal_queue_url, settings.fal_key.get_secret_value())
             collector = Collector(store, dispatcher, queue, clock=clock)
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
-            jobs_of_the_node = [collector.run]
+            resync = Resync(store, push, seconds=settings.resync_seconds)
+            jobs_of_the_node = [collector.run, resync.run]
             if queue is not None:
                 follower = Follower(store=store, engine=push, dispatcher=dispatcher, collector=collector, queue=queue)
                 push.hub.audience = follower
                 jobs_of_the_node.append(follower.run)
             async with push.running(store, bus), _running(*jobs_of_the_node):
-                yield {"services": Services(settings, clock, store, push, dispatcher, collector, keys, queue)}
+                yield {"services": Services(settings, clock, store, bus, push, dispatcher, collector, keys, queue)}
 
     return Starlette(
         routes=_routes(),

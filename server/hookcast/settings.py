@@ -55,6 +55,13 @@ def _database_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _redis_url(secret: SecretStr) -> SecretStr:
+    parts = urlsplit(secret.get_secret_value())
+    if parts.scheme not in {"redis", "rediss", "redis+cluster", "rediss+cluster"} or not parts.hostname:
+        raise ValueError("must be redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster:// and a host")
+    return secret
+
+
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 
@@ -75,6 +82,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65535)
     public_url: HttpAddress | None = None
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///hookcast.db")
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
     fal_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("HOOKCAST_FAL_KEY", "FAL_KEY", "fal_key")
     )
@@ -84,6 +92,7 @@ class Settings(BaseSettings):
     heartbeat_seconds: Seconds = 15.0
     stream_lifetime_seconds: Seconds = 3600.0
     drain_seconds: Seconds = 10.0
+    resync_seconds: Seconds = 1.0
     max_webhook_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     max_streams: int | None = Field(default=None, ge=1)
 
@@ -92,11 +101,10 @@ class Settings(BaseSettings):
     api_keys: SecretStr | None = None
     token_secret: SecretStr | None = None
     token_jwks_url: str | None = None
-    redis_url: SecretStr | None = None
 
     @model_validator(mode="after")
     def _refuse_what_is_not_there(self) -> "Settings":
-        names = ("api_keys", "token_secret", "token_jwks_url", "redis_url")
+        names = ("api_keys", "token_secret", "token_jwks_url")
         wanted = [PREFIX + name.upper() for name in names if getattr(self, name) is not None]
         if wanted:
             raise ValueError(f"{', '.join(wanted)}: not supported by this version; unset it")
@@ -110,6 +118,11 @@ class Settings(BaseSettings):
                 "loopback only; use 127.0.0.1 and put a tunnel or a proxy that checks callers in front"
             )
         return self
+
+    @property
+    def bus_url(self) -> str | None:
+        """Redis's address, password and all; None = the bus of one process."""
+        return None if self.redis_url is None else self.redis_url.get_secret_value()
 
     @property
     def webhook_url(self) -> str | None:

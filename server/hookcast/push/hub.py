@@ -128,6 +128,14 @@ class Hub:
                         self._unwatch(request_id)
         return empty
 
+    def lacks(self, request_id: str, version: int, group: str | None) -> bool:
+        """Whether somebody here watches the job, or its group, and has not got this version."""
+        topic = self._topics.get(job_topic(request_id))
+        if isinstance(topic, JobTopic) and topic.version < version:
+            return True
+        found = self._topics.get(group_topic(group)) if group is not None else None
+        return isinstance(found, GroupTopic) and found.versions.get(request_id, 0) < version
+
     def deliver(self, state: State, *, skip: Subscriber | None = None) -> bool:
         """Push a state to everybody to whom it is news, but not to `skip`. False = a newer one was pushed before."""
         current = True

@@ -6,6 +6,7 @@ from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 
+from hookcast.bus import Bus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.fal.keys import FalKeys
@@ -27,6 +28,7 @@ class Services:
     settings: Settings
     clock: Clock
     store: JobStore
+    bus: Bus
     engine: Engine
     dispatcher: Dispatcher
     collector: Collector

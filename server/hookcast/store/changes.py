@@ -48,9 +48,13 @@ class Changes:
         self._database = database
         upsert = database.upsert(jobs)
         columns = {column.name: upsert.excluded[column.name] for column in jobs.columns if not column.primary_key}
-        self._upsert = upsert.on_conflict_do_update(
-            index_elements=["request_id"], set_=columns, where=jobs.c.version == upsert.excluded.version - 1
-        ).returning(jobs.c.request_id)
+        self._upsert = (
+            upsert.values(changed_at=database.clock)
+            .on_conflict_do_update(
+                index_elements=["request_id"], set_=columns, where=jobs.c.version == upsert.excluded.version - 1
+            )
+            .returning(jobs.c.request_id)
+        )
 
     async def work(self, asks: Sequence[Ask]) -> list[Change | Exception]:
         """All of them in one transaction; when the values of one cannot be stored, each in its own."""

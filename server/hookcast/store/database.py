@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, Float, literal_column, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -39,6 +39,13 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+    @property
+    def clock(self) -> ColumnElement[float]:
+        """The database's own clock in unix seconds, one for all nodes."""
+        if self.sqlite:
+            return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float)
+        return literal_column("extract(epoch from clock_timestamp())::float8", Float)
 
     def upsert(self, table: Table) -> postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the words of this database."""

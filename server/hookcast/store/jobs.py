@@ -5,6 +5,7 @@ import statistics
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import Select, and_, delete, or_, select, update
@@ -37,6 +38,14 @@ class JobPage(Struct, frozen=True):
 
     jobs: list[Job]
     next_cursor: Cursor | None
+
+
+class Written(NamedTuple):
+    """A row that was written: which job, its version, its group."""
+
+    request_id: str
+    version: int
+    group: str | None
 
 
 @asynccontextmanager
@@ -101,6 +110,17 @@ class JobStore:
         async with self._database.reading() as connection:
             rows = (await connection.execute(newest)).mappings().all()
         return [from_row(row) for row in rows]
+
+    async def changed_since(self, moment: float) -> tuple[list[Written], float]:
+        """What was written after `moment` (unix seconds by the database's clock), and what that clock says now.
+
+        A transaction becomes visible up to its deadline after its `changed_at`: look again that far back.
+        """
+        written = select(jobs.c.request_id, jobs.c.version, jobs.c.group_name).where(jobs.c.changed_at > moment)
+        async with self._database.reading() as connection:
+            now = (await connection.execute(select(self._database.clock))).scalar_one()
+            rows = (await connection.execute(written.order_by(jobs.c.changed_at))).all()
+        return [Written(*row) for row in rows], now
 
     async def change(self, request_id: str, step: Callable[[Job | None], Job]) -> Change:
         """Read the job, let `step` say what becomes of it, and commit that before answering.

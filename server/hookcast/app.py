@@ -1,9 +1,10 @@
 """The ASGI application: its parts are opened in order by the lifespan and closed in reverse."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 import httpx
@@ -20,6 +21,8 @@ from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
 from hookcast.jobs import Clock
 from hookcast.push import Engine, Limits, Resync
+from hookcast.reconciler import Reconciler
+from hookcast.retention import Retention
 from hookcast.routes import health, jobs, problems, streams, submit, webhooks, websocket
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
@@ -83,7 +86,17 @@ def create_app(
             collector = Collector(store, dispatcher, queue, clock=clock)
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
             resync = Resync(store, push, seconds=settings.resync_seconds)
-            jobs_of_the_node = [collector.run, resync.run]
+            reconciler = Reconciler(
+                store=store,
+                dispatcher=dispatcher,
+                collector=collector,
+                queue=queue,
+                clock=clock,
+                node=uuid.uuid4().hex,
+                timeout=timedelta(seconds=settings.job_timeout_seconds),
+            )
+            retention = Retention(store, clock, timedelta(days=settings.job_retention_days))
+            jobs_of_the_node = [collector.run, resync.run, reconciler.run, retention.run]
             if queue is not None:
                 follower = Follower(store=store, engine=push, dispatcher=dispatcher, collector=collector, queue=queue)
                 push.hub.audience = follower

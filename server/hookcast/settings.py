@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     stream_lifetime_seconds: Seconds = 3600.0
     drain_seconds: Seconds = 10.0
     resync_seconds: Seconds = 1.0
+    job_timeout_seconds: Seconds = 3600.0
+    job_retention_days: float = Field(default=30.0, gt=0, le=36_500, allow_inf_nan=False)
     max_webhook_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     max_streams: int | None = Field(default=None, ge=1)
 

@@ -15,6 +15,7 @@ from hookcast.jobs import Job, JobStatus, Phase
 from hookcast.store.batching import Batch
 from hookcast.store.changes import BY_IDS, Ask, Change, Changes
 from hookcast.store.database import Database, deadline
+from hookcast.store.leases import Leases
 from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs
 
 CLAIM_SECONDS = 60
@@ -89,6 +90,7 @@ class JobStore:
         self._database = database
         self.reads = Batch(self._read_many)
         self.changes = Batch(Changes(database).work)
+        self.leases = Leases(database)
 
     async def ping(self) -> None:
         """Ask the database for one row."""
@@ -145,6 +147,13 @@ class JobStore:
         async with self._database.reading() as connection:
             rows = (await connection.execute(select(jobs).where(pending))).mappings().all()
         return [from_row(row) for row in rows]
+
+    async def remove_ended(self, before: datetime, limit: int) -> int:
+        """Remove jobs that ended before that time, at most `limit`; answers how many."""
+        old = select(jobs.c.request_id).where(jobs.c.completed_at < before).limit(limit)
+        async with self._database.writing() as connection:
+            removed = await connection.execute(delete(jobs).where(jobs.c.request_id.in_(old.scalar_subquery())))
+        return removed.rowcount
 
     async def usual_seconds(self, endpoint_id: str) -> float | None:
         """Median time from creation to completion of the endpoint's last completions; None without any.

@@ -90,6 +90,14 @@ idempotency_keys = Table(
     Column("claimed_at", UtcDateTime, nullable=False),
 )
 
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("until", Float, nullable=False),  # unix seconds by the database's own clock
+)
+
 fal_keys = Table(
     "fal_keys",
     metadata,

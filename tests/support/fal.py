@@ -95,8 +95,6 @@ class FalDouble(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("fal is down")
         if self.hang:
             await asyncio.get_running_loop().create_future()
-        if str(request.url) == JWKS:
-            return httpx.Response(200, json={"keys": [jwk(key) for key in self.keys]})
         for end, answers in self._answers.items():
             if request.url.path.endswith(end):
                 answer = answers.popleft() if len(answers) > 1 else answers[0]
@@ -106,6 +104,8 @@ class FalDouble(httpx.AsyncBaseTransport):
                     answer.opened = True
                     return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=answer)
                 return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        if str(request.url) == JWKS:
+            return httpx.Response(200, json={"keys": [jwk(key) for key in self.keys]})
         return httpx.Response(404, json={"detail": "Not found"})
 
     def webhook(self, request_id: str, **fields: Any) -> bytes:

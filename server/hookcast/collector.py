@@ -18,10 +18,11 @@ from hookcast.store import JobStore
 
 KEPT_FOR = timedelta(hours=1)
 MAX_PAUSE_SECONDS = 30.0
+MAX_AT_ONCE = 64
 GONE = "The result could not be fetched: fal keeps results for an hour at most. Submit the job again."
 
-# The job's own outcome is not what these say: the key is wrong, fal is not there yet, or the result is not.
-_NOT_THE_OUTCOME = frozenset({401, 403, 404})
+# The job's own outcome is not what these say: the address moved, the key is wrong, or fal or the result is not there.
+_NOT_THE_OUTCOME = frozenset({*range(300, 400), 401, 403, 404, 408})
 _log = get_logger(__name__)
 
 
@@ -44,6 +45,7 @@ class Collector:
         self._sleep = sleep
         self._tasks: asyncio.TaskGroup | None = None
         self._busy: set[str] = set()
+        self._turns = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def run(self) -> None:
         """Own the tasks until cancelled; begin with what the store says is unfinished."""
@@ -66,7 +68,8 @@ class Collector:
         while True:
             try:
                 return await self._store.saving()
-            except StoreUnavailable:
+            except StoreUnavailable as error:
+                _log.warning("unfinished_not_read", reason=str(error))
                 await self._sleep(pause)
                 pause = min(pause * 2, MAX_PAUSE_SECONDS)
 
@@ -74,8 +77,9 @@ class Collector:
         try:
             while True:
                 await self._sleep(pause)
-                if await self._attempt(request_id, queue):
-                    return
+                async with self._turns:
+                    if await self._attempt(request_id, queue):
+                        return
                 pause = min(max(pause, 0.5) * 2, MAX_PAUSE_SECONDS)
         finally:
             self._busy.discard(request_id)
@@ -89,7 +93,8 @@ class Collector:
             outcome = await self._outcome(job, queue)
             if outcome is not None:
                 await self._dispatcher.apply(request_id, outcome)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            _log.warning("result_not_stored", request_id=request_id, reason=str(error))
             return False
         return outcome is not None
 

@@ -24,10 +24,12 @@ class LiveStream(httpx.AsyncByteStream):
     def __init__(self) -> None:
         self.opened = False
         self.closed = False
+        self.idle = False
         self._parts: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
 
     def tell(self, *statuses: dict[str, Any]) -> None:
         """Send statuses, all in one piece."""
+        self.idle = False
         self._parts.put_nowait("".join(f"data: {json.dumps(status)}\n\n" for status in statuses).encode())
 
     def end(self, error: Exception | None = None) -> None:
@@ -36,9 +38,13 @@ class LiveStream(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """httpx's way in."""
-        while (part := await self._parts.get()) is not None:
+        while True:
+            self.idle = self._parts.empty()  # the reader has dealt with everything that was told
+            part = await self._parts.get()
             if isinstance(part, Exception):
                 raise part
+            if part is None:
+                return
             yield part
 
     async def aclose(self) -> None:
@@ -76,7 +82,8 @@ class FalDouble(httpx.AsyncBaseTransport):
         self.key = SigningKey.generate()
         self.keys = [SigningKey.generate(), self.key]
         self.down = False
-        self.hang = False
+        self.gate = asyncio.Event()  # while it is clear, fal hangs
+        self.gate.set()
         self.requests: list[httpx.Request] = []
         self._answers: dict[str, deque[Answer]] = {}
 
@@ -93,8 +100,7 @@ class FalDouble(httpx.AsyncBaseTransport):
         self.requests.append(request)
         if self.down:
             raise httpx.ConnectError("fal is down")
-        if self.hang:
-            await asyncio.get_running_loop().create_future()
+        await self.gate.wait()
         for end, answers in self._answers.items():
             if request.url.path.endswith(end):
                 answer = answers.popleft() if len(answers) > 1 else answers[0]

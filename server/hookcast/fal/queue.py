@@ -5,8 +5,8 @@ Source: fal's documentation, "Queue API". Which answers are worth a second try i
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from enum import Enum
 from typing import TypeVar
 from urllib.parse import quote
@@ -196,7 +196,8 @@ class FalQueue:
                     async with asyncio.timeout(DEADLINE_SECONDS):
                         await response.aread()
                     _settle(Call.STATUS, response)
-                yield _reports(EventSource(response))
+                async with aclosing(_reports(EventSource(response))) as reports:
+                    yield reports
         except (httpx.HTTPError, SSEError, TimeoutError) as error:
             raise FalUnreachable(f"fal's status stream broke: {error!r}") from error
         except _PassingError as error:
@@ -260,7 +261,7 @@ def progressed(status: _Status) -> Progressed:
     return Progressed(phase=phase, queue_position=status.queue_position, logs=logs)
 
 
-async def _reports(source: EventSource) -> AsyncIterator[Progressed]:
+async def _reports(source: EventSource) -> AsyncGenerator[Progressed, None]:
     async for event in source.aiter_sse():
         if not event.data:  # httpx-sse tells of a lone `retry:` or `id:` too; WHATWG SSE dispatches nothing then
             continue

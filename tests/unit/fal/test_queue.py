@@ -121,7 +121,7 @@ async def test_retry_after_is_honoured(header: str, pause: float) -> None:
 async def test_the_deadline_holds_when_fal_hangs(call: Call) -> None:
     """Whatever is asked; of a submit it is said that it may have been taken."""
     harness = Harness(deadline=0.01)
-    harness.fal.hang = True
+    harness.fal.gate.clear()
     with pytest.raises(FalUnreachable, match="may have been taken"):
         await harness.ask(call, GOOD[call])
     assert len(harness.fal.requests) == 1

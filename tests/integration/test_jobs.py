@@ -81,6 +81,8 @@ async def test_a_busy_fal_is_asked_again(node: Node) -> None:
         {"endpointId": "a/../b", "input": {}},
         {"endpointId": ENDPOINT, "input": []},
         {"endpointId": ENDPOINT, "input": {}, "options": {"priority": "high"}},
+        {"endpointId": ENDPOINT, "input": {}, "options": {"objectLifecycle": {"é": 1}}},
+        {"endpointId": ENDPOINT, "input": {}, "options": {"runnerHint": "a b"}},
         {"endpointId": ENDPOINT, "input": {}, "webhook": "x"},
     ],
 )

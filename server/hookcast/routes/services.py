@@ -22,7 +22,7 @@ class Services:
     """One node's parts. `queue` is None without a FAL_KEY.
 
     `submits` holds a lock for each Idempotency-Key that is being answered, and forgets it with its last user. `taken`
-    holds the requestIds of keys that fal took while the database was away, until they are stored.
+    holds the requestIds of keys that fal took while the database was away, until the next keyed submit stores them.
     """
 
     settings: Settings

@@ -55,10 +55,14 @@ class Collector:
                 self.collect(job)
             await asyncio.get_running_loop().create_future()
 
-    def collect(self, job: Job, *, after: float = 0.0) -> None:
+    def collect(self, job: Job) -> None:
+        """Fetch the result of a job that is known to be done."""
+        if job.progress.phase is Phase.SAVING:
+            self.fetch(job)
+
+    def fetch(self, job: Job, *, after: float = 0.0) -> None:
         """Fetch the result in the background, `after` seconds from now; idempotent while it is under way."""
-        unfinished = not job.status.terminal and job.progress.phase is Phase.SAVING
-        if self._tasks is None or self._queue is None or not unfinished or job.request_id in self._busy:
+        if self._tasks is None or self._queue is None or job.status.terminal or job.request_id in self._busy:
             return
         self._busy.add(job.request_id)
         self._tasks.create_task(self._collect(job.request_id, self._queue, after))

@@ -13,7 +13,7 @@ from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
 from hookcast.fal.queue import FalQueue
-from hookcast.jobs import KEPT_LOG_LINES, Cancelled, Job, Phase, Progressed
+from hookcast.jobs import KEPT_LOG_LINES, Cancelled, Finished, Job, Phase, Progressed
 from hookcast.logs import get_logger
 from hookcast.push import Drained, Hub
 from hookcast.store import JobStore
@@ -185,14 +185,17 @@ class _Pump:
             await self._sleep(pause)
 
     async def _stored(self, report: Progressed) -> bool:
+        finished = report.phase is Phase.SAVING
         try:
-            change = await self._dispatcher.apply(self._request_id, report)
+            update = Finished(logs=report.logs) if finished else report
+            change = await self._dispatcher.apply(self._request_id, update)
         except StoreUnavailable as error:
             _log.warning("progress_not_stored", request_id=self._request_id, reason=str(error))
             return False
         self.news = self.news or change.changed
-        self.over = change.after.status.terminal or change.after.progress.phase is Phase.SAVING
-        self._collector.collect(change.after, after=WEBHOOK_GRACE_SECONDS)
+        self.over = finished or change.after.status.terminal
+        if finished:
+            self._collector.fetch(change.after, after=WEBHOOK_GRACE_SECONDS)
         return True
 
 

@@ -187,6 +187,25 @@ async def test_cancel_asks_fal_and_tells_its_answer(node: Node, answer: httpx.Re
     assert (await node.client.get("/api/fal-jobs/job-1")).json()["status"] == job
 
 
+@pytest.mark.parametrize(("fields", "status"), [({"status": "ERROR", "error": "x"}, "cancelled"), ({}, "completed")])
+async def test_a_webhook_may_be_faster_than_the_answer_to_cancel(
+    node: Node, fields: dict[str, str], status: str
+) -> None:
+    """A failure in that moment is the cancel at work; a result is a result."""
+    node.fal.script("/cancel", httpx.Response(202, json={"status": "CANCELLATION_REQUESTED"}))
+    await node.register("job-1", endpointId=ENDPOINT)
+    await node.post_webhook(node.fal.webhook("another"))  # fal's keys are known from here on
+    node.fal.gate.clear()
+    async with asyncio.TaskGroup() as group:
+        cancel = group.create_task(node.client.post("/api/fal-jobs/job-1/cancel"))
+        await until(lambda: node.fal.asked("/cancel"))
+        await node.post_webhook(node.fal.webhook("job-1", **fields))
+        node.fal.gate.set()
+    assert (cancel.result().status_code, cancel.result().json()["status"]) == (202, status)
+    await node.post_webhook(node.fal.webhook("job-2", status="ERROR", error="x"))
+    assert (await node.client.get("/api/fal-jobs/job-2")).json()["status"] == "failed"
+
+
 async def test_an_ended_or_unknown_job_cannot_be_cancelled(node: Node) -> None:
     """409 and 404."""
     await node.post_webhook(node.fal.webhook("job-1"))

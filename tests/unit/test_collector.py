@@ -79,7 +79,7 @@ async def test_it_tries_again_until_the_result_is_there(world: World) -> None:
     """With pauses that grow to half a minute; the result is taken byte for byte."""
     world.fal.script(RESULT, *[IN_PROGRESS] * 8, GOOD)
     async with world.running():
-        world.collector.collect(await world.saving(), after=3.0)
+        world.collector.fetch(await world.saving(), after=3.0)
         job = await world.ended()
     assert job.result == Raw(GOOD.content)
     assert world.pauses == [3.0, 6.0, 12.0, 24.0, 30.0, 30.0, 30.0, 30.0, 30.0]

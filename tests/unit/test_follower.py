@@ -238,6 +238,26 @@ async def test_what_fal_has_finished_is_collected_even_if_the_watcher_leaves(wor
     assert world.bus.states[-1]["result"] == {"ok": True}
 
 
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (httpx.Response(499, json={"detail": "Request was cancelled"}), "cancelled"),
+        (httpx.Response(200, json={"ok": True}), "completed"),
+    ],
+)
+async def test_a_job_that_is_being_cancelled_ends_as_fal_says(
+    world: World, answer: httpx.Response, status: str
+) -> None:
+    """fal's COMPLETED alone does not tell: until the outcome is here it stays `cancelling`."""
+    world.fal.script(RESULT, answer)
+    stream = await world.live()
+    await world.report(CancelRequested())
+    stream.tell(DONE)
+    await until(lambda: world.bus.states[-1]["status"] != "pending")
+    assert {state["progress"]["phase"] for state in world.bus.states} == {"cancelling"}
+    assert world.bus.states[-1]["status"] == status
+
+
 async def test_a_broken_stream_is_opened_again_after_growing_pauses(world: World) -> None:
     """Doubled from half a second to half a minute, each spread over its upper half."""
     stream = LiveStream()

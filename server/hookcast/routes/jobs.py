@@ -81,8 +81,12 @@ async def cancel(request: Request) -> Response:
         raise AlreadyTerminal(f"The job is {job.status} since {job.completed_at:%Y-%m-%d %H:%M:%S} UTC.")
     if node.queue is None:
         raise FalUnreachable("No FAL_KEY is set on the server, so fal cannot be asked to cancel.")
-    update = _after_cancel(job, await node.queue.cancel(job))
-    after = (await node.dispatcher.apply(request_id, update)).after
+    node.cancelling.add(request_id)
+    try:
+        update = _after_cancel(job, await node.queue.cancel(job))
+        after = (await node.dispatcher.apply(request_id, update)).after
+    finally:
+        node.cancelling.discard(request_id)
     node.collector.collect(after)
     if update == Progressed(phase=Phase.SAVING):
         raise AlreadyTerminal("fal has finished the job already; its result is being fetched.")

@@ -206,6 +206,18 @@ async def test_a_webhook_may_be_faster_than_the_answer_to_cancel(
     assert (await node.client.get("/api/fal-jobs/job-2")).json()["status"] == "failed"
 
 
+async def test_a_second_cancel_does_not_forget_the_first(node: Node) -> None:
+    """fal calls a cancelled job completed: what comes of it is fetched, and the job ends as cancelled."""
+    answers = [httpx.Response(202, json={}), httpx.Response(400, json={"status": "ALREADY_COMPLETED"})]
+    node.fal.script("/cancel", *answers)
+    node.fal.script("/requests/job-1", httpx.Response(499, json={"detail": "Request was cancelled"}))
+    await node.register("job-1", endpointId=ENDPOINT)
+    codes = [(await node.client.post("/api/fal-jobs/job-1/cancel")).status_code for _ in range(2)]
+    assert codes == [202, 409]
+    job = (await node.client.get("/api/fal-jobs/job-1?wait=20&version=2")).json()
+    assert (job["status"], job["result"]) == ("cancelled", None)
+
+
 async def test_an_ended_or_unknown_job_cannot_be_cancelled(node: Node) -> None:
     """409 and 404."""
     await node.post_webhook(node.fal.webhook("job-1"))

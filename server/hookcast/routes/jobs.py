@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from hookcast.errors import AlreadyTerminal, FalUnreachable, InvalidRequest, JobNotFound
 from hookcast.fal.queue import CancelAnswer
-from hookcast.jobs import Cancelled, CancelRequested, Job, JobStatus, Phase, Progressed, Update
+from hookcast.jobs import Cancelled, CancelRequested, Finished, Job, JobStatus, Phase, Update
 from hookcast.push import Drained, Watch
 from hookcast.routes.problems import json_response
 from hookcast.routes.reading import number, read_json, request_id_of, whole_number
@@ -87,8 +87,8 @@ async def cancel(request: Request) -> Response:
         after = (await node.dispatcher.apply(request_id, update)).after
     finally:
         node.cancelling.discard(request_id)
-    node.collector.collect(after)
-    if update == Progressed(phase=Phase.SAVING):
+    if isinstance(update, Finished):
+        node.collector.fetch(after)
         raise AlreadyTerminal("fal has finished the job already; its result is being fetched.")
     return _state_response(encode(after), 202)
 
@@ -100,7 +100,7 @@ def _after_cancel(job: Job, answer: CancelAnswer) -> Update:
         case CancelAnswer.REMOVED:
             return Cancelled()
         case CancelAnswer.ALREADY_COMPLETED:
-            return Progressed(phase=Phase.SAVING)
+            return Finished()
         case CancelAnswer.NOT_FOUND:
             if job.progress.phase is Phase.CANCELLING:
                 return Cancelled()

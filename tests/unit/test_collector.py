@@ -143,8 +143,8 @@ async def test_a_job_is_fetched_once_at_a_time(world: World) -> None:
     assert len(world.fal.requests) == 1
 
 
-async def test_a_store_outage_only_delays_the_result(world: World) -> None:
-    """Both at the start, when the unfinished jobs are read, and later."""
+async def test_a_store_outage_at_the_start_is_waited_out(world: World) -> None:
+    """At the start, when the unfinished jobs are read."""
     world.fal.script(RESULT, GOOD)
     await world.saving()
     world.outage.down = True
@@ -153,6 +153,20 @@ async def test_a_store_outage_only_delays_the_result(world: World) -> None:
         assert world.pauses == [0.5, 1.0, 2.0, 4.0]
         world.outage.down = False
         assert (await world.ended()).status is JobStatus.COMPLETED
+
+
+async def test_a_result_that_cannot_be_stored_is_fetched_again(world: World) -> None:
+    """The store goes away while fal answers."""
+    world.fal.script(RESULT, GOOD)
+    world.fal.gate.clear()
+    async with world.running():
+        world.collector.collect(await world.saving())
+        await until(lambda: world.fal.requests)
+        world.outage.down = True
+        world.fal.gate.set()
+        await until(lambda: len(world.pauses) == 3)
+        world.outage.down = False
+        assert (await world.ended()).result == Raw(GOOD.content)
 
 
 async def test_unfinished_jobs_do_not_storm_fal_after_a_restart(world: World) -> None:

@@ -34,7 +34,7 @@ def is_loopback(host: str) -> bool:
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or parts.query or parts.fragment:
         raise ValueError("must be an http:// or https:// address without query and fragment")
     return value.rstrip("/")
 

@@ -17,7 +17,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
-from hookcast.push import Hub
+from hookcast.push import Engine
 from hookcast.routes import problems, submit
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
@@ -63,7 +63,7 @@ class World:
             clock=_now,
             store=outage.store,
             bus=bus,
-            hub=Hub(),
+            engine=Engine(),
             dispatcher=dispatcher,
             collector=Collector(outage.store, dispatcher, queue, clock=_now),
             keys=FalKeys(client, JWKS, outage.store, _now),

@@ -10,14 +10,14 @@ import httpx
 import pytest
 from msgspec import Raw, json
 
+from hookcast.bus import LocalBus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
 from hookcast.jobs import CancelRequested, Completed, Job, JobStatus, Phase, Registered, Update
-from hookcast.push import Hub
+from hookcast.push import Engine
 from hookcast.store import open_store
-from hookcast.wire import State
 from support.fakes import Outage, Sleeper, tasks_of_the_server
 from support.fal import ENDPOINT, QUEUE, Answer, FalDouble, LiveStream, sse_answer
 from support.server import until
@@ -41,21 +41,12 @@ def running(*lines: str) -> dict[str, Any]:
 DONE: dict[str, Any] = {"status": "COMPLETED"}
 
 
-class OpenBus:
+class OpenBus(LocalBus):
     """Keeps every state that is published."""
 
     def __init__(self) -> None:
+        super().__init__(lambda state: self.states.append(json.decode(state.body)))
         self.states: list[dict[str, Any]] = []
-
-    async def subscribe(self, request_id: str) -> None:
-        """Everything is delivered anyway."""
-
-    async def unsubscribe(self, request_id: str) -> None:
-        """Still everything."""
-
-    async def publish(self, state: State) -> None:
-        """Keep it."""
-        self.states.append(json.decode(state.body))
 
 
 class SilentWatch:
@@ -66,15 +57,15 @@ class SilentWatch:
         await asyncio.get_running_loop().create_future()
 
 
-class SilentHub:
-    """The little that the follower wants of a hub."""
+class SilentEngine:
+    """The little that the follower wants of the push engine."""
 
     draining = False
 
     @asynccontextmanager
-    async def watch(self, _bus: object, _request_id: str, *, passive: bool) -> AsyncIterator[SilentWatch]:
+    async def watch(self, _request_id: str, *, active: bool) -> AsyncIterator[SilentWatch]:
         """A watch."""
-        assert passive
+        assert not active
         yield SilentWatch()
 
 
@@ -94,8 +85,7 @@ class World:
         )
         self.follower = Follower(
             store=outage.store,
-            hub=cast("Hub", SilentHub()),
-            bus=self.bus,
+            engine=cast("Engine", SilentEngine()),
             dispatcher=self.dispatcher,
             collector=self.collector,
             queue=queue,

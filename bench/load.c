@@ -84,10 +84,12 @@ static void listen_to(int fd, uint32_t key, uint32_t events, int what) {
 }
 
 static int connect_from(unsigned source, bool small) {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1, few = 4096;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1, few = 4096, segment = 1448;
     if (fd < 0) fail("socket: %s", strerror(errno));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    /* Loopback's segments of 64 KiB would let the kernel hold megabytes for a reader that does not read. */
+    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
     if (small) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + source)};
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port)};
@@ -120,14 +122,21 @@ void on_open(struct stream *s) {
     send_all(s->fd, frame, make_text_frame(frame, text, 1, strlen(text)));
 }
 
-void on_ready(struct stream *s) {
+static void ready(struct stream *s) {
     s->ready = true;
     ready_count++;
     if (s->slow && !opt.slow_reads) listen_to(s->fd, (uint32_t)(s - streams), EPOLLRDHUP, EPOLL_CTL_MOD);
 }
 
+void on_ready(struct stream *s) {
+    if (!opt.first_state) ready(s);
+}
+
 void on_state(struct stream *s, uint64_t version, bool whole) {
-    if (version < FIRST_VERSION) return; /* a first state */
+    if (version < FIRST_VERSION) { /* a first state */
+        if (!s->ready) ready(s);
+        return;
+    }
     if (!whole || version >= FIRST_VERSION + (uint64_t)published) {
         broken++;
         return;
@@ -331,7 +340,7 @@ static void read_options(int argc, char **argv) {
         {"port", 1, 0, 'p'}, {"host", 1, 0, 'H'}, {"websocket", 0, 0, 'w'}, {"subscribe-path", 1, 0, 's'},
         {"publish-path", 1, 0, 'P'}, {"message", 1, 0, 'm'}, {"protocol", 1, 0, 'o'}, {"header", 1, 0, 'e'},
         {"name", 1, 0, 'N'}, {"streams", 1, 0, 'n'}, {"topics", 1, 0, 't'}, {"hot", 1, 0, 'h'}, {"slow", 1, 0, 'S'},
-        {"slow-reads", 0, 0, 'R'}, {"states", 1, 0, 'M'}, {"rate", 1, 0, 'r'},
+        {"slow-reads", 0, 0, 'R'}, {"first-state", 0, 0, 'f'}, {"states", 1, 0, 'M'}, {"rate", 1, 0, 'r'},
         {"warm", 1, 0, 'W'}, {"seconds", 1, 0, 'x'}, {"cpu", 1, 0, 'c'}, {"pids", 1, 0, 'i'},
         {"timeout", 1, 0, 'T'}, {"hold", 0, 0, 'd'}, {0}};
     int c;
@@ -350,6 +359,7 @@ static void read_options(int argc, char **argv) {
         case 't': opt.topics = atoi(optarg); break;
         case 'h': opt.hot = atoi(optarg); break;
         case 'S': opt.slow = atoi(optarg); break;
+        case 'f': opt.first_state = true; break;
         case 'R': opt.slow_reads = true; break;
         case 'M': opt.states = atoi(optarg); break;
         case 'r': opt.rate = atof(optarg); break;

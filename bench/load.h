@@ -16,7 +16,7 @@ struct options {
     const char *host, *subscribe_path, *publish_path, *message, *protocol, *header, *name;
     int port, cpu, streams, topics, hot, slow, states, warm;
     double rate, seconds, timeout;
-    bool websocket, slow_reads, hold;
+    bool websocket, first_state, slow_reads, hold;
     int pids[64], pid_count;
 };
 

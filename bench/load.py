@@ -2,13 +2,15 @@
 
 import contextlib
 import json
+import select
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bench.catalog import TOOLS
 from bench.process import LOAD_CORE, BenchError, Server, end
 
 Figures = dict[str, float]
+LOOK_SECONDS = 0.25
 
 
 class Load:
@@ -17,9 +19,11 @@ class Load:
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
 
-    def phase(self, name: str) -> Figures:
-        """The figures of the next phase, which must be `name`."""
+    def phase(self, name: str, meanwhile: Callable[[], object] = lambda: None) -> Figures:
+        """The figures of the next phase, which must be `name`; until they come, look at something now and then."""
         assert self._process.stdout is not None
+        while not select.select([self._process.stdout], [], [], LOOK_SECONDS)[0]:
+            meanwhile()
         line = self._process.stdout.readline()
         found = json.loads(line) if line else {"phase": "failed", "reason": "the load generator has ended"}
         if found["phase"] != name:
@@ -38,7 +42,7 @@ def loading(server: Server, *arguments: str | float) -> Iterator[Load]:
     """Start the load generator, and see that it has ended. Arguments are those of `load.c`."""
     command = [str(TOOLS / "load"), "--port", str(server.port), "--cpu", str(LOAD_CORE)]
     command += ["--pids", ",".join(map(str, server.pids())), *server.peer.load_arguments(), *map(str, arguments)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     try:
         yield Load(process)
     finally:

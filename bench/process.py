@@ -15,6 +15,7 @@ from bench.catalog import Peer, Place
 
 START_SECONDS = 20
 STOP_SECONDS = 10
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
 
@@ -39,9 +40,17 @@ class Server:
         """Memory of the whole family; a page shared by n processes counts 1/n."""
         return sum(_pss(pid) for pid in self.pids())
 
-    def open_files(self) -> int:
-        """How many descriptors the family holds."""
-        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.pids())
+    def rss_kib(self) -> int:
+        """Like `pss_kib`, but cheap for the server: shared pages count in full."""
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KIB for pid in self.pids())
+
+    def sockets(self) -> int:
+        """How many sockets the family holds."""
+        return sum(file.is_socket() for pid in self.pids() for file in Path(f"/proc/{pid}/fd").iterdir())
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the family."""
+        return sum(sum(map(int, _stat(pid)[11:13])) for pid in self.pids()) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
@@ -93,9 +102,14 @@ def family(root: int) -> list[int]:
 
 def _parent(path: Path) -> int:
     try:
-        return int((path / "stat").read_text().rpartition(")")[2].split()[1])
+        return int(_stat(int(path.name))[1])
     except OSError:
         return -1
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of proc(5) stat from the third on; the second may hold spaces and brackets."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def _pss(pid: int) -> int:

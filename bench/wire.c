@@ -20,12 +20,12 @@ size_t make_state(char *out, const char *topic, uint64_t version) {
 
 /* A state anywhere in `text`; one that was not made by us has a small version and is only a first state. */
 static uint64_t find_state(const char *text, size_t size, bool *whole) {
-    const char *at = memmem(text, size, "{\"version\":", 11);
-    if (!at || (size_t)(text + size - at) < BODY_BYTES) return 0;
+    const char *at = memmem(text, size, "\"version\":", 10), *end = text + size;
+    if (!at) return 0;
     uint64_t version = 0;
-    for (const char *digit = at + 11; *digit >= '0' && *digit <= '9'; digit++)
+    for (const char *digit = at + 10; digit < end && *digit >= '0' && *digit <= '9'; digit++)
         version = version * 10 + (uint64_t)(*digit - '0');
-    *whole = !memcmp(at + BODY_BYTES - 5, "xx\"}}", 5);
+    *whole = end - at >= BODY_BYTES - 1 && !memcmp(at + BODY_BYTES - 6, "xx\"}}", 5);
     return version;
 }
 
@@ -37,7 +37,7 @@ static void sse_line(struct stream *s, const char *line, size_t size) {
         s->version = 0;
     } else if (size > 5 && !memcmp(line, "data:", 5)) {
         s->version = find_state(line, size, &whole);
-        if (s->version && !whole) on_state(s, s->version, false);
+        if (s->version >= FIRST_VERSION && !whole) on_state(s, s->version, false);
     }
 }
 

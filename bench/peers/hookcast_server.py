@@ -5,32 +5,28 @@ Usage: hookcast_server.py PORT
 """
 
 import sys
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from hookcast import logs, serve
-from hookcast.app import create_app
-from hookcast.push import Hub
+from hookcast.app import create_app, make_engine
 from hookcast.settings import load_settings
 from hookcast.wire import State
 
-hub = Hub()
+logs.configure()
+settings = load_settings(port=int(sys.argv[1]))
+engine = make_engine(settings, max_streams=serve.raise_open_files() - 512)
 
 
 async def publish(request: Request) -> Response:
     """POST /publish/{topic}?version=N: the body goes to everybody who watches the job, as it is."""
     topic, version, body = request.path_params["topic"], int(request.query_params["version"]), await request.body()
-    more: dict[str, Any] = {"group": None} if "group" in State.__struct_fields__ else {}
-    hub.deliver(State(request_id=topic, version=version, terminal=False, body=body, **more))
+    engine.hub.deliver(State(request_id=topic, version=version, terminal=False, body=body))
     return Response(status_code=202)
 
 
-if __name__ == "__main__":
-    logs.configure()
-    settings = load_settings(port=int(sys.argv[1]))
-    app = create_app(settings, hub=hub)
-    app.router.routes.insert(0, Route("/publish/{topic}", publish, methods=["POST"]))
-    serve.run(serve.Site(app, serve.bind(settings.host, settings.port), hub.drain))
+app = create_app(settings, engine=engine)
+app.router.routes.insert(0, Route("/publish/{topic}", publish, methods=["POST"]))
+serve.run(serve.Site(app, serve.bind(settings.host, settings.port), engine.drain))

@@ -30,7 +30,8 @@ async def events(request: Request) -> Response:
             if not queues[topic]:
                 del queues[topic]
 
-    return EventSourceResponse(stream())
+    response: Response = EventSourceResponse(stream())
+    return response
 
 
 async def publish(request: Request) -> Response:

@@ -63,7 +63,8 @@ static double seconds_since(uint64_t moment) {
 static double own_cpu(void) {
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
-    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+    double whole = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec);
+    return whole + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
 /* `template` with its %s replaced by the topic's name. */
@@ -109,7 +110,8 @@ static void send_request(struct stream *s) {
                               "GET %s HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s%s%s\r\n",
                               path, protocol, extra, line)
-                   : snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n%s%s\r\n",
+                   : snprintf(request, sizeof request,
+                              "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n%s%s\r\n",
                               path, extra, line);
     s->stage = HEAD;
     send_all(s->fd, request, (size_t)size);
@@ -178,7 +180,8 @@ static void on_stream(struct stream *s, uint32_t events) {
 
 /* The answer to one POST: any 2xx with a length. */
 static void on_publisher(void) {
-    ssize_t size = recv(publisher.fd, publisher.answer + publisher.size, sizeof publisher.answer - 1 - publisher.size, 0);
+    size_t left = sizeof publisher.answer - 1 - publisher.size;
+    ssize_t size = recv(publisher.fd, publisher.answer + publisher.size, left, 0);
     if (size < 0 && errno == EAGAIN) return;
     if (size <= 0) fail("the server closed the publishing connection");
     publisher.size += (size_t)size;
@@ -202,7 +205,8 @@ static void wait_for_events(uint64_t nanoseconds) {
     }
     uint64_t moment = now();
     if (count > 0) moved = moment;
-    if (moment > deadline) fail("not finished after %.0f s: %d ready, %ld published", opt.timeout, ready_count, published);
+    if (moment > deadline)
+        fail("not finished after %.0f s: %d ready, %ld published", opt.timeout, ready_count, published);
 }
 
 static void open_one(int index) {
@@ -223,12 +227,13 @@ static void open_streams(void) {
         while (open_count < all && open_count - ready_count < OPENING) open_one(open_count++);
         wait_for_events(100000000);
     }
-    double seconds = seconds_since(start);
-    printf("{\"phase\": \"connected\", \"streams\": %d, \"seconds\": %.4f, \"per_second\": %.0f, \"server_us\": %.1f, \"load_cpu\": %.3f}\n",
-           all, seconds, all / seconds, (cpu_of(opt.pids, opt.pid_count) - server) * 1e6 / all, (own_cpu() - cpu) / seconds);
+    double seconds = seconds_since(start), each = (cpu_of(opt.pids, opt.pid_count) - server) * 1e6 / all;
+    printf("{\"phase\": \"connected\", \"streams\": %d, \"seconds\": %.4f, \"per_second\": %.0f, "
+           "\"server_us\": %.1f, \"load_cpu\": %.3f}\n",
+           all, seconds, all / seconds, each, (own_cpu() - cpu) / seconds);
 }
 
-/* With hot topics every other state goes to one of them; else they take turns, in steps that do not follow the order of opening. */
+/* With hot topics every other state goes to one of them. Else the topics take turns, not in the order of opening. */
 static unsigned topic_of(long state) {
     if (opt.hot && state % 2 == 0) return (unsigned)(state / 2 % opt.hot);
     if (opt.hot) return (unsigned)(opt.hot + state / 2 % (opt.topics - opt.hot));
@@ -244,7 +249,8 @@ static void publish(uint64_t moment) {
     make_state(body, name, version);
     int size = snprintf(request, sizeof request,
                         "POST %s?version=%lu HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-                        "Content-Length: %d\r\n\r\n%.*s", path, version, BODY_BYTES, BODY_BYTES, body);
+                        "Content-Length: %d\r\n\r\n%.*s",
+                        path, version, BODY_BYTES, BODY_BYTES, body);
     expected += readers[topic];
     publisher.busy = true;
     publisher.size = 0;
@@ -252,7 +258,7 @@ static void publish(uint64_t moment) {
     send_all(publisher.fd, request, (size_t)size);
 }
 
-/* Paced states count from the moment they were due, so that a server that keeps the publisher waiting is not flattered. */
+/* Paced states count from the moment they were due: a server that keeps the publisher waiting is not flattered. */
 static uint64_t publish_when_due(void) {
     uint64_t far = 100000000;
     if (published == opt.states || publisher.busy) return far;
@@ -372,7 +378,8 @@ static void read_options(int argc, char **argv) {
         default: exit(2);
         }
     }
-    if (opt.port <= 0 || opt.topics < 1 || opt.streams < 0 || opt.states < 0 || (opt.hot && opt.hot >= opt.topics)) exit(2);
+    if (opt.port <= 0 || opt.topics < 1 || opt.streams < 0 || opt.states < 0) exit(2);
+    if (opt.hot && opt.hot >= opt.topics) exit(2);
 }
 
 int main(int argc, char **argv) {

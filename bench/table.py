@@ -1,7 +1,7 @@
 """Turns the figures of all runs into one Markdown table."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bench.catalog import Peer
@@ -38,18 +38,23 @@ def main_table(results: Results, peers: Sequence[Peer]) -> list[str]:
     lines = [_row(["", *(column.title for column in columns)]), _row(["---", *("---:" for _ in columns)])]
     lines += [_row([peer.title, *(column.cell(results, peer) for column in columns)]) for peer in peers]
     if results.latency:
-        p50, p99 = (spread([run[which] for run in results.latency], short) for which in (0, 1))
-        lines += ["", f"Webhook sent → verified → committed → SSE frame read: p50 {p50} ms, p99 {p99} ms.", ""]
+        cells = [_pair(zip(*results.latency, strict=True)) if column.title == _PACED else NONE for column in columns]
+        lines.append(_row(["Hookcast, webhook sent → SSE frame read", *cells]))
     return lines
 
 
 def ratio_lines(results: Results) -> list[str]:
     """How Hookcast stands to the others, from the same runs."""
     lines = []
+    for which, name in enumerate(("p50", "p99") if results.latency else ()):
+        lines.append(
+            f"- webhook sent → SSE frame read, {name}: {spread([run[which] for run in results.latency], short)} ms"
+        )
     for above, below in _RATIOS:
-        found = results.ratios("fanout", "deliveries", above, below)
-        if found:
-            lines.append(f"- {above} ÷ {below}, deliveries/s: {spread(found, '{:.2f}'.format)}")
+        if found := results.ratios("fanout", "deliveries", above, below):
+            speed = spread(found, "{:.2f}".format)
+            work = spread(results.ratios("fanout", "cpu_us", below, above), "{:.2f}".format)
+            lines.append(f"- {above} ÷ {below}: {speed} in deliveries/s, {work} in deliveries per CPU second")
     for name in ("hookcast-sse", "hookcast-ws"):
         for scenario, figure, words in _MORE:
             if found := results.values(scenario, name, figure):
@@ -101,7 +106,7 @@ class _Column:
             return NONE
         if len(found) == 1:
             return spread(found[0], short)
-        return " / ".join(short(statistics.median(values)) for values in found)
+        return _pair(found)
 
 
 class _OfFloor(_Column):
@@ -112,6 +117,7 @@ class _OfFloor(_Column):
         return spread(results.ratios("fanout", "deliveries", peer.name, floor), "{:.2f}".format)
 
 
+_PACED = "1,000 states/s p50 / p99 ms"
 _COLUMNS = (
     _Column("connects/s", "fanout", ("connects",)),
     _Column("deliveries/s", "fanout", ("deliveries",)),
@@ -121,7 +127,7 @@ _COLUMNS = (
     _Column("fan-out p50 / p99 ms", "fanout", ("p50_ms", "p99_ms")),
     _Column("KiB per idle stream", "idle", ("kib",)),
     _Column("left after leaving %", "idle", ("left_percent",)),
-    _Column("1,000 states/s p50 / p99 ms", "idle", ("p50_ms", "p99_ms")),
+    _Column(_PACED, "idle", ("p50_ms", "p99_ms")),
     _Column("KiB per slow reader", "slow", ("kib",)),
     _Column("p99 ms beside slow / without / all read", "slow", ("p99_ms", "without_p99_ms", "reading_p99_ms")),
 )
@@ -140,6 +146,10 @@ _MORE = (
     ("idle", "leak_percent", "% more left after a second filling than after the first"),
     ("slow", "closed", "slow readers closed"),
 )
+
+
+def _pair(figures: Iterable[Sequence[float]]) -> str:
+    return " / ".join(short(statistics.median(values)) for values in figures)
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-/* What comes off the wire: HTTP heads and chunks, SSE lines, WebSocket frames (RFC 6455). And the states that go on it. */
+/* What comes off the wire: HTTP heads and chunks, SSE lines, WebSocket frames (RFC 6455). And what goes on it. */
 #define _GNU_SOURCE
 #include "load.h"
 

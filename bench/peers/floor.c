@@ -4,7 +4,8 @@
  *   GET /ws/TOPIC                WebSocket (RFC 6455); what the client sends is read and ignored
  *   POST /publish/TOPIC?version= the body goes to everybody on the topic, framed as Hookcast frames it
  *
- * Requests must arrive in one piece, and a reader that is behind by a full socket buffer is let go: no server, a yardstick. */
+ * Requests must arrive in one piece, and a reader that is behind by a full socket buffer is let go: it is a yardstick,
+ * not a server. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -106,16 +107,23 @@ static void publish(int fd, const char *name, const char *version, const char *b
 }
 
 static void request(int fd, char *text) {
-    static const char sse[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\nretry: 2000\n\n";
+    static const char sse[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n"
+                              "retry: 2000\n\n";
     /* The answer to the key of the RFC's own example, which the load generator sends. */
     static const char upgraded[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                                    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     char name[NAME], version[24];
     char *body = strstr(text, "\r\n\r\n");
-    if (body && sscanf(text, "POST /publish/%63[^? ]?version=%23[0-9]", name, version) == 2) publish(fd, name, version, body + 4);
-    else if (body && sscanf(text, "GET /events/%63[^ ]", name) == 1 && push(fd, sse, sizeof sse - 1)) join(fd, name, false);
-    else if (body && sscanf(text, "GET /ws/%63[^ ]", name) == 1 && push(fd, upgraded, sizeof upgraded - 1)) join(fd, name, true);
-    else drop(fd);
+    if (!body) return drop(fd);
+    if (sscanf(text, "POST /publish/%63[^? ]?version=%23[0-9]", name, version) == 2) {
+        publish(fd, name, version, body + 4);
+    } else if (sscanf(text, "GET /events/%63[^ ]", name) == 1) {
+        if (push(fd, sse, sizeof sse - 1)) join(fd, name, false);
+    } else if (sscanf(text, "GET /ws/%63[^ ]", name) == 1) {
+        if (push(fd, upgraded, sizeof upgraded - 1)) join(fd, name, true);
+    } else {
+        drop(fd);
+    }
 }
 
 static void on_readable(int fd) {
@@ -137,7 +145,8 @@ static void on_connect(int listener) {
 
 static int listen_on(int port) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
-    struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&here, sizeof here) || listen(fd, 4096)) {
         perror("floor");

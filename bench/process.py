@@ -68,7 +68,7 @@ def running(peer: Peer) -> Iterator[Server]:
         folder = Path(name)
         folder.chmod(0o755)
         port = _free_port()
-        command = ["taskset", "-c", str(SERVER_CORE), "setpriv", "--pdeathsig", "KILL"]
+        command = ["taskset", "-c", str(SERVER_CORE), "setpriv", "--pdeathsig", "TERM"]
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
                 [*command, *peer.command(Place(port, folder))],

@@ -123,15 +123,16 @@ def slow(peer: Peer, size: Size) -> Figures:
     and one in which the same streams read: the same number of pushes, so that only the not reading differs.
     """
     number = size.slow_streams
-    without, _ = _mixed(peer, size, size.control_seconds)
-    reading, _ = _mixed(peer, size, size.control_seconds, "--slow", number, "--slow-reads")
-    pushed, growth = _mixed(peer, size, size.slow_seconds, "--slow", number)
+    without = _mixed(peer, size, size.control_seconds)
+    reading = _mixed(peer, size, size.control_seconds, "--slow", number, "--slow-reads")
+    pushed = _mixed(peer, size, size.slow_seconds, "--slow", number)
     return {
-        "kib": growth / number,
+        "kib": pushed["growth_kib"] / number,
         "p99_ms": pushed["p99_us"] / 1000,
         "without_p99_ms": without["p99_us"] / 1000,
         "reading_p99_ms": reading["p99_us"] / 1000,
         "closed": pushed["closed"],
+        "server_cpu": pushed["server_cpu"],
         "lost": _lost(pushed),
     }
 
@@ -156,27 +157,23 @@ def wanted(scenario: str, peer: Peer, size: Size, run: int) -> bool:
     return ours or scenario in {"fanout", "idle"}
 
 
-def _mixed(peer: Peer, size: Size, seconds: int, *more: str | int) -> tuple[Figures, int]:
-    """Publish to the streams that read and to those in `more`; the figures, and the server's growth in KiB."""
+def _mixed(peer: Peer, size: Size, seconds: int, *more: str | int) -> Figures:
+    """Publish to the streams that read and to those in `more`.
+
+    The server says how many it has closed: behind what it has not read, a slow reader sees no end.
+    """
     topics = size.slow_topics * TOPICS_PER_HOT
-    arguments: list[str | int] = [
-        "--hold",
-        "--streams",
-        size.slow_streams,
-        "--topics",
-        topics,
-        "--hot",
-        size.slow_topics,
-    ]
-    arguments += ["--states", RATE * seconds, "--rate", RATE, "--timeout", seconds + 60]
+    arguments = f"--hold --streams {size.slow_streams} --topics {topics} --hot {size.slow_topics}".split()
+    arguments += f"--states {RATE * seconds} --rate {RATE} --timeout {2 * seconds + 120}".split()
     with running(peer) as server:
         _warm(server)
         with loading(server, *arguments, *more) as load:
             load.phase("connected")
-            sizes = [server.rss_kib()]
+            sizes, sockets = [server.rss_kib()], server.sockets()
             load.go_on()
             pushed = load.phase("published", meanwhile=lambda: sizes.append(server.rss_kib()))
-    return pushed, max(sizes) - sizes[0]
+            closed = max(sockets - server.sockets(), 0)
+    return {**pushed, "growth_kib": max(sizes) - sizes[0], "closed": closed}
 
 
 def _register(server: Server, name: str) -> None:

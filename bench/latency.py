@@ -13,6 +13,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from os import environ
 from pathlib import Path
 
@@ -89,12 +91,9 @@ async def one_run(port: int, run: int, gap: float) -> list[float]:
     return [(task.result() - start) * 1000 for task, start in zip(watching, sent, strict=True)]
 
 
-async def main(runs: int) -> list[tuple[float, float]]:
-    """Start both sides, measure, print one line a run; p50 and p99 of each."""
-    keys = await asyncio.start_server(serve_keys, "127.0.0.1", 0)
-    jwks = f"http://127.0.0.1:{keys.sockets[0].getsockname()[1]}/"
-    port = free_port()
-    found = []
+@asynccontextmanager
+async def serving(port: int, jwks: str) -> AsyncIterator[None]:
+    """`hookcast serve` on its core, with a fresh database, for the length of the block."""
     with tempfile.TemporaryDirectory() as folder:
         variables = {"HOOKCAST_FAL_JWKS_URL": jwks, "HOOKCAST_DATABASE_URL": f"sqlite:///{Path(folder) / 'bench.db'}"}
         command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "hookcast", "serve", "--port", str(port)]
@@ -108,14 +107,23 @@ async def main(runs: int) -> list[tuple[float, float]]:
         try:
             assert server.stdout is not None
             await asyncio.wait_for(server.stdout.readline(), RUN_SECONDS)
-            for run in range(runs):
-                async with asyncio.timeout(RUN_SECONDS):
-                    times = sorted(await one_run(port, run, 0.01))
-                found.append((statistics.median(times), times[int(len(times) * 0.99) - 1]))
-                words = f"p50 {found[-1][0]:.2f} ms  p99 {found[-1][1]:.2f} ms  max {times[-1]:.2f} ms"
-                print(f"latency run {run + 1}: {words}", file=sys.stderr)
+            yield
         finally:
             server.terminate()
             await server.wait()
-            keys.close()
+
+
+async def main(runs: int) -> list[tuple[float, float]]:
+    """Start both sides, measure, print one line a run; p50 and p99 of each, in milliseconds."""
+    keys = await asyncio.start_server(serve_keys, "127.0.0.1", 0)
+    port = free_port()
+    found = []
+    async with keys, serving(port, f"http://127.0.0.1:{keys.sockets[0].getsockname()[1]}/"):
+        for run in range(runs):
+            async with asyncio.timeout(RUN_SECONDS):
+                times = sorted(await one_run(port, run, 0.01))
+            p50, p99 = statistics.median(times), times[int(len(times) * 0.99) - 1]
+            found.append((p50, p99))
+            words = f"p50 {p50:.2f} ms  p99 {p99:.2f} ms  max {times[-1]:.2f} ms"
+            print(f"latency run {run + 1}: {words}", file=sys.stderr)
     return found

@@ -274,7 +274,7 @@ static uint64_t publish_when_due(void) {
 }
 
 static void report(void) {
-    double seconds = (double)(last_delivery - started) / 1e9;
+    double seconds = (double)((last_delivery > started ? last_delivery : now()) - started) / 1e9;
     double server_cpu = cpu_of(opt.pids, opt.pid_count) - server_start, load_cpu = own_cpu() - own_start;
     printf("{\"phase\": \"published\", \"states\": %ld, \"expected\": %ld, \"deliveries\": %ld, \"seconds\": %.4f, "
            "\"per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, \"server_us\": %.3f, "

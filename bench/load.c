@@ -23,6 +23,7 @@
 #define PUBLISHER UINT32_MAX
 #define OPENING 128              /* handshakes under way at a time: far below every peer's backlog */
 #define STREAMS_PER_ADDRESS 8000 /* of 28,000 ephemeral ports */
+#define DRAIN 20
 #define STUCK 10e9               /* nothing has moved for so many nanoseconds: what is missing stays missing */
 
 static struct options opt = {
@@ -292,15 +293,17 @@ static void begin_measuring(void) {
     moved = started = now();
 }
 
-/* The first states find cold sockets; they are delivered, but not counted. */
+/* The first states find cold sockets; they are delivered, but not counted. When the time is up, what is on its way has
+ * DRAIN seconds more. */
 static bool more_to_publish(void) {
     static bool warm;
     if (!warm && published == opt.warm && !publisher.busy && deliveries >= expected) {
         warm = true;
         begin_measuring();
     }
-    bool time_is_up = opt.seconds > 0 && warm && seconds_since(started) >= opt.seconds;
-    if (time_is_up) opt.states = (int)published;
+    double late = opt.seconds > 0 && warm ? seconds_since(started) - opt.seconds : -1;
+    if (late >= 0) opt.states = (int)published;
+    if (late > DRAIN) return false;
     return published < opt.states || publisher.busy || deliveries < expected;
 }
 

@@ -132,6 +132,7 @@ def slow(peer: Peer, size: Size) -> Figures:
         "without_p99_ms": without["p99_us"] / 1000,
         "reading_p99_ms": reading["p99_us"] / 1000,
         "closed": pushed["closed"],
+        "unpublished_percent": 100 - pushed["states"] / (RATE * size.slow_seconds) * 100,
         "server_cpu": pushed["server_cpu"],
         "lost": _lost(pushed),
     }
@@ -164,7 +165,7 @@ def _mixed(peer: Peer, size: Size, seconds: int, *more: str | int) -> Figures:
     """
     topics = size.slow_topics * TOPICS_PER_HOT
     arguments = f"--hold --streams {size.slow_streams} --topics {topics} --hot {size.slow_topics}".split()
-    arguments += f"--states {RATE * seconds} --rate {RATE} --timeout {2 * seconds + 120}".split()
+    arguments += f"--states {RATE * seconds} --rate {RATE} --seconds {seconds + 1} --timeout {seconds + 60}".split()
     with running(peer) as server:
         _warm(server)
         with loading(server, *arguments, *more) as load:

@@ -69,6 +69,9 @@ def warnings(results: Results) -> list[str]:
         lost = sum(figures.get("lost", 0) for figures in runs.values())
         if lost:
             lines.append(f"- {scenario} {peer}: {lost:.0f} states did not arrive, or not in order")
+        missed = max(figures.get("unpublished_percent", 0) for figures in runs.values())
+        if missed:
+            lines.append(f"- {scenario} {peer}: {missed:.0f} % of the states could not be published in their time")
         busiest = max(figures.get("load_cpu", 0) for figures in runs.values())
         if busiest > 0.9:
             lines.append(f"- {scenario} {peer}: the load generator used {busiest:.0%} of its core")

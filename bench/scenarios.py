@@ -96,7 +96,7 @@ def idle(peer: Peer, size: Size) -> Figures:
     return {
         "kib": (full - start) / size.idle_streams,
         "left_percent": (left[0] - start) / (full - start) * 100,
-        "leak_percent": (left[-1] - left[0]) / (full - start) * 100,
+        **({"leak_percent": (left[-1] - left[0]) / (full - start) * 100} if size.idle_rounds > 1 else {}),
         **_latency(pushed),
         "server_cpu": pushed["server_cpu"],
         "lost": _lost(pushed),

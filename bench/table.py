@@ -23,8 +23,8 @@ class Results:
         self.figures.setdefault((scenario, peer.name), {})[run] = figures
 
     def values(self, scenario: str, peer: str, name: str) -> list[float]:
-        """One figure of all runs."""
-        return [figures[name] for figures in self.figures.get((scenario, peer), {}).values()]
+        """One figure of all runs that have it."""
+        return [figures[name] for figures in self.figures.get((scenario, peer), {}).values() if name in figures]
 
     def ratios(self, scenario: str, name: str, above: str, below: str) -> list[float]:
         """One peer's figure over another's, run by run."""

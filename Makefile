@@ -33,8 +33,8 @@ test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest --cov --cov-report=term
 
-bench: $(STAMPS)/python ## Measure the latency from webhook to watcher
-	$(BIN)/python bench/latency.py
+bench: $(STAMPS)/bench/ready ## Measure Hookcast and its peers side by side; ARGS=--quick takes a minute
+	$(BIN)/python -m bench $(ARGS)
 
 format: $(STAMPS)/python $(STAMPS)/web ## Put the sources into shape
 	$(BIN)/ruff format .
@@ -87,6 +87,21 @@ $(STAMPS)/services:
 $(PAGE): $(STAMPS)/web $(PAGE_SOURCES)
 	npm --prefix web run build --silent
 	@touch $@
+
+$(STAMPS)/bench/ready: $(STAMPS)/bench/load $(STAMPS)/bench/floor $(STAMPS)/bench/python
+	@test -x /usr/sbin/nginx && test -e /usr/lib/nginx/modules/ngx_nchan_module.so || $(call install,nginx libnginx-mod-nchan)
+	@touch $@
+
+$(STAMPS)/bench/python: $(STAMPS)/python
+	$(BIN)/pip install --quiet -c constraints.txt --group bench
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/bench/load: bench/load.c bench/wire.c bench/tally.c bench/load.h
+$(STAMPS)/bench/floor: bench/peers/floor.c
+$(STAMPS)/bench/load $(STAMPS)/bench/floor:
+	@command -v cc >/dev/null || $(call install,gcc libc6-dev)
+	@mkdir -p $(@D)
+	cc -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$^)
 
 install = { if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
   then { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \

@@ -28,7 +28,7 @@ check: $(STAMPS)/python $(STAMPS)/web ## Format, lint, types, layers
 	$(BIN)/lint-imports
 	npm --prefix web run check
 
-test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(PAGE) ## Run every test, with coverage
+test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $(PAGE) ## Run every test, with coverage
 	npm --prefix web test
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest --cov --cov-report=term
@@ -77,6 +77,11 @@ $(STAMPS)/clients: tests/clients/package-lock.json | $(STAMPS)/node
 
 $(STAMPS)/chromium:
 	@test -x $(CHROMIUM) || $(call install,chromium)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/services:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || $(call install,postgresql)
+	@test -x /usr/bin/redis-server || $(call install,redis-server)
 	@mkdir -p $(STAMPS) && touch $@
 
 $(PAGE): $(STAMPS)/web $(PAGE_SOURCES)

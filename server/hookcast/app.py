@@ -1,17 +1,18 @@
 """The ASGI application: its parts are opened in order by the lifespan and closed in reverse."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from hookcast.bus import LocalBus
+from hookcast.bus import open_bus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError
@@ -19,8 +20,10 @@ from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
 from hookcast.jobs import Clock
-from hookcast.push import Hub
-from hookcast.routes import health, jobs, problems, streams, submit, webhooks
+from hookcast.push import Engine, Limits, Resync
+from hookcast.reconciler import Reconciler
+from hookcast.retention import Retention
+from hookcast.routes import health, jobs, problems, streams, submit, webhooks, websocket
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
@@ -44,42 +47,62 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
+def make_engine(settings: Settings, *, max_streams: int | None = None) -> Engine:
+    """The node's push engine; `max_streams` is what the machine allows when the settings do not say less."""
+    found = [limit for limit in (settings.max_streams, max_streams) if limit is not None]
+    return Engine(
+        Limits(
+            heartbeat=settings.heartbeat_seconds,
+            lifetime=settings.stream_lifetime_seconds,
+            drain=settings.drain_seconds,
+            **({"max_streams": min(found)} if found else {}),
+        )
+    )
+
+
 def create_app(
     settings: Settings,
     *,
-    hub: Hub | None = None,
+    engine: Engine | None = None,
     clock: Clock = utc_now,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Starlette:
-    """One node. Whoever runs it drains it with `hub.drain()` before its end; `transport` plays fal in tests."""
-    shared_hub = hub or Hub()
+    """One node. Whoever runs it drains its engine before the end; `transport` plays fal in tests."""
+    push = engine or make_engine(settings)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
-            open_store(settings.database_url) as store,
+            open_store(settings.database_url.get_secret_value()) as store,
+            open_bus(settings.bus_url, push.hub.deliver) as bus,
             httpx.AsyncClient(
                 timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport, mounts=dict.fromkeys(NEVER_PROXIED)
             ) as client,
         ):
-            bus = LocalBus(shared_hub.deliver)
             dispatcher = Dispatcher(store, bus, clock)
             queue = None
             if settings.fal_key is not None:
                 queue = FalQueue(client, settings.fal_queue_url, settings.fal_key.get_secret_value())
             collector = Collector(store, dispatcher, queue, clock=clock)
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
-            jobs_of_the_node = [collector.run]
+            resync = Resync(store, push, seconds=settings.resync_seconds)
+            reconciler = Reconciler(
+                store=store,
+                dispatcher=dispatcher,
+                collector=collector,
+                queue=queue,
+                clock=clock,
+                node=uuid.uuid4().hex,
+                timeout=timedelta(seconds=settings.job_timeout_seconds),
+            )
+            retention = Retention(store, clock, timedelta(days=settings.job_retention_days))
+            jobs_of_the_node = [collector.run, resync.run, reconciler.run, retention.run]
             if queue is not None:
-                follower = Follower(
-                    store=store, hub=shared_hub, bus=bus, dispatcher=dispatcher, collector=collector, queue=queue
-                )
-                shared_hub.audience = follower
+                follower = Follower(store=store, engine=push, dispatcher=dispatcher, collector=collector, queue=queue)
+                push.hub.audience = follower
                 jobs_of_the_node.append(follower.run)
-            async with _running(*jobs_of_the_node):
-                yield {
-                    "services": Services(settings, clock, store, bus, shared_hub, dispatcher, collector, keys, queue)
-                }
+            async with push.running(store, bus), _running(*jobs_of_the_node):
+                yield {"services": Services(settings, clock, store, bus, push, dispatcher, collector, keys, queue)}
 
     return Starlette(
         routes=_routes(),
@@ -104,12 +127,15 @@ async def _running(*tasks: Callable[[], Coroutine[None, None, None]]) -> AsyncIt
                 task.cancel()
 
 
-def _routes() -> list[Route | Mount]:
+def _routes() -> list[BaseRoute]:
     one = "/api/fal-jobs/{request_id}"
     return [
         Route("/api/fal-jobs", submit.submit, methods=["POST"]),
         Route("/api/fal-jobs", jobs.list_jobs, methods=["GET"]),
-        Route(f"{one}/events", streams.job_events, methods=["GET"]),
+        Route("/api/fal-jobs/events", streams.Events("many"), methods=["GET"]),
+        Route("/api/fal-jobs/ws", websocket.not_a_socket, methods=["GET"]),
+        WebSocketRoute("/api/fal-jobs/ws", websocket.JobSocket()),
+        Route(f"{one}/events", streams.Events("one"), methods=["GET"]),
         Route(f"{one}/cancel", jobs.cancel, methods=["POST"]),
         Route(one, jobs.register, methods=["PUT"]),
         Route(one, jobs.poll, methods=["GET"]),

@@ -7,10 +7,9 @@ import typer
 from rich.console import Console
 
 from hookcast import __version__, logs, serve
-from hookcast.app import create_app
+from hookcast.app import create_app, make_engine
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import HookcastError, SettingsError
-from hookcast.push import Hub
 from hookcast.serve import Site
 from hookcast.settings import Settings, is_loopback, load_settings
 from hookcast.store import migrate
@@ -25,6 +24,7 @@ Host = Annotated[str | None, typer.Option(help="Address to listen on [default: 1
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on [default: 8000].")]
 EmulatorPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the emulated fal.")]
 Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="How much faster than real the emulated jobs run.")]
+RESERVED_FILES = 512  # of the open files: for the database, fal, requests that are no streams
 DEV_DATABASE = "sqlite:///hookcast-dev.db"
 
 
@@ -60,7 +60,7 @@ def dev(host: Host = None, port: Port = None, emulator_port: EmulatorPort = 8001
         host=plain.host,
         port=plain.port,
         public_url=f"http://{_authority(plain)}",
-        database_url=plain.database_url if keep_database else DEV_DATABASE,
+        database_url=plain.database_url.get_secret_value() if keep_database else DEV_DATABASE,
         fal_key="emulator",
         fal_queue_url=fal,
         fal_jwks_url=f"{fal}/.well-known/jwks.json",
@@ -87,7 +87,7 @@ def emulator(
 @app.command("migrate")
 def migrate_command() -> None:
     """Bring the database up to date; `serve` does so too at its start."""
-    migrate(load_settings().database_url)
+    migrate(load_settings().database_url.get_secret_value())
     _say("The database is up to date.")
 
 
@@ -98,8 +98,11 @@ def version() -> None:
 
 
 def _site(settings: Settings) -> Site:
-    hub = Hub()
-    return Site(create_app(settings, hub=hub), serve.bind(settings.host, settings.port), hub.drain)
+    open_files = serve.raise_open_files()
+    engine = make_engine(settings, max_streams=open_files - min(RESERVED_FILES, open_files // 2))
+    site = Site(create_app(settings, engine=engine), serve.bind(settings.host, settings.port), engine.drain)
+    logs.get_logger(__name__).info("limits", open_files=open_files, max_streams=engine.limits.max_streams)
+    return site
 
 
 def _emulator_site(host: str, port: int, speed: float) -> Site:

@@ -4,6 +4,7 @@ HookcastError
 ├── RequestError            the caller's input is wrong
 │   ├── InvalidRequest          422
 │   ├── BadPath                 400
+│   ├── UpgradeRequired         426
 │   ├── BodyTooLarge            413
 │   └── BodyTimeout             408
 ├── JobNotFound             404
@@ -21,6 +22,7 @@ HookcastError
 ├── Unavailable             try again: something Hookcast needs is away
 │   ├── StoreUnavailable        503
 │   ├── KeysUnavailable         503
+│   ├── TooManyStreams          503
 │   └── Draining                503
 └── SettingsError           the start is refused (command line, exit code 2)
 """
@@ -52,6 +54,14 @@ class InvalidRequest(RequestError):
     status = 422
     code = "invalid_request"
     title = "The request is not valid"
+
+
+class UpgradeRequired(RequestError):
+    """The path speaks WebSocket only."""
+
+    status = 426
+    code = "upgrade_required"
+    title = "WebSocket only"
 
 
 class BadPath(RequestError):
@@ -184,9 +194,10 @@ class FalUnreachable(FalError):
 
 
 class Unavailable(HookcastError):
-    """Something Hookcast depends on is away for now; the same request may be repeated."""
+    """Something Hookcast depends on is away for now; the same request may be repeated after `retry_after` seconds."""
 
     status = 503
+    retry_after: ClassVar[int] = 1
 
 
 class StoreUnavailable(Unavailable):
@@ -201,6 +212,14 @@ class KeysUnavailable(Unavailable):
 
     code = "keys_unavailable"
     title = "fal's signing keys are not available"
+
+
+class TooManyStreams(Unavailable):
+    """The server has as many streams as it may have."""
+
+    code = "too_many_streams"
+    title = "The server has no room for another stream"
+    retry_after = 5
 
 
 class Draining(Unavailable):

@@ -8,14 +8,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from hookcast.bus import Bus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import KEPT_LOG_LINES, Cancelled, Finished, Job, Phase, Progressed
 from hookcast.logs import get_logger
-from hookcast.push import Drained, Hub
+from hookcast.push import Drained, Engine
 from hookcast.store import JobStore
 
 MAX_FOLLOWED = 256
@@ -28,22 +27,20 @@ _log = get_logger(__name__)
 
 
 class Follower:
-    """An `Audience` of the hub. `sleep` is passed in for tests."""
+    """The `Audience` of the hub. `sleep` is passed in for tests."""
 
     def __init__(
         self,
         *,
         store: JobStore,
-        hub: Hub,
-        bus: Bus,
+        engine: Engine,
         dispatcher: Dispatcher,
         collector: Collector,
         queue: FalQueue,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
-        self._hub = hub
-        self._bus = bus
+        self._engine = engine
         self._dispatcher = dispatcher
         self._collector = collector
         self._queue = queue
@@ -60,7 +57,7 @@ class Follower:
 
     def watched(self, request_id: str) -> None:
         """Follow the job from now on."""
-        if self._group is not None and not self._hub.draining:
+        if self._group is not None and not self._engine.draining:
             self._tasks[request_id] = self._group.create_task(self._follow(request_id))
 
     def unwatched(self, request_id: str) -> None:
@@ -90,7 +87,7 @@ class Follower:
 
     async def _followable(self, request_id: str) -> Job | None:
         """Wait until the job is known, pending and has an endpoint; None when it has ended."""
-        async with self._hub.watch(self._bus, request_id, passive=True) as watch:
+        async with self._engine.watch(request_id, active=False) as watch:
             while True:
                 job = await self._store.get(request_id)
                 if job is not None and (job.status.terminal or job.endpoint_id is not None):

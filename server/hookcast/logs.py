@@ -8,8 +8,8 @@ from structlog.typing import FilteringBoundLogger, Processor
 
 WARNING = logging.WARNING
 
-# httpx logs every URL it asks for at INFO, with its query.
-_QUIET = ("httpx", "httpcore", "aiosqlite", "alembic", "asyncio")
+# httpx logs every URL that it asks for at INFO with its query, and uvicorn every WebSocket's.
+_QUIET = ("httpx", "httpcore", "aiosqlite", "alembic", "asyncio", "uvicorn", "uvicorn.error", "websockets")
 
 
 def configure(*, level: int = logging.INFO, terminal: bool | None = None) -> None:

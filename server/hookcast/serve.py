@@ -1,17 +1,29 @@
-"""Runs ASGI applications with uvicorn: sockets, signals, drain."""
+"""Runs ASGI applications with uvicorn: sockets, signals, drain, and the hand-over of connections to streams.
+
+Everything that relies on uvicorn's inside is in the two protocol classes here.
+"""
 
 import asyncio
 import contextlib
 import errno
+import functools
+import gc
 import ipaddress
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from hookcast.errors import SettingsError
+from hookcast.push.inbox import MAX_MESSAGE_BYTES
+from hookcast.push.stream import Stream
+from hookcast.routes.handover import HANDOVER
 
 GRACE_SECONDS = 1  # for requests that are still being answered once the streams have been drained
 
@@ -35,8 +47,18 @@ def bind(host: str, port: int) -> socket.socket:
         raise SettingsError(f"Cannot listen on {host}:{port}: {hint}.") from None
 
 
+def raise_open_files() -> int:
+    """Raise the limit of open files to what the system allows this process, and answer it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # a limit that may not be raised is kept
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def run(*sites: Site, on_ready: Callable[[], None] = lambda: None) -> None:
     """Serve until SIGINT or SIGTERM; a second signal ends at once."""
+    _tune_garbage_collection()
     with asyncio.Runner(loop_factory=uvicorn.Config(sites[0].app, log_config=None).get_loop_factory()) as runner:
         runner.run(_serve(sites, on_ready))
 
@@ -68,12 +90,16 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 site.app,
-                http="httptools",
-                ws="none",
+                http=HttpProtocol,
+                ws=WebSocketProtocol,
+                ws_max_size=MAX_MESSAGE_BYTES,
+                ws_per_message_deflate=False,
+                ws_ping_interval=None,  # streams have a heartbeat of their own
                 lifespan="on",
                 log_config=None,
                 access_log=False,  # its lines would show query strings
                 server_header=False,
+                proxy_headers=False,  # nobody asks for the client's address
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )
@@ -95,6 +121,82 @@ class Server(uvicorn.Server):
         """Tell the streams to come back later, then close."""
         self.site.drain()
         await super().shutdown(sockets)
+
+
+def _tune_garbage_collection() -> None:
+    """Collect less often: streams live long and are freed without it, but each collection looks at all of them.
+
+    Measured with 8,000 SSE streams opening: 240 µs of processor time a stream before, 155 µs after.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 100)
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, offering the connection of each request to the application (see routes/handover.py)."""
+
+    def on_message_begin(self) -> None:
+        """A new scope: add the offer."""
+        super().on_message_begin()
+        self.scope["extensions"] = {HANDOVER: {"take": functools.partial(self._take, self.scope)}}
+
+    def _take(self, scope: Any, stream: Stream) -> asyncio.Transport | None:
+        cycle, transport = self.cycle, self.transport
+        usable = cycle.scope is scope and not cycle.disconnected and not cycle.response_started
+        if not usable or self.pipeline or transport.is_closing():
+            return None  # gone, or another request waits behind this one
+        cycle.disconnected = True  # uvicorn then expects no response of the task any more
+        self.flow.resume_reading()
+        self._unset_keepalive_if_required()
+        scope["extensions"] = {}
+        self._forget()
+        return _hand_over(self, transport, stream)
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection goes to the WebSocket protocol."""
+        super().handle_websocket_upgrade()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Break what refers in circles, so that nothing is left for the garbage collector to find late."""
+        self.cycle = self.parser = self.scope = None  # type: ignore[assignment]
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, offering the connection once it was accepted."""
+
+    async def run_asgi(self) -> None:
+        """Add the offer to the scope."""
+        self.scope["extensions"] = {**(self.scope["extensions"] or {}), HANDOVER: {"take": self._take}}
+        await super().run_asgi()
+
+    def _take(self, stream: Stream) -> asyncio.Transport | None:
+        transport = self.transport
+        if not self.handshake_complete or self.close_sent or self.disconnected or transport.is_closing():
+            return None
+        self.transport = _HandedOver()  # uvicorn closes its transport when the task ends
+        self.conn.parser.close()  # as in HttpProtocol: no circles
+        self.scope["extensions"] = {}
+        self.scope = self.conn = None  # type: ignore[assignment]
+        return _hand_over(self, transport, stream)
+
+
+class _HandedOver(asyncio.Transport):
+    """What is left to the protocol that gave its transport away."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _hand_over(
+    giver: HttpProtocol | WebSocketProtocol, transport: asyncio.Transport, stream: Stream
+) -> asyncio.Transport:
+    giver.connections.discard(giver)
+    giver.connections.add(stream)  # type: ignore[arg-type]
+    stream.connections = giver.connections  # type: ignore[assignment]
+    transport.set_protocol(stream)
+    return transport
 
 
 def _is_v6(host: str) -> bool:

@@ -39,15 +39,27 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _sqlite_url(value: str) -> str:
+def _database_url(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
     if value == "sqlite":
-        return "sqlite:///hookcast.db"
-    if value.startswith(("postgres://", "postgresql")):
-        raise ValueError("PostgreSQL is not supported by this version; use sqlite:///path/to/file.db")
-    scheme, _, path = value.partition(":///")
-    if scheme != "sqlite" or not path or path.startswith((":memory:", "file:")):
-        raise ValueError("must be sqlite:///path/to/file.db (an absolute path has four slashes)")
-    return value
+        return SecretStr("sqlite:///hookcast.db")
+    scheme, _, rest = value.partition("://")
+    if scheme in {"postgres", "postgresql"} and urlsplit(value).hostname:
+        return SecretStr(f"postgresql://{rest}")
+    path = rest.removeprefix("/")
+    if scheme != "sqlite" or not path or path == rest or path.startswith((":memory:", "file:")):
+        raise ValueError(
+            "must be postgresql://user:password@host/database, or sqlite:///path/to/file.db (an absolute path has four "
+            "slashes)"
+        )
+    return secret
+
+
+def _redis_url(secret: SecretStr) -> SecretStr:
+    parts = urlsplit(secret.get_secret_value())
+    if parts.scheme not in {"redis", "rediss", "redis+cluster", "rediss+cluster"} or not parts.hostname:
+        raise ValueError("must be redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster:// and a host")
+    return secret
 
 
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
@@ -69,7 +81,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     public_url: HttpAddress | None = None
-    database_url: Annotated[str, AfterValidator(_sqlite_url)] = "sqlite:///hookcast.db"
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///hookcast.db")
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
     fal_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("HOOKCAST_FAL_KEY", "FAL_KEY", "fal_key")
     )
@@ -79,18 +92,21 @@ class Settings(BaseSettings):
     heartbeat_seconds: Seconds = 15.0
     stream_lifetime_seconds: Seconds = 3600.0
     drain_seconds: Seconds = 10.0
+    resync_seconds: Seconds = 1.0
+    job_timeout_seconds: Seconds = 3600.0
+    job_retention_days: float = Field(default=30.0, gt=0, le=36_500, allow_inf_nan=False)
     max_webhook_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    max_streams: int | None = Field(default=None, ge=1)
 
     # Known names of settings whose work this version does not do. Ignoring one of them would be worse than refusing:
     # a server that was told to ask for keys must never start open.
     api_keys: SecretStr | None = None
     token_secret: SecretStr | None = None
     token_jwks_url: str | None = None
-    redis_url: SecretStr | None = None
 
     @model_validator(mode="after")
     def _refuse_what_is_not_there(self) -> "Settings":
-        names = ("api_keys", "token_secret", "token_jwks_url", "redis_url")
+        names = ("api_keys", "token_secret", "token_jwks_url")
         wanted = [PREFIX + name.upper() for name in names if getattr(self, name) is not None]
         if wanted:
             raise ValueError(f"{', '.join(wanted)}: not supported by this version; unset it")
@@ -104,6 +120,11 @@ class Settings(BaseSettings):
                 "loopback only; use 127.0.0.1 and put a tunnel or a proxy that checks callers in front"
             )
         return self
+
+    @property
+    def bus_url(self) -> str | None:
+        """Redis's address, password and all; None = the bus of one process."""
+        return None if self.redis_url is None else self.redis_url.get_secret_value()
 
     @property
     def webhook_url(self) -> str | None:

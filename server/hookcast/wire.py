@@ -1,8 +1,9 @@
-"""A job as its clients see it: JSON, SSE frames and bus messages; pure.
+"""A job as its clients see it: JSON, SSE frames, WebSocket frames and bus messages; pure.
 
-SSE: WHATWG HTML, section 9.2 "Server-sent events". Times: RFC 3339, UTC, milliseconds.
+SSE: WHATWG HTML, section 9.2 "Server-sent events". WebSocket: RFC 6455. Times: RFC 3339, UTC, milliseconds.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from msgspec import Raw, Struct, json
@@ -10,17 +11,41 @@ from msgspec import Raw, Struct, json
 from hookcast.jobs import Job, LogLine
 
 END_ID = "end"
-END_FRAME = b"event: end\nid: end\ndata: {}\n\n"
-PING_FRAME = b": ping\n\n"
+SSE_END = b"event: end\nid: end\ndata: {}\n\n"
+SSE_PING = b": ping\n\n"
 
 
-class State(Struct, frozen=True):
-    """One version of a job, encoded once and shared by everybody who watches it. `body` is the JSON."""
+class State:
+    """One version of a job, encoded once and shared by everybody who watches it. `body` is the JSON.
 
-    request_id: str
-    version: int
-    terminal: bool
-    body: bytes
+    Never changed after it was made; the two frames are made when the first watcher needs them.
+    """
+
+    __slots__ = ("_sse", "_websocket", "body", "group", "request_id", "terminal", "version")
+
+    def __init__(self, *, request_id: str, version: int, terminal: bool, body: bytes, group: str | None = None) -> None:
+        self.request_id = request_id
+        self.version = version
+        self.terminal = terminal
+        self.body = body
+        self.group = group
+        self._sse: bytes | None = None
+        self._websocket: bytes | None = None
+
+    @property
+    def sse(self) -> bytes:
+        """The `job` event. Line breaks between fal's JSON tokens would end the `data` field, so they become spaces."""
+        if self._sse is None:
+            data = self.body.replace(b"\r", b" ").replace(b"\n", b" ")
+            self._sse = b"id: %d\nevent: job\ndata: %b\n\n" % (self.version, data)
+        return self._sse
+
+    @property
+    def websocket(self) -> bytes:
+        """The `job` message as one text frame."""
+        if self._websocket is None:
+            self._websocket = websocket_text(b'{"type":"job","job":%b}' % self.body)
+        return self._websocket
 
 
 class _LogLine(Struct):
@@ -76,18 +101,46 @@ def encode(job: Job) -> State:
             completed_at=_optional(job.completed_at),
         )
     )
-    return State(request_id=job.request_id, version=job.version, terminal=job.status.terminal, body=body)
-
-
-def sse_job(state: State) -> bytes:
-    """The `job` event. Line breaks between fal's JSON tokens would end the `data` field, so they become spaces."""
-    data = state.body.replace(b"\r", b" ").replace(b"\n", b" ")
-    return b"id: %d\nevent: job\ndata: %b\n\n" % (state.version, data)
+    return State(
+        request_id=job.request_id, version=job.version, terminal=job.status.terminal, body=body, group=job.group
+    )
 
 
 def sse_retry(milliseconds: int) -> bytes:
     """Tell the client how long to wait before it reconnects."""
     return b"retry: %d\n\n" % milliseconds
+
+
+def websocket_text(payload: bytes) -> bytes:
+    """One unmasked text frame (RFC 6455 section 5.2): what a server sends."""
+    return websocket_frame(0x81, payload)
+
+
+def websocket_close(code: int, reason: str) -> bytes:
+    """A close frame (RFC 6455 section 5.5.1); `reason` has at most 123 bytes."""
+    return websocket_frame(0x88, code.to_bytes(2) + reason.encode())
+
+
+def websocket_frame(first: int, payload: bytes) -> bytes:
+    """A whole frame of a server: `first` is FIN and the opcode, the length is as short as it can be."""
+    size = len(payload)
+    if size < 126:
+        return bytes((first, size)) + payload
+    if size < 1 << 16:
+        return bytes((first, 126)) + size.to_bytes(2) + payload
+    return bytes((first, 127)) + size.to_bytes(8) + payload
+
+
+def split_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Opcode and payload of each of our own frames in `data`."""
+    position = 0
+    while position < len(data):
+        size, start = data[position + 1], position + 2
+        if size >= 126:
+            extra = 2 if size == 126 else 8
+            size, start = int.from_bytes(data[start : start + extra]), start + extra
+        yield data[position] & 0x0F, data[start : start + size]
+        position = start + size
 
 
 def rfc3339(moment: datetime) -> str:

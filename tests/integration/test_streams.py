@@ -68,7 +68,7 @@ async def test_a_drain_tells_open_streams_to_come_back(node: Node) -> None:
     async with node.client.stream("GET", "/api/fal-jobs/job-1/events") as open_stream:
         chunks = open_stream.aiter_text()
         text = await anext(chunks)
-        node.hub.drain()
+        node.engine.drain()
         async for chunk in chunks:
             text += chunk
     refused = await node.client.get("/api/fal-jobs/job-1/events")
@@ -80,8 +80,8 @@ async def test_a_drain_tells_open_streams_to_come_back(node: Node) -> None:
 async def test_nothing_is_left_of_clients_that_leave(node: Node) -> None:
     """The hub forgets the job with its last watcher."""
     async with node.events("job-1"):
-        await until(node.hub.watched_jobs)
-    await until(lambda: node.hub.watched_jobs() == 0)
+        await until(lambda: len(node.engine.hub))
+    await until(lambda: len(node.engine.hub) == 0)
 
 
 async def test_a_watched_job_shows_fals_progress_and_heals_a_lost_webhook(node: Node) -> None:

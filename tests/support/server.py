@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from hookcast.app import create_app
-from hookcast.push import Hub
+from hookcast.app import create_app, make_engine
+from hookcast.push import Engine
 from hookcast.serve import Server, Site, bind
 from hookcast.settings import Settings
 from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble, sign
@@ -25,7 +25,7 @@ class Node:
     url: str
     client: httpx.AsyncClient
     fal: FalDouble
-    hub: Hub
+    engine: Engine
     server: Server
     opened: list[str] = field(default_factory=list)
 
@@ -67,13 +67,14 @@ async def running_node(fal: FalDouble, *, emulator: str | None = None, **setting
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     if emulator is not None:
         values |= {"fal_queue_url": emulator, "fal_jwks_url": f"{emulator}/.well-known/jwks.json", "public_url": url}
-    hub = Hub()
+    given = Settings(**values)
+    engine = make_engine(given)
     ready = asyncio.Event()
-    app = create_app(Settings(**values), hub=hub, transport=None if emulator else fal)
-    server = Server(Site(app, listener, hub.drain), ready.set)
+    app = create_app(given, engine=engine, transport=None if emulator else fal)
+    server = Server(Site(app, listener, engine.drain), ready.set)
     async with asyncio.timeout(DEADLINE * 2), asyncio.TaskGroup() as group:
         group.create_task(server.serve(sockets=[listener]))
         await ready.wait()
         async with httpx.AsyncClient(base_url=url, timeout=DEADLINE) as client:
-            yield Node(url, client, fal, hub, server)
+            yield Node(url, client, fal, engine, server)
         server.should_exit = True

@@ -1,25 +1,28 @@
 """The bus of a single process."""
 
+from collections.abc import Iterable
+
 from hookcast.bus.base import Deliver
 from hookcast.wire import State
 
 
 class LocalBus:
-    """Delivers on the spot, in the caller's turn of the event loop."""
+    """Delivers on the spot, in the caller's turn of the event loop. The receiver knows who watches what."""
+
+    @property
+    def live(self) -> bool:
+        """There are no other nodes."""
+        return True
 
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
-        self._subscribed: set[str] = set()
 
-    async def subscribe(self, request_id: str) -> None:
-        """States of this job are delivered from now on."""
-        self._subscribed.add(request_id)
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Everything is delivered anyway."""
 
-    async def unsubscribe(self, request_id: str) -> None:
-        """They are no longer."""
-        self._subscribed.discard(request_id)
+    def unsubscribe(self, topics: Iterable[str]) -> None:
+        """Everything is delivered anyway."""
 
     async def publish(self, state: State) -> None:
-        """Deliver at once, to whoever subscribed."""
-        if state.request_id in self._subscribed:
-            self._deliver(state)
+        """Deliver at once."""
+        self._deliver(state)

@@ -1,5 +1,22 @@
 """Who watches which job, and how a new state reaches them."""
 
-from hookcast.push.hub import Audience, Drained, Hub, Watch
+from hookcast.push.engine import Engine, Joined, Limits
+from hookcast.push.hub import Audience, Hub, Names
+from hookcast.push.resync import Resync
+from hookcast.push.socket import Socket
+from hookcast.push.stream import EventStream
+from hookcast.push.watch import Drained, Watch
 
-__all__ = ["Audience", "Drained", "Hub", "Watch"]
+__all__ = [
+    "Audience",
+    "Drained",
+    "Engine",
+    "EventStream",
+    "Hub",
+    "Joined",
+    "Limits",
+    "Names",
+    "Resync",
+    "Socket",
+    "Watch",
+]

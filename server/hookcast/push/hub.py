@@ -1,133 +1,210 @@
-"""The hub of one node: one set of watches a job, subscribed at the bus once for all of them.
+"""Who watches what on this node: topics, their subscribers, and which states are news to them.
 
-A watch holds no queue: a newer state replaces one that was not taken yet, so memory is bounded whatever the rate.
-Order of every subscription: listen on the bus → read the store → go live; `Hub.watch` is the first step, and the caller
-offers what it read to the watch as if it had come over the bus.
+All subscribers of a topic have seen the same version of a job, because whoever joins brings what the store says and
+everybody gets it that had less. So what is news is decided once a topic, not once a stream, and a stream that watches
+one job costs the hub two references.
+
+Everything here is synchronous and runs on the event loop; `push.joining` adds the bus and the store.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Protocol, TypeVar
 
-from hookcast.bus import Bus
+from hookcast.bus import group_topic, job_topic
 from hookcast.wire import State
 
+KEPT_VERSIONS = 2000  # of a group's jobs; of one forgotten, an old state might be sent again: clients ignore that
 
-class Drained(Exception):
-    """The node is about to stop: tell the client to come back, and end."""
+
+class Names(NamedTuple):
+    """What a client wants to watch: requestIds and groups."""
+
+    jobs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+class Subscriber(Protocol):
+    """Gets the states of its topics. None of this may block or raise."""
+
+    active: bool
+    """Whether it stands for a client: only then is somebody watching."""
+
+    def push(self, state: State, now: float, *, ended: bool) -> None:
+        """A newer state; `ended` = with it one of the jobs watched by name has become terminal."""
 
 
 class Audience(Protocol):
-    """Whoever wants to know when a job gets its first watcher, and when it has lost the last one.
+    """Whoever wants to know when a job gets its first active watcher, and when it has lost the last one.
 
     Called on the event loop; must neither block nor raise.
     """
 
     def watched(self, request_id: str) -> None:
-        """Somebody watches the job now."""
+        """Somebody watches the job now, by its name or by its group."""
 
     def unwatched(self, request_id: str) -> None:
         """Nobody watches it any more."""
 
 
-class Watch:
-    """One watcher of one job. Only ever holds the newest state, and never answers an old one."""
+class JobTopic:
+    """One job's watchers, and the version that all of them have seen."""
 
-    def __init__(self, request_id: str, *, passive: bool) -> None:
-        self.request_id = request_id
-        self.passive = passive
-        self._newest: State | None = None
-        self._taken = 0
-        self._drained = False
-        self._wake = asyncio.Event()
+    __slots__ = ("active", "ended", "name", "subscribers", "version")
 
-    def offer(self, state: State) -> None:
-        """Put a state in the slot unless it is not newer than what the watcher has."""
-        if state.version > max(self._taken, self._newest.version if self._newest else 0):
-            self._newest = state
-            self._wake.set()
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.subscribers: set[Subscriber] = set()
+        self.active = 0
+        self.version = 0
+        self.ended = False
 
-    def skip(self, version: int) -> None:
-        """The watcher knows this version already."""
-        self._taken = max(self._taken, version)
 
-    def drain(self) -> None:
-        """Wake the watcher with Drained once it has taken what is there."""
-        self._drained = True
-        self._wake.set()
+class GroupTopic:
+    """One group's watchers, the newest version of each of its jobs, and which of these are still pending."""
 
-    async def next(self, seconds: float) -> State | None:
-        """The newest state that was not taken yet, or None after `seconds` of silence. Raises Drained."""
-        if self._newest is None and not self._drained:
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._wake.wait()
-            except TimeoutError:
-                return None
-        state, self._newest = self._newest, None
-        if state is None:
-            raise Drained
-        self._taken = state.version
-        return state
+    __slots__ = ("name", "pending", "subscribers", "versions")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.subscribers: set[Subscriber] = set()
+        self.versions: dict[str, int] = {}
+        self.pending: set[str] = set()
+
+    def news(self, state: State) -> bool:
+        """Whether the state is newer than what was sent; then it is what was sent."""
+        if state.version <= self.versions.get(state.request_id, 0):
+            return False
+        self.versions.pop(state.request_id, None)
+        self.versions[state.request_id] = state.version
+        if len(self.versions) > KEPT_VERSIONS:
+            del self.versions[next(iter(self.versions))]
+        return True
+
+
+Topic = JobTopic | GroupTopic
+_T = TypeVar("_T", JobTopic, GroupTopic)
 
 
 class Hub:
-    """Routes states to watches. `audience` is told about every watch that is not passive."""
+    """The topics of one node. `clock` is the event loop's, in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.audience: Audience | None = None
-        self.draining = False
-        self._watches: dict[str, set[Watch]] = {}
+        self._clock = clock
+        self._topics: dict[str, Topic] = {}
+        self._by_group: dict[str, int] = {}  # the groups through which a pending job is watched
 
-    def deliver(self, state: State) -> None:
-        """The bus's way in."""
-        for watch in self._watches.get(state.request_id, ()):
-            watch.offer(state)
+    def __len__(self) -> int:
+        return len(self._topics)
 
-    @asynccontextmanager
-    async def watch(self, bus: Bus, request_id: str, *, passive: bool = False) -> AsyncIterator[Watch]:
-        """Listen to one job for the length of the block. A passive watch does not count as audience."""
-        watch = Watch(request_id, passive=passive)
-        if self.draining:
-            watch.drain()
-        try:
-            await self._join(bus, watch)
-            yield watch
-        finally:
-            await self._leave(bus, watch)
+    def __iter__(self) -> Iterator[str]:
+        """The names of the topics that have subscribers."""
+        return iter(self._topics)
 
-    def drain(self) -> None:
-        """Let every watch end; new ones end at once."""
-        self.draining = True
-        for watches in self._watches.values():
-            for watch in watches:
-                watch.drain()
+    def join(self, subscriber: Subscriber, names: Names) -> list[Topic]:
+        """Subscribe from now on. A name that was joined before is answered again and changes nothing."""
+        jobs = [self._topic(job_topic(request_id), JobTopic) for request_id in names.jobs]
+        groups = [self._topic(group_topic(group), GroupTopic) for group in names.groups]
+        joined: list[Topic] = [*jobs, *groups]
+        for topic in joined:
+            if subscriber not in topic.subscribers:
+                topic.subscribers.add(subscriber)
+                self._count(topic, subscriber, 1)
+        return joined
 
-    def watched_jobs(self) -> int:
-        """How many jobs have a watch."""
-        return len(self._watches)
+    def leave(self, subscriber: Subscriber, topics: Iterable[Topic]) -> list[str]:
+        """Unsubscribe. Answers the names of the topics that have no subscriber left; nothing of them stays here."""
+        empty = []
+        for topic in topics:
+            if subscriber not in topic.subscribers:
+                continue
+            topic.subscribers.remove(subscriber)
+            self._count(topic, subscriber, -1)
+            if not topic.subscribers:
+                del self._topics[topic.name]
+                empty.append(topic.name)
+                if isinstance(topic, GroupTopic):
+                    for request_id in topic.pending:
+                        self._unwatch(request_id)
+        return empty
 
-    async def _join(self, bus: Bus, watch: Watch) -> None:
-        request_id = watch.request_id
-        first = not self._has_audience(request_id)
-        watches = self._watches.setdefault(request_id, set())
-        watches.add(watch)
-        if len(watches) == 1:
-            await bus.subscribe(request_id)
-        if first and not watch.passive and self.audience is not None:
-            self.audience.watched(request_id)
+    def lacks(self, request_id: str, version: int, group: str | None) -> bool:
+        """Whether somebody here watches the job, or its group, and has not got this version."""
+        topic = self._topics.get(job_topic(request_id))
+        if isinstance(topic, JobTopic) and topic.version < version:
+            return True
+        found = self._topics.get(group_topic(group)) if group is not None else None
+        return isinstance(found, GroupTopic) and found.versions.get(request_id, 0) < version
 
-    async def _leave(self, bus: Bus, watch: Watch) -> None:
-        request_id = watch.request_id
-        watches = self._watches[request_id]
-        watches.discard(watch)
-        if not watch.passive and not self._has_audience(request_id) and self.audience is not None:
-            self.audience.unwatched(request_id)
-        if not watches:
-            del self._watches[request_id]
-            await bus.unsubscribe(request_id)
+    def deliver(self, state: State, *, skip: Subscriber | None = None) -> bool:
+        """Push a state to everybody to whom it is news, but not to `skip`. False = a newer one was pushed before."""
+        current = True
+        told: set[Subscriber] = set() if skip is None else {skip}
+        topic = self._topics.get(job_topic(state.request_id))
+        if isinstance(topic, JobTopic):
+            current = state.version >= topic.version
+            self._to_job(topic, state, skip)
+            told = told | topic.subscribers if state.group is not None else told
+        group = self._topics.get(group_topic(state.group)) if state.group is not None else None
+        if isinstance(group, GroupTopic):
+            current = current and state.version >= group.versions.get(state.request_id, 0)
+            self._to_group(group, state, told)
+        return current
 
-    def _has_audience(self, request_id: str) -> bool:
-        return any(not watch.passive for watch in self._watches.get(request_id, ()))
+    def _to_job(self, topic: JobTopic, state: State, skip: Subscriber | None) -> None:
+        if state.version <= topic.version:
+            return
+        topic.version = state.version
+        ended = state.terminal and not topic.ended
+        topic.ended = state.terminal
+        now = self._clock()
+        for subscriber in tuple(topic.subscribers):  # one that ends leaves the set
+            if subscriber is not skip:
+                subscriber.push(state, now, ended=ended)
+
+    def _to_group(self, topic: GroupTopic, state: State, told: set[Subscriber]) -> None:
+        if not topic.news(state):
+            return
+        if not state.terminal and state.request_id not in topic.pending:
+            topic.pending.add(state.request_id)
+            self._watch(state.request_id)
+        elif state.terminal and state.request_id in topic.pending:
+            topic.pending.discard(state.request_id)
+            self._unwatch(state.request_id)
+        now = self._clock()
+        for subscriber in topic.subscribers.difference(told):
+            subscriber.push(state, now, ended=False)
+
+    def _count(self, topic: Topic, subscriber: Subscriber, step: int) -> None:
+        """Tell the audience of a job's first active watcher, and of its last one."""
+        if isinstance(topic, JobTopic) and subscriber.active:
+            before, topic.active = topic.active, topic.active + step
+            request_id = topic.name[len("job:") :]
+            if (before == 0 or topic.active == 0) and request_id not in self._by_group:
+                self._tell(request_id, watched=before == 0)
+
+    def _watch(self, request_id: str) -> None:
+        count = self._by_group[request_id] = self._by_group.get(request_id, 0) + 1
+        if count == 1 and not self._by_name(request_id):
+            self._tell(request_id, watched=True)
+
+    def _unwatch(self, request_id: str) -> None:
+        left = self._by_group.pop(request_id) - 1
+        if left:
+            self._by_group[request_id] = left
+        elif not self._by_name(request_id):
+            self._tell(request_id, watched=False)
+
+    def _by_name(self, request_id: str) -> bool:
+        topic = self._topics.get(job_topic(request_id))
+        return isinstance(topic, JobTopic) and topic.active > 0
+
+    def _tell(self, request_id: str, *, watched: bool) -> None:
+        if self.audience is not None:
+            (self.audience.watched if watched else self.audience.unwatched)(request_id)
+
+    def _topic(self, name: str, kind: Callable[[str], _T]) -> _T:
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = kind(name)
+        return topic  # type: ignore[return-value]

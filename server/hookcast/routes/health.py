@@ -16,11 +16,13 @@ async def healthz(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """GET /readyz: every dependency answers; 503 with the name of the one that does not."""
     node = services(request)
-    checks = {"database": "ok", "falKeys": "ok", "server": "draining" if node.hub.draining else "ok"}
+    checks = {"database": "ok", "falKeys": "ok", "server": "draining" if node.engine.draining else "ok"}
     try:
         await node.store.ping()
     except StoreUnavailable:
         checks["database"] = "unavailable"
+    if node.settings.redis_url is not None:
+        checks["redis"] = "ok" if node.bus.live else "unavailable"
     if not await node.keys.available():
         checks["falKeys"] = "unavailable"
     ready = set(checks.values()) == {"ok"}

@@ -114,13 +114,11 @@ async def _read(node: Services, request_id: str) -> State | None:
 
 async def _wait(node: Services, request_id: str, seen: int, seconds: float) -> State | None:
     """The first state past `seen`, or whatever is there at the end."""
-    async with node.hub.watch(node.bus, request_id) as watch:
+    async with node.engine.watch(request_id) as watch:
         state = await _read(node, request_id)
+        if state is not None and (state.terminal or state.version > seen):
+            return state
         watch.skip(seen)
-        if state is not None:
-            if state.terminal:
-                return state
-            watch.offer(state)
         return await _newer(watch, seconds) or state
 
 

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hookcast.errors import HookcastError, Unavailable
+from hookcast.errors import HookcastError, Unavailable, UpgradeRequired
 from hookcast.logs import get_logger
 
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
@@ -22,10 +22,12 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
     return Response(body, status, all_headers, "application/json")
 
 
-async def on_error(_request: Request, error: Exception) -> Response:
+async def on_error(_request: object, error: Exception) -> Response:
     """Answer one of our own errors."""
     assert isinstance(error, HookcastError)  # noqa: S101
-    headers = {"Retry-After": "1"} if isinstance(error, Unavailable) else {}
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
+    if isinstance(error, UpgradeRequired):
+        headers = {"Upgrade": "websocket"}  # RFC 9110 section 15.5.22
     return problem(error.status, error.code, error.title, str(error), extensions=error.extensions(), headers=headers)
 
 

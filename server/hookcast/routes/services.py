@@ -12,7 +12,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock
-from hookcast.push import Hub
+from hookcast.push import Engine
 from hookcast.settings import Settings
 from hookcast.store import JobStore
 
@@ -30,7 +30,7 @@ class Services:
     clock: Clock
     store: JobStore
     bus: Bus
-    hub: Hub
+    engine: Engine
     dispatcher: Dispatcher
     collector: Collector
     keys: FalKeys

@@ -1,102 +1,65 @@
-"""SSE: the stream of one job (WHATWG HTML, section 9.2)."""
+"""SSE: streams of one job, or of many jobs and groups (WHATWG HTML, section 9.2)."""
 
-import asyncio
-import random
+from typing import Literal
 
-import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from hookcast.errors import Draining
-from hookcast.logs import get_logger
-from hookcast.push import Drained, Watch
+from hookcast.errors import InvalidRequest
+from hookcast.fal.webhook import valid_request_id
+from hookcast.push import EventStream, Names
+from hookcast.push.messages import MAX_NAMES
+from hookcast.routes.handover import play_events, take
 from hookcast.routes.reading import request_id_of
-from hookcast.routes.services import Services, services
-from hookcast.wire import END_FRAME, END_ID, PING_FRAME, encode, sse_job, sse_retry
+from hookcast.routes.services import services
+from hookcast.wire import END_ID
 
-SEND_SECONDS = 30.0  # a reader that stays behind for longer is let go
-HEADERS = [
+HEADERS = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
-]
-_log = get_logger(__name__)
+)
+# The body ends with the connection (RFC 9112 section 6.3), so that a state is the same bytes for every stream, of
+# HTTP/1.0 proxies too.
+HEAD = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in HEADERS) + b"connection: close\r\n\r\n"
 
 
-async def job_events(request: Request) -> "Response | EventStream":
-    """GET /api/fal-jobs/{requestId}/events."""
-    node, request_id = services(request), request_id_of(request)
-    last = request.headers.get("last-event-id") or request.query_params.get("lastEventId")
-    if last == END_ID:
-        return Response(status_code=204)
-    if node.hub.draining:
-        raise Draining("The server is restarting; connect again in a moment.")
-    return EventStream(node, request_id)
+class Events:
+    """GET /api/fal-jobs/{requestId}/events, and GET /api/fal-jobs/events?requestId=…&group=…, as ASGI endpoints."""
 
-
-class EventStream:
-    """A response that lasts until the job has ended, the client has left, or the stream's lifetime is over."""
-
-    def __init__(self, node: Services, request_id: str) -> None:
-        self._node = node
-        self._request_id = request_id
-        settings = node.settings
-        self._ends_at = asyncio.get_running_loop().time() + settings.stream_lifetime_seconds * random.uniform(0.8, 1)  # noqa: S311
+    def __init__(self, kind: Literal["one", "many"]) -> None:
+        self._names = _one if kind == "one" else _many
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Listen, read the state, then answer: a job that cannot be read is a problem, not a broken stream."""
-        node = self._node
-        async with node.hub.watch(node.bus, self._request_id) as watch:
-            job = await node.store.get(self._request_id)
-            if job is not None:
-                watch.offer(encode(job))
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_leave_with_client, receive, tasks.cancel_scope)
-                try:
-                    await self._answer(watch, send, head=scope["method"] == "HEAD")
-                except TimeoutError:
-                    _log.info("slow_reader_closed", request_id=self._request_id)
-                tasks.cancel_scope.cancel()
-
-    async def _answer(self, watch: Watch, send: Send, *, head: bool) -> None:
-        async with asyncio.timeout(SEND_SECONDS):
-            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-        if not head:
-            await _write(send, sse_retry(random.randint(1000, 3000)))  # noqa: S311
-            await self._push(watch, send)
-        async with asyncio.timeout(SEND_SECONDS):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _push(self, watch: Watch, send: Send) -> None:
-        heartbeat = self._node.settings.heartbeat_seconds
-        while True:
-            left = self._ends_at - asyncio.get_running_loop().time()
-            try:
-                state = await watch.next(max(0.0, min(heartbeat, left)))
-            except Drained:
-                return await _write(send, self._farewell())
-            if state is not None:
-                await _write(send, sse_job(state) + (END_FRAME if state.terminal else b""))
-                if state.terminal:
-                    return None
-            elif left <= heartbeat:
-                return await _write(send, self._farewell())
-            else:
-                await _write(send, PING_FRAME)
-
-    def _farewell(self) -> bytes:
-        """Spread the reconnects over the drain window, so that the next node is not stormed."""
-        window = max(self._node.settings.drain_seconds, 1.0)
-        return sse_retry(round(random.uniform(0.5, window) * 1000))  # noqa: S311
+        """Listen, read the states, then answer: a job that cannot be read is a problem, not a broken stream."""
+        request = Request(scope, receive)
+        names = self._names(request)
+        last = request.headers.get("last-event-id") or request.query_params.get("lastEventId")
+        if last == END_ID:
+            return await Response(status_code=204)(scope, receive, send)
+        engine = services(request).engine
+        engine.admit()
+        if scope["method"] == "HEAD":
+            return await Response(headers={k.decode(): v.decode() for k, v in HEADERS})(scope, receive, send)
+        stream = EventStream(engine)
+        joined = await engine.join(stream, names)
+        transport = take(scope, stream)
+        if transport is not None:
+            return stream.begin(transport, HEAD, joined)
+        await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+        await play_events(stream, lambda plain: stream.begin(plain, b"", joined), receive, send)
+        return None
 
 
-async def _leave_with_client(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
+def _one(request: Request) -> Names:
+    return Names(jobs=(request_id_of(request),))
 
 
-async def _write(send: Send, data: bytes) -> None:
-    async with asyncio.timeout(SEND_SECONDS):
-        await send({"type": "http.response.body", "body": data, "more_body": True})
+def _many(request: Request) -> Names:
+    jobs, groups = (tuple(dict.fromkeys(request.query_params.getlist(key))) for key in ("requestId", "group"))
+    if not 0 < len(jobs) + len(groups) <= MAX_NAMES:
+        raise InvalidRequest(f"Name 1 to {MAX_NAMES} jobs and groups: ?requestId=a&requestId=b&group=g.")
+    if not all(map(valid_request_id, jobs)) or not all(0 < len(group) <= 200 for group in groups):
+        raise InvalidRequest("A requestId has 1 to 200 printable characters and no '..', a group has 1 to 200.")
+    return Names(jobs, groups)

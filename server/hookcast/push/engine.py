@@ -1,0 +1,173 @@
+"""The push engine of one node: its hub, its timer, its open streams, and how a subscriber gets up to date.
+
+Order of every subscription: listen on the bus → read the state from the store → go live, dropping what is not newer.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from hookcast.bus import Bus
+from hookcast.errors import Draining, TooManyStreams
+from hookcast.jobs import Job
+from hookcast.push.heartbeat import Looked, Wheel
+from hookcast.push.hub import Hub, Names, Subscriber, Topic
+from hookcast.push.watch import Watch
+from hookcast.store import JobStore
+from hookcast.wire import State, encode
+
+GROUP_STATES = 1000  # of a group's jobs, the most recently changed ones are sent at first
+WHEEL_STEPS = 100  # a heartbeat; how exact the timer is
+SHARED_STATES = 256
+SHARED_BYTES = 16 * 1024
+
+
+class OpenStream(Looked, Protocol):
+    """A connection that the engine may tell to end."""
+
+    def drain(self) -> None:
+        """Tell the client when to come back, then close."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Times in seconds. A stream ends after 80 to 100 % of `lifetime`; reconnects are spread over `drain`."""
+
+    heartbeat: float = 15.0
+    lifetime: float = 3600.0
+    drain: float = 10.0
+    max_streams: int = 1_000_000
+
+
+class Joined(NamedTuple):
+    """What a subscriber watches now, and the states to begin with (never older than what was pushed to it since)."""
+
+    topics: list[Topic]
+    states: list[State]
+
+
+class Engine:
+    """Use it in one event loop. It can be drained before, while and after it runs."""
+
+    def __init__(self, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits = limits or Limits()
+        self.clock = clock
+        self.draining = False
+        self.hub = Hub(clock)
+        self.wheel = Wheel(clock, self.limits.heartbeat / WHEEL_STEPS)
+        self.streams: set[OpenStream] = set()
+        self._watches: set[Watch] = set()
+        self._shared: dict[str, State] = {}
+        self._store: JobStore | None = None
+        self._bus: Bus | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self, store: JobStore, bus: Bus) -> AsyncIterator[None]:
+        """Turn the timer and own the tasks of the streams; at the end they are cancelled."""
+        self._store, self._bus = store, bus
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            turning = tasks.create_task(self.wheel.run())
+            try:
+                yield
+            finally:
+                self._tasks = None
+                turning.cancel()
+
+    def admit(self) -> None:
+        """Raise Draining or TooManyStreams when no further stream may be opened."""
+        if self.draining:
+            raise Draining("The server is restarting; connect again in a moment.")
+        if len(self.streams) >= self.limits.max_streams:
+            raise TooManyStreams(f"This server has its {self.limits.max_streams} streams; try another one, or later.")
+
+    def spawn(self, work: Coroutine[None, None, None]) -> bool:
+        """Run the work of a stream, which must not raise; False (and nothing is run) when the engine has ended."""
+        if self._tasks is None:
+            work.close()
+            return False
+        self._tasks.create_task(work)
+        return True
+
+    async def join(self, subscriber: Subscriber, names: Names) -> Joined:
+        """Subscribe and read. Raises StoreUnavailable; then nothing was subscribed."""
+        assert self._bus is not None  # noqa: S101
+        topics = self.hub.join(subscriber, names)
+        try:
+            await self._bus.subscribe([topic.name for topic in topics])
+            states = await self._read(names)
+        except BaseException:
+            self.leave(subscriber, topics)
+            raise
+        return Joined(topics, [state for state in states if self.hub.deliver(state, skip=subscriber)])
+
+    def tell(self, job: Job) -> None:
+        """Deliver what was read from the store to those who have less."""
+        self.hub.deliver(self._encode(job))
+
+    def leave(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
+        """Unsubscribe; what nobody watches any more is left on the bus, too."""
+        empty = self.hub.leave(subscriber, topics)
+        if empty and self._bus is not None:
+            self._bus.unsubscribe(empty)
+
+    def opened(self, stream: OpenStream) -> None:
+        """Count a stream."""
+        self.streams.add(stream)
+
+    def closed(self, stream: OpenStream) -> None:
+        """Forget it. Idempotent."""
+        self.streams.discard(stream)
+        self.wheel.drop(stream)
+
+    def drain(self) -> None:
+        """Let every stream and every watch end; new ones are refused, or end at once."""
+        self.draining = True
+        for stream in tuple(self.streams):
+            stream.drain()
+        for watch in self._watches:
+            watch.drain()
+
+    @asynccontextmanager
+    async def watch(self, request_id: str, *, active: bool = True) -> AsyncIterator[Watch]:
+        """Watch one job for the length of the block; what the store says comes first. Raises StoreUnavailable."""
+        watch = Watch(active=active)
+        if self.draining:
+            watch.drain()
+        self._watches.add(watch)
+        topics: list[Topic] = []
+        try:
+            topics, states = await self.join(watch, Names(jobs=(request_id,)))
+            for state in states:
+                watch.push(state)
+            yield watch
+        finally:
+            self._watches.discard(watch)
+            self.leave(watch, topics)
+
+    async def _read(self, names: Names) -> list[State]:
+        assert self._store is not None  # noqa: S101
+        if len(names.jobs) == 1 and not names.groups:
+            job = await self._store.get(names.jobs[0])
+            return [] if job is None else [self._encode(job)]
+        found = {
+            job.request_id: job for group in names.groups for job in await self._store.of_group(group, GROUP_STATES)
+        }
+        found |= await self._store.get_many(names.jobs)
+        return [self._encode(job) for job in found.values()]
+
+    def _encode(self, job: Job) -> State:
+        """Streams that join together share the bytes, too."""
+        shared = self._shared.get(job.request_id)
+        if shared is not None and shared.version == job.version:
+            return shared
+        state = encode(job)
+        if len(state.body) <= SHARED_BYTES:
+            self._shared[job.request_id] = state
+            if len(self._shared) > SHARED_STATES:
+                del self._shared[next(iter(self._shared))]
+        return state

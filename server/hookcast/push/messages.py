@@ -1,0 +1,75 @@
+"""The messages of `hookcast.v1`, as JSON text; pure. A message of a client is checked before anything of it counts."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from hookcast.errors import InvalidRequest
+from hookcast.push.hub import Names
+from hookcast.wire import websocket_close, websocket_text
+
+SUBPROTOCOL = "hookcast.v1"
+MAX_NAMES = 200  # a message, or a request for a stream
+
+INTERNAL_ERROR = 1011
+RESTART = 1012
+SLOW = 4001
+ROTATE = 4002
+BAD_MESSAGE = 4503
+TOO_MANY = 4504
+
+PING = websocket_text(b'{"type":"ping"}')
+
+Code = Literal["forbidden", "bad_message", "too_many"]
+_Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Subscribe(Struct, tag_field="type", tag="subscribe", rename="camel", forbid_unknown_fields=True):
+    """Watch these, too."""
+
+    request_ids: list[_Name] = []
+    groups: list[_Name] = []
+    token: str | None = None
+
+
+class Unsubscribe(Struct, tag_field="type", tag="unsubscribe", rename="camel", forbid_unknown_fields=True):
+    """Watch these no longer."""
+
+    request_ids: list[_Name] = []
+    groups: list[_Name] = []
+
+
+def parse(text: str | None) -> Subscribe | Unsubscribe:
+    """Read a client's message (None = it was binary). Raises InvalidRequest with what is wrong."""
+    if text is None:
+        raise InvalidRequest("A message is JSON text, not binary.")
+    try:
+        return msgspec.json.decode(text, type=Subscribe | Unsubscribe)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        raise InvalidRequest(f"The message is not as documented: {error}.") from None
+
+
+def names_of(message: Subscribe | Unsubscribe) -> Names:
+    """Each name once."""
+    return Names(tuple(dict.fromkeys(message.request_ids)), tuple(dict.fromkeys(message.groups)))
+
+
+def subscribed(names: Names) -> bytes:
+    """The frame that says which names are watched from now on."""
+    return _frame({"type": "subscribed", "requestIds": names.jobs, "groups": names.groups})
+
+
+def error(code: Code, message: str, request_ids: Sequence[str] = ()) -> bytes:
+    """The frame that says what was not done."""
+    return _frame({"type": "error", "code": code, "message": message, "requestIds": request_ids})
+
+
+def reconnect(after_ms: int) -> bytes:
+    """The two frames of a restart: when to come back, and the close."""
+    return _frame({"type": "reconnect", "afterMs": after_ms}) + websocket_close(RESTART, "restart")
+
+
+def _frame(message: dict[str, object]) -> bytes:
+    return websocket_text(msgspec.json.encode(message))

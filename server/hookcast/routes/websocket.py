@@ -1,0 +1,48 @@
+"""GET /api/fal-jobs/ws: the WebSocket `hookcast.v1` (RFC 6455)."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketClose
+
+from hookcast.errors import HookcastError, InvalidRequest, UpgradeRequired
+from hookcast.push import Socket
+from hookcast.push.messages import SUBPROTOCOL
+from hookcast.routes.handover import play_socket, take
+from hookcast.routes.problems import on_error
+from hookcast.routes.services import Services
+
+
+async def not_a_socket(_request: Request) -> Response:
+    """The same path without an upgrade."""
+    raise UpgradeRequired(f"This path speaks WebSocket with the subprotocol {SUBPROTOCOL}.")
+
+
+class JobSocket:
+    """The ASGI endpoint: admit, accept, hand over."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A client that may not connect gets a problem document in place of the 101."""
+        node: Services = scope["state"]["services"]
+        offered = scope["subprotocols"]
+        await receive()  # websocket.connect
+        try:
+            node.engine.admit()
+            if offered and SUBPROTOCOL not in offered:
+                raise InvalidRequest(f"The subprotocol is {SUBPROTOCOL}; the client offers {', '.join(offered)}.")
+        except HookcastError as error:
+            return await _deny(error, scope, receive, send)
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
+        socket = Socket(node.engine)
+        transport = take(scope, socket)
+        if transport is not None:
+            return socket.begin(transport)
+        return await play_socket(socket, receive, send)
+
+
+async def _deny(error: HookcastError, scope: Scope, receive: Receive, send: Send) -> None:
+    """A problem document in place of the 101, where the server can send one; else a plain refusal."""
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        await WebSocket(scope, receive, send).send_denial_response(await on_error(None, error))
+    else:
+        await WebSocketClose(code=1013)(scope, receive, send)

@@ -1,0 +1,65 @@
+"""What is asked of the database at the same time shares one transaction; what is asked alone waits for nobody."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+_Ask = TypeVar("_Ask")
+_Answer = TypeVar("_Answer")
+
+MAX_BATCH = 200
+
+
+class Batch(Generic[_Ask, _Answer]):
+    """Collects what is asked while `work` is busy, and hands it over together; `run` owns the task that does it.
+
+    `work` answers each ask, in order, with its answer or the exception that is its alone. An exception that it raises
+    belongs to all of them. An ask is answered by work that began after it was made, never by earlier work.
+    """
+
+    def __init__(self, work: Callable[[Sequence[_Ask]], Awaitable[Sequence[_Answer | Exception]]]) -> None:
+        self._work = work
+        self._asked: list[tuple[_Ask, asyncio.Future[_Answer]]] = []
+        self._wake = asyncio.Event()
+
+    async def ask(self, what: _Ask) -> _Answer:
+        """The answer. Raises what the work raises."""
+        future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+        self._asked.append((what, future))
+        self._wake.set()
+        return await future
+
+    async def run(self) -> None:
+        """Work until cancelled; then nobody is left waiting."""
+        try:
+            while True:
+                await self._wake.wait()
+                while self._asked:
+                    batch, self._asked = self._asked[:MAX_BATCH], self._asked[MAX_BATCH:]
+                    await self._do(batch)
+                self._wake.clear()
+        finally:
+            for _, future in self._asked:
+                future.cancel()
+
+    async def _do(self, batch: list[tuple[_Ask, asyncio.Future[_Answer]]]) -> None:
+        batch = [(ask, future) for ask, future in batch if not future.done()]  # who asked may have left
+        answers: Sequence[_Answer | Exception] = ()
+        try:
+            answers = await self._work([ask for ask, _ in batch])
+        except Exception as error:  # noqa: BLE001 - it belongs to those who asked
+            answers = [error] * len(batch)
+        finally:
+            for (_, future), answer in zip(batch, answers, strict=False):
+                _settle(future, answer)
+            for _, future in batch[len(answers) :]:  # cancelled
+                future.cancel()
+
+
+def _settle(future: asyncio.Future[_Answer], answer: _Answer | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -1,7 +1,7 @@
 """The follower: how often it writes, and what ends it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -15,7 +15,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
 from hookcast.jobs import CancelRequested, Completed, Job, JobStatus, Phase, Registered, Update
-from hookcast.push import Hub
+from hookcast.push import Engine
 from hookcast.store import open_store
 from hookcast.wire import State
 from support.fakes import Outage, Sleeper, tasks_of_the_server
@@ -47,10 +47,12 @@ class OpenBus:
     def __init__(self) -> None:
         self.states: list[dict[str, Any]] = []
 
-    async def subscribe(self, request_id: str) -> None:
-        """Everything is delivered anyway."""
+    live = True
 
-    async def unsubscribe(self, request_id: str) -> None:
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Everything is kept anyway."""
+
+    def unsubscribe(self, topics: Iterable[str]) -> None:
         """Still everything."""
 
     async def publish(self, state: State) -> None:
@@ -66,15 +68,15 @@ class SilentWatch:
         await asyncio.get_running_loop().create_future()
 
 
-class SilentHub:
-    """The little that the follower wants of a hub."""
+class SilentEngine:
+    """The little that the follower wants of the push engine."""
 
     draining = False
 
     @asynccontextmanager
-    async def watch(self, _bus: object, _request_id: str, *, passive: bool) -> AsyncIterator[SilentWatch]:
-        """A watch."""
-        assert passive
+    async def watch(self, _request_id: str, *, active: bool) -> AsyncIterator[SilentWatch]:
+        """A watch that does not count as somebody who watches."""
+        assert not active
         yield SilentWatch()
 
 
@@ -94,8 +96,7 @@ class World:
         )
         self.follower = Follower(
             store=outage.store,
-            hub=cast("Hub", SilentHub()),
-            bus=self.bus,
+            engine=cast("Engine", SilentEngine()),
             dispatcher=self.dispatcher,
             collector=self.collector,
             queue=queue,

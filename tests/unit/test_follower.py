@@ -1,7 +1,7 @@
 """The follower: how often it writes, and what ends it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -10,7 +10,6 @@ import httpx
 import pytest
 from msgspec import Raw, json
 
-from hookcast.bus import LocalBus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.fal.queue import FalQueue
@@ -18,6 +17,7 @@ from hookcast.follower import Follower
 from hookcast.jobs import CancelRequested, Completed, Job, JobStatus, Phase, Registered, Update
 from hookcast.push import Engine
 from hookcast.store import open_store
+from hookcast.wire import State
 from support.fakes import Outage, Sleeper, tasks_of_the_server
 from support.fal import ENDPOINT, QUEUE, Answer, FalDouble, LiveStream, sse_answer
 from support.server import until
@@ -41,12 +41,23 @@ def running(*lines: str) -> dict[str, Any]:
 DONE: dict[str, Any] = {"status": "COMPLETED"}
 
 
-class OpenBus(LocalBus):
+class OpenBus:
     """Keeps every state that is published."""
 
     def __init__(self) -> None:
-        super().__init__(lambda state: self.states.append(json.decode(state.body)))
         self.states: list[dict[str, Any]] = []
+
+    live = True
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Everything is kept anyway."""
+
+    def unsubscribe(self, topics: Iterable[str]) -> None:
+        """Still everything."""
+
+    async def publish(self, state: State) -> None:
+        """Keep it."""
+        self.states.append(json.decode(state.body))
 
 
 class SilentWatch:
@@ -64,7 +75,7 @@ class SilentEngine:
 
     @asynccontextmanager
     async def watch(self, _request_id: str, *, active: bool) -> AsyncIterator[SilentWatch]:
-        """A watch."""
+        """A watch that does not count as somebody who watches."""
         assert not active
         yield SilentWatch()
 

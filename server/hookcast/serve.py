@@ -47,6 +47,14 @@ def bind(host: str, port: int) -> socket.socket:
         raise SettingsError(f"Cannot listen on {host}:{port}: {hint}.") from None
 
 
+def adopt(fd: int) -> socket.socket:
+    """The listening socket that another process has bound. Raises SettingsError when it is none."""
+    try:
+        return socket.socket(fileno=fd)
+    except OSError as error:
+        raise SettingsError(f"--fd {fd} is no socket: {error}.") from None
+
+
 def raise_open_files() -> int:
     """Raise the limit of open files to what the system allows this process, and answer it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -46,6 +46,14 @@ def bind(host: str, port: int) -> socket.socket:
         raise SettingsError(f"Cannot listen on {host}:{port}: {hint}.") from None
 
 
+def adopt(fd: int) -> socket.socket:
+    """The listening socket that another process has bound. Raises SettingsError when it is none."""
+    try:
+        return socket.socket(fileno=fd)
+    except OSError as error:
+        raise SettingsError(f"--fd {fd} is no socket: {error}.") from None
+
+
 def raise_open_files() -> int:
     """Raise the limit of open files to what the system allows this process, and answer it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -150,6 +158,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
         if self.flow.write_paused:  # an earlier answer is still unread, and only this protocol was told
             self.transport.get_protocol().pause_writing()
+        self._forget()
 
     def _take(self, cycle: RequestResponseCycle, stream: Stream) -> asyncio.Transport | None:
         transport = self.transport
@@ -164,10 +173,13 @@ class HttpProtocol(HttpToolsProtocol):
             stream.pause_writing()
         self.flow.resume_reading()
         self._unset_keepalive_if_required()
-        # Nothing refers in a circle, so that all of it is freed at once.
-        self.cycle = self.parser = None  # type: ignore[assignment]
         cycle.scope["extensions"] = {}
+        self._forget()
         return _hand_over(self, transport, stream)
+
+    def _forget(self) -> None:
+        """Break what refers in circles, so that nothing is left for the garbage collector to find late."""
+        self.cycle = self.parser = self.scope = None  # type: ignore[assignment]
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -192,6 +204,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.spoke_early:
             return None  # the words are in uvicorn's queue, and half a frame may be in its parser
         self.transport = _HandedOver()  # uvicorn closes its transport when the task ends
+        self.conn.parser.close()  # as in HttpProtocol: no circles
+        self.scope["extensions"] = {}
+        self.scope = self.conn = None  # type: ignore[assignment]
         return _hand_over(self, transport, stream)
 
 

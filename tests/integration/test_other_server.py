@@ -9,6 +9,7 @@ import pytest
 from httpx_sse import aconnect_sse
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from pydantic import SecretStr
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
@@ -29,7 +30,7 @@ async def node(database_url: str, fal: FalDouble) -> AsyncIterator[Node]:
     """A node under hypercorn; it stops at the end, streams and all."""
     listener = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    settings = Settings(database_url=database_url, fal_jwks_url=JWKS, max_streams=3)
+    settings = Settings(database_url=SecretStr(database_url), fal_jwks_url=JWKS, max_streams=3)
     engine = make_engine(settings)
     app = create_app(settings, engine=engine, transport=fal)
     server = Server(Site(app, listener), lambda: None)  # not run: hypercorn takes its place

@@ -93,7 +93,7 @@ def test_the_protocols_have_the_state_that_the_hand_over_reads() -> None:
         transport.protocol.data_received(UPGRADE)
         websocket = transport.protocol
         assert isinstance(websocket, WebSocketProtocol), changed("an upgrade does not change the protocol")
-        for name in ("handshake_complete", "handshake_initiated", "close_sent", "disconnected", "transport"):
+        for name in ("handshake_complete", "handshake_initiated", "close_sent", "disconnected", "transport", "conn"):
             assert hasattr(websocket, name), changed(f"WebSocketsSansIOProtocol has no {name}")
         assert websocket.handshake_initiated, changed("the request is not handled in data_received")
         await _end(shared)

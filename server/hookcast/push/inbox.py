@@ -50,6 +50,10 @@ class Inbox:
         self._held = data[start:]
         return Received(messages, b"".join(self._parser.data_to_send()), self._parser.close_sent is not None)
 
+    def close(self) -> None:
+        """Let go of the parser, which refers to itself."""
+        self._parser.parser.close()
+
     def _collect(self, messages: list[str | None]) -> None:
         for frame in self._parser.events_received():
             if not isinstance(frame, Frame) or frame.opcode not in _DATA:

@@ -111,7 +111,10 @@ class Socket(Stream):
     def _parse(self, transport: asyncio.Transport, data: bytes) -> None:
         inbox = self._inbox or Inbox()
         received = inbox.receive(data)
-        self._inbox = None if inbox.idle else inbox
+        self._inbox = inbox
+        if inbox.idle:
+            inbox.close()
+            self._inbox = None
         if self._closing:
             if received.closed:
                 transport.close()

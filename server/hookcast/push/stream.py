@@ -184,6 +184,7 @@ class Stream(asyncio.Protocol):
         self._waiting = {}  # work of the stream that is still under way writes nothing any more
         self.leave()
         self.engine.closed(self)
+        self.transport = None
         if self.connections is not None:
             self.connections.discard(self)
 

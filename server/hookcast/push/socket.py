@@ -25,13 +25,14 @@ class Socket(Stream):
     Nothing more is read meanwhile, so that a client cannot pile them up.
     """
 
-    __slots__ = ("_inbox", "_messages", "_topics")
+    __slots__ = ("_inbox", "_joining", "_messages", "_topics")
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._topics: dict[str, Topic] = {}
         self._inbox: Inbox | None = None
         self._messages: deque[str | None] | None = None
+        self._joining: dict[str, int] | None = None  # versions sent since a subscription that still reads its states
 
     def begin(self, transport: asyncio.Transport) -> None:
         """Go live. Nothing is watched yet."""
@@ -42,6 +43,8 @@ class Socket(Stream):
         if self._waiting is None:
             self.transport.write(state.websocket)  # type: ignore[union-attr]
             self._sent_at = now
+            if self._joining is not None:
+                self._joining[state.request_id] = state.version
         else:
             self.keep(state)
 
@@ -146,9 +149,14 @@ class Socket(Stream):
         topics = self.engine.hub.join(self, names)
         self._topics.update((topic.name, topic) for topic in topics)
         self._send(messages.subscribed(names))
-        joined = await self.engine.join(self, names)
+        sent = self._joining = {}
+        try:
+            joined = await self.engine.join(self, names)
+        finally:
+            self._joining = None
         for state in joined.states:
-            self.push(state, self.engine.clock(), ended=False)
+            if state.version > sent.get(state.request_id, 0):
+                self.push(state, self.engine.clock(), ended=False)
 
     def _refuse_too_many(self, message: Subscribe, names: Names) -> bool:
         asked = len(message.request_ids) + len(message.groups)

@@ -24,7 +24,7 @@ check: $(STAMPS)/python $(STAMPS)/web ## Format, lint, types, layers
 	$(BIN)/lint-imports
 	npm --prefix web run check
 
-test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(PAGE) ## Run every test, with coverage
+test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/proxies $(PAGE) ## Run every test, with coverage
 	npm --prefix web test
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest --cov --cov-report=term
@@ -72,6 +72,11 @@ $(STAMPS)/clients: tests/clients/package-lock.json | $(STAMPS)/node
 
 $(STAMPS)/chromium:
 	@test -x $(CHROMIUM) || $(call install,chromium)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/proxies:
+	@test -x /usr/sbin/nginx -a -x /usr/sbin/haproxy -a -x /usr/bin/caddy -a -x /usr/bin/curl -a -x /usr/bin/openssl \
+	  || $(call install,nginx haproxy caddy curl openssl)
 	@mkdir -p $(STAMPS) && touch $@
 
 $(PAGE): $(STAMPS)/web $(PAGE_SOURCES)

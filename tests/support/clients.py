@@ -22,6 +22,7 @@ from websockets.typing import Subprotocol
 DEADLINE = 20.0
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SCRIPTS = Path(__file__).parents[1] / "clients"
+PING = '{"type":"ping"}'
 LONGEST_LINE = 16 * 1024 * 1024
 
 
@@ -51,6 +52,9 @@ class Socket(Protocol):
     async def send(self, **message: Any) -> None:
         """Send a message as JSON."""
 
+    async def raw(self) -> str:
+        """The next message, be it a ping."""
+
     async def text(self) -> str:
         """The next message, pings left out."""
 
@@ -66,14 +70,18 @@ Connect = Callable[[str], AbstractAsyncContextManager[Socket]]
 
 
 @asynccontextmanager
-async def program(*command: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A client that is a program of its own; ended with the block."""
+async def program(
+    *command: str, errors: int | None = None, trust: Path | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A client that is a program of its own, ended with the block; `trust` is a certificate for Node."""
+    environment = {} if trust is None else {"NODE_EXTRA_CA_CERTS": str(trust)}
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=SCRIPTS,
         env={"PATH": os.environ["PATH"], **environment},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=errors,
         limit=LONGEST_LINE,
     )
     try:
@@ -173,9 +181,9 @@ async def httpx_sse(url: str) -> AsyncIterator[Seeing]:
 
 
 @asynccontextmanager
-async def node_events(url: str, **environment: str) -> AsyncIterator[Seeing]:
+async def node_events(url: str, *, trust: Path | None = None) -> AsyncIterator[Seeing]:
     """npm `eventsource`, which reconnects as browsers do."""
-    async with program("node", "node.mjs", "events", url, **environment) as process:
+    async with program("node", "node.mjs", "events", url, trust=trust) as process:
         yield Happenings(output(process))
 
 
@@ -197,7 +205,7 @@ async def page_at(browser: Browser, url: str) -> AsyncIterator[tuple[Page, Seein
     page.set_default_timeout(DEADLINE * 1000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    await page.goto(re.sub(r"^ws(s?://[^/]+)/.*", r"http\1", re.sub(r"^http", "ws", url)) + "/healthz")
+    await page.goto("/".join(url.replace("ws", "http", 1).split("/")[:3]) + "/healthz")
     await page.add_script_tag(content=(SCRIPTS / "streams.mjs").read_text())
     await page.expose_function("report", arriving.put)
     yield page, arriving
@@ -226,11 +234,15 @@ class PythonSocket:
         """Send a message as JSON."""
         await self._connection.send(json.dumps(message))
 
+    async def raw(self) -> str:
+        """The next message, be it a ping."""
+        return str(await self._connection.recv())
+
     async def text(self) -> str:
         """The next message, pings left out."""
-        while (text := await self._connection.recv()) == '{"type":"ping"}':
+        while (text := await self.raw()) == PING:
             pass
-        return str(text)
+        return text
 
     async def close(self) -> None:
         """Close it normally."""
@@ -253,11 +265,17 @@ class ScriptSocket:
         """Send a message as JSON."""
         await self._say(json.dumps(message))
 
-    async def text(self) -> str:
-        """The next message, pings left out."""
-        seen = await self._next()
+    async def raw(self) -> str:
+        """The next message, be it a ping."""
+        seen = await anext(self._seeing)
         assert seen.event == "message", seen
         return seen.data
+
+    async def text(self) -> str:
+        """The next message, pings left out."""
+        while (text := await self.raw()) == PING:
+            pass
+        return text
 
     async def close(self) -> None:
         """Close it normally."""
@@ -265,12 +283,9 @@ class ScriptSocket:
 
     async def closed(self) -> Seen:
         """The server's close."""
-        seen = await self._next()
+        seen = await anext(self._seeing)
         assert seen.event == "close", seen
         return seen
-
-    async def _next(self) -> Seen:
-        return await anext(seen async for seen in self._seeing if seen.data != '{"type":"ping"}')
 
 
 @asynccontextmanager
@@ -283,9 +298,9 @@ async def python_socket(url: str, **options: Any) -> AsyncIterator[Socket]:
 
 
 @asynccontextmanager
-async def node_socket(url: str, **environment: str) -> AsyncIterator[Socket]:
+async def node_socket(url: str) -> AsyncIterator[Socket]:
     """npm `ws`."""
-    async with program("node", "node.mjs", "socket", url, **environment) as process:
+    async with program("node", "node.mjs", "socket", url) as process:
         seeing, stdin = Happenings(output(process)), process.stdin
         assert stdin is not None
         assert await anext(seeing) == Seen("open", data="hookcast.v1")

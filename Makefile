@@ -9,7 +9,7 @@ NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 PAGE := server/hookcast/static/index.html
 PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
 
-.PHONY: help run check test bench format lock build clean
+.PHONY: help run check test bench soak format lock build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/proxies $(
 
 bench: $(STAMPS)/python ## Measure the latency from webhook to watcher
 	$(BIN)/python bench/latency.py
+
+soak: $(STAMPS)/python $(STAMPS)/proxies ## Hold idle streams for 90 s behind nginx, haproxy and caddy, and time their states
+	PYTHONPATH=tests $(BIN)/python -m bench.proxies
 
 format: $(STAMPS)/python $(STAMPS)/web ## Put the sources into shape
 	$(BIN)/ruff format .

@@ -9,6 +9,10 @@ NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 PAGE := server/hookcast/static/index.html
 PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
 
+# A stamp is worth nothing without what it stands for.
+_ := $(shell test -x $(BIN)/python || rm -f $(STAMPS)/python; test -x $(CHROMIUM) || rm -f $(STAMPS)/chromium; \
+  test -d web/node_modules || rm -f $(STAMPS)/web; test -d tests/clients/node_modules || rm -f $(STAMPS)/clients)
+
 .PHONY: help run check test bench soak format lock build clean
 
 help: ## List the targets
@@ -24,13 +28,13 @@ check: $(STAMPS)/python $(STAMPS)/web ## Format, lint, types, layers
 	$(BIN)/lint-imports
 	npm --prefix web run check
 
-test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/proxies $(PAGE) ## Run every test, with coverage
+test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $(STAMPS)/proxies $(PAGE) ## Run every test, with coverage
 	npm --prefix web test
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest --cov --cov-report=term
 
-bench: $(STAMPS)/python ## Measure the latency from webhook to watcher
-	$(BIN)/python bench/latency.py
+bench: $(STAMPS)/bench/ready ## Measure Hookcast and its peers side by side; ARGS=--quick takes a minute
+	$(BIN)/python -m bench $(ARGS)
 
 soak: $(STAMPS)/python $(STAMPS)/proxies ## Hold idle streams for 90 s behind nginx, haproxy and caddy, and time their states
 	PYTHONPATH=tests $(BIN)/python -m bench.proxies
@@ -55,14 +59,15 @@ $(STAMPS)/python: pyproject.toml constraints.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo 'Hookcast needs Python 3.11 or newer as python3; on Debian 12: apt-get install python3' >&2; exit 1; }
 	@python3 -c 'import ensurepip' 2>/dev/null || $(call install,python3-venv)
-	test -x $(BIN)/python || python3 -m venv .venv
-	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet -c constraints.txt -e . --group dev
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/node:
-	@node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' || { \
-	  echo 'Hookcast needs Node 20 or newer, with npm, to build its page: https://nodejs.org/en/download' >&2; exit 1; }
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(Number(a < 20 || (a == 20 && b < 19)))' \
+	  && npm --version >/dev/null || { \
+	  echo 'Hookcast needs Node 20.19 or newer, with npm, to build its page: https://nodejs.org/en/download' >&2; exit 1; }
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/web: web/package-lock.json | $(STAMPS)/node
@@ -82,10 +87,32 @@ $(STAMPS)/proxies:
 	  || $(call install,nginx haproxy caddy curl openssl)
 	@mkdir -p $(STAMPS) && touch $@
 
+$(STAMPS)/services:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || $(call install,postgresql)
+	@test -x /usr/bin/redis-server || $(call install,redis-server)
+	@mkdir -p $(STAMPS) && touch $@
+
 $(PAGE): $(STAMPS)/web $(PAGE_SOURCES)
 	npm --prefix web run build --silent
 	@touch $@
 
+$(STAMPS)/bench/ready: $(STAMPS)/bench/load $(STAMPS)/bench/floor $(STAMPS)/bench/python
+	@test -x /usr/sbin/nginx && test -e /usr/lib/nginx/modules/ngx_nchan_module.so || $(call install,nginx libnginx-mod-nchan)
+	@touch $@
+
+$(STAMPS)/bench/python: $(STAMPS)/python
+	$(BIN)/pip install --quiet -c constraints.txt --group bench
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/bench/load: bench/load.c bench/wire.c bench/tally.c bench/load.h
+$(STAMPS)/bench/floor: bench/peers/floor.c
+$(STAMPS)/bench/load $(STAMPS)/bench/floor:
+	@command -v cc >/dev/null || $(call install,gcc libc6-dev)
+	@mkdir -p $(@D)
+	cc -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$^)
+
 install = { if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
-  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+  then { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+      apt-get install -y -qq --no-install-recommends $(1) >/dev/null; } || { \
+    echo 'apt-get could not install $(1); is the network there? Install it by hand and start again.' >&2; exit 1; }; \
   else echo 'Please install the Debian package first: sudo apt-get install $(1)' >&2; exit 1; fi; }

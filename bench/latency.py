@@ -1,26 +1,29 @@
 """How long from a webhook to its watchers: sent → verified → committed → SSE frame read, for 100 watched jobs.
 
 Starts `hookcast serve` on a fresh database in its own process; this process plays fal's JWKS, signs the webhooks and
-reads the streams. Prints the median and the 99th percentile in milliseconds of each run.
+reads the streams. One scenario of `python -m bench`.
 """
 
-import argparse
 import asyncio
 import base64
 import hashlib
 import json
-import platform
 import socket
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from os import environ
 from pathlib import Path
 
 from nacl.signing import SigningKey
 
+from bench.process import SERVER_CORE
+
 JOBS = 100
+RUN_SECONDS = 30
 KEY = SigningKey.generate()
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
 
@@ -88,14 +91,12 @@ async def one_run(port: int, run: int, gap: float) -> list[float]:
     return [(task.result() - start) * 1000 for task, start in zip(watching, sent, strict=True)]
 
 
-async def main(runs: int) -> None:
-    """Start both sides, measure, print one line a run."""
-    keys = await asyncio.start_server(serve_keys, "127.0.0.1", 0)
-    jwks = f"http://127.0.0.1:{keys.sockets[0].getsockname()[1]}/"
-    port = free_port()
+@asynccontextmanager
+async def serving(port: int, jwks: str) -> AsyncIterator[None]:
+    """`hookcast serve` on its core, with a fresh database, for the length of the block."""
     with tempfile.TemporaryDirectory() as folder:
         variables = {"HOOKCAST_FAL_JWKS_URL": jwks, "HOOKCAST_DATABASE_URL": f"sqlite:///{Path(folder) / 'bench.db'}"}
-        command = [sys.executable, "-m", "hookcast", "serve", "--port", str(port)]
+        command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "hookcast", "serve", "--port", str(port)]
         server = await asyncio.create_subprocess_exec(
             *command,
             env={**environ, **variables},
@@ -103,21 +104,26 @@ async def main(runs: int) -> None:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        assert server.stdout is not None
-        await server.stdout.readline()
-        sys.stdout.write(f"{JOBS} watched jobs, Python {platform.python_version()}, {platform.machine()}\n")
         try:
-            for run in range(runs):
-                times = sorted(await one_run(port, run, 0.01))
-                p50, p99 = statistics.median(times), times[int(len(times) * 0.99) - 1]
-                sys.stdout.write(f"run {run + 1}: p50 {p50:.2f} ms  p99 {p99:.2f} ms  max {times[-1]:.2f} ms\n")
+            assert server.stdout is not None
+            await asyncio.wait_for(server.stdout.readline(), RUN_SECONDS)
+            yield
         finally:
             server.terminate()
             await server.wait()
-            keys.close()
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=7)
-    asyncio.run(main(parser.parse_args().runs))
+async def main(runs: int) -> list[tuple[float, float]]:
+    """Start both sides, measure, print one line a run; p50 and p99 of each, in milliseconds."""
+    keys = await asyncio.start_server(serve_keys, "127.0.0.1", 0)
+    port = free_port()
+    found = []
+    async with keys, serving(port, f"http://127.0.0.1:{keys.sockets[0].getsockname()[1]}/"):
+        for run in range(runs):
+            async with asyncio.timeout(RUN_SECONDS):
+                times = sorted(await one_run(port, run, 0.01))
+            p50, p99 = statistics.median(times), times[int(len(times) * 0.99) - 1]
+            found.append((p50, p99))
+            words = f"p50 {p50:.2f} ms  p99 {p99:.2f} ms  max {times[-1]:.2f} ms"
+            print(f"latency run {run + 1}: {words}", file=sys.stderr)
+    return found

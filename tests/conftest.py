@@ -1,11 +1,14 @@
 """Fixtures of all tests: asyncio as the only event loop, a database of one's own, a running server."""
 
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from support.fal import FalDouble
+from support.postgres import Postgres, running_postgres
+from support.redis import Redis, running_redis
 from support.server import Node, running_node
 
 
@@ -19,6 +22,36 @@ def anyio_backend() -> str:
 def database_url(tmp_path: Path) -> str:
     """A database file that nobody else uses."""
     return f"sqlite:///{tmp_path / 'hookcast.db'}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for the whole run."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """A Redis for the whole run."""
+    with running_redis() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """An empty PostgreSQL database."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres.create(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind."""
+    name = "database_url" if request.param == "sqlite" else "postgres_url"
+    found: str = request.getfixturevalue(name)
+    return found
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """The ASGI application: its parts are opened in order by the lifespan and closed in reverse."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 import httpx
@@ -11,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from hookcast.bus import LocalBus
+from hookcast.bus import open_bus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError
@@ -19,12 +20,15 @@ from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
 from hookcast.jobs import Clock
-from hookcast.push import Engine, Limits
+from hookcast.leasekeeper import LeaseKeeper
+from hookcast.push import Engine, Limits, Resync
+from hookcast.reconciler import Reconciler
+from hookcast.retention import Retention
 from hookcast.routes import health, jobs, problems, streams, submit, webhooks, websocket
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
-from hookcast.store import open_store
+from hookcast.store import JobStore, open_store
 
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 # A proxy in the environment is used for fal, never for an emulator on this machine.
@@ -70,25 +74,21 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
-            open_store(settings.database_url) as store,
+            open_store(settings.database_url.get_secret_value()) as store,
+            open_bus(settings.bus_url, push.hub.deliver) as bus,
             httpx.AsyncClient(
                 timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport, mounts=dict.fromkeys(NEVER_PROXIED)
             ) as client,
         ):
-            bus = LocalBus(push.hub.deliver)
-            dispatcher = Dispatcher(store, bus, clock)
             queue = None
             if settings.fal_key is not None:
                 queue = FalQueue(client, settings.fal_queue_url, settings.fal_key.get_secret_value())
+            dispatcher = Dispatcher(store, bus, clock)
             collector = Collector(store, dispatcher, queue, clock=clock)
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
-            jobs_of_the_node = [collector.run]
-            if queue is not None:
-                follower = Follower(store=store, engine=push, dispatcher=dispatcher, collector=collector, queue=queue)
-                push.hub.audience = follower
-                jobs_of_the_node.append(follower.run)
-            async with push.running(store, bus), _running(*jobs_of_the_node):
-                yield {"services": Services(settings, clock, store, push, dispatcher, collector, keys, queue)}
+            node = Services(settings, clock, store, bus, push, dispatcher, collector, keys, queue)
+            async with push.running(store, bus), _running(*_background(node, uuid.uuid4().hex)):
+                yield {"services": node}
 
     return Starlette(
         routes=_routes(),
@@ -99,6 +99,29 @@ def create_app(
             Exception: problems.on_crash,
         },
     )
+
+
+class _Shared(TypedDict):
+    store: JobStore
+    dispatcher: Dispatcher
+    collector: Collector
+
+
+def _background(node: Services, name: str) -> list[Callable[[], Coroutine[None, None, None]]]:
+    """What runs beside the requests; `name` is this node's in leases."""
+    settings, store, collector = node.settings, node.store, node.collector
+    shared = _Shared(store=store, dispatcher=node.dispatcher, collector=collector)
+    timeout = timedelta(seconds=settings.job_timeout_seconds)
+    reconciler = Reconciler(**shared, queue=node.queue, clock=node.clock, node=name, timeout=timeout)
+    resync = Resync(store, node.engine, seconds=settings.resync_seconds)
+    retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
+    found = [collector.run, resync.run, reconciler.run, retention.run]
+    if node.queue is not None:
+        keeper = LeaseKeeper(store.leases, name)
+        follower = Follower(**shared, engine=node.engine, queue=node.queue, keeper=keeper)
+        node.engine.hub.audience = follower
+        found += [keeper.run, follower.run]
+    return found
 
 
 @asynccontextmanager

@@ -18,10 +18,11 @@ from hookcast.store import JobStore
 
 KEPT_FOR = timedelta(hours=1)
 MAX_PAUSE_SECONDS = 30.0
+MAX_AT_ONCE = 64
 GONE = "The result could not be fetched: fal keeps results for an hour at most. Submit the job again."
 
-# The job's own outcome is not what these say: the key is wrong, fal is not there yet, or the result is not.
-_NOT_THE_OUTCOME = frozenset({401, 403, 404})
+# The job's own outcome is not what these say: the address moved, the key is wrong, or fal or the result is not there.
+_NOT_THE_OUTCOME = frozenset({*range(300, 400), 401, 403, 404, 408})
 _log = get_logger(__name__)
 
 
@@ -44,6 +45,7 @@ class Collector:
         self._sleep = sleep
         self._tasks: asyncio.TaskGroup | None = None
         self._busy: set[str] = set()
+        self._turns = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def run(self) -> None:
         """Own the tasks until cancelled; begin with what the store says is unfinished."""
@@ -53,10 +55,14 @@ class Collector:
                 self.collect(job)
             await asyncio.get_running_loop().create_future()
 
-    def collect(self, job: Job, *, after: float = 0.0) -> None:
+    def collect(self, job: Job) -> None:
+        """Fetch the result of a job that is known to be done."""
+        if job.progress.phase is Phase.SAVING:
+            self.fetch(job)
+
+    def fetch(self, job: Job, *, after: float = 0.0) -> None:
         """Fetch the result in the background, `after` seconds from now; idempotent while it is under way."""
-        unfinished = not job.status.terminal and job.progress.phase is Phase.SAVING
-        if self._tasks is None or self._queue is None or not unfinished or job.request_id in self._busy:
+        if self._tasks is None or self._queue is None or job.status.terminal or job.request_id in self._busy:
             return
         self._busy.add(job.request_id)
         self._tasks.create_task(self._collect(job.request_id, self._queue, after))
@@ -66,7 +72,8 @@ class Collector:
         while True:
             try:
                 return await self._store.saving()
-            except StoreUnavailable:
+            except StoreUnavailable as error:
+                _log.warning("unfinished_not_read", reason=str(error))
                 await self._sleep(pause)
                 pause = min(pause * 2, MAX_PAUSE_SECONDS)
 
@@ -74,8 +81,9 @@ class Collector:
         try:
             while True:
                 await self._sleep(pause)
-                if await self._attempt(request_id, queue):
-                    return
+                async with self._turns:
+                    if await self._attempt(request_id, queue):
+                        return
                 pause = min(max(pause, 0.5) * 2, MAX_PAUSE_SECONDS)
         finally:
             self._busy.discard(request_id)
@@ -89,7 +97,8 @@ class Collector:
             outcome = await self._outcome(job, queue)
             if outcome is not None:
                 await self._dispatcher.apply(request_id, outcome)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            _log.warning("result_not_stored", request_id=request_id, reason=str(error))
             return False
         return outcome is not None
 

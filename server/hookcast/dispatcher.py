@@ -30,7 +30,7 @@ class Dispatcher:
         change = await self._store.change(request_id, step)
         if change.changed:
             await self._bus.publish(encode(change.after))
-            _log.info("job_changed", request_id=request_id, status=change.after.status, version=change.after.version)
+            _log.debug("job_changed", request_id=request_id, status=change.after.status, version=change.after.version)
         return change
 
     async def register(self, request_id: str, facts: Registered) -> Change:

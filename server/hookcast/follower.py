@@ -1,7 +1,9 @@
 """Live progress: while somebody watches a pending job, its phase, queue position and logs are read from fal.
 
-One task a watched job, owned by `run`, at most `MAX_FOLLOWED` status streams at once. It ends with the last watcher or
-with the job; a stream that breaks is opened again after growing pauses.
+One task a watched job, owned by `run`; a lease lets one node at a time follow it, whoever has watchers. It reads a
+status stream of fal's, at most `MAX_FOLLOWED` at once; past that, and when the stream does not work, it polls the
+status. It ends with the last watcher or with the job. A stream that breaks is opened again, after pauses that grow
+until a stream brings something new.
 """
 
 import asyncio
@@ -12,7 +14,8 @@ from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
 from hookcast.fal.queue import FalQueue
-from hookcast.jobs import KEPT_LOG_LINES, Cancelled, Job, Phase, Progressed
+from hookcast.jobs import KEPT_LOG_LINES, Cancelled, Finished, Job, Phase, Progressed
+from hookcast.leasekeeper import LeaseKeeper
 from hookcast.logs import get_logger
 from hookcast.push import Drained, Engine
 from hookcast.store import JobStore
@@ -22,6 +25,7 @@ MIN_GAP_SECONDS = 0.2  # at most 5 states a second a job
 WEBHOOK_GRACE_SECONDS = 3.0
 MIN_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
+POLL_SECONDS = 3.0
 
 _log = get_logger(__name__)
 
@@ -37,6 +41,7 @@ class Follower:
         dispatcher: Dispatcher,
         collector: Collector,
         queue: FalQueue,
+        keeper: LeaseKeeper,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
@@ -44,6 +49,7 @@ class Follower:
         self._dispatcher = dispatcher
         self._collector = collector
         self._queue = queue
+        self._keeper = keeper
         self._sleep = sleep
         self._streams = asyncio.Semaphore(MAX_FOLLOWED)
         self._group: asyncio.TaskGroup | None = None
@@ -69,17 +75,21 @@ class Follower:
     async def _follow(self, request_id: str) -> None:
         pause = MIN_PAUSE_SECONDS
         try:
-            while (told := await self._follow_once(request_id)) is not None:
-                pause = MIN_PAUSE_SECONDS if told else min(pause * 2, MAX_PAUSE_SECONDS)
+            while (news := await self._follow_once(request_id)) is not None:
+                pause = MIN_PAUSE_SECONDS if news else pause
                 await self._sleep(pause * (0.5 + random.random() / 2))  # noqa: S311
+                pause = min(pause * 2, MAX_PAUSE_SECONDS)
         except Drained:
             _log.debug("follow_drained", request_id=request_id)
 
     async def _follow_once(self, request_id: str) -> bool | None:
-        """One stream, from its opening to its end. True = it told something, False = it broke, None = all is done."""
+        """One stream, from its opening to its end. True = it brought something new, False = not, None = all is done."""
         try:
             job = await self._followable(request_id)
-            return None if job is None else await self._stream(job)
+            if job is None:
+                return None
+            async with self._keeper.held(f"follow:{request_id}"):
+                return await self._stream(job)
         except StoreUnavailable as error:
             _log.warning("follow_interrupted", request_id=request_id, reason=str(error))
             return False
@@ -95,69 +105,119 @@ class Follower:
 
     async def _stream(self, job: Job) -> bool | None:
         assert self._group is not None  # noqa: S101
-        pump = _Pump(self._dispatcher, job.request_id, self._group, self._sleep)
+        pump = _Pump(self._dispatcher, self._collector, job.request_id, self._group, self._sleep)
+        try:
+            again = await self._read(job, pump)
+            await pump.flush()
+        finally:
+            pump.close()
+        return pump.news if again and not pump.over else None
+
+    async def _read(self, job: Job, pump: "_Pump") -> bool:
+        """One stream, or one answer, into the pump; whether it may be asked again."""
+        try:
+            if self._streams.locked() or not await self._read_stream(job, pump):
+                pump.put(await self._queue.status(job))
+                await self._sleep(POLL_SECONDS)
+        except FalUnreachable as error:
+            _log.info("job_not_polled", request_id=job.request_id, reason=str(error))
+        except FalRejected as error:
+            _log.warning("job_not_followed", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
+            if error.fal_status < 500:
+                await self._refused(job, error)
+                return False
+        return True
+
+    async def _read_stream(self, job: Job, pump: "_Pump") -> bool:
+        """Whether the stream worked."""
         try:
             async with self._streams, self._queue.follow(job) as reports:
                 async for report in reports:
                     pump.put(report)
+                    if pump.over:
+                        break
         except FalUnreachable as error:
             _log.info("status_stream_broke", request_id=job.request_id, reason=str(error))
-        except FalRejected as error:
-            await self._refused(job, error)
-            return None
-        finished = await pump.flush()
-        if finished is not None:
-            self._collector.collect(finished, after=WEBHOOK_GRACE_SECONDS)
-            return None
-        return pump.told
+            return False
+        return True
 
     async def _refused(self, job: Job, error: FalRejected) -> None:
         """A job that fal no longer knows was removed if we had asked for that; nothing else can be concluded."""
-        _log.warning("job_not_followed", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
         if error.fal_status == 404 and job.progress.phase is Phase.CANCELLING:
             await self._dispatcher.apply(job.request_id, Cancelled())
 
 
 class _Pump:
-    """Turns reports into states at no more than the allowed rate; the newest wins, log lines add up."""
+    """Turns reports into states at no more than the allowed rate; the newest wins, log lines add up.
+
+    `news` = it changed the job. `over` = nothing more can come of the stream: the job has ended, or its result is being
+    collected.
+    """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
+        collector: Collector,
         request_id: str,
         owner: asyncio.TaskGroup,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._dispatcher = dispatcher
+        self._collector = collector
         self._request_id = request_id
         self._owner = owner
         self._sleep = sleep
         self._next: Progressed | None = None
         self._writer: asyncio.Task[None] | None = None
-        self._last: Job | None = None
-        self.told = False
+        self._closed = False
+        self.news = False
+        self.over = False
 
     def put(self, report: Progressed) -> None:
-        self.told = True
-        earlier = self._next.logs if self._next is not None else ()
-        logs = (*earlier, *report.logs)[-KEPT_LOG_LINES:]
-        self._next = Progressed(phase=report.phase, queue_position=report.queue_position, logs=logs)
+        """Write it as soon as the rate allows."""
+        self._next = _merged(self._next, report)
         if self._writer is None or self._writer.done():
             self._writer = self._owner.create_task(self._write())
 
-    async def flush(self) -> Job | None:
-        """Wait for the last write; answer the job if fal has finished it and we have not got its result."""
+    async def flush(self) -> None:
+        """Wait for the last write. To cancel this wait does not cancel the write."""
         if self._writer is not None:
-            await self._writer
-        job = self._last
-        saving = job is not None and not job.status.terminal and job.progress.phase is Phase.SAVING
-        return job if saving else None
+            await asyncio.wait({self._writer})
+
+    def close(self) -> None:
+        """What is there is still written, but an attempt that fails is the last."""
+        self._closed = True
 
     async def _write(self) -> None:
-        while self._next is not None:
+        pause = MIN_GAP_SECONDS
+        while self._next is not None and not self.over:
             report, self._next = self._next, None
-            try:
-                self._last = (await self._dispatcher.apply(self._request_id, report)).after
-            except StoreUnavailable as error:
-                _log.warning("progress_not_stored", request_id=self._request_id, reason=str(error))
-            await self._sleep(MIN_GAP_SECONDS)
+            if await self._stored(report):
+                pause = MIN_GAP_SECONDS
+            elif self._closed:
+                return
+            else:
+                self._next = _merged(report, self._next)
+                pause = min(pause * 2, MAX_PAUSE_SECONDS)
+            await self._sleep(pause)
+
+    async def _stored(self, report: Progressed) -> bool:
+        finished = report.phase is Phase.SAVING
+        try:
+            update = Finished(logs=report.logs) if finished else report
+            change = await self._dispatcher.apply(self._request_id, update)
+        except StoreUnavailable as error:
+            _log.warning("progress_not_stored", request_id=self._request_id, reason=str(error))
+            return False
+        self.news = self.news or change.changed
+        self.over = finished or change.after.status.terminal
+        if finished:
+            self._collector.fetch(change.after, after=WEBHOOK_GRACE_SECONDS)
+        return True
+
+
+def _merged(earlier: Progressed | None, later: Progressed | None) -> Progressed | None:
+    if earlier is None or later is None:
+        return earlier or later
+    logs = (*earlier.logs, *later.logs)[-KEPT_LOG_LINES:]
+    return Progressed(phase=later.phase, queue_position=later.queue_position, logs=logs)

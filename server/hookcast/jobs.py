@@ -98,6 +98,12 @@ class Progressed(Struct, frozen=True, kw_only=True):
     logs: tuple[LogLine, ...] = ()
 
 
+class Finished(Struct, frozen=True, kw_only=True):
+    """fal's queue has nothing left to do for the job, perhaps because it was cancelled; the outcome follows."""
+
+    logs: tuple[LogLine, ...] = ()
+
+
 class CancelRequested(Struct, frozen=True):
     """fal took our request to cancel; the job may still complete."""
 
@@ -119,7 +125,7 @@ class Cancelled(Struct, frozen=True):
     """fal removed the job."""
 
 
-Update = Registered | Progressed | CancelRequested | Completed | Failed | Cancelled
+Update = Registered | Progressed | Finished | CancelRequested | Completed | Failed | Cancelled
 
 
 class Stage(StrEnum):
@@ -141,6 +147,7 @@ class Report(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     SAVING = "saving"
+    FINISHED = "finished"
     CANCEL_REQUESTED = "cancel_requested"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -149,18 +156,18 @@ class Report(StrEnum):
 
 # One row a stage, in the order of `Report`; None = the report is too late or repeated and changes nothing.
 # A queued job goes on to any stage. One that is being cancelled no longer moves among the phases (fal goes on to report
-# them), except that it may turn out to be done. What fails while it is being cancelled was cancelled.
+# them), except that its result may turn out to be there. What fails while it is being cancelled was cancelled.
 _Q, _R, _S, _X = Stage.QUEUED, Stage.RUNNING, Stage.SAVING, Stage.CANCELLING
 _OK, _BAD, _OFF = Stage.COMPLETED, Stage.FAILED, Stage.CANCELLED
 _ROWS: dict[Stage, tuple[Stage | None, ...]] = {
-    #     registered queued running saving cancel completed failed cancelled
-    _Q: (_Q, _Q, _R, _S, _X, _OK, _BAD, _OFF),
-    _R: (_R, None, _R, _S, _X, _OK, _BAD, _OFF),
-    _S: (_S, None, None, _S, None, _OK, _BAD, _OFF),
-    _X: (_X, None, None, _S, _X, _OK, _OFF, _OFF),
-    _OK: (_OK, None, None, None, None, None, None, None),
-    _BAD: (_BAD, None, None, None, None, None, None, None),
-    _OFF: (_OFF, None, None, None, None, None, None, None),
+    #     registered queued running saving finished cancel completed failed cancelled
+    _Q: (_Q, _Q, _R, _S, _S, _X, _OK, _BAD, _OFF),
+    _R: (_R, None, _R, _S, _S, _X, _OK, _BAD, _OFF),
+    _S: (_S, None, None, _S, _S, None, _OK, _BAD, _OFF),
+    _X: (_X, None, None, _S, _X, _X, _OK, _OFF, _OFF),
+    _OK: (_OK, None, None, None, None, None, None, None, None),
+    _BAD: (_BAD, None, None, None, None, None, None, None, None),
+    _OFF: (_OFF, None, None, None, None, None, None, None, None),
 }
 TRANSITIONS: Mapping[tuple[Stage, Report], Stage | None] = {
     (stage, report): target for stage, row in _ROWS.items() for report, target in zip(Report, row, strict=True)
@@ -172,21 +179,19 @@ def stage_of(job: Job) -> Stage:
     return Stage(job.status if job.status.terminal else job.progress.phase)
 
 
+_REPORTS: Mapping[type[Update], Report] = {
+    Registered: Report.REGISTERED,
+    Finished: Report.FINISHED,
+    CancelRequested: Report.CANCEL_REQUESTED,
+    Completed: Report.COMPLETED,
+    Failed: Report.FAILED,
+    Cancelled: Report.CANCELLED,
+}
+
+
 def report_of(update: Update) -> Report:
     """The table's column for this update."""
-    match update:
-        case Registered():
-            return Report.REGISTERED
-        case Progressed(phase=phase):
-            return Report(phase)
-        case CancelRequested():
-            return Report.CANCEL_REQUESTED
-        case Completed():
-            return Report.COMPLETED
-        case Failed():
-            return Report.FAILED
-        case Cancelled():
-            return Report.CANCELLED
+    return Report(update.phase) if isinstance(update, Progressed) else _REPORTS[type(update)]
 
 
 def unseen(request_id: str, *, now: datetime) -> Job:
@@ -216,6 +221,8 @@ def _fill(job: Job, update: Update) -> Job:
         case Progressed(queue_position=position, logs=logs):
             progress = replace(job.progress, queue_position=position, logs=_merge(job.progress.logs, logs))
             return replace(job, progress=progress)
+        case Finished(logs=logs):
+            return replace(job, progress=replace(job.progress, logs=_merge(job.progress.logs, logs)))
         case _:
             return job
 

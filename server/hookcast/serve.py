@@ -14,6 +14,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -44,6 +45,14 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         hint = "another program uses it; choose one with --port" if error.errno == errno.EADDRINUSE else str(error)
         raise SettingsError(f"Cannot listen on {host}:{port}: {hint}.") from None
+
+
+def adopt(fd: int) -> socket.socket:
+    """The listening socket that another process has bound. Raises SettingsError when it is none."""
+    try:
+        return socket.socket(fileno=fd)
+    except OSError as error:
+        raise SettingsError(f"--fd {fd} is no socket: {error}.") from None
 
 
 def raise_open_files() -> int:
@@ -140,7 +149,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = {HANDOVER: {"take": functools.partial(self._take, self.scope)}}
 
-    def _take(self, scope: object, stream: Stream) -> asyncio.Transport | None:
+    def _take(self, scope: Any, stream: Stream) -> asyncio.Transport | None:
         cycle, transport = self.cycle, self.transport
         usable = cycle.scope is scope and not cycle.disconnected and not cycle.response_started
         if not usable or self.pipeline or transport.is_closing():
@@ -148,8 +157,18 @@ class HttpProtocol(HttpToolsProtocol):
         cycle.disconnected = True  # uvicorn then expects no response of the task any more
         self.flow.resume_reading()
         self._unset_keepalive_if_required()
-        self.cycle = self.parser = None  # type: ignore[assignment] # nothing refers in a circle: freed at once
+        scope["extensions"] = {}
+        self._forget()
         return _hand_over(self, transport, stream)
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection goes to the WebSocket protocol."""
+        super().handle_websocket_upgrade()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Break what refers in circles, so that nothing is left for the garbage collector to find late."""
+        self.cycle = self.parser = self.scope = None  # type: ignore[assignment]
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -165,6 +184,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not self.handshake_complete or self.close_sent or self.disconnected or transport.is_closing():
             return None
         self.transport = _HandedOver()  # uvicorn closes its transport when the task ends
+        self.conn.parser.close()  # as in HttpProtocol: no circles
+        self.scope["extensions"] = {}
+        self.scope = self.conn = None  # type: ignore[assignment]
         return _hand_over(self, transport, stream)
 
 

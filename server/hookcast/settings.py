@@ -34,20 +34,32 @@ def is_loopback(host: str) -> bool:
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or parts.query or parts.fragment:
         raise ValueError("must be an http:// or https:// address without query and fragment")
     return value.rstrip("/")
 
 
-def _sqlite_url(value: str) -> str:
+def _database_url(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
     if value == "sqlite":
-        return "sqlite:///hookcast.db"
-    if value.startswith(("postgres://", "postgresql")):
-        raise ValueError("PostgreSQL is not supported by this version; use sqlite:///path/to/file.db")
-    scheme, _, path = value.partition(":///")
-    if scheme != "sqlite" or not path or path.startswith((":memory:", "file:")):
-        raise ValueError("must be sqlite:///path/to/file.db (an absolute path has four slashes)")
-    return value
+        return SecretStr("sqlite:///hookcast.db")
+    scheme, _, rest = value.partition("://")
+    if scheme in {"postgres", "postgresql"} and urlsplit(value).hostname:
+        return SecretStr(f"postgresql://{rest}")
+    path = rest.removeprefix("/")
+    if scheme != "sqlite" or not path or path == rest or path.startswith((":memory:", "file:")):
+        raise ValueError(
+            "must be postgresql://user:password@host/database, or sqlite:///path/to/file.db (an absolute path has four "
+            "slashes)"
+        )
+    return secret
+
+
+def _redis_url(secret: SecretStr) -> SecretStr:
+    parts = urlsplit(secret.get_secret_value())
+    if parts.scheme not in {"redis", "rediss", "redis+cluster", "rediss+cluster"} or not parts.hostname:
+        raise ValueError("must be redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster:// and a host")
+    return secret
 
 
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
@@ -69,7 +81,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     public_url: HttpAddress | None = None
-    database_url: Annotated[str, AfterValidator(_sqlite_url)] = "sqlite:///hookcast.db"
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///hookcast.db")
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
     fal_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("HOOKCAST_FAL_KEY", "FAL_KEY", "fal_key")
     )
@@ -79,6 +92,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: Seconds = 15.0
     stream_lifetime_seconds: Seconds = 3600.0
     drain_seconds: Seconds = 10.0
+    resync_seconds: Seconds = 1.0
+    job_timeout_seconds: Seconds = 3600.0
+    job_retention_days: float = Field(default=30.0, gt=0, le=36_500, allow_inf_nan=False)
     max_webhook_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     max_streams: int | None = Field(default=None, ge=1)
 
@@ -87,11 +103,10 @@ class Settings(BaseSettings):
     api_keys: SecretStr | None = None
     token_secret: SecretStr | None = None
     token_jwks_url: str | None = None
-    redis_url: SecretStr | None = None
 
     @model_validator(mode="after")
     def _refuse_what_is_not_there(self) -> "Settings":
-        names = ("api_keys", "token_secret", "token_jwks_url", "redis_url")
+        names = ("api_keys", "token_secret", "token_jwks_url")
         wanted = [PREFIX + name.upper() for name in names if getattr(self, name) is not None]
         if wanted:
             raise ValueError(f"{', '.join(wanted)}: not supported by this version; unset it")
@@ -107,6 +122,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def bus_url(self) -> str | None:
+        """Redis's address, password and all; None = the bus of one process."""
+        return None if self.redis_url is None else self.redis_url.get_secret_value()
+
+    @property
     def webhook_url(self) -> str | None:
         """Where fal shall send its webhooks; None when fal could not reach this server anyway."""
         if self.public_url:
@@ -116,6 +136,16 @@ class Settings(BaseSettings):
             return f"http://{host}:{self.port}/api/webhooks/fal"
         return None
 
+    def check_shareable(self) -> None:
+        """Raise SettingsError unless several processes can share the database and the bus."""
+        missing = []
+        if self.database_url.get_secret_value().startswith("sqlite"):
+            missing.append(f"{PREFIX}DATABASE_URL=postgresql://…")
+        if self.redis_url is None:
+            missing.append(f"{PREFIX}REDIS_URL=redis://…")
+        if missing:
+            raise SettingsError(f"More than one worker needs {' and '.join(missing)}.")
+
     def warnings(self) -> list[str]:
         """What is allowed and still will surprise, one sentence each."""
         found = []
@@ -123,8 +153,8 @@ class Settings(BaseSettings):
             found.append("No FAL_KEY is set: webhooks are taken, but jobs cannot be submitted or followed.")
         if self.webhook_url is None:
             found.append(
-                f"No {PREFIX}PUBLIC_URL is set: fal cannot send webhooks here, so jobs are submitted without one and "
-                "end only while somebody watches them. Set it to this server's public https address."
+                f"No {PREFIX}PUBLIC_URL is set: fal cannot send webhooks here, so it has to be asked whether a job has "
+                "ended: up to a minute late when nobody watches it. Set it to this server's public https address."
             )
         return found
 

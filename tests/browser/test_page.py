@@ -1,58 +1,11 @@
 """The demo page in real Chromium, against `hookcast dev`."""
 
 import re
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Response, expect
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-DEADLINE = 30.0
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """A running `hookcast dev`, four times as fast as fal."""
-    ports = ["--port", str(_free_port()), "--emulator-port", str(_free_port())]
-    command = [sys.executable, "-m", "hookcast", "dev", *ports, "--speed", "4"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        found = next(filter(None, (re.search(r"Demo page\s+(\S+)", line) for line in process.stdout)))
-        yield found.group(1)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=DEADLINE) == 0
-    finally:
-        process.kill()
-        process.communicate(timeout=DEADLINE)
-
-
-@pytest.fixture
-def page(address: str) -> Iterator[Page]:
-    """The page in a fresh browser, at the width of a phone; it must never load twice or report an error."""
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        page = browser.new_page(viewport={"width": 390, "height": 844})
-        page.set_default_timeout(DEADLINE * 1000)
-        loads: list[str] = []
-        errors: list[str] = []
-        page.on("load", lambda _: loads.append("load"))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(address)
-        yield page
-        assert (loads, errors) == (["load"], [])
-        browser.close()
+from browser.conftest import DEADLINE, Dev
 
 
 def test_generate_shows_progress_and_then_plays_the_video(page: Page) -> None:
@@ -76,3 +29,62 @@ def test_two_jobs_at_once_end_each_in_their_own_card(page: Page) -> None:
     expect(cards).to_have_count(2)
     for number in range(2):
         expect(cards.nth(number)).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
+
+
+def test_a_failed_job_shows_fals_reason(page: Page) -> None:
+    """One sentence for people, as an alert, and fal's own error body behind it; there is nothing to play."""
+    page.get_by_text("Try a fault").click()
+    page.get_by_test_id("fault").select_option("model_error")
+    page.get_by_test_id("generate").click()
+    card = page.get_by_test_id("job")
+    expect(card).to_have_attribute("data-status", "failed", timeout=DEADLINE * 1000)
+    expect(card.get_by_role("alert")).to_have_text("prompt: The emulator was asked for a model error")
+    card.get_by_text("fal's own error").click()
+    expect(card.get_by_test_id("error-detail")).to_contain_text('"loc"')
+    expect(card.locator("video")).to_have_count(0)
+
+
+@pytest.mark.parametrize("speed", ["0.1"])
+def test_a_broken_stream_is_told_and_the_job_polled_until_it_is_back(page: Page) -> None:
+    """The page says that it asks every 3 s (its unit tests count them), does so, and goes back to the stream."""
+    page.route("**/events", lambda route: route.fulfill(status=503))
+    page.get_by_test_id("generate").click()
+    card, notice = page.get_by_test_id("job"), page.get_by_test_id("notice")
+    expect(notice).to_have_text("Live updates interrupted - checking every 3 s")
+    expect(card).to_have_attribute("data-transport", "polling")
+    for _ in range(2):
+        page.wait_for_event("response", _answers_poll)
+    page.unroute("**/events")
+    expect(card).to_have_attribute("data-transport", "live")
+    expect(notice).to_be_hidden()
+
+
+@pytest.mark.parametrize("speed", ["0.1"])
+def test_the_page_finds_its_job_again_after_the_server_was_killed(page: Page, dev: Dev) -> None:
+    """It says that nobody answers, and goes on by itself when the server is back."""
+    page.get_by_test_id("generate").click()
+    card, notice = page.get_by_test_id("job"), page.get_by_test_id("notice")
+    expect(card).to_have_attribute("data-transport", "live")
+    dev.kill()
+    expect(notice).to_contain_text("The server does not answer either.")
+    dev.start()
+    expect(card).to_have_attribute("data-transport", "live")
+    expect(card).to_have_attribute("data-status", "pending")
+    expect(notice).to_be_hidden()
+
+
+def test_the_page_can_be_worked_with_the_keyboard_alone(page: Page) -> None:
+    """Model, fault and button follow the prompt; an empty prompt starts nothing."""
+    page.get_by_test_id("prompt").fill("   ")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_test_id("job")).to_have_count(0)
+    expect(page.get_by_test_id("prompt")).to_be_focused()
+    reached: list[str] = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.dataset.testid ?? document.activeElement.tagName"))
+    assert reached == ["model-video", "SUMMARY", "generate"]
+
+
+def _answers_poll(response: Response) -> bool:
+    return response.request.method == "GET" and re.search(r"/api/fal-jobs/[^/?]+$", response.url) is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -61,3 +62,41 @@ async def test_a_watched_job_ends_right_and_once_whatever_the_fault(whole: Node,
     polled = (await whole.client.get(taken["links"]["status"])).json()
     assert polled == states[-1]
     assert (polled["result"] is None, polled["error"] is None) == (status == "failed", status != "failed")
+
+
+async def _submit(node: Node, **wishes: object) -> dict[str, Any]:
+    body = {"endpointId": ENDPOINT, "input": {"prompt": "x", "_emulator": wishes}}
+    taken: dict[str, Any] = (await node.client.post("/api/fal-jobs", json=body)).json()
+    return taken
+
+
+async def test_submit_answers_while_the_job_has_not_begun(whole: Node) -> None:
+    """However long the job takes: its answer says pending, and so does fal."""
+    taken = await _submit(whole, speed=0.01)
+    assert (taken["status"], taken["job"]["progress"]["phase"]) == ("pending", "queued")
+    assert (await whole.client.get(taken["links"]["status"])).json()["status"] == "pending"
+
+
+async def test_a_queued_job_is_cancelled_at_once(whole: Node) -> None:
+    """fal takes it out of its queue; the webhook that still comes changes nothing."""
+    taken = await _submit(whole, speed=0.01)
+    answer = await whole.client.post(taken["links"]["cancel"])
+    assert (answer.status_code, answer.json()["status"]) == (202, "cancelled")
+    again = await whole.client.post(taken["links"]["cancel"])
+    assert (again.status_code, again.json()["code"]) == (409, "already_terminal")
+    job = (await whole.client.get(taken["links"]["status"])).json()
+    assert (job["status"], job["version"]) == ("cancelled", answer.json()["version"])
+
+
+async def test_a_running_job_is_cancelled_when_fal_says_so(whole: Node) -> None:
+    """Until then it is `cancelling`: it might still complete."""
+    taken = await _submit(whole, speed=2)
+    async with whole.events(taken["requestId"]) as events:
+        states = (event.json() async for event in events if event.event == "job")
+        while (await anext(states))["progress"]["phase"] != "running":
+            pass
+        answer = await whole.client.post(taken["links"]["cancel"])
+        assert (answer.status_code, answer.json()["status"]) == (202, "pending")
+        assert answer.json()["progress"]["phase"] == "cancelling"
+        last = [state async for state in states][-1]
+    assert (last["status"], last["result"]) == ("cancelled", None)

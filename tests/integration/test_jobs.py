@@ -81,6 +81,8 @@ async def test_a_busy_fal_is_asked_again(node: Node) -> None:
         {"endpointId": "a/../b", "input": {}},
         {"endpointId": ENDPOINT, "input": []},
         {"endpointId": ENDPOINT, "input": {}, "options": {"priority": "high"}},
+        {"endpointId": ENDPOINT, "input": {}, "options": {"objectLifecycle": {"é": 1}}},
+        {"endpointId": ENDPOINT, "input": {}, "options": {"runnerHint": "a b"}},
         {"endpointId": ENDPOINT, "input": {}, "webhook": "x"},
     ],
 )
@@ -184,6 +186,37 @@ async def test_cancel_asks_fal_and_tells_its_answer(node: Node, answer: httpx.Re
     await node.register("job-1", endpointId=ENDPOINT)
     assert (await node.client.post("/api/fal-jobs/job-1/cancel")).status_code == status
     assert (await node.client.get("/api/fal-jobs/job-1")).json()["status"] == job
+
+
+@pytest.mark.parametrize(("fields", "status"), [({"status": "ERROR", "error": "x"}, "cancelled"), ({}, "completed")])
+async def test_a_webhook_may_be_faster_than_the_answer_to_cancel(
+    node: Node, fields: dict[str, str], status: str
+) -> None:
+    """A failure in that moment is the cancel at work; a result is a result."""
+    node.fal.script("/cancel", httpx.Response(202, json={"status": "CANCELLATION_REQUESTED"}))
+    await node.register("job-1", endpointId=ENDPOINT)
+    await node.post_webhook(node.fal.webhook("another"))  # fal's keys are known from here on
+    node.fal.gate.clear()
+    async with asyncio.TaskGroup() as group:
+        cancel = group.create_task(node.client.post("/api/fal-jobs/job-1/cancel"))
+        await until(lambda: node.fal.asked("/cancel"))
+        await node.post_webhook(node.fal.webhook("job-1", **fields))
+        node.fal.gate.set()
+    assert (cancel.result().status_code, cancel.result().json()["status"]) == (202, status)
+    await node.post_webhook(node.fal.webhook("job-2", status="ERROR", error="x"))
+    assert (await node.client.get("/api/fal-jobs/job-2")).json()["status"] == "failed"
+
+
+async def test_a_second_cancel_does_not_forget_the_first(node: Node) -> None:
+    """fal calls a cancelled job completed: what comes of it is fetched, and the job ends as cancelled."""
+    answers = [httpx.Response(202, json={}), httpx.Response(400, json={"status": "ALREADY_COMPLETED"})]
+    node.fal.script("/cancel", *answers)
+    node.fal.script("/requests/job-1", httpx.Response(499, json={"detail": "Request was cancelled"}))
+    await node.register("job-1", endpointId=ENDPOINT)
+    codes = [(await node.client.post("/api/fal-jobs/job-1/cancel")).status_code for _ in range(2)]
+    assert codes == [202, 409]
+    job = (await node.client.get("/api/fal-jobs/job-1?wait=20&version=2")).json()
+    assert (job["status"], job["result"]) == ("cancelled", None)
 
 
 async def test_an_ended_or_unknown_job_cannot_be_cancelled(node: Node) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.fal import ENDPOINT, FalDouble, sse_answer
+from support.fal import ENDPOINT, FalDouble, LiveStream, sse_answer
 from support.server import Node, running_node, until
 
 pytestmark = pytest.mark.anyio
@@ -112,3 +112,36 @@ async def test_a_job_that_fal_does_not_know_is_followed_no_further(node: Node) -
         await until(lambda: node.fal.asked("/status/stream"))
         await node.post_webhook(node.fal.webhook("job-1"))
         assert [event.event async for event in events] == ["job", "end"]
+
+
+async def test_fals_status_stream_is_open_as_long_as_somebody_watches(node: Node) -> None:
+    """Once for two watchers; it is closed when the last one leaves, and opened again for the next."""
+    first, second = LiveStream(), LiveStream()
+    node.fal.script("/status/stream", first, second)
+    await node.register("job-1", endpointId=ENDPOINT)
+    async with node.events("job-1"):
+        async with node.events("job-1") as events:
+            await until(lambda: first.opened)
+            first.tell({"status": "IN_QUEUE", "queue_position": 7})
+            states = (event.json() async for event in events)
+            while (await anext(states))["progress"]["queuePosition"] != 7:
+                pass
+        assert not first.closed
+    await until(lambda: first.closed)
+    async with node.events("job-1"):
+        await until(lambda: second.opened)
+    await until(lambda: second.closed)
+    assert len(node.fal.asked("/status/stream")) == 2
+
+
+async def test_fals_status_stream_is_closed_when_the_webhook_ends_the_job(node: Node) -> None:
+    """Whatever fal's stream says, or does not say, afterwards."""
+    stream = LiveStream()
+    node.fal.script("/status/stream", stream)
+    await node.register("job-1", endpointId=ENDPOINT)
+    async with node.events("job-1") as events:
+        await until(lambda: stream.opened)
+        await node.post_webhook(node.fal.webhook("job-1"))
+        assert [event.event async for event in events][-1] == "end"
+    await until(lambda: stream.closed)
+    assert len(node.fal.asked("/status/stream")) == 1

@@ -1,10 +1,11 @@
 """fal as a double: an httpx transport with scripted answers, and a signer of webhooks."""
 
+import asyncio
 import base64
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -15,7 +16,43 @@ from hookcast.fal import signature
 QUEUE = "https://queue.fal.test"
 JWKS = "https://rest.fal.test/jwks.json"
 ENDPOINT = "fal-ai/flux/dev"
-Answer = httpx.Response | Exception
+
+
+class LiveStream(httpx.AsyncByteStream):
+    """A status stream that stays open until the test breaks or ends it, or the client closes it."""
+
+    def __init__(self) -> None:
+        self.opened = False
+        self.closed = False
+        self.idle = False
+        self._parts: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+
+    def tell(self, *statuses: dict[str, Any]) -> None:
+        """Send statuses, all in one piece."""
+        self.idle = False
+        self._parts.put_nowait("".join(f"data: {json.dumps(status)}\n\n" for status in statuses).encode())
+
+    def end(self, error: Exception | None = None) -> None:
+        """Close the stream, or break it."""
+        self._parts.put_nowait(error)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """httpx's way in."""
+        while True:
+            self.idle = self._parts.empty()  # the reader has dealt with everything that was told
+            part = await self._parts.get()
+            if isinstance(part, Exception):
+                raise part
+            if part is None:
+                return
+            yield part
+
+    async def aclose(self) -> None:
+        """The client has let go of it."""
+        self.closed = True
+
+
+Answer = httpx.Response | Exception | LiveStream
 
 
 def jwk(key: SigningKey, *, padded: bool = False) -> dict[str, str]:
@@ -45,6 +82,8 @@ class FalDouble(httpx.AsyncBaseTransport):
         self.key = SigningKey.generate()
         self.keys = [SigningKey.generate(), self.key]
         self.down = False
+        self.gate = asyncio.Event()  # while it is clear, fal hangs
+        self.gate.set()
         self.requests: list[httpx.Request] = []
         self._answers: dict[str, deque[Answer]] = {}
 
@@ -61,14 +100,18 @@ class FalDouble(httpx.AsyncBaseTransport):
         self.requests.append(request)
         if self.down:
             raise httpx.ConnectError("fal is down")
-        if str(request.url) == JWKS:
-            return httpx.Response(200, json={"keys": [jwk(key) for key in self.keys]})
+        await self.gate.wait()
         for end, answers in self._answers.items():
             if request.url.path.endswith(end):
                 answer = answers.popleft() if len(answers) > 1 else answers[0]
                 if isinstance(answer, Exception):
                     raise answer
+                if isinstance(answer, LiveStream):
+                    answer.opened = True
+                    return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=answer)
                 return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        if str(request.url) == JWKS:
+            return httpx.Response(200, json={"keys": [jwk(key) for key in self.keys]})
         return httpx.Response(404, json={"detail": "Not found"})
 
     def webhook(self, request_id: str, **fields: Any) -> bytes:

@@ -14,6 +14,7 @@ from hookcast.jobs import (
     CancelRequested,
     Completed,
     Failed,
+    Finished,
     Job,
     LogLine,
     Phase,
@@ -35,6 +36,7 @@ UPDATES: dict[Report, Update] = {
     Report.QUEUED: Progressed(phase=Phase.QUEUED, queue_position=7),
     Report.RUNNING: Progressed(phase=Phase.RUNNING, logs=(LogLine(message="new"),)),
     Report.SAVING: Progressed(phase=Phase.SAVING, logs=(LogLine(message="new"),)),
+    Report.FINISHED: Finished(logs=(LogLine(message="new"),)),
     Report.CANCEL_REQUESTED: CancelRequested(),
     Report.COMPLETED: Completed(result=Raw(b'{"seed":12345678901234567890}')),
     Report.FAILED: Failed(error="It broke."),
@@ -73,6 +75,14 @@ def test_every_pair_of_the_table_leads_where_it_says(stage: Stage, report: Repor
     else:
         assert stage_of(after) is target
         assert (after.version, after.updated_at) == (job.version + 1, LATER)
+
+
+def test_what_ends_while_it_is_being_cancelled_keeps_that_in_mind() -> None:
+    """fal calls a cancelled job COMPLETED, too: the failure that follows is the cancel, and a result a result."""
+    finished = advance(job_in(Stage.CANCELLING), Finished(), now=LATER)
+    assert finished.progress.phase is Phase.CANCELLING
+    assert stage_of(advance(finished, Failed(error="Request was cancelled"), now=LATER)) is Stage.CANCELLED
+    assert stage_of(advance(finished, Completed(result=Raw(b"1")), now=LATER)) is Stage.COMPLETED
 
 
 def test_a_repeated_report_changes_nothing() -> None:

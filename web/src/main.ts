@@ -38,6 +38,10 @@ function showOverview(): void {
 function generate(): void {
   const fields = new FormData(form);
   const text = prompt.value.trim();
+  if (text === "") {
+    prompt.focus();
+    return;
+  }
   const model = String(fields.get("model") ?? "");
   const run = new Run(text, model, events);
   runs.unshift(run);

@@ -1,6 +1,20 @@
 """Carries states from the dispatcher to the hubs that have watchers: fast, never the truth."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from hookcast.bus.base import Bus, Deliver, group_topic, job_topic
 from hookcast.bus.local import LocalBus
+from hookcast.bus.redis import RedisBus, open_redis_bus
 
-__all__ = ["Bus", "Deliver", "LocalBus", "group_topic", "job_topic"]
+__all__ = ["Bus", "Deliver", "LocalBus", "RedisBus", "group_topic", "job_topic", "open_bus", "open_redis_bus"]
+
+
+@asynccontextmanager
+async def open_bus(url: str | None, deliver: Deliver) -> AsyncIterator[Bus]:
+    """The bus of this address; None = of this process alone."""
+    if url is None:
+        yield LocalBus(deliver)
+        return
+    async with open_redis_bus(url, deliver) as bus:
+        yield bus

@@ -28,6 +28,10 @@ class Bus(Protocol):
     receives them drops what is not newer.
     """
 
+    @property
+    def live(self) -> bool:
+        """Whether the states of other nodes arrive."""
+
     async def subscribe(self, topics: Iterable[str]) -> None:
         """States published after this returns are delivered. Idempotent."""
 

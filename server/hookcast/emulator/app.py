@@ -27,6 +27,7 @@ from hookcast.fal.words import app_id
 MAX_BODY_BYTES = 64 * 1024 * 1024
 BODY_DEADLINE_SECONDS = 60.0
 WEBHOOK_FIRST_SECONDS = 5.0
+CANCEL_STATUS = {CancelAnswer.REQUESTED: 202, CancelAnswer.REMOVED: 200, CancelAnswer.ALREADY_COMPLETED: 400}
 TRUE = frozenset({"1", "true", "yes"})
 
 
@@ -161,7 +162,7 @@ async def _cancel(request: Request) -> Response:
     except UnknownJob:
         return _json({"status": "NOT_FOUND"}, 404)
     answer = job.cancel(asyncio.get_running_loop().time())
-    return _json({"status": answer}, 202 if answer is CancelAnswer.REQUESTED else 400, job=job)
+    return _json({"status": answer}, CANCEL_STATUS[answer], job=job)
 
 
 async def _jwks(request: Request) -> Response:

@@ -42,6 +42,7 @@ class CancelAnswer(StrEnum):
     """fal's answers to a cancel request of a job that is known."""
 
     REQUESTED = "CANCELLATION_REQUESTED"
+    REMOVED = "OK"
     ALREADY_COMPLETED = "ALREADY_COMPLETED"
 
 
@@ -132,17 +133,18 @@ class Job:
         return moment(self.elapsed(clock), self.ends)
 
     def cancel(self, clock: float) -> CancelAnswer:
-        """Take it out of the queue at once, or make the running job end soon."""
+        """Take a queued job out of the queue at once; a running one ends soon, or completes if it is done before."""
         now = self.elapsed(clock)
         phase = moment(now, self.ends).phase
         if phase is Phase.COMPLETED:
             return CancelAnswer.ALREADY_COMPLETED
-        if not self.cancelled:
-            pause = 0.0 if phase is Phase.IN_QUEUE else CANCEL_TAKES
-            self.ends = min(self.ends, now + pause)
+        queued = phase is Phase.IN_QUEUE
+        end = now if queued else now + CANCEL_TAKES
+        if end < self.ends:
+            self.ends = end
             self.cancelled = True
             self.changed.notify()
-        return CancelAnswer.REQUESTED
+        return CancelAnswer.REMOVED if queued else CancelAnswer.REQUESTED
 
     async def wait_until_end(self) -> None:
         """Wait until the job has ended; a cancel moves the end while this waits."""

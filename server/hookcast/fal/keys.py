@@ -10,7 +10,7 @@ from typing import Protocol
 
 import httpx
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 from nacl.signing import VerifyKey
 
 from hookcast.errors import KeysUnavailable, SignatureInvalid, StoreUnavailable
@@ -52,19 +52,29 @@ class _Jwk(Struct):
 
 
 class _Jwks(Struct):
-    keys: list[_Jwk]
+    keys: list[Raw]
 
 
 def parse_jwks(document: bytes) -> tuple[VerifyKey, ...]:
     """The Ed25519 keys of a JWKS; other keys are passed over. Raises ValueError when none is left."""
     try:
         jwks = msgspec.json.decode(document, type=_Jwks)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"not a JWKS: {error}") from error
-    found = [decode_key(jwk.x) for jwk in jwks.keys if jwk.kty == "OKP" and jwk.crv == "Ed25519"]
-    if not found:
+    found = [_ed25519(raw) for raw in jwks.keys]
+    keys = tuple(key for key in found if key is not None)
+    if not keys:
         raise ValueError("no Ed25519 key in the JWKS")
-    return tuple(found)
+    return keys
+
+
+def _ed25519(raw: Raw) -> VerifyKey | None:
+    """RFC 7517 section 5: a key that is not understood is ignored, and the others count all the same."""
+    try:
+        jwk = msgspec.json.decode(raw, type=_Jwk)
+        return decode_key(jwk.x) if jwk.kty == "OKP" and jwk.crv == "Ed25519" else None
+    except (msgspec.DecodeError, ValueError):
+        return None
 
 
 class FalKeys:
@@ -120,11 +130,11 @@ class FalKeys:
             return
         try:
             stored = await self._cache.load_keys(self._url)
-        except StoreUnavailable:
-            return
-        if stored is not None:
-            self._keys = parse_jwks(stored.document)
-            self._fetched_at = stored.fetched_at
+            if stored is not None:
+                self._keys = parse_jwks(stored.document)
+                self._fetched_at = stored.fetched_at
+        except (StoreUnavailable, ValueError) as error:
+            _log.warning("fal_keys_not_loaded", url=self._url, reason=str(error))
 
     async def _refreshed(self, seen: tuple[VerifyKey, ...]) -> tuple[VerifyKey, ...]:
         """The keys after asking fal again, unless it was asked a moment ago or somebody else just did."""

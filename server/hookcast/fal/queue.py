@@ -5,8 +5,8 @@ Source: fal's documentation, "Queue API". Which answers are worth a second try i
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from enum import Enum
 from typing import TypeVar
 from urllib.parse import quote
@@ -21,8 +21,8 @@ from hookcast.fal.words import app_id, sentence
 from hookcast.jobs import Job, LogLine, Phase, Progressed
 
 DEADLINE_SECONDS = 10.0
-RESULT_DEADLINE_SECONDS = 60.0
 STREAM_SILENCE_SECONDS = 45.0  # fal sends a comment every 15 s
+MAX_URL_LENGTH = 2000
 
 _T = TypeVar("_T")
 
@@ -57,12 +57,32 @@ RETRIED: Mapping[Trouble, frozenset[Call]] = {
 }
 
 
+DEADLINES: Mapping[Call, float] = dict.fromkeys(Call, DEADLINE_SECONDS) | {Call.RESULT: 60.0}
+"""Seconds for all attempts together; a result may be large."""
+
+
 class Submitted(Struct, frozen=True):
     """fal's answer to a submit."""
 
     request_id: str
     response_url: str | None = None
     queue_position: int | None = None
+
+
+class _Taken(Struct):
+    """Only the id is needed: a convenience of another shape must not lose a request that fal has taken."""
+
+    request_id: str
+    response_url: object = None
+    queue_position: object = None
+
+    def submitted(self) -> Submitted:
+        url, position = self.response_url, self.queue_position
+        return Submitted(
+            request_id=self.request_id,
+            response_url=url if isinstance(url, str) else None,
+            queue_position=position if type(position) is int else None,
+        )
 
 
 class CancelAnswer(Enum):
@@ -90,7 +110,10 @@ _PHASES = {"IN_QUEUE": Phase.QUEUED, "IN_PROGRESS": Phase.RUNNING, "COMPLETED": 
 
 
 class FalQueue:
-    """A client of the queue at `base_url`, with one key. `sleep` and `jitter` (0…1) are passed in for tests."""
+    """A client of the queue at `base_url`, with one key.
+
+    `sleep`, `jitter` (0…1) and `deadlines` are passed in for tests.
+    """
 
     def __init__(
         self,
@@ -100,12 +123,14 @@ class FalQueue:
         *,
         sleep: Sleep = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
+        deadlines: Mapping[Call, float] = DEADLINES,
     ) -> None:
         self._client = client
         self._base = base_url
         self._headers = {"Authorization": f"Key {key}", "Accept": "application/json"}
         self._sleep = sleep
         self._jitter = jitter
+        self._deadlines = deadlines
 
     async def submit(
         self,
@@ -129,19 +154,19 @@ class FalQueue:
             headers={**self._headers, **headers, "Content-Type": "application/json"},
         )
         response = await self._ask(Call.SUBMIT, request)
-        return _decode(response, Submitted)
+        return _decode(response.content, _Taken).submitted()
 
     async def status(self, job: Job) -> Progressed:
         """How far the job is; COMPLETED is told as phase `saving`."""
         response = await self._ask(Call.STATUS, self._get(f"{self.job_url(job)}/status?logs=1"))
-        return progressed(_decode(response, _Status))
+        return progressed(_decode(response.content, _Status))
 
     async def result(self, job: Job) -> Raw:
         """The result of a completed job, byte for byte.
 
         Raises FalRejected with the model's own error when the job failed, FalUnreachable when fal is away.
         """
-        response = await self._ask(Call.RESULT, self._get(self.job_url(job)), deadline=RESULT_DEADLINE_SECONDS)
+        response = await self._ask(Call.RESULT, self._get(self.job_url(job)))
         return _json(response)
 
     async def cancel(self, job: Job) -> CancelAnswer:
@@ -171,7 +196,8 @@ class FalQueue:
                     async with asyncio.timeout(DEADLINE_SECONDS):
                         await response.aread()
                     _settle(Call.STATUS, response)
-                yield _reports(EventSource(response))
+                async with aclosing(_reports(EventSource(response))) as reports:
+                    yield reports
         except (httpx.HTTPError, SSEError, TimeoutError) as error:
             raise FalUnreachable(f"fal's status stream broke: {error!r}") from error
         except _PassingError as error:
@@ -183,8 +209,9 @@ class FalQueue:
         The URL of the submit answer is preferred, but only on the very host that is given our key.
         Raises FalRejected when the endpoint is not known, so that nothing can be asked.
         """
-        if job.response_url is not None and _same_origin(job.response_url, self._base):
-            return job.response_url.partition("?")[0].rstrip("/")
+        known = None if job.response_url is None else _own(job.response_url, self._base)
+        if known is not None:
+            return known
         try:
             app = app_id(job.endpoint_id or "")
         except ValueError:
@@ -195,24 +222,24 @@ class FalQueue:
     def _get(self, url: str) -> httpx.Request:
         return self._client.build_request("GET", url, headers=self._headers)
 
-    async def _ask(self, call: Call, request: httpx.Request, *, deadline: float = DEADLINE_SECONDS) -> httpx.Response:
+    async def _ask(self, call: Call, request: httpx.Request) -> httpx.Response:
         """Send, and send again what the table allows, until the deadline."""
-        last = "no answer in time"
+        trouble = ""
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(self._deadlines[call]):
                 for pause in _pauses(self._jitter):
+                    trouble = "no answer came in time, so it may have been taken all the same"
                     try:
-                        response = await self._client.send(request)
-                        return _settle(call, response)
+                        return _settle(call, await self._client.send(request))
                     except _PassingError as error:
-                        last = str(error)
-                        await self._sleep(error.retry_after)
-                    except httpx.TransportError as error:
-                        last = _transport_trouble(call, error)
-                    await self._sleep(pause)
+                        trouble = str(error)
+                        await self._sleep(max(error.retry_after, pause))
+                    except (httpx.TransportError, httpx.DecodingError) as error:
+                        trouble = _transport_trouble(call, error)
+                        await self._sleep(pause)
         except TimeoutError:
             pass
-        raise FalUnreachable(f"fal did not take the {call.value} request: {last}.")
+        raise FalUnreachable(f"The {call.value} request to fal failed: {trouble}.")
 
 
 class _PassingError(Exception):
@@ -234,14 +261,11 @@ def progressed(status: _Status) -> Progressed:
     return Progressed(phase=phase, queue_position=status.queue_position, logs=logs)
 
 
-async def _reports(source: EventSource) -> AsyncIterator[Progressed]:
+async def _reports(source: EventSource) -> AsyncGenerator[Progressed, None]:
     async for event in source.aiter_sse():
         if not event.data:  # httpx-sse tells of a lone `retry:` or `id:` too; WHATWG SSE dispatches nothing then
             continue
-        try:
-            yield progressed(msgspec.json.decode(event.data, type=_Status))
-        except msgspec.DecodeError as error:
-            raise FalUnreachable(f"fal's status stream is not as documented: {error}") from error
+        yield progressed(_decode(event.data.encode(), _Status))
 
 
 def _pauses(jitter: Callable[[], float]) -> list[float]:
@@ -275,7 +299,7 @@ def _trouble(response: httpx.Response) -> Trouble | None:
     return Trouble.TAKEN if "x-fal-request-id" in response.headers else Trouble.GATEWAY
 
 
-def _transport_trouble(call: Call, error: httpx.TransportError) -> str:
+def _transport_trouble(call: Call, error: httpx.RequestError) -> str:
     not_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
     trouble = Trouble.NOT_SENT if not_sent else Trouble.NO_ANSWER
     if call not in RETRIED[trouble]:
@@ -290,12 +314,15 @@ def _retry_after(response: httpx.Response) -> float:
     return min(float(text), DEADLINE_SECONDS) if text.isascii() and text.isdigit() else 0.0
 
 
-def _same_origin(url: str, base: str) -> bool:
+def _own(url: str, base: str) -> str | None:
+    """The plain address behind `url` when it stands below `base`, else None: whatever else it is, we build our own."""
     try:
         found, wanted = httpx.URL(url), httpx.URL(base)
     except httpx.InvalidURL:
-        return False
-    return (found.scheme, found.netloc) == (wanted.scheme, wanted.netloc)
+        return None
+    own = (found.scheme, found.netloc) == (wanted.scheme, wanted.netloc) and found.path.startswith(wanted.path)
+    plain = found.copy_with(username="", password="", query=None, fragment=None)
+    return str(plain).rstrip("/") if own and len(url) <= MAX_URL_LENGTH else None
 
 
 def _json_or_none(response: httpx.Response) -> Raw | None:
@@ -313,8 +340,8 @@ def _json(response: httpx.Response) -> Raw:
         raise FalUnreachable(f"fal's answer is no JSON: {error}.") from error
 
 
-def _decode(response: httpx.Response, shape: type[_T]) -> _T:
+def _decode(content: bytes, shape: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(response.content, type=shape)
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(content, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FalUnreachable(f"fal's answer is not as documented: {error}.") from error

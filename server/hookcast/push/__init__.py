@@ -2,6 +2,7 @@
 
 from hookcast.push.engine import Engine, Joined, Limits
 from hookcast.push.hub import Audience, Hub, Names
+from hookcast.push.resync import Resync
 from hookcast.push.socket import Socket
 from hookcast.push.stream import EventStream
 from hookcast.push.watch import Drained, Watch
@@ -15,6 +16,7 @@ __all__ = [
     "Joined",
     "Limits",
     "Names",
+    "Resync",
     "Socket",
     "Watch",
 ]

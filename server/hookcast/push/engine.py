@@ -105,6 +105,10 @@ class Engine:
             raise
         return Joined(topics, [state for state in states if self.hub.deliver(state, skip=subscriber)])
 
+    def tell(self, job: Job) -> None:
+        """Deliver what was read from the store to those who have less."""
+        self.hub.deliver(self._encode(job))
+
     def leave(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
         """Unsubscribe; what nobody watches any more is left on the bus, too."""
         empty = self.hub.leave(subscriber, topics)

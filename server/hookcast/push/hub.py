@@ -92,7 +92,7 @@ class Hub:
         self.audience: Audience | None = None
         self._clock = clock
         self._topics: dict[str, Topic] = {}
-        self._watchers: dict[str, int] = {}
+        self._by_group: dict[str, int] = {}  # the groups through which a pending job is watched
 
     def __len__(self) -> int:
         return len(self._topics)
@@ -127,6 +127,14 @@ class Hub:
                     for request_id in topic.pending:
                         self._unwatch(request_id)
         return empty
+
+    def lacks(self, request_id: str, version: int, group: str | None) -> bool:
+        """Whether somebody here watches the job, or its group, and has not got this version."""
+        topic = self._topics.get(job_topic(request_id))
+        if isinstance(topic, JobTopic) and topic.version < version:
+            return True
+        found = self._topics.get(group_topic(group)) if group is not None else None
+        return isinstance(found, GroupTopic) and found.versions.get(request_id, 0) < version
 
     def deliver(self, state: State, *, skip: Subscriber | None = None) -> bool:
         """Push a state to everybody to whom it is news, but not to `skip`. False = a newer one was pushed before."""
@@ -171,22 +179,29 @@ class Hub:
         """Tell the audience of a job's first active watcher, and of its last one."""
         if isinstance(topic, JobTopic) and subscriber.active:
             before, topic.active = topic.active, topic.active + step
-            if before == 0:
-                self._watch(topic.name[len("job:") :])
-            elif topic.active == 0:
-                self._unwatch(topic.name[len("job:") :])
+            request_id = topic.name[len("job:") :]
+            if (before == 0 or topic.active == 0) and request_id not in self._by_group:
+                self._tell(request_id, watched=before == 0)
 
     def _watch(self, request_id: str) -> None:
-        count = self._watchers[request_id] = self._watchers.get(request_id, 0) + 1
-        if count == 1 and self.audience is not None:
-            self.audience.watched(request_id)
+        count = self._by_group[request_id] = self._by_group.get(request_id, 0) + 1
+        if count == 1 and not self._by_name(request_id):
+            self._tell(request_id, watched=True)
 
     def _unwatch(self, request_id: str) -> None:
-        left = self._watchers.pop(request_id) - 1
+        left = self._by_group.pop(request_id) - 1
         if left:
-            self._watchers[request_id] = left
-        elif self.audience is not None:
-            self.audience.unwatched(request_id)
+            self._by_group[request_id] = left
+        elif not self._by_name(request_id):
+            self._tell(request_id, watched=False)
+
+    def _by_name(self, request_id: str) -> bool:
+        topic = self._topics.get(job_topic(request_id))
+        return isinstance(topic, JobTopic) and topic.active > 0
+
+    def _tell(self, request_id: str, *, watched: bool) -> None:
+        if self.audience is not None:
+            (self.audience.watched if watched else self.audience.unwatched)(request_id)
 
     def _topic(self, name: str, kind: Callable[[str], _T]) -> _T:
         topic = self._topics.get(name)

@@ -50,6 +50,10 @@ class Inbox:
         reply = b"".join(self._parser.data_to_send())
         return Received(messages, reply, bad or self._parser.close_sent is not None)
 
+    def close(self) -> None:
+        """Let go of the parser, which refers to itself."""
+        self._parser.parser.close()
+
     def _messages(self) -> tuple[list[str | None], bool]:
         found: list[str | None] = []
         for frame in self._parser.events_received():

@@ -99,7 +99,10 @@ class Socket(Stream):
             if received.closed:
                 transport.close()
             return
-        self._inbox = None if inbox.idle else inbox
+        self._inbox = inbox
+        if inbox.idle:
+            inbox.close()
+            self._inbox = None
         if received.reply and not received.closed:
             transport.write(received.reply)
         if received.messages:

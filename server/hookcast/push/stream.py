@@ -170,6 +170,7 @@ class Stream(asyncio.Protocol):
         self._closing = True
         self.leave()
         self.engine.closed(self)
+        self.transport = None
         if self.connections is not None:
             self.connections.discard(self)
 

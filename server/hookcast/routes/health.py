@@ -21,6 +21,8 @@ async def readyz(request: Request) -> Response:
         await node.store.ping()
     except StoreUnavailable:
         checks["database"] = "unavailable"
+    if node.settings.redis_url is not None:
+        checks["redis"] = "ok" if node.bus.live else "unavailable"
     if not await node.keys.available():
         checks["falKeys"] = "unavailable"
     ready = set(checks.values()) == {"ok"}

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from hookcast.errors import AlreadyTerminal, FalUnreachable, InvalidRequest, JobNotFound
 from hookcast.fal.queue import CancelAnswer
-from hookcast.jobs import Cancelled, CancelRequested, Job, JobStatus, Phase, Progressed, Update
+from hookcast.jobs import Cancelled, CancelRequested, Finished, Job, JobStatus, Phase, Update
 from hookcast.push import Drained, Watch
 from hookcast.routes.problems import json_response
 from hookcast.routes.reading import number, read_json, request_id_of, whole_number
@@ -81,10 +81,14 @@ async def cancel(request: Request) -> Response:
         raise AlreadyTerminal(f"The job is {job.status} since {job.completed_at:%Y-%m-%d %H:%M:%S} UTC.")
     if node.queue is None:
         raise FalUnreachable("No FAL_KEY is set on the server, so fal cannot be asked to cancel.")
-    update = _after_cancel(job, await node.queue.cancel(job))
-    after = (await node.dispatcher.apply(request_id, update)).after
-    node.collector.collect(after)
-    if update == Progressed(phase=Phase.SAVING):
+    node.cancelling.add(request_id)
+    try:
+        update = _after_cancel(job, await node.queue.cancel(job))
+        after = (await node.dispatcher.apply(request_id, update)).after
+    finally:
+        node.cancelling.discard(request_id)
+    if isinstance(update, Finished):
+        node.collector.fetch(after)
         raise AlreadyTerminal("fal has finished the job already; its result is being fetched.")
     return _state_response(encode(after), 202)
 
@@ -96,7 +100,7 @@ def _after_cancel(job: Job, answer: CancelAnswer) -> Update:
         case CancelAnswer.REMOVED:
             return Cancelled()
         case CancelAnswer.ALREADY_COMPLETED:
-            return Progressed(phase=Phase.SAVING)
+            return Finished()
         case CancelAnswer.NOT_FOUND:
             if job.progress.phase is Phase.CANCELLING:
                 return Cancelled()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -19,10 +20,15 @@ class Pages(StaticFiles):
         self._index = directory / "index.html"
         super().__init__(directory=directory, html=True, check_dir=False)
 
+    async def check_config(self) -> None:
+        """A page that was not built is an answer, see below, and no fault of the server."""
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         """One file, or what to do when the page was never built."""
-        if not self._index.exists() and path in {".", ""}:
-            return problem(404, "page_not_built", "The page is not there", "Build the demo page first: make run.")
+        if not self._index.exists():
+            if path in {".", ""}:
+                return problem(404, "page_not_built", "The page is not there", "Build the demo page first: make run.")
+            raise HTTPException(404)
         response = await super().get_response(path, scope)
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"

@@ -6,6 +6,7 @@ from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 
+from hookcast.bus import Bus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.fal.keys import FalKeys
@@ -21,12 +22,14 @@ class Services:
     """One node's parts. `queue` is None without a FAL_KEY.
 
     `submits` holds a lock for each Idempotency-Key that is being answered, and forgets it with its last user. `taken`
-    holds the requestIds of keys that fal took while the database was away, until they are stored.
+    holds the requestIds of keys that fal took while the database was away, until the next keyed submit stores them.
+    `cancelling` holds the jobs for which fal is being asked to cancel: its webhook may be faster than its answer.
     """
 
     settings: Settings
     clock: Clock
     store: JobStore
+    bus: Bus
     engine: Engine
     dispatcher: Dispatcher
     collector: Collector
@@ -34,6 +37,7 @@ class Services:
     queue: FalQueue | None
     submits: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     taken: dict[str, str] = field(default_factory=dict)
+    cancelling: set[str] = field(default_factory=set)
 
 
 def services(request: Request) -> Services:

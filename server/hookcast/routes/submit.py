@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Annotated, Literal
 
 import msgspec
@@ -19,6 +20,7 @@ from hookcast.routes.reading import read_json
 from hookcast.routes.services import Services, services
 from hookcast.wire import encode
 
+TURN_SECONDS = 20.0
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 HeaderText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 _ENDPOINT = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+", re.ASCII)
@@ -33,7 +35,7 @@ class Options(Struct, rename="camel", forbid_unknown_fields=True):
     runner_hint: HeaderText | None = None
     no_retry: bool | None = None
     store_io: bool | None = None
-    object_lifecycle: dict[str, int | None] | None = None
+    object_lifecycle: dict[HeaderText, int | None] | None = None
 
     def headers(self) -> dict[str, str]:
         """What fal reads (fal documentation, "Queue API", "Platform headers")."""
@@ -96,22 +98,41 @@ async def submit(request: Request) -> Response:
         return _accepted(await _submit(node, submission, submission.endpoint_id))
     if not _KEY.fullmatch(key):
         raise InvalidRequest("Idempotency-Key has 1 to 255 visible ASCII characters.")
-    async with node.submits.setdefault(key, asyncio.Lock()):
+    async with _turn(node, key):
         return _accepted(await _submit_once(node, submission, submission.endpoint_id, key))
 
 
+@asynccontextmanager
+async def _turn(node: Services, key: str) -> AsyncIterator[None]:
+    """One request at a time for a key. Raises IdempotencyConflict when those before take too long."""
+    lock = node.submits.setdefault(key, asyncio.Lock())
+    try:
+        async with asyncio.timeout(TURN_SECONDS):
+            await lock.acquire()
+    except TimeoutError:
+        raise _conflict() from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _conflict() -> IdempotencyConflict:
+    return IdempotencyConflict("Another request with this Idempotency-Key is being answered; try again shortly.")
+
+
 async def _submit_once(node: Services, submission: Submission, endpoint_id: str, key: str) -> Job:
-    if key in node.taken:
-        await node.store.settle(key, node.taken[key])
-        del node.taken[key]
-    ours, request_id = await node.store.claim(key, now=node.clock())
-    if request_id is not None:
-        job = await node.store.get(request_id)
-        if job is not None:
-            return job
-        return (await node.dispatcher.register(request_id, submission.registered())).after
+    # All of them, so that none is left behind whose sender never came back. While the database is away this fails, and
+    # fal is not asked: there are never more of them than submits were under way when it went.
+    for earlier, request_id in list(node.taken.items()):
+        await node.store.settle(earlier, request_id)
+        node.taken.pop(earlier, None)
+    ours, known = await node.store.claim(key, now=node.clock())
+    if known is not None:
+        job = await node.store.get(known)
+        return job or (await node.dispatcher.register(known, submission.registered())).after
     if not ours:
-        raise IdempotencyConflict("Another request with this Idempotency-Key is being answered; try again shortly.")
+        raise _conflict()
     try:
         return await _submit(node, submission, endpoint_id, key)
     except FalError:
@@ -135,15 +156,21 @@ async def _submit(node: Services, submission: Submission, endpoint_id: str, key:
     )
     try:
         if key is not None:
-            node.taken[key] = taken.request_id
-            await node.store.settle(key, taken.request_id)
-            del node.taken[key]
+            await _settle(node, key, taken.request_id)
         return (await node.dispatcher.register(taken.request_id, facts)).after
     except StoreUnavailable as error:
         raise StoreUnavailable(
             f"fal took the request as {taken.request_id}, but it could not be stored; "
             "register it with PUT when the database is back."
         ) from error
+
+
+async def _settle(node: Services, key: str, request_id: str) -> None:
+    try:
+        await node.store.settle(key, request_id)
+    except StoreUnavailable:
+        node.taken[key] = request_id
+        raise
 
 
 def _accepted(job: Job) -> Response:

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from hookcast.errors import UserMismatch, WebhookRefused
 from hookcast.fal.webhook import parse
+from hookcast.jobs import Cancelled, Failed, Update
 from hookcast.logs import get_logger
 from hookcast.routes.problems import json_response
 from hookcast.routes.reading import read_body
@@ -26,6 +27,9 @@ async def fal_webhook(request: Request) -> Response:
     except WebhookRefused as error:
         _log.warning("webhook_refused", code=error.code, reason=str(error))
         raise
-    change = await node.dispatcher.apply(report.request_id, report.update)
+    update: Update = report.update
+    if isinstance(update, Failed) and report.request_id in node.cancelling:
+        update = Cancelled()  # the answer to our request is on its way, and this is what it did
+    change = await node.dispatcher.apply(report.request_id, update)
     node.collector.collect(change.after)
     return json_response({"status": "accepted" if change.changed else "duplicate"})

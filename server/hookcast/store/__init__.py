@@ -1,5 +1,6 @@
 """The truth: jobs in a database, by verbs of the domain. Only this package knows SQLAlchemy."""
 
-from hookcast.store.jobs import Change, JobPage, JobQuery, JobStore, migrate, open_store
+from hookcast.store.changes import Change
+from hookcast.store.jobs import JobPage, JobQuery, JobStore, Written, migrate, open_store
 
-__all__ = ["Change", "JobPage", "JobQuery", "JobStore", "migrate", "open_store"]
+__all__ = ["Change", "JobPage", "JobQuery", "JobStore", "Written", "migrate", "open_store"]

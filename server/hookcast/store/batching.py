@@ -1,58 +1,65 @@
-"""Questions that are asked together share one query; a question that is asked alone waits for nobody."""
+"""What is asked of the database at the same time shares one transaction; what is asked alone waits for nobody."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-_K = TypeVar("_K")
-_V = TypeVar("_V")
+_Ask = TypeVar("_Ask")
+_Answer = TypeVar("_Answer")
 
 MAX_BATCH = 200
 
 
-class Batch(Generic[_K, _V]):
-    """Looks keys up through `read`, which answers many at once; `run` owns the task that does it.
+class Batch(Generic[_Ask, _Answer]):
+    """Collects what is asked while `work` is busy, and hands it over together; `run` owns the task that does it.
 
-    A question is answered by a read that began after it was asked: never by an older one.
+    `work` answers each ask, in order, with its answer or the exception that is its alone. An exception that it raises
+    belongs to all of them. An ask is answered by work that began after it was made, never by earlier work.
     """
 
-    def __init__(self, read: Callable[[list[_K]], Awaitable[Mapping[_K, _V]]]) -> None:
-        self._read = read
-        self._asked: dict[_K, list[asyncio.Future[_V | None]]] = {}
+    def __init__(self, work: Callable[[Sequence[_Ask]], Awaitable[Sequence[_Answer | Exception]]]) -> None:
+        self._work = work
+        self._asked: list[tuple[_Ask, asyncio.Future[_Answer]]] = []
         self._wake = asyncio.Event()
 
-    async def get(self, key: _K) -> _V | None:
-        """The value, or None. Raises what the read raises."""
-        future: asyncio.Future[_V | None] = asyncio.get_running_loop().create_future()
-        self._asked.setdefault(key, []).append(future)
+    async def ask(self, what: _Ask) -> _Answer:
+        """The answer. Raises what the work raises."""
+        future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+        self._asked.append((what, future))
         self._wake.set()
         return await future
 
     async def run(self) -> None:
-        """Answer questions until cancelled; then nobody is left waiting."""
+        """Work until cancelled; then nobody is left waiting."""
         try:
             while True:
                 await self._wake.wait()
                 while self._asked:
-                    keys = list(self._asked)[:MAX_BATCH]
-                    await self._answer({key: self._asked.pop(key) for key in keys})
+                    batch, self._asked = self._asked[:MAX_BATCH], self._asked[MAX_BATCH:]
+                    await self._do(batch)
                 self._wake.clear()
         finally:
-            _settle(self._asked, lambda _key, future: future.cancel())
+            for _, future in self._asked:
+                future.cancel()
 
-    async def _answer(self, asked: dict[_K, list[asyncio.Future[_V | None]]]) -> None:
+    async def _do(self, batch: list[tuple[_Ask, asyncio.Future[_Answer]]]) -> None:
+        batch = [(ask, future) for ask, future in batch if not future.done()]  # who asked may have left
+        answers: Sequence[_Answer | Exception] = ()
         try:
-            found = await self._read(list(asked))
-            _settle(asked, lambda key, future: future.set_result(found.get(key)))
+            answers = await self._work([ask for ask, _ in batch])
         except Exception as error:  # noqa: BLE001 - it belongs to those who asked
-            failure = error
-            _settle(asked, lambda _key, future: future.set_exception(failure))
+            answers = [error] * len(batch)
         finally:
-            _settle(asked, lambda _key, future: future.cancel())
+            for (_, future), answer in zip(batch, answers, strict=False):
+                _settle(future, answer)
+            for _, future in batch[len(answers) :]:  # cancelled
+                future.cancel()
 
 
-def _settle(asked: Mapping[_K, list[asyncio.Future[_V]]], how: Callable[[_K, asyncio.Future[_V]], object]) -> None:
-    for key, futures in asked.items():
-        for future in futures:
-            if not future.done():  # who asked may have left
-                how(key, future)
+def _settle(future: asyncio.Future[_Answer], answer: _Answer | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -1,35 +1,67 @@
-"""A SQLite engine that commits durably, and the migrations that bring a database up to date."""
+"""An engine for SQLite or PostgreSQL that commits durably, and the migrations that bring a database up to date."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, event, make_url
+from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 # WAL: readers do not wait for the writer. FULL: an acknowledged webhook survives the loss of power.
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=4000")
-READERS = 4
+CONNECTIONS = 5
+WAIT_SECONDS = 4
+_MIGRATION_LOCK = 4_826_163_950_127_731  # any number that other programs in the same database do not use
+# What other drivers and poolers read from a URL, and asyncpg does not know.
+_FOREIGN_WORDS = ("sslmode", "pgbouncer", "connection_limit", "pool_timeout", "schema")
 
 
 def create_engine(url: str) -> AsyncEngine:
-    """An engine for `sqlite:///path`; nothing is opened yet."""
+    """An engine for `sqlite:///path` or `postgresql://…`; nothing is opened yet."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    return _postgresql(parsed)
+
+
+def upgrade(connection: Connection) -> None:
+    """Run the migrations that this database has not seen. Nodes that start together take turns."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _sqlite(url: URL) -> AsyncEngine:
     engine = create_async_engine(
-        make_url(url).set(drivername="sqlite+aiosqlite"), pool_size=READERS + 1, max_overflow=0, pool_timeout=4
+        url.set(drivername="sqlite+aiosqlite"), pool_size=CONNECTIONS, max_overflow=0, pool_timeout=WAIT_SECONDS
     )
     event.listen(engine.sync_engine, "connect", _on_connect)
     event.listen(engine.sync_engine, "begin", _on_begin)
     return engine
 
 
-def upgrade(connection: Connection) -> None:
-    """Run the migrations that this database has not seen."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+def _postgresql(url: URL) -> AsyncEngine:
+    """Works through a pooler in transaction mode: only unnamed prepared statements, no state of a session."""
+    arguments: dict[str, Any] = {"timeout": WAIT_SECONDS, "statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    if "sslmode" in url.query:
+        arguments["ssl"] = url.query["sslmode"]
+    return create_async_engine(
+        url.set(drivername="postgresql+asyncpg").difference_update_query(_FOREIGN_WORDS),
+        connect_args=arguments,
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=WAIT_SECONDS,
+        pool_recycle=1800,
+    )
 
 
 def _on_connect(connection: DBAPIConnection, _record: object) -> None:
@@ -47,5 +79,14 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-DRIVER_ERRORS = (sqlite3.Error,)
+VALUE_ERRORS = (DataError, IntegrityError, UnicodeError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+"""Errors of one row's values, not of the database; somewhere in the chain of causes."""
+
+DRIVER_ERRORS = (
+    UnicodeError,
+    sqlite3.Error,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncio.IncompleteReadError,
+)
 """What may escape SQLAlchemy's own tree while a connection is opened or closed."""

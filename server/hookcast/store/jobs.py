@@ -2,42 +2,26 @@
 
 import asyncio
 import statistics
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import Select, and_, bindparam, delete, insert, or_, select, text, update
-from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Select, and_, delete, or_, select, update
 
-from hookcast.errors import StoreUnavailable
 from hookcast.fal.keys import StoredKeys
 from hookcast.jobs import Job, JobStatus, Phase
 from hookcast.store.batching import Batch
-from hookcast.store.engine import DRIVER_ERRORS, create_engine, upgrade
-from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs, to_row
+from hookcast.store.changes import BY_IDS, Ask, Change, Changes
+from hookcast.store.database import Database, deadline
+from hookcast.store.leases import Leases
+from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs
 
-DEADLINE_SECONDS = 5.0
 CLAIM_SECONDS = 60
 MEDIAN_OF = 21
 
 Cursor = tuple[datetime, str]
-
-_BY_IDS = select(jobs).where(jobs.c.request_id.in_(bindparam("ids", expanding=True)))
-
-
-class Change(Struct, frozen=True):
-    """The job before and after one change; `before` is None when the change created it."""
-
-    before: Job | None
-    after: Job
-
-    @property
-    def changed(self) -> bool:
-        """Whether there is a new version."""
-        return self.before is None or self.before.version != self.after.version
 
 
 class JobQuery(Struct, frozen=True, kw_only=True):
@@ -57,86 +41,101 @@ class JobPage(Struct, frozen=True):
     next_cursor: Cursor | None
 
 
+class Written(NamedTuple):
+    """A row that was written: which job, its version, its group."""
+
+    request_id: str
+    version: int
+    group: str | None
+
+
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator["JobStore"]:
     """Open the database, migrate it to the newest schema, close it at the end.
 
     Raises StoreUnavailable when it cannot be opened.
     """
-    engine = create_engine(url)
-    store = JobStore(engine)
+    database = Database(url)
+    store = JobStore(database)
     try:
-        async with store.writing() as connection:
-            await connection.run_sync(upgrade)
+        await database.migrate()
         async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(store.reads.run())
+            working = [tasks.create_task(store.reads.run()), tasks.create_task(store.changes.run())]
             try:
                 yield store
             finally:
-                reading.cancel()
+                for task in working:
+                    task.cancel()
     finally:
-        await engine.dispose()
+        await database.close()
 
 
 def migrate(url: str) -> None:
     """Bring the database up to date and close it again. Raises StoreUnavailable."""
 
     async def run() -> None:
-        async with open_store(url):
-            pass
+        database = Database(url)
+        try:
+            await database.migrate()
+        finally:
+            await database.close()
 
     asyncio.run(run())
 
 
 class JobStore:
-    """Jobs, idempotency keys and fal's public keys in one database."""
+    """Jobs, idempotency keys and fal's public keys in one database. Reads and changes of single jobs are batched."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        # SQLite has one writer; waiting here is fair and wakes at once, its own busy handler polls.
-        self._writer = asyncio.Lock()
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self.reads = Batch(self._read_many)
+        self.changes = Batch(Changes(database).work)
+        self.leases = Leases(database)
 
     async def ping(self) -> None:
         """Ask the database for one row."""
-        async with self._reading() as connection:
-            await connection.execute(text("SELECT 1"))
+        await self._database.ping()
 
     async def get(self, request_id: str) -> Job | None:
         """The job, or None. Those who ask at the same time share a query."""
-        async with _guarded():
-            return await self.reads.get(request_id)
+        async with deadline():
+            return await self.reads.ask(request_id)
 
     async def get_many(self, request_ids: Iterable[str]) -> dict[str, Job]:
         """Those of the jobs that are known."""
-        wanted = list(request_ids)
-        found = await asyncio.gather(*(self.get(request_id) for request_id in wanted))
+        found = await asyncio.gather(*map(self.get, request_ids))
         return {job.request_id: job for job in found if job is not None}
 
     async def of_group(self, group: str, limit: int) -> list[Job]:
         """The group's jobs, the most recently changed first."""
         newest = select(jobs).where(jobs.c.group_name == group).order_by(jobs.c.updated_at.desc()).limit(limit)
-        async with self._reading() as connection:
+        async with self._database.reading() as connection:
             rows = (await connection.execute(newest)).mappings().all()
         return [from_row(row) for row in rows]
+
+    async def changed_since(self, moment: float) -> tuple[list[Written], float]:
+        """What was written after `moment` (unix seconds by the database's clock), and what that clock says now.
+
+        A transaction becomes visible up to its deadline after its `changed_at`: look again that far back.
+        """
+        written = select(jobs.c.request_id, jobs.c.version, jobs.c.group_name).where(jobs.c.changed_at > moment)
+        async with self._database.reading() as connection:
+            now = (await connection.execute(select(self._database.clock))).scalar_one()
+            rows = (await connection.execute(written.order_by(jobs.c.changed_at))).all()
+        return [Written(*row) for row in rows], now
 
     async def change(self, request_id: str, step: Callable[[Job | None], Job]) -> Change:
         """Read the job, let `step` say what becomes of it, and commit that before answering.
 
-        `step` must be pure. When it answers the very job it was given, nothing is written.
+        `step` must be pure; it is called again when another node was faster. When it answers the very job it was
+        given, nothing is written. After StoreUnavailable it is unknown whether the change was committed.
         """
-        async with self.writing() as connection:
-            before = await _find(connection, request_id)
-            after = step(before)
-            if before is None:
-                await connection.execute(insert(jobs).values(to_row(after)))
-            elif after is not before:
-                await connection.execute(update(jobs).where(jobs.c.request_id == request_id).values(to_row(after)))
-        return Change(before=before, after=after)
+        async with deadline():
+            return await self.changes.ask(Ask(request_id, step))
 
     async def page(self, query: JobQuery) -> JobPage:
         """List jobs, newest first."""
-        async with self._reading() as connection:
+        async with self._database.reading() as connection:
             rows = (await connection.execute(_selection(query).limit(query.limit + 1))).mappings().all()
         found = [from_row(row) for row in rows[: query.limit]]
         more = len(rows) > query.limit
@@ -145,9 +144,16 @@ class JobStore:
     async def saving(self) -> list[Job]:
         """The pending jobs that fal has finished and whose result is not here yet."""
         pending = and_(jobs.c.status == JobStatus.PENDING.value, jobs.c.phase == Phase.SAVING.value)
-        async with self._reading() as connection:
+        async with self._database.reading() as connection:
             rows = (await connection.execute(select(jobs).where(pending))).mappings().all()
         return [from_row(row) for row in rows]
+
+    async def remove_ended(self, before: datetime, limit: int) -> int:
+        """Remove jobs that ended before that time, at most `limit`; answers how many."""
+        old = select(jobs.c.request_id).where(jobs.c.completed_at < before).limit(limit)
+        async with self._database.writing() as connection:
+            removed = await connection.execute(delete(jobs).where(jobs.c.request_id.in_(old.scalar_subquery())))
+        return removed.rowcount
 
     async def usual_seconds(self, endpoint_id: str) -> float | None:
         """Median time from creation to completion of the endpoint's last completions; None without any.
@@ -161,7 +167,7 @@ class JobStore:
             .order_by(jobs.c.completed_at.desc())
             .limit(MEDIAN_OF)
         )
-        async with self._reading() as connection:
+        async with self._database.reading() as connection:
             rows = (await connection.execute(recent)).all()
         durations = [(completed - created).total_seconds() for created, completed in rows]
         return round(statistics.median(durations), 3) if durations else None
@@ -172,71 +178,45 @@ class JobStore:
         (False, request id) = it was settled before; (False, None) = somebody else is submitting with it right now.
         A claim that was not settled within a minute is left over from a crash and is given away again.
         """
-        async with self.writing() as connection:
-            found = select(idempotency_keys).where(idempotency_keys.c.key == key)
-            row = (await connection.execute(found)).mappings().first()
-            fresh = now - timedelta(seconds=CLAIM_SECONDS)
-            if row is not None and (row["request_id"] is not None or row["claimed_at"] > fresh):
-                return False, row["request_id"]
-            await connection.execute(delete(idempotency_keys).where(idempotency_keys.c.key == key))
-            await connection.execute(insert(idempotency_keys).values(key=key, claimed_at=now))
-            return True, None
+        keys = idempotency_keys.c
+        free = and_(keys.request_id.is_(None), keys.claimed_at <= now - timedelta(seconds=CLAIM_SECONDS))
+        claim = self._database.upsert(idempotency_keys).values(key=key, claimed_at=now)
+        taken = claim.on_conflict_do_update(index_elements=["key"], set_={"claimed_at": now}, where=free)
+        async with self._database.writing() as connection:
+            if (await connection.execute(taken.returning(keys.key))).first() is not None:
+                return True, None
+            return False, await connection.scalar(select(keys.request_id).where(keys.key == key))
 
     async def settle(self, key: str, request_id: str) -> None:
         """Bind a claimed key to the job it made."""
-        async with self.writing() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(
                 update(idempotency_keys).where(idempotency_keys.c.key == key).values(request_id=request_id)
             )
 
     async def release(self, key: str) -> None:
         """Give a claimed key back: no job was made."""
-        async with self.writing() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(delete(idempotency_keys).where(idempotency_keys.c.key == key))
 
     async def load_keys(self, url: str) -> StoredKeys | None:
         """The last good key set that was fetched from `url`."""
-        async with self._reading() as connection:
+        async with self._database.reading() as connection:
             row = (await connection.execute(select(fal_keys).where(fal_keys.c.url == url))).mappings().first()
         return None if row is None else StoredKeys(**row)
 
     async def save_keys(self, keys: StoredKeys) -> None:
         """Replace the key set of its URL."""
         values = {"document": keys.document, "fetched_at": keys.fetched_at}
-        statement = upsert(fal_keys).values(url=keys.url, **values)
-        async with self.writing() as connection:
+        statement = self._database.upsert(fal_keys).values(url=keys.url, **values)
+        async with self._database.writing() as connection:
             await connection.execute(statement.on_conflict_do_update(index_elements=["url"], set_=values))
 
-    async def _read_many(self, request_ids: list[str]) -> dict[str, Job]:
-        async with self._reading() as connection:
-            rows = (await connection.execute(_BY_IDS, {"ids": request_ids})).mappings().all()
-        return {row["request_id"]: from_row(row) for row in rows}
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is committed at the end of the block, or not at all."""
-        async with _guarded(), self._writer, self._engine.execution_options(writes=True).begin() as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        async with _guarded(), self._engine.connect() as connection:
-            yield connection
-
-
-@asynccontextmanager
-async def _guarded() -> AsyncIterator[None]:
-    """The deadline, and the one place where a library's error becomes ours."""
-    try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            yield
-    except (SQLAlchemyError, TimeoutError, OSError, *DRIVER_ERRORS) as error:
-        raise StoreUnavailable(f"The database did not answer as it should: {type(error).__name__}.") from error
-
-
-async def _find(connection: AsyncConnection, request_id: str) -> Job | None:
-    row = (await connection.execute(select(jobs).where(jobs.c.request_id == request_id))).mappings().first()
-    return None if row is None else from_row(row)
+    async def _read_many(self, request_ids: Sequence[str]) -> list[Job | None]:
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(BY_IDS, {"ids": list(set(request_ids))})).mappings().all()
+        found = {row["request_id"]: from_row(row) for row in rows}
+        return [found.get(request_id) for request_id in request_ids]
 
 
 def _selection(query: JobQuery) -> Select[tuple[object, ...]]:

@@ -72,10 +72,12 @@ jobs = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("completed_at", UtcDateTime),
+    Column("changed_at", Float, nullable=False),  # unix seconds by the database's own clock, at each write
     Index("jobs_newest", "created_at", "request_id"),
     Index("jobs_by_owner", "owner", "created_at", "request_id"),
     Index("jobs_by_group", "group_name", "created_at", "request_id"),
     Index("jobs_by_group_change", "group_name", "updated_at"),
+    Index("jobs_by_change", "changed_at", "request_id", "version", "group_name"),
     Index("jobs_by_status", "status", "created_at", "request_id"),
     Index("jobs_by_endpoint", "endpoint_id", "status", "completed_at"),
 )
@@ -86,6 +88,14 @@ idempotency_keys = Table(
     Column("key", String(255), primary_key=True),
     Column("request_id", String(200)),
     Column("claimed_at", UtcDateTime, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("until", Float, nullable=False),  # unix seconds by the database's own clock
 )
 
 fal_keys = Table(

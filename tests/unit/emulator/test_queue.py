@@ -75,9 +75,9 @@ def test_urls_stand_below_the_app() -> None:
 
 
 def test_cancel_in_the_queue_ends_the_job_at_once() -> None:
-    """A queued job that is cancelled has ended."""
+    """A queued job that is cancelled has left the queue, and has ended."""
     job = make_job()
-    assert job.cancel(1.0) is CancelAnswer.REQUESTED
+    assert job.cancel(1.0) is CancelAnswer.REMOVED
     assert job.moment(1.0).phase is Phase.COMPLETED
 
 
@@ -88,6 +88,14 @@ def test_cancel_of_a_running_job_ends_it_soon() -> None:
     assert job.cancel(4.25) is CancelAnswer.REQUESTED
     assert job.moment(4.25).phase is Phase.IN_PROGRESS
     assert job.moment(4.5).phase is Phase.COMPLETED
+
+
+def test_a_running_job_may_complete_in_spite_of_a_cancel() -> None:
+    """The request is taken, and the job is done before it takes effect."""
+    job = make_job()
+    assert job.cancel(ENDS - 0.25) is CancelAnswer.REQUESTED
+    assert not job.cancelled
+    assert job.moment(ENDS).log_lines == len(LOG_LINES)
 
 
 def test_cancel_after_the_end_changes_nothing() -> None:

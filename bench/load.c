@@ -1,0 +1,410 @@
+/* The load generator: opens streams, publishes states, counts what arrives. One JSON line per phase on stdout.
+ *
+ * One thread, one edge-triggered epoll. Every wait has a limit, and the whole program has one (--timeout). */
+#define _GNU_SOURCE
+#include "load.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PUBLISHER UINT32_MAX
+#define OPENING 128              /* handshakes under way at a time: far below every peer's backlog */
+#define STREAMS_PER_ADDRESS 8000 /* of 28,000 ephemeral ports */
+#define DRAIN 20
+#define STUCK 10e9               /* nothing has moved for so many nanoseconds: what is missing stays missing */
+
+static struct options opt = {
+    .host = "127.0.0.1", .subscribe_path = "/events/%s", .publish_path = "/publish/%s", .name = "t",
+    .cpu = -1, .streams = 100, .topics = 1, .states = 10, .timeout = 120};
+static struct stream *streams;
+static int *readers; /* per topic */
+static int poller, ready_count, open_count, closed_count;
+static uint64_t started, deadline, moved, read_at, last_delivery;
+static uint64_t *published_at;
+static double own_start, server_start; /* CPU seconds when measuring began */
+static long published, deliveries, expected, disordered, broken;
+static struct {
+    int fd;
+    bool busy;
+    size_t size;
+    char answer[4096];
+} publisher;
+static char room[CARRY_BYTES + READ_BYTES];
+
+void fail(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    printf("{\"phase\": \"failed\", \"reason\": \"");
+    char text[512];
+    vsnprintf(text, sizeof text, format, list);
+    for (char *c = text; *c; c++) putchar(*c < ' ' || *c == '"' || *c == '\\' ? ' ' : *c);
+    printf("\"}\n");
+    va_end(list);
+    fflush(stdout);
+    _exit(3);
+}
+
+static double seconds_since(uint64_t moment) {
+    return (double)(now() - moment) / 1e9;
+}
+
+static double own_cpu(void) {
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    double whole = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec);
+    return whole + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+}
+
+/* `template` with its %s replaced by the topic's name. */
+static void fill(char *out, size_t room_for, const char *template, unsigned topic) {
+    const char *gap = strstr(template, "%s");
+    int size = gap ? snprintf(out, room_for, "%.*s%s-%05u%s", (int)(gap - template), template, opt.name, topic, gap + 2)
+                   : snprintf(out, room_for, "%s", template);
+    if (size < 0 || (size_t)size >= room_for) fail("too long: %s", template);
+}
+
+static void send_all(int fd, const char *data, size_t size) {
+    if (send(fd, data, size, MSG_NOSIGNAL) != (ssize_t)size) fail("a request could not be sent: %s", strerror(errno));
+}
+
+static void listen_to(int fd, uint32_t key, uint32_t events, int what) {
+    struct epoll_event event = {.events = events | EPOLLET, .data.u32 = key};
+    if (epoll_ctl(poller, what, fd, &event)) fail("epoll_ctl: %s", strerror(errno));
+}
+
+static int connect_from(unsigned source, bool small) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1, few = 4096, segment = 1448;
+    if (fd < 0) fail("socket: %s", strerror(errno));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    /* Loopback's segments of 64 KiB would let the kernel hold megabytes for a reader that does not read. */
+    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    if (small) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + source)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port)};
+    if (bind(fd, (struct sockaddr *)&from, sizeof from)) fail("bind: %s", strerror(errno));
+    if (inet_pton(AF_INET, opt.host, &to.sin_addr) != 1) fail("not an IPv4 address: %s", opt.host);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS) fail("connect: %s", strerror(errno));
+    return fd;
+}
+
+static void send_request(struct stream *s) {
+    char path[512], request[2048], protocol[128] = "";
+    fill(path, sizeof path, opt.subscribe_path, s->topic);
+    if (opt.protocol) snprintf(protocol, sizeof protocol, "Sec-WebSocket-Protocol: %s\r\n", opt.protocol);
+    const char *extra = opt.header ? opt.header : "", *line = opt.header ? "\r\n" : "";
+    int size = opt.websocket
+                   ? snprintf(request, sizeof request,
+                              "GET %s HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s%s%s\r\n",
+                              path, protocol, extra, line)
+                   : snprintf(request, sizeof request,
+                              "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n%s%s\r\n",
+                              path, extra, line);
+    s->stage = HEAD;
+    send_all(s->fd, request, (size_t)size);
+}
+
+void on_open(struct stream *s) {
+    if (!opt.message) return on_ready(s);
+    char text[512], frame[600];
+    fill(text, sizeof text, opt.message, s->topic);
+    send_all(s->fd, frame, make_text_frame(frame, text, 1, strlen(text)));
+}
+
+static void ready(struct stream *s) {
+    s->ready = true;
+    ready_count++;
+    if (s->slow && !opt.slow_reads) listen_to(s->fd, (uint32_t)(s - streams), EPOLLRDHUP, EPOLL_CTL_MOD);
+}
+
+void on_ready(struct stream *s) {
+    if (!opt.first_state) ready(s);
+}
+
+void on_state(struct stream *s, uint64_t version, bool whole) {
+    if (version < FIRST_VERSION) { /* a first state */
+        if (!s->ready) ready(s);
+        return;
+    }
+    if (!whole || version >= FIRST_VERSION + (uint64_t)published) {
+        broken++;
+        return;
+    }
+    if (version <= s->last) disordered++;
+    s->last = version;
+    if (!s->counted) return;
+    deliveries++;
+    last_delivery = read_at;
+    tally_add(read_at - published_at[version - FIRST_VERSION]);
+}
+
+void on_ping(struct stream *s, const char *payload, size_t size) {
+    char frame[256];
+    if (size > 125) fail("a ping of %zu bytes", size);
+    send_all(s->fd, frame, make_text_frame(frame, payload, 10, size));
+}
+
+void on_gone(struct stream *s) {
+    if (!s->ready) fail("a stream was closed before its first bytes: %.*s", (int)s->carried, s->carry);
+    if (s->counted) readers[s->topic]--;
+    s->stage = CLOSED;
+    closed_count++;
+    close(s->fd);
+}
+
+static void on_stream(struct stream *s, uint32_t events) {
+    if (s->stage == CLOSED) return;
+    if (s->stage == CONNECTING && (events & EPOLLOUT)) send_request(s);
+    if (s->ready && s->slow && !opt.slow_reads) return on_gone(s);
+    ssize_t size;
+    do {
+        size = recv(s->fd, room + CARRY_BYTES, READ_BYTES, 0);
+        read_at = now();
+        if (size > 0) take(s, room + CARRY_BYTES, (size_t)size, opt.websocket);
+    } while (size == READ_BYTES && s->stage != CLOSED);
+    if (size == 0 || (size < 0 && errno != EAGAIN)) on_gone(s);
+}
+
+/* The answer to one POST: any 2xx with a length. */
+static void on_publisher(void) {
+    size_t left = sizeof publisher.answer - 1 - publisher.size;
+    ssize_t size = recv(publisher.fd, publisher.answer + publisher.size, left, 0);
+    if (size < 0 && errno == EAGAIN) return;
+    if (size <= 0) fail("the server closed the publishing connection");
+    publisher.size += (size_t)size;
+    publisher.answer[publisher.size] = 0;
+    char *end = strstr(publisher.answer, "\r\n\r\n");
+    if (!end) return;
+    if (memcmp(publisher.answer, "HTTP/1.1 2", 10) != 0) fail("publishing is answered: %.100s", publisher.answer);
+    char *length = strcasestr(publisher.answer, "\r\ncontent-length:");
+    size_t body = length ? strtoul(length + 17, NULL, 10) : 0;
+    if (publisher.size >= (size_t)(end + 4 - publisher.answer) + body) publisher.busy = false;
+}
+
+static void wait_for_events(uint64_t nanoseconds) {
+    struct epoll_event events[512];
+    struct timespec limit = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+    int count = epoll_pwait2(poller, events, 512, &limit, NULL);
+    for (int i = 0; i < count; i++) {
+        uint32_t key = events[i].data.u32;
+        if (key == PUBLISHER) on_publisher();
+        else on_stream(&streams[key], events[i].events);
+    }
+    uint64_t moment = now();
+    if (count > 0) moved = moment;
+    if (moment > deadline)
+        fail("not finished after %.0f s: %d ready, %ld published", opt.timeout, ready_count, published);
+}
+
+static void open_one(int index) {
+    struct stream *s = &streams[index];
+    s->slow = index >= opt.streams;
+    s->topic = (unsigned)(s->slow ? (index - opt.streams) % (opt.hot ? opt.hot : opt.topics) : index % opt.topics);
+    s->counted = !s->slow;
+    if (s->counted) readers[s->topic]++;
+    s->fd = connect_from(1 + (unsigned)index / STREAMS_PER_ADDRESS, s->slow && !opt.slow_reads);
+    listen_to(s->fd, (uint32_t)index, EPOLLIN | EPOLLOUT | EPOLLRDHUP, EPOLL_CTL_ADD);
+}
+
+static void open_streams(void) {
+    int all = opt.streams + opt.slow;
+    uint64_t start = now();
+    double cpu = own_cpu(), server = cpu_of(opt.pids, opt.pid_count);
+    while (ready_count < all) {
+        while (open_count < all && open_count - ready_count < OPENING) open_one(open_count++);
+        wait_for_events(100000000);
+    }
+    double seconds = seconds_since(start), each = (cpu_of(opt.pids, opt.pid_count) - server) * 1e6 / all;
+    printf("{\"phase\": \"connected\", \"streams\": %d, \"seconds\": %.4f, \"per_second\": %.0f, "
+           "\"server_us\": %.1f, \"load_cpu\": %.3f}\n",
+           all, seconds, all / seconds, each, (own_cpu() - cpu) / seconds);
+}
+
+/* With hot topics every other state goes to one of them. Else the topics take turns, not in the order of opening. */
+static unsigned topic_of(long state) {
+    if (opt.hot && state % 2 == 0) return (unsigned)(state / 2 % opt.hot);
+    if (opt.hot) return (unsigned)(opt.hot + state / 2 % (opt.topics - opt.hot));
+    return (unsigned)((uint64_t)state * 7919 % (uint64_t)opt.topics);
+}
+
+static void publish(uint64_t moment) {
+    char path[512], name[64], body[BODY_BYTES + 1], request[2048];
+    unsigned topic = topic_of(published);
+    uint64_t version = FIRST_VERSION + (uint64_t)published;
+    fill(path, sizeof path, opt.publish_path, topic);
+    fill(name, sizeof name, "%s", topic);
+    make_state(body, name, version);
+    int size = snprintf(request, sizeof request,
+                        "POST %s?version=%lu HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+                        "Content-Length: %d\r\n\r\n%.*s",
+                        path, version, BODY_BYTES, BODY_BYTES, body);
+    expected += readers[topic];
+    publisher.busy = true;
+    publisher.size = 0;
+    published_at[published++] = moment ? moment : now();
+    send_all(publisher.fd, request, (size_t)size);
+}
+
+/* Paced states count from the moment they were due: a server that keeps the publisher waiting is not flattered. */
+static uint64_t publish_when_due(void) {
+    uint64_t far = 100000000;
+    if (published == opt.states || publisher.busy) return far;
+    if (opt.rate <= 0) {
+        if (deliveries < expected) return far;
+        publish(0);
+        return far;
+    }
+    uint64_t due = started + (uint64_t)((double)published * 1e9 / opt.rate), moment = now();
+    if (due > moment) return due - moment < far ? due - moment : far;
+    publish(due);
+    return far;
+}
+
+static void report(void) {
+    double seconds = (double)((last_delivery > started ? last_delivery : now()) - started) / 1e9;
+    double server_cpu = cpu_of(opt.pids, opt.pid_count) - server_start, load_cpu = own_cpu() - own_start;
+    printf("{\"phase\": \"published\", \"states\": %ld, \"expected\": %ld, \"deliveries\": %ld, \"seconds\": %.4f, "
+           "\"per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, \"server_us\": %.3f, "
+           "\"server_cpu\": %.3f, \"load_cpu\": %.3f, \"disordered\": %ld, \"broken\": %ld, \"closed\": %d}\n",
+           published, expected, deliveries, seconds, (double)deliveries / seconds, tally_microseconds(0.5),
+           tally_microseconds(0.99), tally_max(), server_cpu * 1e6 / (double)(deliveries ? deliveries : 1),
+           server_cpu / seconds, load_cpu / seconds, disordered, broken, closed_count);
+}
+
+static void begin_measuring(void) {
+    own_start = own_cpu();
+    server_start = cpu_of(opt.pids, opt.pid_count);
+    tally_clear();
+    deliveries = expected = 0;
+    moved = started = now();
+}
+
+/* The first states find cold sockets; they are delivered, but not counted. When the time is up, what is on its way has
+ * DRAIN seconds more. */
+static bool more_to_publish(void) {
+    static bool warm;
+    if (!warm && published == opt.warm && !publisher.busy && deliveries >= expected) {
+        warm = true;
+        begin_measuring();
+    }
+    double late = opt.seconds > 0 && warm ? seconds_since(started) - opt.seconds : -1;
+    if (late >= 0) opt.states = (int)published;
+    if (late > DRAIN) return false;
+    return published < opt.states || publisher.busy || deliveries < expected;
+}
+
+static void publish_states(void) {
+    published_at = calloc((size_t)opt.states + 1, sizeof *published_at);
+    publisher.fd = connect_from(0, false);
+    listen_to(publisher.fd, PUBLISHER, EPOLLIN, EPOLL_CTL_ADD);
+    struct pollfd writable = {.fd = publisher.fd, .events = POLLOUT};
+    if (poll(&writable, 1, 5000) != 1) fail("the publisher could not connect");
+    moved = now();
+    while (more_to_publish()) {
+        wait_for_events(publish_when_due());
+        if (now() - moved > STUCK) break;
+    }
+    report();
+    close(publisher.fd);
+}
+
+/* Keep answering pings until the caller has measured and sends a line, or is gone. */
+static void hold(void) {
+    fflush(stdout);
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    char c = 0;
+    while (opt.hold && c != '\n') {
+        wait_for_events(20000000);
+        if (poll(&input, 1, 0) == 1 && read(STDIN_FILENO, &c, 1) <= 0) return;
+    }
+}
+
+static void leave(void) {
+    for (int i = 0; i < open_count; i++)
+        if (streams[i].stage != CLOSED) close(streams[i].fd);
+    printf("{\"phase\": \"left\", \"closed\": %d}\n", closed_count);
+}
+
+static void add_pids(char *list) {
+    for (char *pid = strtok(list, ","); pid && opt.pid_count < 64; pid = strtok(NULL, ","))
+        opt.pids[opt.pid_count++] = atoi(pid);
+}
+
+static void read_options(int argc, char **argv) {
+    static const struct option names[] = {
+        {"port", 1, 0, 'p'}, {"host", 1, 0, 'H'}, {"websocket", 0, 0, 'w'}, {"subscribe-path", 1, 0, 's'},
+        {"publish-path", 1, 0, 'P'}, {"message", 1, 0, 'm'}, {"protocol", 1, 0, 'o'}, {"header", 1, 0, 'e'},
+        {"name", 1, 0, 'N'}, {"streams", 1, 0, 'n'}, {"topics", 1, 0, 't'}, {"hot", 1, 0, 'h'}, {"slow", 1, 0, 'S'},
+        {"slow-reads", 0, 0, 'R'}, {"first-state", 0, 0, 'f'}, {"states", 1, 0, 'M'}, {"rate", 1, 0, 'r'},
+        {"warm", 1, 0, 'W'}, {"seconds", 1, 0, 'x'}, {"cpu", 1, 0, 'c'}, {"pids", 1, 0, 'i'},
+        {"timeout", 1, 0, 'T'}, {"hold", 0, 0, 'd'}, {0}};
+    int c;
+    while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        switch (c) {
+        case 'p': opt.port = atoi(optarg); break;
+        case 'H': opt.host = optarg; break;
+        case 'w': opt.websocket = true; break;
+        case 's': opt.subscribe_path = optarg; break;
+        case 'P': opt.publish_path = optarg; break;
+        case 'm': opt.message = optarg; break;
+        case 'o': opt.protocol = optarg; break;
+        case 'e': opt.header = optarg; break;
+        case 'N': opt.name = optarg; break;
+        case 'n': opt.streams = atoi(optarg); break;
+        case 't': opt.topics = atoi(optarg); break;
+        case 'h': opt.hot = atoi(optarg); break;
+        case 'S': opt.slow = atoi(optarg); break;
+        case 'f': opt.first_state = true; break;
+        case 'R': opt.slow_reads = true; break;
+        case 'M': opt.states = atoi(optarg); break;
+        case 'r': opt.rate = atof(optarg); break;
+        case 'W': opt.warm = atoi(optarg); break;
+        case 'x': opt.seconds = atof(optarg); break;
+        case 'c': opt.cpu = atoi(optarg); break;
+        case 'i': add_pids(optarg); break;
+        case 'T': opt.timeout = atof(optarg); break;
+        case 'd': opt.hold = true; break;
+        default: exit(2);
+        }
+    }
+    if (opt.port <= 0 || opt.topics < 1 || opt.streams < 0 || opt.states < 0) exit(2);
+    if (opt.hot && opt.hot >= opt.topics) exit(2);
+}
+
+int main(int argc, char **argv) {
+    read_options(argc, argv);
+    if (opt.cpu >= 0) {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET(opt.cpu, &set);
+        sched_setaffinity(0, sizeof set, &set);
+    }
+    deadline = now() + (uint64_t)(opt.timeout * 1e9);
+    alarm((unsigned)opt.timeout + 5);
+    streams = calloc((size_t)(opt.streams + opt.slow) + 1, sizeof *streams);
+    readers = calloc((size_t)opt.topics, sizeof *readers);
+    poller = epoll_create1(0);
+    if (!streams || !readers || poller < 0) fail("out of memory");
+    open_streams();
+    hold();
+    if (opt.states) {
+        publish_states();
+        hold();
+    }
+    leave();
+    return 0;
+}

@@ -1,0 +1,58 @@
+/* What the parts of the load generator share: the options, one connection, the tally. */
+#ifndef LOAD_H
+#define LOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Versions of the states start here, so that every number has ten digits and every body the same length. */
+#define FIRST_VERSION 1000000000UL
+#define BODY_BYTES 190
+#define CARRY_BYTES 1024
+#define READ_BYTES (256 * 1024)
+
+struct options {
+    const char *host, *subscribe_path, *publish_path, *message, *protocol, *header, *name;
+    int port, cpu, streams, topics, hot, slow, states, warm;
+    double rate, seconds, timeout;
+    bool websocket, first_state, slow_reads, hold;
+    int pids[64], pid_count;
+};
+
+enum stage { CONNECTING, HEAD, BODY, CLOSED };
+
+struct stream {
+    int fd;
+    unsigned topic;
+    uint8_t stage, chunk_stage;
+    bool chunked, ready, counted, slow;
+    uint16_t carried;     /* bytes of a head, line or frame whose rest has not arrived */
+    uint32_t chunk_left;  /* of the current HTTP chunk */
+    uint64_t version;     /* of the SSE event whose blank line has not arrived */
+    uint64_t last;        /* newest version that was delivered */
+    char carry[CARRY_BYTES];
+};
+
+/* Called by the parsers. */
+void on_open(struct stream *s);  /* the WebSocket handshake is done */
+void on_ready(struct stream *s); /* the first of an SSE body, or the first message, has arrived */
+void on_state(struct stream *s, uint64_t version, bool whole);
+void on_ping(struct stream *s, const char *payload, size_t size);
+void on_gone(struct stream *s);
+void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* wire.c: `data` must have CARRY_BYTES of room in front of it. */
+void take(struct stream *s, char *data, size_t size, bool websocket);
+size_t make_state(char *out, const char *topic, uint64_t version);
+size_t make_text_frame(char *out, const char *text, uint8_t opcode, size_t size);
+
+/* tally.c: latencies in nanoseconds, in buckets of 1.6 %. */
+void tally_clear(void);
+void tally_add(uint64_t nanoseconds);
+double tally_microseconds(double share);
+double tally_max(void);
+uint64_t now(void);
+double cpu_of(const int *pids, int count);
+
+#endif

@@ -1,0 +1,61 @@
+"""Runs the load generator (`load.c`) against a server and reads its lines."""
+
+import contextlib
+import json
+import select
+import subprocess
+from collections.abc import Callable, Iterator
+
+from bench.catalog import TOOLS
+from bench.process import LOAD_CORE, BenchError, Server, end
+
+Figures = dict[str, float]
+LOOK_SECONDS = 0.25
+
+
+class Load:
+    """A load generator at work. With `--hold` it waits for `go_on` after each phase."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+
+    def phase(self, name: str, meanwhile: Callable[[], object] = lambda: None) -> Figures:
+        """The figures of the next phase, which must be `name`; until they come, look at something now and then."""
+        assert self._process.stdout is not None
+        while not select.select([self._process.stdout], [], [], LOOK_SECONDS)[0]:
+            meanwhile()
+        line = self._process.stdout.readline()
+        found = json.loads(line) if line else {"phase": "failed", "reason": "the load generator has ended"}
+        if found["phase"] != name:
+            raise BenchError(found.get("reason", f"unexpected phase {found['phase']}"))
+        return {key: float(value) for key, value in found.items() if key != "phase"}
+
+    def go_on(self) -> None:
+        """Let the next phase begin."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+
+
+@contextlib.contextmanager
+def loading(server: Server, *arguments: str | float) -> Iterator[Load]:
+    """Start the load generator, and see that it has ended. Arguments are those of `load.c`."""
+    command = [str(TOOLS / "load"), "--port", str(server.port), "--cpu", str(LOAD_CORE)]
+    command += ["--pids", ",".join(map(str, server.pids())), *server.peer.load_arguments(), *map(str, arguments)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    try:
+        yield Load(process)
+    finally:
+        end(process)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+
+def publish(server: Server, *arguments: str | float) -> tuple[Figures, Figures]:
+    """Open streams, publish, leave: the figures of opening and of publishing."""
+    with loading(server, *arguments) as load:
+        found = load.phase("connected"), load.phase("published")
+        load.phase("left")
+    return found

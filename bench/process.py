@@ -1,0 +1,142 @@
+"""A server under measurement: started on its own core, looked at through /proc, ended by its pid."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.catalog import Peer, Place
+
+START_SECONDS = 20
+STOP_SECONDS = 10
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
+
+
+class BenchError(Exception):
+    """Something could not be measured; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server."""
+
+    peer: Peer
+    port: int
+    pid: int
+
+    def pids(self) -> list[int]:
+        """Its processes: the one that was started, and all that came from it."""
+        return family(self.pid)
+
+    def pss_kib(self) -> int:
+        """Memory of the whole family; a page shared by n processes counts 1/n."""
+        return sum(_pss(pid) for pid in self.pids())
+
+    def rss_kib(self) -> int:
+        """Like `pss_kib`, but cheap for the server: shared pages count in full."""
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KIB for pid in self.pids())
+
+    def sockets(self) -> int:
+        """How many sockets the family holds."""
+        return sum(file.is_socket() for pid in self.pids() for file in Path(f"/proc/{pid}/fd").iterdir())
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the family."""
+        return sum(sum(map(int, _stat(pid)[11:13])) for pid in self.pids()) / os.sysconf("SC_CLK_TCK")
+
+
+def go_first() -> None:
+    """Priority for this process and what it starts; and for its session, where the kernel shares the CPU by session."""
+    os.nice(-10)
+    group = Path("/proc/self/autogroup")
+    if group.exists():
+        group.write_text("-10")
+
+
+@contextlib.contextmanager
+def running(peer: Peer) -> Iterator[Server]:
+    """Start a peer, wait until it listens, and end it whatever happens."""
+    with tempfile.TemporaryDirectory(prefix="hookcast-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        port = _free_port()
+        command = ["taskset", "-c", str(SERVER_CORE), "setpriv", "--pdeathsig", "TERM"]
+        with (folder / "output").open("wb") as output:
+            process = subprocess.Popen(
+                [*command, *peer.command(Place(port, folder))],
+                cwd=folder,
+                env={**os.environ, "HOOKCAST_DATABASE_URL": f"sqlite:///{folder / 'bench.db'}"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                _wait_for(process, port, folder / "output")
+                yield Server(peer, port, process.pid)
+            finally:
+                end(process)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM, and SIGKILL to what is left of the family."""
+    pids = family(process.pid) if process.poll() is None else []
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for pid in pids[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def family(root: int) -> list[int]:
+    """`root` and its descendants."""
+    parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
+    found = [root]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found
+
+
+def _parent(path: Path) -> int:
+    try:
+        return int(_stat(int(path.name))[1])
+    except OSError:
+        return -1
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of proc(5) stat from the third on; the second may hold spaces and brackets."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _pss(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", port: int, output: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise BenchError(f"it does not start: {output.read_text(errors='replace').strip()[-400:]}")

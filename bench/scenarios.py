@@ -1,0 +1,225 @@
+"""What is measured. Each scenario takes a peer and a size, and answers figures by name."""
+
+import http.client
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.catalog import Peer
+from bench.load import Figures, loading, publish
+from bench.process import BenchError, Server, running
+
+LEAVE_SECONDS = 15
+OWN_SOCKETS = 10  # the most that any of the peers holds for itself
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything."""
+
+    fanout_streams: int = 5000
+    fanout_seconds: float = 3
+    idle_streams: int = 10000
+    idle_rounds: int = 2
+    trickle_seconds: int = 5
+    slow_streams: int = 1000
+    slow_topics: int = 10
+    slow_seconds: int = 60
+    control_seconds: int = 10
+    brief: bool = False  # leave out what takes long
+
+
+FULL = Size()
+QUICK = Size(
+    fanout_streams=2000,
+    fanout_seconds=0.5,
+    idle_streams=1000,
+    idle_rounds=1,
+    trickle_seconds=1,
+    slow_streams=100,
+    slow_topics=1,
+    slow_seconds=5,
+    control_seconds=1,
+    brief=True,
+)
+RATE = 1000  # states a second, wherever they are paced
+TOPICS_PER_HOT = 10
+
+
+def fanout(peer: Peer, size: Size) -> Figures:
+    """Everybody watches one job: how fast do streams open, and states arrive."""
+    with running(peer) as server:
+        _warm(server)
+        opened, pushed = publish(
+            server, "--streams", size.fanout_streams, "--states", 100000, "--warm", 2, "--seconds", size.fanout_seconds
+        )
+    return {
+        "connects": opened["per_second"],
+        "connect_us": opened["server_us"],
+        "deliveries": pushed["per_second"],
+        "cpu_us": pushed["server_us"],
+        "server_cpu": pushed["server_cpu"],
+        "load_cpu": pushed["load_cpu"],
+        **_latency(pushed),
+        "lost": _lost(pushed),
+    }
+
+
+def first(peer: Peer, size: Size) -> Figures:
+    """How fast streams open whose job is known: each reads it from the store and gets it as its first state."""
+    with running(peer) as server:
+        _warm(server)
+        _register(server, "t-00000")
+        with loading(server, "--streams", size.fanout_streams, "--states", 0, "--first-state") as load:
+            opened = load.phase("connected")
+            load.phase("left")
+    return {"connects": opened["per_second"], "connect_us": opened["server_us"]}
+
+
+def idle(peer: Peer, size: Size) -> Figures:
+    """Everybody watches a job of their own: memory, what is left of it afterwards, and latency at 1,000 states/s."""
+    with running(peer) as server:
+        _warm(server)
+        start = server.pss_kib()
+        states = RATE * size.trickle_seconds
+        with loading(server, "--hold", *_idle(size, size.idle_streams), "--states", states, "--rate", RATE) as load:
+            load.phase("connected")
+            full = server.pss_kib()
+            load.go_on()
+            pushed = load.phase("published")
+            load.go_on()
+            load.phase("left")
+        left = [_after_leaving(server)]
+        for _ in range(size.idle_rounds - 1):
+            _fill(server, size, topics=size.idle_streams)
+            left.append(_after_leaving(server))
+    return {
+        "kib": (full - start) / size.idle_streams,
+        "left_percent": (left[0] - start) / (full - start) * 100,
+        **({"leak_percent": (left[-1] - left[0]) / (full - start) * 100} if size.idle_rounds > 1 else {}),
+        **_latency(pushed),
+        "server_cpu": pushed["server_cpu"],
+        "lost": _lost(pushed),
+    }
+
+
+def shared(peer: Peer, size: Size) -> Figures:
+    """Memory of a stream when everybody watches the same job."""
+    with running(peer) as server:
+        _warm(server)
+        start = server.pss_kib()
+        full = _fill(server, size, topics=1)
+        left = _after_leaving(server)
+    return {
+        "kib": (full - start) / size.idle_streams,
+        "left_percent": (left - start) / (full - start) * 100,
+    }
+
+
+def slow(peer: Peer, size: Size) -> Figures:
+    """Streams that never read: what they cost in memory, and what they do to the ones that do read.
+
+    Half of the states go to the topics that slow readers watch. Beside the run with them there is one without them,
+    and one in which the same streams read: the same number of pushes, so that only the not reading differs.
+    """
+    number = size.slow_streams
+    without = _mixed(peer, size, size.control_seconds)
+    reading = _mixed(peer, size, size.control_seconds, "--slow", number, "--slow-reads")
+    pushed = _mixed(peer, size, size.slow_seconds, "--slow", number)
+    return {
+        "kib": pushed["growth_kib"] / number,
+        "p99_ms": pushed["p99_us"] / 1000,
+        "without_p99_ms": without["p99_us"] / 1000,
+        "reading_p99_ms": reading["p99_us"] / 1000,
+        "closed": pushed["closed"],
+        "unpublished_percent": 100 - pushed["states"] / (RATE * size.slow_seconds) * 100,
+        "server_cpu": pushed["server_cpu"],
+        "lost": _lost(pushed),
+    }
+
+
+SCENARIOS: dict[str, Callable[[Peer, Size], Figures]] = {
+    "fanout": fanout,
+    "first": first,
+    "idle": idle,
+    "shared": shared,
+    "slow": slow,
+}
+
+
+def wanted(scenario: str, peer: Peer, size: Size, run: int) -> bool:
+    """Whether this run of the scenario is for this peer: some questions are about Hookcast alone."""
+    ours = peer.name.startswith("hookcast")
+    if scenario == "slow":
+        if size.brief:
+            return peer.name == "hookcast-sse"
+        # The floor cannot wait for a reader; a minute of each of the others, once, is enough.
+        return ours or (run == 0 and not peer.name.startswith("floor"))
+    return ours or scenario in {"fanout", "idle"}
+
+
+def _mixed(peer: Peer, size: Size, seconds: int, *more: str | int) -> Figures:
+    """Publish to the streams that read and to those in `more`.
+
+    The server says how many it has closed: behind what it has not read, a slow reader sees no end.
+    """
+    topics = size.slow_topics * TOPICS_PER_HOT
+    arguments = f"--hold --streams {size.slow_streams} --topics {topics} --hot {size.slow_topics}".split()
+    arguments += f"--states {RATE * seconds} --rate {RATE} --seconds {seconds + 1} --timeout {seconds + 60}".split()
+    with running(peer) as server:
+        _warm(server)
+        with loading(server, *arguments, *more) as load:
+            load.phase("connected")
+            sizes, sockets = [server.rss_kib()], server.sockets()
+            load.go_on()
+            pushed = load.phase("published", meanwhile=lambda: sizes.append(server.rss_kib()))
+            closed = max(sockets - server.sockets(), 0)
+    return {**pushed, "growth_kib": max(sizes) - sizes[0], "closed": closed}
+
+
+def _register(server: Server, name: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("PUT", f"/api/fal-jobs/{name}", b"{}", {"Content-Type": "application/json"})
+    if (status := connection.getresponse().status) not in {200, 201}:
+        raise BenchError(f"registering a job is answered {status}")
+    connection.close()
+
+
+def _warm(server: Server) -> None:
+    """Let the server import and allocate what the first streams need."""
+    publish(server, "--name", "warm", "--streams", 50, "--states", 20)
+    _after_leaving(server)
+
+
+def _idle(size: Size, topics: int) -> list[str | int]:
+    return ["--streams", size.idle_streams, "--topics", topics]
+
+
+def _fill(server: Server, size: Size, topics: int) -> int:
+    """The server's memory with all idle streams open, which leave again."""
+    with loading(server, "--name", "again", "--hold", *_idle(size, topics), "--states", 0) as load:
+        load.phase("connected")
+        full = server.pss_kib()
+        load.go_on()
+        load.phase("left")
+    return full
+
+
+def _after_leaving(server: Server) -> int:
+    """The server's memory once it has closed the streams that have left, and has nothing more to do."""
+    until = time.monotonic() + LEAVE_SECONDS
+    before = -1.0
+    while server.sockets() > OWN_SOCKETS or server.cpu_seconds() > before:
+        if time.monotonic() > until:
+            raise BenchError(f"{server.sockets()} sockets are open after all streams have left")
+        before = server.cpu_seconds()
+        time.sleep(0.1)
+    return server.pss_kib()
+
+
+def _latency(pushed: Figures) -> Figures:
+    return {"p50_ms": pushed["p50_us"] / 1000, "p99_ms": pushed["p99_us"] / 1000}
+
+
+def _lost(pushed: Figures) -> float:
+    return pushed["expected"] - pushed["deliveries"] + pushed["broken"] + pushed["disordered"]

@@ -1,0 +1,160 @@
+"""One Redis server: a connection that listens, and a client that publishes."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from hookcast.logs import get_logger
+
+ANSWER_SECONDS = 1.0  # how long Redis may take before it counts as away
+SILENCE_SECONDS = 1.0  # then it is asked whether it is there
+MIN_PAUSE_SECONDS = 0.05
+MAX_PAUSE_SECONDS = 2.0
+PORTION = 500  # topics a command
+ANCHOR = "hookcast"  # a channel of no topic: a connection without subscriptions could not listen
+
+FAULTS = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
+_log = get_logger(__name__)
+
+
+class Link:
+    """What is wanted is subscribed to, and again after every break. `sharded` = the server belongs to a cluster.
+
+    `broken` is called after each break, before the next attempt.
+    """
+
+    def __init__(
+        self, client: Redis, received: Callable[[bytes], None], *, sharded: bool, broken: Callable[[], None]
+    ) -> None:
+        self._client = client
+        self._received = received
+        self._broken = broken
+        self._prefix = "S" if sharded else ""
+        self._portion = 1 if sharded else PORTION  # sharded channels of one command must be of one slot
+        self._changed = asyncio.Event()
+        self._sent: set[str] = set()
+        self._confirmed: set[str] = set()
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._wanted: set[str] = set()
+        self.live = False
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Want the topics, and wait until Redis has confirmed them, but not long, and not for one that is away."""
+        wanted = list(topics)
+        self._wanted.update(wanted)
+        missing = [topic for topic in wanted if topic not in self._confirmed]
+        if missing and self.live:
+            loop = asyncio.get_running_loop()
+            futures = [self._waiting.setdefault(topic, loop.create_future()) for topic in missing]
+            self._changed.set()
+            await asyncio.wait(futures, timeout=ANSWER_SECONDS)
+
+    def want(self, topics: Iterable[str]) -> None:
+        """Subscribe soon."""
+        self._wanted.update(topics)
+        self._changed.set()
+
+    def unsubscribe(self, topics: Iterable[str]) -> None:
+        """Want them no longer."""
+        self._wanted.difference_update(topics)
+        self._changed.set()
+
+    async def publish(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Send all of them in one round trip. Raises what is in FAULTS."""
+        async with asyncio.timeout(ANSWER_SECONDS), self._client.pipeline(transaction=False) as pipeline:
+            for topic, payload in messages:
+                pipeline.execute_command(f"{self._prefix}PUBLISH", topic, payload)
+            await pipeline.execute()
+
+    async def run(self) -> None:
+        """Connect, listen, and connect again, until cancelled."""
+        pause = MIN_PAUSE_SECONDS
+        try:
+            while True:
+                connection = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+                try:
+                    await self._attend(connection)
+                finally:
+                    pause = MIN_PAUSE_SECONDS if self.live else min(pause * 2, MAX_PAUSE_SECONDS)
+                    self._lost()
+                    with suppress(*FAULTS):
+                        await connection.disconnect(nowait=True)
+                self._broken()
+                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
+        finally:
+            with suppress(*FAULTS):
+                await self._client.aclose()
+
+    async def _attend(self, connection: AbstractConnection) -> None:
+        try:
+            async with asyncio.timeout(2 * ANSWER_SECONDS):
+                await connection.connect()  # type: ignore[no-untyped-call]
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._send(connection))
+                tasks.create_task(self._listen(connection))
+        except* FAULTS as group:
+            _log.warning("bus_broken", reason=repr(group.exceptions[0]))
+
+    def _lost(self) -> None:
+        self.live = False
+        self._sent.clear()
+        self._confirmed.clear()
+        for future in self._waiting.values():
+            future.cancel()
+        self._waiting.clear()
+
+    async def _send(self, connection: AbstractConnection) -> None:
+        """Tell Redis what is wanted, whenever that has changed."""
+        await self._command(connection, "SUBSCRIBE", ANCHOR)
+        while True:
+            self._changed.clear()
+            gone, new = self._sent - self._wanted, self._wanted - self._sent
+            self._confirmed -= gone
+            self._sent = set(self._wanted)
+            await self._tell(connection, "UNSUBSCRIBE", gone)
+            await self._tell(connection, "SUBSCRIBE", new)
+            await self._changed.wait()
+
+    async def _tell(self, connection: AbstractConnection, verb: str, topics: set[str]) -> None:
+        names = list(topics)
+        for start in range(0, len(names), self._portion):
+            await self._command(connection, self._prefix + verb, *names[start : start + self._portion])
+
+    async def _command(self, connection: AbstractConnection, *words: str) -> None:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await connection.send_command(*words, check_health=False)
+
+    async def _listen(self, connection: AbstractConnection) -> None:
+        """Read messages; a server that is silent, also on a ping, is away."""
+        asked = False
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    response = await connection.read_response(disconnect_on_error=False)
+            except TimeoutError:
+                if asked:
+                    raise
+                asked = True
+                await self._command(connection, "PING")
+                continue
+            asked = False
+            if isinstance(response, list):
+                self._take(response[0], *response[1:])
+
+    def _take(self, kind: bytes, channel: bytes = b"", data: bytes | int = b"") -> None:
+        if kind in {b"message", b"smessage"} and isinstance(data, bytes):
+            self._received(data)
+        elif kind in {b"subscribe", b"ssubscribe"}:
+            topic = channel.decode()
+            self.live = True
+            self._confirmed.add(topic)
+            future = self._waiting.pop(topic, None)
+            if future is not None and not future.done():
+                future.set_result(None)
+        elif kind == b"sunsubscribe" and channel.decode() in self._sent:
+            raise RedisError("the slot of a channel has moved")  # the server itself took the subscription away

@@ -1,0 +1,52 @@
+"""Removes what is no longer wanted: jobs that ended long ago, and leases that ended."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from hookcast.errors import StoreUnavailable
+from hookcast.jobs import Clock
+from hookcast.logs import get_logger
+from hookcast.store import JobStore
+
+EVERY_SECONDS = 3600.0
+PORTION = 500  # a transaction, so that nobody waits long for it
+
+_log = get_logger(__name__)
+
+
+class Retention:
+    """`sleep` is passed in for tests."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        clock: Clock,
+        kept: timedelta,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._kept = kept
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Clean up about once an hour, until cancelled."""
+        while True:
+            await self._sleep(EVERY_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311
+            try:
+                removed = await self.clean()
+                _log.info("cleaned", jobs=removed)
+            except StoreUnavailable as error:
+                _log.warning("not_cleaned", reason=str(error))
+
+    async def clean(self) -> int:
+        """Remove everything that is due, in small portions with a pause in between; answers how many jobs."""
+        removed = 0
+        while portion := await self._store.remove_ended(self._clock() - self._kept, PORTION):
+            removed += portion
+            await self._sleep(0.1)
+        await self._store.leases.forget_ended()
+        return removed

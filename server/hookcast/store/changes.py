@@ -1,0 +1,118 @@
+"""Changes of jobs: read, step, written, for all that are asked for at the same time in one transaction.
+
+Each write names the version it stands on (optimistic concurrency, one statement for a whole batch): of two nodes that
+change a job at the same time one writes nothing, reads again and takes its step from there. No locks are held that a
+crash could leave behind, and a pooler in transaction mode may stand between.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+from sqlalchemy import bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hookcast.errors import StoreUnavailable
+from hookcast.jobs import Job
+from hookcast.store.database import Database
+from hookcast.store.engine import VALUE_ERRORS
+from hookcast.store.schema import from_row, jobs, to_row
+
+MAX_TRIES = 20
+BY_IDS = select(jobs).where(jobs.c.request_id.in_(bindparam("ids", expanding=True)))
+
+
+class Change(Struct, frozen=True):
+    """The job before and after one change; `before` is None when the change created it."""
+
+    before: Job | None
+    after: Job
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is a new version."""
+        return self.before is None or self.before.version != self.after.version
+
+
+class Ask(NamedTuple):
+    """What becomes of one job: `step` is pure, and may be called more than once."""
+
+    request_id: str
+    step: Callable[[Job | None], Job]
+
+
+class Changes:
+    """Works off asks (see `Batch`)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        upsert = database.upsert(jobs)
+        columns = {column.name: upsert.excluded[column.name] for column in jobs.columns if not column.primary_key}
+        self._upsert = (
+            upsert.values(changed_at=database.clock)
+            .on_conflict_do_update(
+                index_elements=["request_id"], set_=columns, where=jobs.c.version == upsert.excluded.version - 1
+            )
+            .returning(jobs.c.request_id)
+        )
+
+    async def work(self, asks: Sequence[Ask]) -> list[Change | Exception]:
+        """All of them in one transaction; when the values of one cannot be stored, each in its own."""
+        try:
+            return await self._together(asks)
+        except StoreUnavailable as error:
+            if len(asks) == 1 or not _of_the_values(error):
+                raise
+        answers: list[Change | Exception] = []
+        for ask in asks:
+            try:
+                answers += await self._together([ask])
+            except StoreUnavailable as error:
+                answers.append(error)
+        return answers
+
+    async def _together(self, asks: Sequence[Ask]) -> list[Change | Exception]:
+        answers: dict[int, Change | Exception] = {}
+        async with self._database.writing() as connection:
+            for _ in range(MAX_TRIES + len(asks)):
+                todo = {number: ask for number, ask in enumerate(asks) if number not in answers}
+                if not todo:
+                    break
+                answers |= await self._round(connection, todo)
+        lost = StoreUnavailable("The job is changed by too many at once.")
+        return [answers.get(number, lost) for number in range(len(asks))]
+
+    async def _round(self, connection: AsyncConnection, todo: dict[int, Ask]) -> dict[int, Change | Exception]:
+        """The first ask of each job. What lost a race is not among the answers."""
+        firsts: dict[str, int] = {}
+        for number, ask in todo.items():
+            firsts.setdefault(ask.request_id, number)
+        rows = (await connection.execute(BY_IDS, {"ids": list(firsts)})).mappings()
+        found = {row["request_id"]: from_row(row) for row in rows}
+        answers: dict[int, Change | Exception] = {}
+        for request_id, number in firsts.items():
+            before = found.get(request_id)
+            try:
+                answers[number] = Change(before=before, after=todo[number].step(before))
+            except Exception as error:  # noqa: BLE001 - it belongs to this ask alone
+                answers[number] = error
+        changed = [change for change in answers.values() if isinstance(change, Change) and change.changed]
+        written = await self._write(connection, [change.after for change in changed])
+        return {
+            number: answer
+            for number, answer in answers.items()
+            if not isinstance(answer, Change) or not answer.changed or answer.after.request_id in written
+        }
+
+    async def _write(self, connection: AsyncConnection, changed: list[Job]) -> set[str]:
+        """Write new versions; answers the names of those that did not lose a race."""
+        if not changed:
+            return set()
+        rows = [to_row(job) for job in sorted(changed, key=lambda job: job.request_id)]  # one order, so no deadlocks
+        return set((await connection.execute(self._upsert, rows)).scalars())
+
+
+def _of_the_values(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, VALUE_ERRORS):
+        error = error.__cause__
+    return error is not None

@@ -1,0 +1,76 @@
+"""Transactions with a deadline; the one place where a library's error becomes ours."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import ColumnElement, Float, literal_column, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.schema import Table
+
+from hookcast.errors import StoreUnavailable
+from hookcast.store.engine import DRIVER_ERRORS, create_engine, upgrade
+
+DEADLINE_SECONDS = 5.0
+MIGRATION_SECONDS = 300.0
+
+
+class Database:
+    """One database, SQLite or PostgreSQL. Everything here raises StoreUnavailable and nothing else."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url)
+        self.sqlite = self._engine.dialect.name == "sqlite"
+        # SQLite has one writer; waiting here is fair and wakes at once, its own busy handler polls.
+        self._writer: asyncio.Lock | asyncio.Semaphore = asyncio.Lock() if self.sqlite else asyncio.Semaphore(1000)
+
+    async def migrate(self) -> None:
+        """Bring the schema up to date."""
+        async with self.writing(MIGRATION_SECONDS) as connection:
+            await connection.run_sync(upgrade)
+
+    async def ping(self) -> None:
+        """Ask the database for one row."""
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    @property
+    def clock(self) -> ColumnElement[float]:
+        """The database's own clock in unix seconds, one for all nodes."""
+        if self.sqlite:
+            return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float)
+        return literal_column("extract(epoch from clock_timestamp())::float8", Float)
+
+    def upsert(self, table: Table) -> postgresql.Insert:
+        """An INSERT that knows ON CONFLICT, in the words of this database."""
+        insert = sqlite.insert if self.sqlite else postgresql.insert
+        return insert(table)  # type: ignore[return-value] # the two classes have the same methods
+
+    @asynccontextmanager
+    async def writing(self, seconds: float = DEADLINE_SECONDS) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed at the end of the block, or not at all."""
+        writer = self._engine.execution_options(writes=True)
+        async with deadline(seconds), self._writer, writer.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to read with."""
+        async with deadline(), self._engine.connect() as connection:
+            yield connection
+
+
+@asynccontextmanager
+async def deadline(seconds: float = DEADLINE_SECONDS) -> AsyncIterator[None]:
+    """End the block in time, and with our own error."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (SQLAlchemyError, TimeoutError, OSError, *DRIVER_ERRORS) as error:
+        raise StoreUnavailable(f"The database did not answer as it should: {type(error).__name__}.") from error

@@ -1,0 +1,86 @@
+"""A `hookcast dev` that can be killed and started again, and a page in a fresh Chromium."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+DEADLINE = 30.0
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Dev:
+    """`hookcast dev` in a folder of its own, always on the same ports."""
+
+    def __init__(self, folder: Path, speed: str) -> None:
+        self._folder = folder
+        ports = ["--port", str(_free_port()), "--emulator-port", str(_free_port())]
+        self._command = [sys.executable, "-m", "hookcast", "dev", *ports, "--speed", speed]
+        self._process: subprocess.Popen[str] | None = None
+        self.address = ""
+
+    def start(self) -> None:
+        """Start it, and wait until it says where its page is."""
+        self._process = subprocess.Popen(self._command, cwd=self._folder, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        found = next(filter(None, (re.search(r"Demo page\s+(\S+)", line) for line in self._process.stdout)))
+        self.address = found.group(1)
+
+    def stop(self) -> None:
+        """Press Ctrl-C: it ends in order."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        assert self._process.wait(timeout=DEADLINE) == 0
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate(timeout=DEADLINE)
+
+
+@pytest.fixture
+def speed() -> str:
+    """How much faster than fal the emulated jobs run."""
+    return "4"
+
+
+@pytest.fixture
+def dev(tmp_path: Path, speed: str) -> Iterator[Dev]:
+    """A running `hookcast dev`."""
+    dev = Dev(tmp_path, speed)
+    try:
+        dev.start()
+        yield dev
+        dev.stop()
+    finally:
+        dev.kill()
+
+
+@pytest.fixture
+def page(dev: Dev) -> Iterator[Page]:
+    """The page in a fresh browser, at the width of a phone; it must never load twice or report an error."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.set_default_timeout(DEADLINE * 1000)
+        loads: list[str] = []
+        errors: list[str] = []
+        page.on("load", lambda _: loads.append("load"))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(dev.address)
+        yield page
+        assert (loads, errors) == (["load"], [])
+        browser.close()

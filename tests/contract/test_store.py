@@ -1,0 +1,187 @@
+"""The store's verbs, on SQLite and on PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec import Raw
+
+from hookcast.errors import StoreUnavailable
+from hookcast.fal.keys import StoredKeys
+from hookcast.jobs import (
+    Completed,
+    Failed,
+    Job,
+    JobStatus,
+    LogLine,
+    Phase,
+    Progressed,
+    Registered,
+    Update,
+    advance,
+    unseen,
+)
+from hookcast.store import Change, JobQuery, JobStore, open_store
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 24, 10, 0, 0, 123000, tzinfo=UTC)
+BIG = Raw(b'{"seed": 12345678901234567890, "text": "a\\u0000b \\ud83d\\ude00 \xe2\x80\xa8"}')
+
+
+@pytest.fixture
+async def store(any_database_url: str) -> AsyncIterator[JobStore]:
+    """An empty store."""
+    async with open_store(any_database_url) as opened:
+        yield opened
+
+
+async def apply(store: JobStore, request_id: str, update: Update, *, now: datetime = NOW) -> Change:
+    """Advance one job."""
+
+    def step(job: Job | None) -> Job:
+        return advance(job or unseen(request_id, now=now), update, now=now)
+
+    return await store.change(request_id, step)
+
+
+async def test_a_job_comes_back_as_it_was_stored(store: JobStore) -> None:
+    """Every field, fal's JSON byte for byte."""
+    facts = Registered(endpoint_id="fal-ai/flux", owner="u", group="g", metadata={"n": Raw(b"1.0")}, queue_position=3)
+    await apply(store, "job-1", facts)
+    await apply(store, "job-1", Progressed(phase=Phase.RUNNING, logs=(LogLine(message="50 %", timestamp="t"),)))
+    change = await apply(store, "job-1", Completed(result=BIG), now=NOW + timedelta(seconds=8))
+    found = await store.get("job-1")
+    assert found == change.after
+    assert found is not None
+    assert found.result is not None
+    assert bytes(found.result) == bytes(BIG)
+
+
+async def test_an_unknown_job_is_none(store: JobStore) -> None:
+    """Alone and among others."""
+    await apply(store, "job-1", Registered())
+    assert await store.get("job-2") is None
+    assert list(await store.get_many(["job-1", "job-2"])) == ["job-1"]
+
+
+async def test_changes_that_arrive_together_are_all_applied_in_their_order(store: JobStore) -> None:
+    """Also when many of them are of one job: each one a version."""
+    names = [f"job-{number % 7}" for number in range(70)]
+    updates = [Registered(metadata={f"m{number}": Raw(b"1")}) for number in range(70)]
+    changes = await asyncio.gather(*(apply(store, *pair) for pair in zip(names, updates, strict=True)))
+    assert all(change.changed for change in changes)
+    for name in set(names):
+        versions = [change.after.version for change, of in zip(changes, names, strict=True) if of == name]
+        assert versions == list(range(1, 11))
+        job = await store.get(name)
+        assert job is not None
+        assert (job.version, len(job.metadata)) == (10, 10)
+
+
+async def test_a_step_that_fails_fails_alone(store: JobStore) -> None:
+    """The others of its transaction are committed."""
+
+    def broken(_job: Job | None) -> Job:
+        raise ZeroDivisionError
+
+    answers = await asyncio.gather(
+        *(apply(store, f"job-{n}", Registered()) for n in range(5)),
+        store.change("job-x", broken),
+        *(apply(store, f"job-{n}", Registered()) for n in range(5, 10)),
+        return_exceptions=True,
+    )
+    assert [type(answer).__name__ for answer in answers].count("Change") == 10
+    assert isinstance(answers[5], ZeroDivisionError)
+    assert len(await store.get_many([f"job-{n}" for n in range(10)])) == 10
+
+
+async def test_a_value_that_cannot_be_stored_fails_alone(store: JobStore) -> None:
+    """A lone surrogate is no UTF-8."""
+    answers = await asyncio.gather(
+        *(apply(store, f"job-{n}", Registered(owner="\ud800" if n == 3 else "u")) for n in range(6)),
+        return_exceptions=True,
+    )
+    assert isinstance(answers[3], StoreUnavailable)
+    assert len(await store.get_many([f"job-{n}" for n in range(6)])) == 5
+
+
+async def test_two_nodes_that_race_make_one_terminal_state(any_database_url: str) -> None:
+    """One wins, the other one's report is late: it changes nothing, and no version is skipped."""
+    async with open_store(any_database_url) as one, open_store(any_database_url) as two:
+        outcomes: list[Update] = [Completed(result=Raw(b"{}")), Failed(error="It broke.")]
+        races = [
+            apply(node, f"job-{n}", update)
+            for n in range(50)
+            for node, update in zip((one, two), outcomes, strict=True)
+        ]
+        changes = await asyncio.gather(*races)
+        for number in range(50):
+            won = [change for change in changes[2 * number : 2 * number + 2] if change.changed]
+            assert len(won) == 1
+            assert await one.get(f"job-{number}") == won[0].after
+
+
+async def test_a_query_pages_newest_first(store: JobStore) -> None:
+    """By status, owner and group, each job once."""
+    for number in range(5):
+        facts = Registered(owner="u", group="even" if number % 2 == 0 else "odd")
+        await apply(store, f"job-{number}", facts, now=NOW + timedelta(seconds=number))
+    first = await store.page(JobQuery(owner="u", group="even", status=JobStatus.PENDING, limit=2))
+    rest = await store.page(JobQuery(owner="u", group="even", limit=2, cursor=first.next_cursor))
+    assert [job.request_id for job in (*first.jobs, *rest.jobs)] == ["job-4", "job-2", "job-0"]
+    assert rest.next_cursor is None
+
+
+async def test_a_group_is_told_by_its_latest_changes(store: JobStore) -> None:
+    """No more than asked for."""
+    for number in range(4):
+        await apply(store, f"job-{number}", Registered(group="g"), now=NOW + timedelta(seconds=number))
+    await apply(store, "job-0", Completed(result=Raw(b"1")), now=NOW + timedelta(minutes=1))
+    assert [job.request_id for job in await store.of_group("g", 3)] == ["job-0", "job-3", "job-2"]
+
+
+async def test_the_usual_duration_is_the_median_of_completions(store: JobStore) -> None:
+    """None while there is none."""
+    assert await store.usual_seconds("fal-ai/flux") is None
+    for number, seconds in enumerate((4, 8, 30)):
+        await apply(store, f"job-{number}", Registered(endpoint_id="fal-ai/flux"))
+        await apply(store, f"job-{number}", Completed(result=Raw(b"1")), now=NOW + timedelta(seconds=seconds))
+    assert await store.usual_seconds("fal-ai/flux") == 8
+
+
+async def test_jobs_whose_result_is_missing_are_found(store: JobStore) -> None:
+    """Pending, and done at fal."""
+    await apply(store, "job-1", Progressed(phase=Phase.SAVING))
+    await apply(store, "job-2", Progressed(phase=Phase.RUNNING))
+    assert [job.request_id for job in await store.saving()] == ["job-1"]
+
+
+async def test_an_idempotency_key_belongs_to_one(store: JobStore) -> None:
+    """Until it is released, or its claim is a minute old; for ever once it is settled."""
+    claims = await asyncio.gather(*(store.claim("k", now=NOW) for _ in range(5)))
+    assert sorted(claims, key=str) == [(False, None)] * 4 + [(True, None)]
+    assert await store.claim("k", now=NOW + timedelta(seconds=61)) == (True, None)
+    await store.release("k")
+    assert await store.claim("k", now=NOW) == (True, None)
+    await store.settle("k", "job-1")
+    assert await store.claim("k", now=NOW + timedelta(days=1)) == (False, "job-1")
+
+
+async def test_the_last_good_keys_are_kept(store: JobStore) -> None:
+    """One document a URL, replaced by the next."""
+    for document in (b"one", b"two"):
+        await store.save_keys(StoredKeys(url="https://fal", document=document, fetched_at=NOW))
+    kept = await store.load_keys("https://fal")
+    assert kept == StoredKeys(url="https://fal", document=b"two", fetched_at=NOW)
+    assert await store.load_keys("https://other") is None
+
+
+async def test_nodes_that_start_together_migrate_once(any_database_url: str) -> None:
+    """Whoever comes second finds it done."""
+
+    async def start() -> None:
+        async with open_store(any_database_url) as store:
+            await store.ping()
+
+    await asyncio.gather(*(start() for _ in range(4)))

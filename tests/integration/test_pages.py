@@ -1,0 +1,42 @@
+"""The demo page's files, also when nobody has built them."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Mount
+
+from hookcast.routes import problems
+from hookcast.routes.pages import Pages
+
+pytestmark = pytest.mark.anyio
+
+
+def _client(folder: Path) -> httpx.AsyncClient:
+    handlers = {HTTPException: problems.on_http_error}
+    app = Starlette(routes=[Mount("/", Pages(folder))], exception_handlers=handlers)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page.test")
+
+
+async def test_without_a_built_page_the_server_says_how_to_build_it(tmp_path: Path) -> None:
+    """And any other unknown path stays a plain 404."""
+    async with _client(tmp_path / "nothing") as client:
+        root, other = await client.get("/"), await client.get("/api/nothing")
+    assert (root.status_code, root.json()["code"]) == (404, "page_not_built")
+    assert "make run" in root.json()["detail"]
+    assert (other.status_code, other.json()["code"]) == (404, "not_found")
+
+
+async def test_the_page_may_load_only_its_own_scripts(tmp_path: Path) -> None:
+    """And it cannot be framed."""
+    (tmp_path / "index.html").write_text("<!doctype html><title>Hookcast</title>")
+    async with _client(tmp_path) as client:
+        answer = await client.get("/")
+        missing = await client.get("/missing.js")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert missing.status_code == 404

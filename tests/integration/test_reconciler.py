@@ -1,0 +1,199 @@
+"""Jobs whose webhook never came: asked for at fal, on a clock of the test's own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from hookcast.bus import LocalBus
+from hookcast.collector import Collector
+from hookcast.dispatcher import Dispatcher
+from hookcast.errors import FalUnreachable
+from hookcast.fal.queue import FalQueue
+from hookcast.jobs import CancelRequested, Job, JobStatus, Registered
+from hookcast.reconciler import ASKS_A_LOOK, Reconciler
+from hookcast.store import JobStore, open_store
+from support.fal import ENDPOINT, QUEUE, FalDouble
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+LIMIT = timedelta(hours=1)
+
+
+@dataclass
+class World:
+    """A reconciler with everything it needs; `now` moves when the test says so."""
+
+    store: JobStore
+    dispatcher: Dispatcher
+    reconciler: Reconciler
+    fal: FalDouble
+    now: datetime = NOW
+
+    def clock(self) -> datetime:
+        """The test's time."""
+        return self.now
+
+    async def register(self, request_id: str, endpoint_id: str | None = ENDPOINT) -> None:
+        """A pending job."""
+        await self.dispatcher.apply(request_id, Registered(endpoint_id=endpoint_id))
+
+    async def look(self, after: timedelta) -> int:
+        """Let time pass, then look."""
+        self.now += after
+        return await self.reconciler.look()
+
+    async def job(self, request_id: str) -> Job:
+        """The job as it is stored."""
+        found = await self.store.get(request_id)
+        assert found is not None
+        return found
+
+    async def ended(self, request_id: str) -> Job:
+        """The job once its result has been fetched."""
+        while not (job := await self.job(request_id)).status.terminal:
+            pass
+        return job
+
+
+async def at_once(_seconds: float) -> None:
+    """A pause that takes no time."""
+    await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def opened_world(url: str, fal: FalDouble, *, node: str = "one") -> AsyncIterator[World]:
+    """A world on this database."""
+    async with open_store(url) as store, httpx.AsyncClient(transport=fal) as client, asyncio.TaskGroup() as tasks:
+        queue = FalQueue(client, QUEUE, "key", sleep=at_once)
+        world: World
+
+        def clock() -> datetime:
+            return world.clock()
+
+        dispatcher = Dispatcher(store, LocalBus(lambda _: None), clock)
+        collector = Collector(store, dispatcher, queue, clock=clock, sleep=at_once)
+        reconciler = Reconciler(
+            store=store, dispatcher=dispatcher, collector=collector, queue=queue, clock=clock, node=node, timeout=LIMIT
+        )
+        world = World(store, dispatcher, reconciler, fal)
+        collecting = tasks.create_task(collector.run())
+        await asyncio.sleep(0)
+        yield world
+        collecting.cancel()
+
+
+@pytest.fixture
+async def world(database_url: str, fal: FalDouble) -> AsyncIterator[World]:
+    """A world of one node."""
+    async with opened_world(database_url, fal) as opened:
+        yield opened
+
+
+def says(fal: FalDouble, status: str, **more: object) -> None:
+    """What fal's status answers from now on."""
+    fal.script("/status", httpx.Response(202 if status != "COMPLETED" else 200, json={"status": status, **more}))
+
+
+async def test_a_lost_webhook_is_healed_though_nobody_watches(world: World) -> None:
+    """fal says COMPLETED: the result is fetched."""
+    await world.register("job-1")
+    says(world.fal, "COMPLETED")
+    world.fal.script("/requests/job-1", httpx.Response(200, json={"ok": True}))
+    assert await world.look(timedelta(seconds=50)) == 1
+    job = await world.ended("job-1")
+    assert (job.status, bytes(job.result or b"")) == (JobStatus.COMPLETED, b'{"ok":true}')
+
+
+async def test_a_job_is_not_asked_about_before_it_is_due(world: World) -> None:
+    """Nor again right after it was asked about."""
+    await world.register("job-1")
+    says(world.fal, "IN_PROGRESS")
+    assert await world.look(timedelta(seconds=20)) == 0
+    assert await world.look(timedelta(seconds=30)) == 1
+    assert await world.look(timedelta(seconds=30)) == 0
+    assert len(world.fal.asked("/status")) == 1
+
+
+async def test_what_fal_says_of_an_unwatched_job_becomes_its_state(world: World) -> None:
+    """For those who poll."""
+    await world.register("job-1")
+    says(world.fal, "IN_QUEUE", queue_position=12000)
+    await world.look(timedelta(seconds=50))
+    assert (await world.job("job-1")).progress.queue_position == 12000
+
+
+async def test_two_nodes_ask_once(world: World, database_url: str) -> None:
+    """The lease is in the database."""
+    says(world.fal, "IN_PROGRESS")
+    for number in range(5):
+        await world.register(f"job-{number}")
+    async with opened_world(database_url, world.fal, node="two") as other:
+        asked = await asyncio.gather(world.look(timedelta(seconds=50)), other.look(timedelta(seconds=50)))
+    assert sum(asked) == 5
+    assert len(world.fal.asked("/status")) == 5
+
+
+async def test_no_more_than_the_cap_are_asked_about_at_a_time(world: World) -> None:
+    """The rest comes next."""
+    says(world.fal, "IN_PROGRESS")
+    for number in range(ASKS_A_LOOK + 5):
+        await world.register(f"job-{number}")
+    assert await world.look(timedelta(seconds=50)) == ASKS_A_LOOK
+    assert await world.look(timedelta(0)) == 5
+
+
+async def test_a_job_that_fal_does_not_finish_in_time_fails(world: World) -> None:
+    """With a plain sentence."""
+    await world.register("job-1")
+    says(world.fal, "IN_PROGRESS")
+    await world.look(LIMIT + timedelta(seconds=1))
+    job = await world.job("job-1")
+    assert (job.status, job.error) == (JobStatus.FAILED, "fal did not finish this job within 60 minutes.")
+
+
+async def test_a_job_that_ended_at_the_last_moment_is_still_fetched(world: World) -> None:
+    """fal is asked before the time limit is applied."""
+    await world.register("job-1")
+    says(world.fal, "COMPLETED")
+    world.fal.script("/requests/job-1", httpx.Response(200, json={"ok": True}))
+    await world.look(LIMIT + timedelta(seconds=1))
+    assert (await world.ended("job-1")).status is JobStatus.COMPLETED
+
+
+async def test_a_job_without_endpoint_says_that_it_cannot_be_asked_for(world: World) -> None:
+    """Once; and its time limit says so, too."""
+    await world.register("job-1", endpoint_id=None)
+    await world.look(timedelta(seconds=50))
+    lines = (await world.job("job-1")).progress.logs
+    assert [(line.level, "endpointId" in line.message) for line in lines] == [("WARN", True)]
+    await world.store.leases.release(["ask:job-1"], "one")
+    await world.look(LIMIT)
+    job = await world.job("job-1")
+    assert job.status is JobStatus.FAILED
+    assert "endpointId" in (job.error or "")
+    assert job.progress.logs == lines
+    assert world.fal.requests == []
+
+
+async def test_a_job_that_fal_removed_on_request_is_cancelled(world: World) -> None:
+    """404 after a cancel; without one the job stays pending."""
+    await world.register("job-1")
+    await world.register("job-2")
+    await world.dispatcher.apply("job-1", CancelRequested())
+    await world.look(timedelta(seconds=50))
+    statuses = [(await world.job(name)).status for name in ("job-1", "job-2")]
+    assert statuses == [JobStatus.CANCELLED, JobStatus.PENDING]
+
+
+async def test_a_fal_that_is_down_makes_the_reconciler_pause(world: World) -> None:
+    """The error is told to `run`, and the jobs come again."""
+    await world.register("job-1")
+    world.fal.down = True
+    with pytest.raises(FalUnreachable):
+        await world.look(timedelta(seconds=50))
+    assert (await world.job("job-1")).status is JobStatus.PENDING

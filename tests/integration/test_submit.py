@@ -1,0 +1,152 @@
+"""Submit while the database goes away at the worst moment: fal has taken the request, and it cannot be stored."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from itertools import count
+from typing import cast
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from hookcast.bus import LocalBus
+from hookcast.collector import Collector
+from hookcast.dispatcher import Dispatcher
+from hookcast.errors import HookcastError
+from hookcast.fal.keys import FalKeys
+from hookcast.fal.queue import FalQueue
+from hookcast.push import Engine
+from hookcast.routes import problems, submit
+from hookcast.routes.services import Services
+from hookcast.settings import Settings
+from hookcast.store import open_store
+from support.fakes import Outage, Sleeper
+from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble
+from support.server import until
+
+pytestmark = pytest.mark.anyio
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class TakingFal(FalDouble):
+    """Takes every submit under a new id; the database goes away as soon as it has."""
+
+    def __init__(self, outage: Outage) -> None:
+        super().__init__()
+        self.outage = outage
+        self.breaks = True
+        self._ids = count(1)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """httpx's way in."""
+        await super().handle_async_request(request)
+        self.outage.down = self.breaks
+        return httpx.Response(200, json={"request_id": f"job-{next(self._ids)}"})
+
+
+class World:
+    """The submit route over a store that can go away."""
+
+    def __init__(self, outage: Outage, fal: TakingFal, client: httpx.AsyncClient) -> None:
+        self.outage = outage
+        self.fal = fal
+        bus = LocalBus(lambda _: None)
+        dispatcher = Dispatcher(outage.store, bus, _now)
+        queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
+        self.node = Services(
+            settings=Settings(public_url="https://hookcast.example"),
+            clock=_now,
+            store=outage.store,
+            bus=bus,
+            engine=cast("Engine", None),  # submitting wakes nobody
+            dispatcher=dispatcher,
+            collector=Collector(outage.store, dispatcher, queue, clock=_now),
+            keys=FalKeys(client, JWKS, outage.store, _now),
+            queue=queue,
+        )
+        routes = [Route("/api/fal-jobs", submit.submit, methods=["POST"])]
+        app = Starlette(routes=routes, exception_handlers={HookcastError: problems.on_error})
+
+        async def with_services(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": {"services": self.node}}, receive, send)
+
+        self.web = httpx.AsyncClient(transport=httpx.ASGITransport(with_services), base_url="http://hookcast.test")
+
+    async def submit(self, key: str | None) -> httpx.Response:
+        """Submit a job."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        body = {"endpointId": ENDPOINT, "input": {}, "owner": "user-1"}
+        return await self.web.post("/api/fal-jobs", json=body, headers=headers)
+
+
+@pytest.fixture
+async def world(database_url: str) -> AsyncIterator[World]:
+    """The route, its fal and its store."""
+    async with open_store(database_url) as store:
+        fal = TakingFal(outage := Outage(store))
+        async with httpx.AsyncClient(transport=fal) as client:
+            yield World(outage, fal, client)
+
+
+async def test_a_key_that_fal_took_is_not_submitted_twice(world: World) -> None:
+    """The first answer names the request; the next one with the same key is that very job."""
+    lost = await world.submit("k")
+    assert (lost.status_code, lost.json()["code"]) == (503, "store_unavailable")
+    assert "job-1" in lost.json()["detail"]
+    still_away = await world.submit("k")
+    assert still_away.status_code == 503
+    world.outage.down = False
+    found = await world.submit("k")
+    assert (found.status_code, found.json()["requestId"]) == (202, "job-1")
+    assert found.json()["job"]["owner"] == "user-1"
+    assert len(world.fal.requests) == 1
+    assert (await world.submit("k")).json()["requestId"] == "job-1"
+
+
+async def test_without_a_key_the_answer_says_what_fal_took(world: World) -> None:
+    """The caller can register it by hand."""
+    lost = await world.submit(None)
+    assert lost.status_code == 503
+    assert "job-1" in lost.json()["detail"]
+    assert "PUT" in lost.json()["detail"]
+    assert world.node.taken == {}
+
+
+async def test_what_fal_took_does_not_pile_up(world: World) -> None:
+    """While the database is away fal is not asked; once it is back, any submit with a key stores them all."""
+    world.fal.gate.clear()
+    under_way = [asyncio.ensure_future(world.submit(f"first-{number}")) for number in range(20)]
+    await until(lambda: len(world.fal.requests) == 20)
+    world.fal.gate.set()
+    assert {(await answer).status_code for answer in under_way} == {503}
+    assert len(world.node.taken) == 20
+    assert {(await world.submit(f"second-{number}")).status_code for number in range(20)} == {503}
+    assert (len(world.fal.requests), len(world.node.taken)) == (20, 20)
+    world.outage.down = world.fal.breaks = False
+    assert (await world.submit("third")).status_code == 202
+    assert world.node.taken == {}
+    again = [await world.submit(f"first-{number}") for number in range(20)]
+    assert {answer.status_code for answer in again} == {202}
+    assert len({answer.json()["requestId"] for answer in again}) == 20
+    assert len(world.fal.requests) == 21
+
+
+async def test_who_waits_for_the_same_key_does_not_wait_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """409 after the time of one submit; the lock goes with its last user."""
+    monkeypatch.setattr(submit, "TURN_SECONDS", 0.01)
+    world.fal.breaks = False
+    world.fal.gate.clear()
+    first = asyncio.ensure_future(world.submit("k"))
+    await until(lambda: world.fal.requests)
+    second = await world.submit("k")
+    assert (second.status_code, second.json()["code"]) == (409, "idempotency_in_flight")
+    world.fal.gate.set()
+    assert (await first).json()["requestId"] == "job-1"
+    assert (await world.submit("k")).json()["requestId"] == "job-1"
+    await until(lambda: len(world.node.submits) == 0)

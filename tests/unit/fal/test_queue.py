@@ -1,0 +1,287 @@
+"""The queue client: what is tried again, how long, and what of fal's answers is taken over."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from itertools import product
+
+import httpx
+import pytest
+from msgspec import Raw, json
+
+from hookcast.errors import FalRejected, FalUnreachable
+from hookcast.fal.queue import DEADLINES, RETRIED, Call, CancelAnswer, FalQueue, Submitted, Trouble
+from hookcast.jobs import Job, Phase, Progressed
+from support.fal import ENDPOINT, QUEUE, Answer, FalDouble, sse_answer
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+ONCE: dict[Trouble, list[Answer]] = {
+    Trouble.NOT_SENT: [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.PoolTimeout("x")],
+    Trouble.NO_ANSWER: [httpx.ReadError("x"), httpx.ReadTimeout("x"), httpx.RemoteProtocolError("x")],
+    Trouble.BUSY: [httpx.Response(429), httpx.Response(429, headers={"x-fal-request-id": "a"})],
+    Trouble.GATEWAY: [httpx.Response(code) for code in (502, 503, 504)],
+    Trouble.TAKEN: [httpx.Response(code, headers={"x-fal-request-id": "a"}) for code in (502, 503, 504)],
+}
+GOOD: dict[Call, httpx.Response] = {
+    Call.SUBMIT: httpx.Response(200, json={"request_id": "job-1"}),
+    Call.STATUS: httpx.Response(202, json={"status": "IN_QUEUE", "queue_position": 7}),
+    Call.RESULT: httpx.Response(200, json={"ok": True}),
+    Call.CANCEL: httpx.Response(202, json={"status": "CANCELLATION_REQUESTED"}),
+}
+
+
+class Harness:
+    """A queue client of the double, which notes its pauses and makes none."""
+
+    def __init__(self, deadline: float = 30.0) -> None:
+        self.fal = FalDouble()
+        self.pauses: list[float] = []
+        self.client = httpx.AsyncClient(transport=self.fal)
+        self.queue = FalQueue(
+            self.client,
+            QUEUE,
+            "key",
+            sleep=self._sleep,
+            jitter=lambda: 1.0,
+            deadlines=dict.fromkeys(DEADLINES, deadline),
+        )
+
+    async def _sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    async def ask(self, call: Call, *answers: Answer) -> object:
+        """Make one call; fal answers so."""
+        self.fal.script("", *answers)
+        asked: dict[Call, Callable[[], Awaitable[object]]] = {
+            Call.SUBMIT: self.submit,
+            Call.STATUS: lambda: self.queue.status(job()),
+            Call.RESULT: lambda: self.queue.result(job()),
+            Call.CANCEL: lambda: self.queue.cancel(job()),
+        }
+        async with self.client:
+            return await asked[call]()
+
+    async def submit(self) -> Submitted:
+        """Submit an empty input."""
+        return await self.queue.submit(ENDPOINT, Raw(b"{}"), webhook_url=None, headers={})
+
+
+def job(response_url: str | None = None, endpoint_id: str | None = ENDPOINT) -> Job:
+    """A pending job."""
+    return Job(request_id="job-1", created_at=NOW, updated_at=NOW, endpoint_id=endpoint_id, response_url=response_url)
+
+
+@pytest.mark.parametrize(("trouble", "call"), list(product(Trouble, Call)))
+async def test_every_pair_of_the_retry_table_does_what_it_says(trouble: Trouble, call: Call) -> None:
+    """In the table: asked again until the good answer. Not in it: asked once, and fal counts as unreachable."""
+    for answer in ONCE[trouble]:
+        harness = Harness()
+        if call in RETRIED[trouble]:
+            await harness.ask(call, answer, answer, GOOD[call])
+            assert (len(harness.fal.requests), len(harness.pauses)) == (3, 2)
+        else:
+            with pytest.raises(FalUnreachable, match="may have taken"):
+                await harness.ask(call, answer, GOOD[call])
+            assert (len(harness.fal.requests), harness.pauses) == (1, [])
+
+
+def test_only_a_submit_that_may_have_been_taken_is_not_repeated() -> None:
+    """The whole table in one line each, so that no entry changes by accident."""
+    others = {Call.STATUS, Call.RESULT, Call.CANCEL}
+    assert {trouble: set(calls) for trouble, calls in RETRIED.items()} == {
+        Trouble.NOT_SENT: {Call.SUBMIT, *others},
+        Trouble.NO_ANSWER: others,
+        Trouble.BUSY: {Call.SUBMIT, *others},
+        Trouble.GATEWAY: {Call.SUBMIT, *others},
+        Trouble.TAKEN: others,
+    }
+
+
+async def test_pauses_grow_and_stay_under_a_limit() -> None:
+    """Doubling from 0.2 s to 5 s, and then it gives up by itself."""
+    harness = Harness()
+    with pytest.raises(FalUnreachable, match="429"):
+        await harness.ask(Call.STATUS, httpx.Response(429))
+    assert harness.pauses[:6] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
+    assert max(harness.pauses) == 5.0
+    assert len(harness.fal.requests) == len(harness.pauses) == 12
+
+
+@pytest.mark.parametrize(("header", "pause"), [("3", 3.0), ("0", 0.2), ("9999", 10.0), ("soon", 0.2), ("-1", 0.2)])
+async def test_retry_after_is_honoured(header: str, pause: float) -> None:
+    """No earlier than fal asks for, no later than the deadline of a call; what is no number is ignored."""
+    harness = Harness()
+    await harness.ask(Call.STATUS, httpx.Response(429, headers={"retry-after": header}), GOOD[Call.STATUS])
+    assert harness.pauses == [pause]
+
+
+@pytest.mark.parametrize("call", Call)
+async def test_the_deadline_holds_when_fal_hangs(call: Call) -> None:
+    """Whatever is asked; of a submit it is said that it may have been taken."""
+    harness = Harness(deadline=0.01)
+    harness.fal.gate.clear()
+    with pytest.raises(FalUnreachable, match="may have been taken"):
+        await harness.ask(call, GOOD[call])
+    assert len(harness.fal.requests) == 1
+
+
+async def test_the_deadline_holds_while_pausing() -> None:
+    """A long Retry-After does not hold the caller longer than its deadline."""
+    fal = FalDouble()
+    fal.script("", httpx.Response(429, headers={"retry-after": "9999"}))
+    async with httpx.AsyncClient(transport=fal) as client:
+        queue = FalQueue(client, QUEUE, "key", deadlines=dict.fromkeys(Call, 0.01))
+        with pytest.raises(FalUnreachable, match="429"):
+            await queue.status(job())
+
+
+@pytest.mark.parametrize("call", Call)
+async def test_the_users_own_timeout_is_final(call: Call) -> None:
+    """A 504 that says so is no passing trouble: it is told as fal's answer."""
+    answer = httpx.Response(
+        504, headers={"x-fal-request-timeout-type": "user"}, json={"detail": "Request timed out after 20 s"}
+    )
+    harness = Harness()
+    with pytest.raises(FalRejected, match="timed out after 20 s") as caught:
+        await harness.ask(call, answer)
+    assert (caught.value.fal_status, len(harness.fal.requests)) == (504, 1)
+
+
+async def test_an_answer_that_cannot_be_unpacked_is_a_broken_one() -> None:
+    """A body that is no gzip although it says so: asked again where that is safe."""
+    broken = httpx.DecodingError("not gzip")
+    assert await Harness().ask(Call.RESULT, broken, GOOD[Call.RESULT]) == Raw(b'{"ok":true}')
+    with pytest.raises(FalUnreachable):
+        await Harness().ask(Call.SUBMIT, broken, GOOD[Call.SUBMIT])
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"request_id": 5}', b'{"request_id": "\xff"}'])
+async def test_an_answer_that_is_no_submit_answer_is_told(body: bytes) -> None:
+    """Never a crash."""
+    with pytest.raises(FalUnreachable, match="not as documented"):
+        await Harness().ask(Call.SUBMIT, httpx.Response(200, content=body))
+
+
+async def test_a_nested_answer_does_not_exhaust_the_stack() -> None:
+    """Neither as an answer nor in the status stream."""
+    deep = b'{"status": "IN_QUEUE", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with pytest.raises(FalUnreachable):
+        await Harness().ask(Call.STATUS, httpx.Response(200, content=deep))
+    harness = Harness()
+    stream = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=b"data: " + deep + b"\n\n")
+    harness.fal.script("/status/stream", stream)
+    with pytest.raises(FalUnreachable):
+        async with harness.client, harness.queue.follow(job()) as reports:
+            await anext(reports)
+
+
+@pytest.mark.parametrize(
+    ("extra", "url", "position"),
+    [
+        ({}, None, None),
+        ({"response_url": None, "queue_position": None}, None, None),
+        ({"response_url": f"{QUEUE}/x", "queue_position": 3}, f"{QUEUE}/x", 3),
+        ({"response_url": 5, "queue_position": "3"}, None, None),
+        ({"response_url": ["x"], "queue_position": True}, None, None),
+    ],
+)
+async def test_a_submit_answer_needs_only_its_id(extra: dict[str, object], url: str | None, position: int) -> None:
+    """What stands beside it in another shape must not lose a request that fal has taken."""
+    body = json.encode({"request_id": "job-1", **extra})
+    found = await Harness().ask(Call.SUBMIT, httpx.Response(200, content=body))
+    assert found == Submitted(request_id="job-1", response_url=url, queue_position=position)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "no url",
+        "\0",
+        "/x",
+        "https://[::1/x",
+        "https://elsewhere.test/x",
+        "http://queue.fal.test/x",
+        "https://queue.fal.test:8443/x",
+        f"{QUEUE}\\@elsewhere.test/x",
+        f"{QUEUE}.elsewhere.test/x",
+        f"{QUEUE}/{'x' * 70_000}",
+    ],
+)
+def test_a_response_url_that_is_not_fals_is_not_used(url: str) -> None:
+    """The key goes to fal's own host only; the address is built from the endpoint's app instead."""
+    assert Harness().queue.job_url(job(url)) == f"{QUEUE}/fal-ai/flux/requests/job-1"
+
+
+@pytest.mark.parametrize("tail", ["", "/", "?logs=1", "#part", "/?a=b#c"])
+def test_fals_own_response_url_is_preferred(tail: str) -> None:
+    """Without query, fragment and user: the other addresses are made by appending to it."""
+    queue = Harness().queue
+    assert queue.job_url(job(f"{QUEUE}/own/path/job-1{tail}")) == f"{QUEUE}/own/path/job-1"
+    named = QUEUE.replace("//", "//me:secret@")
+    assert queue.job_url(job(f"{named}/own/path/job-1{tail}")) == f"{QUEUE}/own/path/job-1"
+
+
+async def test_a_job_whose_endpoint_is_unknown_cannot_be_asked_for() -> None:
+    """It says what to do."""
+    with pytest.raises(FalRejected, match="register it with PUT"):
+        await Harness().queue.result(job(endpoint_id=None))
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (202, CancelAnswer.REQUESTED),
+        (200, CancelAnswer.REMOVED),
+        (400, CancelAnswer.ALREADY_COMPLETED),
+        (404, CancelAnswer.NOT_FOUND),
+    ],
+)
+async def test_cancel_knows_fals_four_answers(status: int, said: CancelAnswer) -> None:
+    """By their HTTP status; any other is an error."""
+    assert await Harness().ask(Call.CANCEL, httpx.Response(status, json={"status": said.value})) is said
+    with pytest.raises(FalRejected):
+        await Harness().ask(Call.CANCEL, httpx.Response(403))
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    """The key would go along."""
+    harness = Harness()
+    with pytest.raises(FalRejected):
+        await harness.ask(Call.STATUS, httpx.Response(307, headers={"location": "https://elsewhere.test/"}))
+    assert len(harness.fal.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "phase"),
+    [
+        ("IN_QUEUE", Phase.QUEUED),
+        ("IN_PROGRESS", Phase.RUNNING),
+        ("COMPLETED", Phase.SAVING),
+        ("SOMETHING_NEW", Phase.RUNNING),
+    ],
+)
+async def test_fals_words_become_phases(word: str, phase: Phase) -> None:
+    """In the status and in its stream; a null log line is passed over."""
+    harness = Harness()
+    status = {"status": word, "logs": [{"message": None}, {"message": "50%", "extra": 1}]}
+    harness.fal.script("/status/stream", sse_answer(status))
+    harness.fal.script("/status", httpx.Response(200, json=status))
+    async with harness.client:
+        polled = await harness.queue.status(job())
+        async with harness.queue.follow(job()) as reports:
+            assert [report async for report in reports] == [polled]
+    assert isinstance(polled, Progressed)
+    assert (polled.phase, [line.message for line in polled.logs]) == (phase, ["50%"])
+
+
+async def test_a_status_stream_that_goes_silent_is_broken() -> None:
+    """httpx's read timeout is told as fal being away."""
+    harness = Harness()
+    harness.fal.script("/status/stream", httpx.ReadTimeout("silent"))
+    with pytest.raises(FalUnreachable):
+        async with asyncio.timeout(5), harness.queue.follow(job()) as reports:
+            await anext(reports)
+    await harness.client.aclose()

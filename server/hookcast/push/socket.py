@@ -169,11 +169,13 @@ class Socket(Stream):
         self._topics.update((topic.name, topic) for topic in topics)
         self._send(messages.subscribed(names))
         pushed = self._pushed = {}
-        joined = await self.engine.join(self, names)
-        self._pushed = None
+        try:
+            joined = await self.engine.join(self, names)
+        finally:
+            self._pushed = None
         self.make_room(joined.states)
         for state in joined.states:
-            if pushed.get(state.request_id) != state.version:
+            if state.version > pushed.get(state.request_id, 0):
                 self.push(state, self.engine.clock(), ended=False)
 
     def _refuse_too_many(self, message: Subscribe, names: Names) -> bool:

@@ -16,6 +16,7 @@ from hookcast.bus import LocalBus
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job, JobStatus, unseen
 from hookcast.push import Engine, EventStream, Limits, Names, Socket
+from hookcast.push.stream import KERNEL_BYTES
 from hookcast.store import JobStore
 from hookcast.wire import State, encode, split_frames
 
@@ -89,7 +90,7 @@ class MemoryStore(JobStore):
 
 
 class FakeTransport(asyncio.Transport):
-    """Remembers what is written. A reader that is `stuck` takes nothing until `read` is called."""
+    """Remembers what is written. A reader that is `stuck` takes what the kernel holds, and no more until `read`."""
 
     def __init__(self, *, stuck: bool = False) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class FakeTransport(asyncio.Transport):
             raise RuntimeError("the handler is closed")  # as uvloop has it
         self.sent += data
         self.unread += len(data) if self.stuck else 0
-        if self.unread > self.high and not self.paused:
+        if self.unread > KERNEL_BYTES + self.high and not self.paused:
             self.paused = True
             self.protocol.pause_writing()
 

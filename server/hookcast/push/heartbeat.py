@@ -16,9 +16,9 @@ PORTION = 100  # streams looked at before other work gets its turn
 
 
 class Looked(Protocol):
-    """What sits on the wheel. `slot` belongs to the wheel."""
+    """What sits on the wheel. `bucket` belongs to the wheel."""
 
-    slot: int
+    bucket: "set[Looked] | None"
 
     def look(self, now: float) -> float | None:
         """Do what is due, and answer when to look again (None = never). May neither block nor raise."""
@@ -40,16 +40,17 @@ class Wheel:
         """Look at `item` at that time, and at no earlier one; never before it, at the latest a step after it."""
         self.drop(item)
         slot = max(int(when / self._step) + 1, self._visited + 1)
-        item.slot = slot
-        self._buckets.setdefault(slot, set()).add(item)
+        bucket = self._buckets.get(slot)
+        if bucket is None:
+            bucket = self._buckets[slot] = set()
+        bucket.add(item)
+        item.bucket = bucket
 
     def drop(self, item: Looked) -> None:
         """Forget the item. Idempotent."""
-        bucket = self._buckets.get(item.slot)
-        if bucket is not None:
-            bucket.discard(item)
-            if not bucket:
-                del self._buckets[item.slot]
+        if item.bucket is not None:
+            item.bucket.discard(item)
+            item.bucket = None
 
     async def run(self) -> None:
         """Turn until cancelled."""
@@ -71,7 +72,7 @@ class Wheel:
             for _ in range(min(PORTION, len(bucket))):
                 if bucket:  # a look may have moved or dropped others
                     item = bucket.pop()
-                    item.slot = 0
+                    item.bucket = None
                     self._look(item)
             await asyncio.sleep(0)
         self._buckets.pop(slot, None)

@@ -11,12 +11,13 @@ import socket
 from collections.abc import Sequence
 
 from hookcast.push.engine import Engine
+from hookcast.push.heartbeat import Looked
 from hookcast.push.hub import JobTopic, Names, Topic
 from hookcast.wire import SSE_END, SSE_PING, State, sse_retry
 
-# The contract's limit is 256 KiB; beside each small frame that waits, the event loop keeps about as much of its own.
-UNSENT_BYTES = 128 * 1024
-KERNEL_BYTES = 128 * 1024  # what the kernel may hold besides: a slow reader is to get new states, not old ones
+# A stream's queue is the kernel's: it takes twice this, for frames and its own book-keeping (man 7 socket). What it
+# does not take is the rest of one frame, in the event loop; from then on the newest state of each job waits.
+KERNEL_BYTES = 128 * 1024
 FIRST_BYTES = 64 * 1024  # states that leave with the head, as one write: more is not copied for each stream
 UNSENT_JOBS = 1000
 SLOW_SECONDS = 30.0
@@ -37,9 +38,9 @@ class Stream(asyncio.Protocol):
         "_room",
         "_sent_at",
         "_waiting",
+        "bucket",
         "connections",
         "engine",
-        "slot",
         "transport",
     )
     active = True
@@ -48,7 +49,7 @@ class Stream(asyncio.Protocol):
         self.engine = engine
         self.connections: set[object] | None = None
         self.transport: asyncio.Transport | None = None
-        self.slot = 0
+        self.bucket: set[Looked] | None = None
         self._waiting: dict[str, State] | None = {}
         self._behind_since: float | None = None
         self._closing = False
@@ -275,8 +276,8 @@ class EventStream(Stream):
 
 
 def _bound(transport: asyncio.Transport) -> None:
-    """Bound what may wait: in the event loop, and in the kernel."""
-    transport.set_write_buffer_limits(high=UNSENT_BYTES)
+    """Bound what may wait in the kernel, and hear of it as soon as it takes no more."""
+    transport.set_write_buffer_limits(high=0)
     connection = transport.get_extra_info("socket")
     if connection is not None:
         with contextlib.suppress(OSError):  # some systems refuse it when the client has just gone

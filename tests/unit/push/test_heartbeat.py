@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookcast.push.heartbeat import PORTION, Wheel
+from hookcast.push.heartbeat import PORTION, Looked, Wheel
 from support.push import Time, open_events, running_engine, state
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +17,7 @@ class Item:
     """Asks to be looked at again after `every` seconds."""
 
     def __init__(self, time: Time, every: float | None = None) -> None:
-        self.slot = 0
+        self.bucket: set[Looked] | None = None
         self.looks: list[float] = []
         self._time, self._every = time, every
 

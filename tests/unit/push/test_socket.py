@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from hookcast.push.socket import PARSED_BYTES
-from hookcast.push.stream import UNSENT_BYTES
+from hookcast.push.stream import KERNEL_BYTES
 from support.push import (
     Time,
     client_frames,
@@ -153,7 +153,7 @@ async def test_a_reader_that_is_behind_is_not_listened_to() -> None:
         socket, transport = open_socket(engine, stuck=True)
         socket.data_received(client_frames(subscribe("job-1")))
         await settle()
-        engine.hub.deliver(state(version=1, pad=2 * UNSENT_BYTES))
+        engine.hub.deliver(state(version=1, pad=2 * KERNEL_BYTES))
         for version in range(2, 100):
             engine.hub.deliver(state(version=version))
         assert not transport.is_reading()
@@ -170,7 +170,7 @@ async def test_a_reader_that_stays_behind_is_closed_with_4001() -> None:
         socket, transport = open_socket(engine, stuck=True)
         socket.data_received(client_frames(subscribe("job-1")))
         await settle()
-        engine.hub.deliver(state(version=1, pad=2 * UNSENT_BYTES))
+        engine.hub.deliver(state(version=1, pad=2 * KERNEL_BYTES))
         time.now += 30.2
         await engine.wheel.turn()
         assert ws_messages(transport.sent)[-1] == (4001, "slow")
@@ -308,7 +308,7 @@ async def test_states_to_begin_with_make_no_slow_reader() -> None:
         socket, transport = open_socket(engine, stuck=True)
         socket.data_received(client_frames(subscribe(groups=("g", "h", "i"))))
         await settle()
-        assert len(transport.sent) < 2 * UNSENT_BYTES
+        assert len(transport.sent) < 2 * KERNEL_BYTES
         transport.read()
         await settle()
         assert len(versions(ws_messages(transport.take()))) == 2700

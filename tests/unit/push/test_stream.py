@@ -8,7 +8,7 @@ import pytest
 
 from hookcast.errors import Draining, StoreUnavailable, TooManyStreams
 from hookcast.push import Engine, EventStream, Names
-from hookcast.push.stream import UNSENT_BYTES
+from hookcast.push.stream import KERNEL_BYTES
 from hookcast.wire import SSE_END, encode
 from support.push import (
     FakeTransport,
@@ -23,7 +23,7 @@ from support.push import (
 )
 
 pytestmark = pytest.mark.anyio
-FULL = 2 * UNSENT_BYTES
+FULL = 2 * KERNEL_BYTES
 
 
 async def turn(engine: Engine, time: Time, seconds: float) -> None:
@@ -122,7 +122,7 @@ async def test_what_a_stream_begins_with_is_bounded_too() -> None:
         for name in names:
             store.jobs[name] = job(name, pad=20_000)
         _, transport = await open_events(engine, *names, stuck=True)
-        assert len(transport.sent) < UNSENT_BYTES + 30_000
+        assert len(transport.sent) < KERNEL_BYTES + 30_000
         transport.read()
         await settle()
         assert len(sse_versions(transport.take())) == 200

@@ -46,6 +46,8 @@ async def test_the_headers_keep_proxies_from_holding_back(node: Node) -> None:
     assert answer.headers["content-type"] == "text/event-stream"
     assert answer.headers["cache-control"] == "no-store, no-transform"
     assert answer.headers["x-accel-buffering"] == "no"
+    async with node.client.stream("GET", "/api/fal-jobs/job-1/events") as stream:
+        assert {"date", "content-type", "cache-control", "x-accel-buffering"} <= stream.headers.keys()
 
 
 async def test_line_breaks_inside_fals_json_do_not_break_the_frame(node: Node) -> None:

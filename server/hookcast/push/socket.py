@@ -132,9 +132,11 @@ class Socket(Stream):
             return None
         try:
             message = messages.parse(text)
-            if isinstance(message, Unsubscribe):
-                return self._unsubscribe(messages.names_of(message))
-            await self._subscribe(message)
+            names = messages.names_of(message)
+            if isinstance(message, Unsubscribe) and messages.asked(message) <= messages.MAX_NAMES:
+                return self._unsubscribe(names)
+            if not self._refuse_too_many(message, names):
+                await self._subscribe(names)
         except InvalidRequest as error:
             self.close(messages.BAD_MESSAGE, "bad message", messages.error("bad_message", str(error)))
         except StoreUnavailable:
@@ -158,10 +160,7 @@ class Socket(Stream):
         self._messages = None
         self._listen()
 
-    async def _subscribe(self, message: Subscribe) -> None:
-        names = messages.names_of(message)
-        if self._refuse_too_many(message, names):
-            return
+    async def _subscribe(self, names: Names) -> None:
         wrong = [name for name in names.jobs if not valid_request_id(name)]
         if wrong:
             raise InvalidRequest(f"No job can have the requestId {wrong[0]!r}.")
@@ -178,8 +177,8 @@ class Socket(Stream):
             if state.version > pushed.get(state.request_id, 0):
                 self.push(state, self.engine.clock(), ended=False)
 
-    def _refuse_too_many(self, message: Subscribe, names: Names) -> bool:
-        asked = len(message.request_ids) + len(message.groups)
+    def _refuse_too_many(self, message: Subscribe | Unsubscribe, names: Names) -> bool:
+        asked = messages.asked(message)
         after = len(self._topics.keys() | set(_topic_names(names)))  # what is watched already takes no room
         if asked <= messages.MAX_NAMES and after <= MAX_SUBSCRIBED:
             return False

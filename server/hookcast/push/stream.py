@@ -19,6 +19,7 @@ from hookcast.wire import SSE_END, SSE_PING, State, sse_retry
 # does not take is the rest of one frame, in the event loop; from then on the newest state of each job waits.
 KERNEL_BYTES = 128 * 1024
 FIRST_BYTES = 64 * 1024  # states that leave with the head, as one write: more is not copied for each stream
+UNANSWERED_MS = 60_000  # a peer that confirms nothing for so long is gone (RFC 5482); pings make it show
 UNSENT_JOBS = 1000
 SLOW_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
@@ -276,9 +277,11 @@ class EventStream(Stream):
 
 
 def _bound(transport: asyncio.Transport) -> None:
-    """Bound what may wait in the kernel, and hear of it as soon as it takes no more."""
+    """Bound what may wait in the kernel, and for how long; hear of it as soon as it takes no more."""
     transport.set_write_buffer_limits(high=0)
     connection = transport.get_extra_info("socket")
     if connection is not None:
         with contextlib.suppress(OSError):  # some systems refuse it when the client has just gone
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)

@@ -118,6 +118,8 @@ async def test_nothing_is_read_while_a_message_is_worked_off() -> None:
         ({"type": "subscribe", "requestIds": ["a/../b"]}, (4503, "bad message"), "bad_message"),
         ({"type": "subscribe", "more": 1}, (4503, "bad message"), "bad_message"),
         (subscribe(*(f"job-{number}" for number in range(201))), (4504, "too many"), "too_many"),
+        ({"type": "unsubscribe", "groups": ["g"] * 201}, (4504, "too many"), "too_many"),
+        (subscribe(groups=("a\0b",)), (4503, "bad message"), "bad_message"),
     ],
 )
 async def test_a_wrong_message_is_answered_and_closes(message: object, code: tuple[int, str], error: str) -> None:

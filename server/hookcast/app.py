@@ -138,17 +138,17 @@ async def _running(*tasks: Callable[[], Coroutine[None, None, None]]) -> AsyncIt
 
 def _routes() -> list[BaseRoute]:
     one = "/api/fal-jobs/{request_id}"
-    return [
+    return [  # they are tried one after the other: the busy ones first
+        Route("/api/webhooks/fal", webhooks.fal_webhook, methods=["POST"]),
+        Route(f"{one}/events", streams.Events("one"), methods=["GET"]),
         Route("/api/fal-jobs", submit.submit, methods=["POST"]),
         Route("/api/fal-jobs", jobs.list_jobs, methods=["GET"]),
         Route("/api/fal-jobs/events", streams.Events("many"), methods=["GET"]),
         Route("/api/fal-jobs/ws", websocket.not_a_socket, methods=["GET"]),
         WebSocketRoute("/api/fal-jobs/ws", websocket.JobSocket()),
-        Route(f"{one}/events", streams.Events("one"), methods=["GET"]),
         Route(f"{one}/cancel", jobs.cancel, methods=["POST"]),
         Route(one, jobs.register, methods=["PUT"]),
         Route(one, jobs.poll, methods=["GET"]),
-        Route("/api/webhooks/fal", webhooks.fal_webhook, methods=["POST"]),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
         Mount("/", Pages(), name="pages"),

@@ -63,8 +63,8 @@ class Served:
 
     async def healthy(self, web: Web) -> None:
         """Wait until everything that it depends on answers it."""
-        while (await web.request(self.port, "GET", "/readyz"))[0] != 200:
-            await asyncio.sleep(0.05)  # noqa: ASYNC110 - another process; it is to have the processor meanwhile
+        while (await web.request(self.port, "GET", "/readyz"))[0] != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # it is to have the processor meanwhile
 
     async def kill(self) -> None:
         """SIGKILL. Idempotent."""

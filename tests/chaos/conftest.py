@@ -2,19 +2,12 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support.chaos import Chaos, chaos_of
 
 NOTES = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """Thousands of clients want a fast event loop."""
-    return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture

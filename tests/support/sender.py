@@ -65,16 +65,18 @@ class Sender:
             gap = min(gap * 2, LONGEST_GAP_SECONDS)
         self.under_way -= 1
 
-    async def load(self, webhooks: Iterable[Outcome], rate: float, *, until: Callable[[], bool] | None = None) -> None:
+    async def load(
+        self, webhooks: Iterable[Outcome], rate: float, *, until: Callable[[], bool] = lambda: False
+    ) -> None:
         """`rate` new webhooks a second; ends when all are taken. `until` ends it early: what was begun is finished."""
         clock = asyncio.get_running_loop().time
         begun = clock()
         async with asyncio.TaskGroup() as group:
             for number, outcome in enumerate(webhooks):
-                if until is not None and until():
-                    break
-                await asyncio.sleep(begun + number / rate - clock())
                 group.create_task(self.deliver(outcome))
+                await asyncio.sleep(begun + (number + 1) / rate - clock())
+                if until():
+                    break
 
     async def _attempt(self, name: str, body: bytes) -> bool:
         began = asyncio.get_running_loop().time()

@@ -34,7 +34,7 @@ class Ledger:
     def __init__(self) -> None:
         self.wrong: list[str] = []
         self._bodies: dict[tuple[str, int], int] = {}
-        self._ends: dict[str, int] = {}
+        self.ends: dict[str, int] = {}
 
     def see(self, body: bytes) -> Seen:
         """A state that somebody got, over whatever way."""
@@ -42,9 +42,9 @@ class Ledger:
         name, version = state.request_id, state.version
         if self._bodies.setdefault((name, version), hash(body)) != hash(body):
             self.wrong.append(f"version {version} of {name} is two states")
-        if state.status != "pending" and self._ends.setdefault(name, version) != version:
-            self.wrong.append(f"{name} ended with version {self._ends[name]} and with version {version}")
-        if version > self._ends.get(name, version):
+        if state.status != "pending" and self.ends.setdefault(name, version) != version:
+            self.wrong.append(f"{name} ended with version {self.ends[name]} and with version {version}")
+        if version > self.ends.get(name, version):
             self.wrong.append(f"{name} went on to version {version} after its end")
         return state
 
@@ -83,6 +83,11 @@ class Watcher:
             await self._through_the_balancer(connects)
             if not self.done:
                 await asyncio.sleep(self._retry * self._patience)
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has a stream right now."""
+        return bool(self.visits) and self.visits[-1].closed is None
 
     def pauses(self) -> list[float]:
         """How long each break lasted, in seconds."""

@@ -18,9 +18,9 @@ from support.watchers import Ledger, Watcher, watching
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(50, 240))]
 DEADLINE = sized(45, 200)
 RATE = sized(100, 200)
-WEBHOOKS = sized(400, 8000)
+WEBHOOKS = sized(250, 8000)
 OPEN_STREAMS = sized(100, 1000)
-AWAY_SECONDS = sized(0.5, 8.0)
+AWAY_SECONDS = sized(0.3, 8.0)
 CALM_SECONDS = sized(0.3, 3.0)
 Faults = Callable[[Sender], Coroutine[None, None, None]]
 

@@ -18,9 +18,9 @@ from support.watchers import Ledger, Watcher, Watching, watching
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(50, 400))]
 DEADLINE = sized(40, 360)
 RATE = 200
-CALM_SECONDS = sized(0.25, 5.0)
-FAULTS = {"stopped": sized(2.0, 30.0), "frozen": sized(0.6, 30.0), "cut": sized(0.3, 30.0), "slow": sized(0.6, 30.0)}
-RECOVERY_SECONDS = sized(0.8, 3.0)  # about; the load is so long
+CALM_SECONDS = sized(0.2, 5.0)
+FAULTS = {"stopped": sized(2.0, 30.0), "frozen": sized(0.5, 30.0), "cut": sized(0.2, 30.0), "slow": sized(0.5, 30.0)}
+RECOVERY_SECONDS = sized(0.5, 3.0)  # about; the load is so long
 WEBHOOKS = round(RATE * (sum(FAULTS.values()) + len(FAULTS) * (2 * CALM_SECONDS + RECOVERY_SECONDS)))
 NAMES_A_STREAM = 100
 OPENED_AHEAD = sized(4, 20)  # streams; some are opened during each fault

@@ -23,13 +23,13 @@ async def served_app(app: ASGIApp, drain: Callable[[], None] = lambda: None) -> 
     listener = bind("127.0.0.1", 0)
     ready = asyncio.Event()
     server = Server(Site(app, listener, drain), ready.set)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(server.serve(sockets=[listener]))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
         await ready.wait()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def _unknown(_request: Request) -> Response:

@@ -13,7 +13,7 @@ PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.t
 _ := $(shell test -x $(BIN)/python || rm -f $(STAMPS)/python; test -x $(CHROMIUM) || rm -f $(STAMPS)/chromium; \
   test -d web/node_modules || rm -f $(STAMPS)/web; test -d tests/clients/node_modules || rm -f $(STAMPS)/clients)
 
-.PHONY: help run check test bench soak format lock build clean
+.PHONY: help run check test chaos bench soak format lock build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,9 @@ test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $
 	npm --prefix web test
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest --cov --cov-report=term
+
+chaos: $(STAMPS)/python $(STAMPS)/services ## Kill, freeze and fill everything, for a quarter of an hour; ARGS='-k kill' for a part
+	CHAOS=long $(BIN)/pytest tests/chaos $(ARGS)
 
 bench: $(STAMPS)/bench/ready ## Measure Hookcast and its peers side by side; ARGS=--quick takes a minute
 	$(BIN)/python -m bench $(ARGS)

@@ -1,0 +1,131 @@
+"""Databases that crash, hang, are cut off, or have no room left."""
+
+import asyncio
+import resource
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+import pytest
+
+from support.chaos import LONG, Chaos, sized
+from support.falhost import running_falhost
+from support.postgres import Postgres, running_postgres
+from support.proxy import Proxy, running_proxy
+from support.sender import Sender, outcomes, verify
+from support.served import Served, running_served
+from support.watchers import Ledger, Watcher, watching
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(50, 240))]
+DEADLINE = sized(45, 200)
+RATE = sized(100, 200)
+WEBHOOKS = sized(250, 8000)
+OPEN_STREAMS = sized(100, 1000)
+AWAY_SECONDS = sized(0.3, 8.0)
+CALM_SECONDS = sized(0.3, 3.0)
+Faults = Callable[[Sender], Coroutine[None, None, None]]
+
+
+async def _under_load(chaos: Chaos, nodes: list[Served], faults: Faults) -> None:
+    """Streams first, then webhooks while the faults come and go: nothing is lost, and no stream closes."""
+    ports = [node.port for node in nodes]
+    ended = outcomes((f"job-{number}" for number in range(WEBHOOKS)), chaos.random)
+    ledger = Ledger()
+    watched = chaos.random.sample(ended, OPEN_STREAMS)
+    watchers = [Watcher([outcome.name], ports, ledger, chaos.random) for outcome in watched]
+    sender = Sender(chaos.key, ports, chaos.random, chaos.web)
+    for node in nodes:
+        await node.healthy(chaos.web)  # it has fal's keys, which it keeps in the database
+    async with watching(watchers) as running, asyncio.TaskGroup() as group:
+        group.create_task(faults(sender))
+        await sender.load(ended, RATE)
+        await running.ended()
+    problems = await verify(chaos.web, ports, ended, ledger, versions=lambda _: 1)
+    chaos.note(f"  {dict(sender.answers)}")
+    assert problems == []
+    assert [len(watcher.visits) for watcher in watchers] == [1] * OPEN_STREAMS
+    assert set(sender.answers) <= {"200 accepted", "200 duplicate", "503 store_unavailable", "network error"}
+    assert sender.answers["503 store_unavailable"] > 0
+    assert [line for node in nodes for line in node.complaints()] == []
+
+
+async def _until_refused(sender: Sender) -> None:
+    """A fault counts once a webhook has met it."""
+    before = sender.answers["503 store_unavailable"]
+    while sender.answers["503 store_unavailable"] == before:  # noqa: ASYNC110 - another process's answer
+        await asyncio.sleep(0.02)
+
+
+async def test_a_postgresql_that_crashes_loses_no_webhook(chaos: Chaos) -> None:
+    """Webhooks get 503 and are taken when it is back; streams stay open, and two nodes go on by themselves."""
+    with running_postgres() as postgres:
+
+        async def crashes(sender: Sender) -> None:
+            for _ in range(sized(1, 3)):
+                await asyncio.sleep(CALM_SECONDS)
+                await asyncio.to_thread(postgres.stop)
+                await _until_refused(sender)
+                await asyncio.sleep(AWAY_SECONDS)
+                await asyncio.to_thread(postgres.start)
+
+        async with asyncio.timeout(DEADLINE), running_falhost(chaos.key) as fal:
+            shared = {"database_url": postgres.create("chaos"), **fal}
+            async with running_served(chaos.folder, shared, count=2) as nodes:
+                await _under_load(chaos, nodes, crashes)
+
+
+async def test_a_postgresql_behind_a_bad_line_loses_no_webhook(
+    chaos: Chaos, postgres: Postgres, postgres_url: str
+) -> None:
+    """Cut, slow, and stalled until its deadline is over: 503 again, and the streams stay open."""
+
+    async def line_faults(sender: Sender, line: Proxy) -> None:
+        await asyncio.sleep(CALM_SECONDS)
+        line.cut()
+        await _until_refused(sender)
+        await asyncio.sleep(AWAY_SECONDS)
+        line.heal()
+        await asyncio.sleep(CALM_SECONDS)
+        line.delay = sized(0.05, 0.3)
+        await asyncio.sleep(AWAY_SECONDS)
+        line.heal()
+        if LONG:  # it takes as long as the deadline of a transaction
+            await asyncio.sleep(CALM_SECONDS)
+            line.stall()
+            await _until_refused(sender)
+            await asyncio.sleep(AWAY_SECONDS)
+            line.heal()
+
+    async with asyncio.timeout(DEADLINE), running_falhost(chaos.key) as fal, running_proxy(postgres.port) as line:
+        url = postgres_url.replace(f":{postgres.port}/", f":{line.port}/")
+        async with running_served(chaos.folder, {"database_url": url, **fal}) as nodes:
+            await _under_load(chaos, nodes, lambda sender: line_faults(sender, line))
+
+
+async def test_a_full_disk_loses_no_webhook(chaos: Chaos) -> None:
+    """SQLite may not grow its files for a while: webhooks get 503 and are taken when there is room again."""
+    database = chaos.folder / "hookcast.db"
+
+    async def full(sender: Sender, node: Served) -> None:
+        for _ in range(sized(1, 3)):
+            await asyncio.sleep(CALM_SECONDS)
+            # The kernel's limit of a file's size is a disk that is full for one process, without a mount of its own.
+            soft, hard = resource.prlimit(node.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (_size(database), hard))
+            try:
+                await _until_refused(sender)
+                await asyncio.sleep(AWAY_SECONDS)
+            finally:
+                resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+    url = f"sqlite:///{database}"
+    async with (
+        asyncio.timeout(DEADLINE),
+        running_falhost(chaos.key) as fal,
+        running_served(chaos.folder, {"database_url": url, **fal}) as nodes,
+    ):
+        await _under_load(chaos, nodes, lambda sender: full(sender, nodes[0]))
+
+
+def _size(database: Path) -> int:
+    """Of the longer one of its two files."""
+    return max(path.stat().st_size for path in (database, database.with_name(f"{database.name}-wal")))

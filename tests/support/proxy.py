@@ -1,0 +1,122 @@
+"""A TCP proxy that can delay, stall and cut whatever goes through it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from support.ports import quiet_port
+
+CHUNK = 64 * 1024
+MAX_ON_THE_WAY = 1000  # chunks a direction: past that the sender has to wait
+
+
+class Proxy:
+    """Connections to `port` go on to `target`, a port of loopback."""
+
+    def __init__(self, target: int) -> None:
+        self.port = quiet_port()
+        self.delay = 0.0  # seconds, each way; throughput stays
+        self._target = target
+        self._refusing = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._open: set[asyncio.StreamWriter] = set()
+
+    def stall(self) -> None:
+        """Nothing goes through any more, and every connection stays open."""
+        self._flowing.clear()
+
+    def cut(self) -> None:
+        """Reset every connection, and refuse new ones."""
+        self._refusing = True
+        for writer in tuple(self._open):
+            writer.transport.abort()
+
+    def heal(self) -> None:
+        """Everything goes through at once again."""
+        self._refusing = False
+        self.delay = 0.0
+        self._flowing.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until one side ends it."""
+        if self._refusing:
+            writer.transport.abort()
+            return
+        self._open.add(writer)
+        try:
+            with suppress(OSError):
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+                self._open.add(far_writer)
+                try:
+                    await self._both(reader, writer, far_reader, far_writer)
+                finally:
+                    self._open.discard(far_writer)
+                    far_writer.transport.abort()
+        finally:
+            self._open.discard(writer)
+            writer.transport.abort()
+
+    async def _both(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        far_reader: asyncio.StreamReader,
+        far_writer: asyncio.StreamWriter,
+    ) -> None:
+        ways = [
+            asyncio.ensure_future(self._pump(reader, far_writer)),
+            asyncio.ensure_future(self._pump(far_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One direction; ends with whichever side ends first."""
+        way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(MAX_ON_THE_WAY)
+        writing = asyncio.ensure_future(self._write(way, writer))
+        clock = asyncio.get_running_loop().time
+        try:
+            while data := await reader.read(CHUNK):
+                await way.put((clock() + self.delay, data))
+            await way.join()
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    async def _write(self, way: "asyncio.Queue[tuple[float, bytes]]", writer: asyncio.StreamWriter) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            due, data = await way.get()
+            if (early := due - clock()) > 0:
+                await asyncio.sleep(early)
+            await self._flowing.wait()
+            writer.write(data)
+            await writer.drain()
+            way.task_done()
+
+
+@asynccontextmanager
+async def running_proxy(target: int) -> AsyncIterator[Proxy]:
+    """A proxy for the length of the block."""
+    proxy = Proxy(target)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(proxy.serve(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", proxy.port)
+    try:
+        yield proxy
+    finally:
+        server.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()

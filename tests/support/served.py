@@ -1,0 +1,117 @@
+"""Real `hookcast serve` processes that are killed, stopped and started again on the same port."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from support.ports import quiet_port
+from support.web import Web
+
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+
+
+class Served:
+    """One node. Its log is a file that all its lives write to."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+        self.port = quiet_port()
+        self.log = folder / f"node-{self.port}.log"
+        self._folder = folder
+        others = {name: value for name, value in os.environ.items() if not name.startswith(("HOOKCAST_", "FAL_"))}
+        ours = {f"HOOKCAST_{name.upper()}": str(value) for name, value in settings.items()}
+        self._environment = {**others, **ours, "HOOKCAST_PORT": str(self.port)}
+        self._process: Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def spawn(self) -> None:
+        """Start the process, and do not wait."""
+        assert self._process is None
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "hookcast", "serve"),
+                cwd=self._folder,
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+
+    async def ready(self) -> None:
+        """Wait until it says that it listens."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            line = await self._process.stdout.readline()
+        assert b"listens" in line, self.log.read_text()
+
+    async def start(self) -> None:
+        """Start it, and wait until it listens."""
+        await self.spawn()
+        await self.ready()
+
+    async def healthy(self, web: Web) -> None:
+        """Wait until everything that it depends on answers it."""
+        while (await web.request(self.port, "GET", "/readyz"))[0] != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # it is to have the processor meanwhile
+
+    async def kill(self) -> None:
+        """SIGKILL. Idempotent."""
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.communicate()
+
+    async def stop(self) -> int:
+        """SIGTERM, as an operator or an orchestrator does; answers the exit code."""
+        process, self._process = self._process, None
+        assert process is not None
+        try:
+            process.terminate()
+            async with asyncio.timeout(STOP_SECONDS):
+                return await process.wait()
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.communicate()
+
+    def complaints(self) -> list[str]:
+        """What it logged as an error, and whatever came past the log: nothing of that may happen."""
+        return [line for line in self.log.read_text(errors="replace").splitlines() if _level(line) == "error"]
+
+
+def _level(line: str) -> str:
+    try:
+        record: Any = json.loads(line)
+    except ValueError:
+        return "error"  # a traceback, a warning of Python's
+    return "error" if record.get("level") in {"error", "critical"} else "fine"
+
+
+@asynccontextmanager
+async def running_served(
+    folder: Path, settings: Mapping[str, object], *, count: int = 1
+) -> AsyncIterator[list[Served]]:
+    """Nodes for the length of the block; they are killed whatever happens."""
+    nodes = [Served(folder, settings) for _ in range(count)]
+    try:
+        for node in nodes:
+            await node.spawn()
+        for node in nodes:
+            await node.ready()
+        yield nodes
+    finally:
+        for node in nodes:
+            await node.kill()

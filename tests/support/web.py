@@ -1,0 +1,63 @@
+"""A small HTTP/1.1 client for much traffic: connections are kept, and nothing is repeated by itself."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+
+IDLE_SECONDS = 2.0  # uvicorn closes what is idle for 5 s
+_Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+NETWORK = (OSError, EOFError, TimeoutError)
+"""What a request may raise; asyncio.IncompleteReadError is an EOFError."""
+
+
+class Web:
+    """Connections to ports of loopback. Close it at the end."""
+
+    def __init__(self) -> None:
+        self._idle: dict[int, list[tuple[float, _Line]]] = defaultdict(list)
+
+    async def request(
+        self, port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> tuple[int, bytes]:
+        """Status and body. Raises what is in NETWORK."""
+        reader, writer = line = await self._line(port)
+        try:
+            lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+            head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n{lines}\r\n"
+            writer.write(head.encode() + body)
+            status, fields = parse_head(await reader.readuntil(b"\r\n\r\n"))
+            answer = await reader.readexactly(int(fields.get("content-length", "0")))
+        except BaseException:
+            writer.transport.abort()
+            raise
+        if fields.get("connection", "").lower() == "close":
+            writer.close()
+        else:
+            self._idle[port].append((asyncio.get_running_loop().time(), line))
+        return status, answer
+
+    async def close(self) -> None:
+        """Close what is idle."""
+        writers = [writer for lines in self._idle.values() for _, (_, writer) in lines]
+        self._idle.clear()
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+
+    async def _line(self, port: int) -> _Line:
+        oldest = asyncio.get_running_loop().time() - IDLE_SECONDS
+        idle = self._idle[port]
+        while idle:
+            since, (reader, writer) = idle.pop()
+            if since > oldest and not reader.at_eof() and not writer.is_closing():
+                return reader, writer
+            writer.transport.abort()
+        return await asyncio.open_connection("127.0.0.1", port)
+
+
+def parse_head(head: bytes) -> tuple[int, dict[str, str]]:
+    """Status and header fields of a response."""
+    first, *rest = head.decode("latin-1").split("\r\n")
+    fields = (line.partition(":") for line in rest if line)
+    return int(first.split(" ", 2)[1]), {name.lower(): value.strip() for name, _, value in fields}

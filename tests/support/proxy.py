@@ -18,6 +18,7 @@ class Proxy:
         self.delay = 0.0  # seconds, each way; throughput stays
         self._target = target
         self._refusing = False
+        self._word: bytes | None = None
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._open: set[asyncio.StreamWriter] = set()
@@ -25,6 +26,15 @@ class Proxy:
     def stall(self) -> None:
         """Nothing goes through any more, and every connection stays open."""
         self._flowing.clear()
+
+    def stall_at(self, word: bytes) -> None:
+        """Stall with the next piece that contains this, before it goes on."""
+        self._word = word
+
+    @property
+    def stalled(self) -> bool:
+        """Whether nothing goes through."""
+        return not self._flowing.is_set()
 
     def cut(self) -> None:
         """Reset every connection, and refuse new ones."""
@@ -35,6 +45,7 @@ class Proxy:
     def heal(self) -> None:
         """Everything goes through at once again."""
         self._refusing = False
+        self._word = None
         self.delay = 0.0
         self._flowing.set()
 
@@ -82,6 +93,9 @@ class Proxy:
         clock = asyncio.get_running_loop().time
         try:
             while data := await reader.read(CHUNK):
+                if self._word is not None and self._word in data:
+                    self._word = None
+                    self.stall()
                 await way.put((clock() + self.delay, data))
             await way.join()
         finally:

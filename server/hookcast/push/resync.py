@@ -5,6 +5,7 @@ query, whatever the number of watchers.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from hookcast.errors import StoreUnavailable
@@ -13,14 +14,14 @@ from hookcast.push.engine import Engine
 from hookcast.store import JobStore
 from hookcast.store.database import DEADLINE_SECONDS
 
-# A transaction is visible at the latest this long after its `changed_at`: rows become visible out of order.
+# The store says from where to look next. This is for clocks that are set back, and costs little.
 LOOK_BACK_SECONDS = DEADLINE_SECONDS + 1.0
 
 _log = get_logger(__name__)
 
 
 class Resync:
-    """`sleep` is passed in for tests."""
+    """`sleep` and `clock` (seconds that only grow) are passed in for tests."""
 
     def __init__(
         self,
@@ -29,11 +30,14 @@ class Resync:
         *,
         seconds: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._engine = engine
         self._seconds = seconds
         self._sleep = sleep
+        self._clock = clock
+        self._begun = clock()
         self._seen_until: float | None = None
 
     async def run(self) -> None:
@@ -47,17 +51,18 @@ class Resync:
 
     async def look(self) -> int:
         """Push what is new; answers how many states that were."""
-        since = self._seen_until if self._seen_until is not None else await self._now()
-        written, now = await self._store.changed_since(since - LOOK_BACK_SECONDS)
+        since = self._seen_until if self._seen_until is not None else await self._beginning()
+        written, until = await self._store.changed_since(since - LOOK_BACK_SECONDS)
         hub = self._engine.hub
         missed = [row.request_id for row in written if hub.lacks(row.request_id, row.version, row.group)]
         jobs = await self._store.get_many(missed)
         for job in jobs.values():
             self._engine.tell(job)
-        self._seen_until = now
+        self._seen_until = until
         if missed:
             _log.info("resynced", states=len(missed))
         return len(missed)
 
-    async def _now(self) -> float:
-        return (await self._store.changed_since(float("inf")))[1]
+    async def _beginning(self) -> float:
+        """When this node began, by the database's clock: however late the first look, streams were opened since."""
+        return (await self._store.changed_since(float("inf")))[1] - (self._clock() - self._begun)

@@ -15,6 +15,7 @@ from hookcast.store.engine import DRIVER_ERRORS, create_engine, upgrade
 
 DEADLINE_SECONDS = 5.0
 MIGRATION_SECONDS = 300.0
+MAX_OPEN_SECONDS = 600
 
 
 class Database:
@@ -46,6 +47,20 @@ class Database:
         if self.sqlite:
             return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float)
         return literal_column("extract(epoch from clock_timestamp())::float8", Float)
+
+    @property
+    def horizon(self) -> ColumnElement[float]:
+        """By that clock, until when everything that was written is visible; never after now.
+
+        What is not committed yet was written later, by whatever node and however long its commit hangs.
+        """
+        if self.sqlite:  # one writer at a time, so rows become visible in the order of their writes
+            newest = "(SELECT coalesce(max(changed_at), 0.0) FROM jobs)"
+            return literal_column(f"min({newest}, (julianday('now') - 2440587.5) * 86400.0)", Float)
+        oldest = "(SELECT min(xact_start) FROM pg_stat_activity WHERE datname = current_database() AND usename = user)"
+        now = "clock_timestamp()"  # a transaction that somebody forgot is not waited for
+        horizon = f"greatest(least({now}, {oldest}), {now} - interval '{MAX_OPEN_SECONDS} seconds')"
+        return literal_column(f"extract(epoch from {horizon})::float8", Float)
 
     def upsert(self, table: Table) -> postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the words of this database."""

@@ -114,15 +114,15 @@ class JobStore:
         return [from_row(row) for row in rows]
 
     async def changed_since(self, moment: float) -> tuple[list[Written], float]:
-        """What was written after `moment` (unix seconds by the database's clock), and what that clock says now.
+        """What was written after `moment` (unix seconds by the database's clock), and the moment to look from next.
 
-        A transaction becomes visible up to its deadline after its `changed_at`: look again that far back.
+        Rows become visible out of order, some long after their `changed_at`: that moment is before all that are not.
         """
         written = select(jobs.c.request_id, jobs.c.version, jobs.c.group_name).where(jobs.c.changed_at > moment)
         async with self._database.reading() as connection:
-            now = (await connection.execute(select(self._database.clock))).scalar_one()
+            horizon = (await connection.execute(select(self._database.horizon))).scalar_one()
             rows = (await connection.execute(written.order_by(jobs.c.changed_at))).all()
-        return [Written(*row) for row in rows], now
+        return [Written(*row) for row in rows], horizon
 
     async def change(self, request_id: str, step: Callable[[Job | None], Job]) -> Change:
         """Read the job, let `step` say what becomes of it, and commit that before answering.

@@ -1,0 +1,64 @@
+"""What one node wrote is found by the others, however late it becomes visible and however late they look."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import update
+
+from hookcast.bus import LocalBus
+from hookcast.dispatcher import Dispatcher
+from hookcast.jobs import Registered
+from hookcast.push import Engine, Resync
+from hookcast.store import JobStore, Written, open_store
+from hookcast.store.database import Database
+from hookcast.store.schema import jobs
+
+pytestmark = pytest.mark.anyio
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _other_node(store: JobStore) -> Dispatcher:
+    return Dispatcher(store, LocalBus(lambda _: None), _utc_now)
+
+
+async def test_a_write_is_found_however_long_its_commit_hangs(any_database_url: str) -> None:
+    """Others may have looked, and written, in between."""
+    database = Database(any_database_url)
+    async with open_store(any_database_url) as store:
+        await _other_node(store).apply("job-1", Registered())
+        await _other_node(store).apply("job-2", Registered())
+        _, since = await store.changed_since(0.0)
+        async with database.writing() as connection:
+            await connection.execute(
+                update(jobs).where(jobs.c.request_id == "job-1").values(version=2, changed_at=database.clock)
+            )
+            for _ in range(3):
+                found, since = await store.changed_since(since)
+                assert Written("job-1", 2, None) not in found
+        found, since = await store.changed_since(since)
+        assert Written("job-1", 2, None) in found
+        found, _ = await store.changed_since(since)
+        assert Written("job-1", 2, None) not in found
+    await database.close()
+
+
+async def test_a_first_look_that_comes_late_finds_what_was_written_before(any_database_url: str) -> None:
+    """The database could not be reached by this node since it began, but by the other one."""
+    engine, now = Engine(), 0.0
+    async with open_store(any_database_url) as store, engine.running(store, LocalBus(engine.hub.deliver)):
+        resync = Resync(store, engine, seconds=1.0, clock=lambda: now)
+        async with engine.watch("job-1") as watch:
+            await _other_node(store).apply("job-1", Registered())
+            database = Database(any_database_url)
+            async with database.writing() as connection:
+                await connection.execute(update(jobs).values(changed_at=database.clock - 30.0))
+            await database.close()
+            await _other_node(store).apply("job-2", Registered())
+            now = 60.0
+            assert await resync.look() == 1
+            state = await watch.next(1.0)
+            assert state is not None
+            assert state.version == 1

@@ -45,7 +45,7 @@ QUICK = Size(
     webhooks=1000,
     brief=True,
 )
-SLOW_RUNS = 3
+SLOW_RUNS = 2
 SLOW_PEERS = ("nchan-sse", "sse-starlette")
 IDLE_RUNS_OF_PEERS = 2
 RATE = 1000  # states a second, wherever they are paced

@@ -1,10 +1,10 @@
 """Who watches which job, and how a new state reaches them."""
 
 from hookcast.push.engine import Engine, Joined, Limits
+from hookcast.push.events import EventStream
 from hookcast.push.hub import Audience, Hub, Names
 from hookcast.push.resync import Resync
 from hookcast.push.socket import Socket
-from hookcast.push.stream import EventStream
 from hookcast.push.watch import Drained, Watch
 
 __all__ = [

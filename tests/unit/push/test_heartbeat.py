@@ -17,7 +17,7 @@ class Item:
     """Asks to be looked at again after `every` seconds."""
 
     def __init__(self, time: Time, every: float | None = None) -> None:
-        self.bucket: set[Looked] | None = None
+        self.bucket: dict[Looked, None] | None = None
         self.looks: list[float] = []
         self._time, self._every = time, every
 

@@ -1,0 +1,79 @@
+"""Server-sent events (WHATWG HTML, section 9.2): a stream that ends with the last of its jobs."""
+
+import asyncio
+import random
+
+from hookcast.push.engine import Engine
+from hookcast.push.hub import JobTopic, Names, Topic
+from hookcast.push.stream import Stream
+from hookcast.wire import SSE_END, SSE_PING, State, sse_retry
+
+FIRST_BYTES = 64 * 1024  # states that leave with the head, as one write: more is not copied for each stream
+
+
+class EventStream(Stream):
+    """Server-sent events: ends with the last of its jobs, unless it watches a group."""
+
+    __slots__ = ("_open", "_topics")
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._topics: tuple[Topic, ...] = ()
+        self._open = 0
+
+    async def join(self, names: Names) -> None:
+        """Subscribe, and read what to begin with. Raises StoreUnavailable."""
+        joined = await self.engine.join(self, names)
+        self._topics = tuple(joined.topics)
+        self.make_room(joined.states)
+        for state in joined.states:
+            self.keep(state)
+
+    def begin(self, transport: asyncio.Transport, head: bytes) -> None:
+        """Send `head`, the retry time and the known states, then go live."""
+        self._open = sum(not (isinstance(topic, JobTopic) and topic.ended) for topic in self._topics)
+        parts = [head, sse_retry(random.randint(1000, 3000))]  # noqa: S311
+        waiting = self._waiting or {}
+        if self._behind_since is None and sum(len(state.body) for state in waiting.values()) <= FIRST_BYTES:
+            parts += [state.sse for state in waiting.values()]
+            waiting.clear()
+        self.open(transport, b"".join(parts))
+
+    def push(self, state: State, now: float, *, ended: bool) -> None:
+        """Write at once, or let it wait."""
+        if self._waiting is None:
+            self.write(state.sse)
+            self._sent_at = now
+        else:
+            self.keep(state)
+        if ended:
+            self._open -= 1
+            self.settled()
+
+    def ping(self) -> bytes:
+        """A comment."""
+        return SSE_PING
+
+    def leave(self) -> None:
+        """Unsubscribe from everything."""
+        topics, self._topics = self._topics, ()
+        self.engine.leave(self, topics)
+
+    def settled(self) -> None:
+        """End with the last job, once it has been written."""
+        if self._open == 0 and self._waiting is None:
+            self.end(SSE_END)
+
+    def drain(self) -> None:
+        """A `retry:`, then the close."""
+        self.end(sse_retry(self.retry_ms()))
+
+    def rotate(self) -> None:
+        """A `retry:`, then the close."""
+        self.drain()
+
+    def refuse_slow(self) -> None:
+        """Cut the connection: whatever was written now would wait behind what is not read."""
+        self.end(b"")
+        if self.transport is not None:
+            self.transport.abort()

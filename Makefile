@@ -13,7 +13,7 @@ PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.t
 _ := $(shell test -x $(BIN)/python || rm -f $(STAMPS)/python; test -x $(CHROMIUM) || rm -f $(STAMPS)/chromium; \
   test -d web/node_modules || rm -f $(STAMPS)/web; test -d tests/clients/node_modules || rm -f $(STAMPS)/clients)
 
-.PHONY: help run check test chaos bench format lock build clean
+.PHONY: help run check test chaos bench soak format lock build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,7 +28,7 @@ check: $(STAMPS)/python $(STAMPS)/web ## Format, lint, types, layers
 	$(BIN)/lint-imports
 	npm --prefix web run check
 
-test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $(PAGE) ## Run every test, with coverage
+test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $(STAMPS)/proxies $(PAGE) ## Run every test, with coverage
 	npm --prefix web test
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest --cov --cov-report=term
@@ -38,6 +38,9 @@ chaos: $(STAMPS)/python $(STAMPS)/services ## Kill, freeze and fill everything, 
 
 bench: $(STAMPS)/bench/ready ## Measure Hookcast and its peers side by side; ARGS=--quick takes a minute
 	$(BIN)/python -m bench $(ARGS)
+
+soak: $(STAMPS)/python $(STAMPS)/proxies ## Hold idle streams for 90 s behind nginx, haproxy and caddy, and time their states
+	PYTHONPATH=tests $(BIN)/python -m bench.proxies
 
 format: $(STAMPS)/python $(STAMPS)/web ## Put the sources into shape
 	$(BIN)/ruff format .
@@ -80,6 +83,11 @@ $(STAMPS)/clients: tests/clients/package-lock.json | $(STAMPS)/node
 
 $(STAMPS)/chromium:
 	@test -x $(CHROMIUM) || $(call install,chromium)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/proxies:
+	@test -x /usr/sbin/nginx -a -x /usr/sbin/haproxy -a -x /usr/bin/caddy -a -x /usr/bin/curl -a -x /usr/bin/openssl \
+	  || $(call install,nginx haproxy caddy curl openssl)
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/services:

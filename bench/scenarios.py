@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.catalog import Peer
 from bench.load import Figures, loading, publish
 from bench.process import BenchError, Server, running
+from bench.webhooks import webhooks
 
 LEAVE_SECONDS = 15
 OWN_SOCKETS = 10  # the most that any of the peers holds for itself
@@ -26,6 +27,7 @@ class Size:
     slow_topics: int = 10
     slow_seconds: int = 60
     control_seconds: int = 10
+    webhooks: int = 10000
     brief: bool = False  # leave out what takes long
 
 
@@ -40,8 +42,12 @@ QUICK = Size(
     slow_topics=1,
     slow_seconds=5,
     control_seconds=1,
+    webhooks=1000,
     brief=True,
 )
+SLOW_RUNS = 3
+SLOW_PEERS = ("nchan-sse", "sse-starlette")
+IDLE_RUNS_OF_PEERS = 2
 RATE = 1000  # states a second, wherever they are paced
 TOPICS_PER_HOT = 10
 
@@ -144,18 +150,26 @@ SCENARIOS: dict[str, Callable[[Peer, Size], Figures]] = {
     "idle": idle,
     "shared": shared,
     "slow": slow,
+    "webhooks": lambda peer, size: webhooks(peer, size.webhooks),
 }
 
 
 def wanted(scenario: str, peer: Peer, size: Size, run: int) -> bool:
     """Whether this run of the scenario is for this peer: some questions are about Hookcast alone."""
     ours = peer.name.startswith("hookcast")
-    if scenario == "slow":
-        if size.brief:
+    match scenario:
+        case "slow" if size.brief:
             return peer.name == "hookcast-sse"
-        # The floor cannot wait for a reader; a minute of each of the others, once, is enough.
-        return ours or (run == 0 and not peer.name.startswith("floor"))
-    return ours or scenario in {"fanout", "idle"}
+        case "slow":  # minutes each; the floor cannot wait for a reader
+            return (ours and run < SLOW_RUNS) or (run == 0 and peer.name in SLOW_PEERS)
+        case "webhooks":
+            return peer.name == "hookcast-sse"
+        case "idle":
+            return ours or run < IDLE_RUNS_OF_PEERS
+        case "fanout":
+            return True
+        case _:
+            return ours
 
 
 def _mixed(peer: Peer, size: Size, seconds: int, *more: str | int) -> Figures:

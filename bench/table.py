@@ -148,6 +148,9 @@ _MORE = (
     ("shared", "left_percent", "% of that left after leaving"),
     ("idle", "leak_percent", "% more left after a second filling than after the first"),
     ("slow", "closed", "slow readers closed"),
+    ("webhooks", "webhooks", "signed webhooks/s, each committed and pushed to its job's watcher, 10,000 jobs, SQLite"),
+    ("webhooks", "webhook_us", "CPU µs for each of these webhooks"),
+    ("webhooks", "p99_ms", "ms until such a webhook is answered, p99, 64 at once"),
 )
 
 

@@ -20,6 +20,7 @@ from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
 from hookcast.jobs import Clock
+from hookcast.leasekeeper import LeaseKeeper
 from hookcast.push import Engine, Limits, Resync
 from hookcast.reconciler import Reconciler
 from hookcast.retention import Retention
@@ -27,7 +28,7 @@ from hookcast.routes import health, jobs, problems, streams, submit, webhooks, w
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
-from hookcast.store import open_store
+from hookcast.store import JobStore, open_store
 
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 # A proxy in the environment is used for fal, never for an emulator on this machine.
@@ -79,30 +80,15 @@ def create_app(
                 timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport, mounts=dict.fromkeys(NEVER_PROXIED)
             ) as client,
         ):
-            dispatcher = Dispatcher(store, bus, clock)
             queue = None
             if settings.fal_key is not None:
                 queue = FalQueue(client, settings.fal_queue_url, settings.fal_key.get_secret_value())
+            dispatcher = Dispatcher(store, bus, clock)
             collector = Collector(store, dispatcher, queue, clock=clock)
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
-            resync = Resync(store, push, seconds=settings.resync_seconds)
-            reconciler = Reconciler(
-                store=store,
-                dispatcher=dispatcher,
-                collector=collector,
-                queue=queue,
-                clock=clock,
-                node=uuid.uuid4().hex,
-                timeout=timedelta(seconds=settings.job_timeout_seconds),
-            )
-            retention = Retention(store, clock, timedelta(days=settings.job_retention_days))
-            jobs_of_the_node = [collector.run, resync.run, reconciler.run, retention.run]
-            if queue is not None:
-                follower = Follower(store=store, engine=push, dispatcher=dispatcher, collector=collector, queue=queue)
-                push.hub.audience = follower
-                jobs_of_the_node.append(follower.run)
-            async with push.running(store, bus), _running(*jobs_of_the_node):
-                yield {"services": Services(settings, clock, store, bus, push, dispatcher, collector, keys, queue)}
+            node = Services(settings, clock, store, bus, push, dispatcher, collector, keys, queue)
+            async with push.running(store, bus), _running(*_background(node, uuid.uuid4().hex)):
+                yield {"services": node}
 
     return Starlette(
         routes=_routes(),
@@ -113,6 +99,29 @@ def create_app(
             Exception: problems.on_crash,
         },
     )
+
+
+class _Shared(TypedDict):
+    store: JobStore
+    dispatcher: Dispatcher
+    collector: Collector
+
+
+def _background(node: Services, name: str) -> list[Callable[[], Coroutine[None, None, None]]]:
+    """What runs beside the requests; `name` is this node's in leases."""
+    settings, store, collector = node.settings, node.store, node.collector
+    shared = _Shared(store=store, dispatcher=node.dispatcher, collector=collector)
+    timeout = timedelta(seconds=settings.job_timeout_seconds)
+    reconciler = Reconciler(**shared, queue=node.queue, clock=node.clock, node=name, timeout=timeout)
+    resync = Resync(store, node.engine, seconds=settings.resync_seconds)
+    retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
+    found = [collector.run, resync.run, reconciler.run, retention.run]
+    if node.queue is not None:
+        keeper = LeaseKeeper(store.leases, name)
+        follower = Follower(**shared, engine=node.engine, queue=node.queue, keeper=keeper)
+        node.engine.hub.audience = follower
+        found += [keeper.run, follower.run]
+    return found
 
 
 @asynccontextmanager
@@ -129,17 +138,17 @@ async def _running(*tasks: Callable[[], Coroutine[None, None, None]]) -> AsyncIt
 
 def _routes() -> list[BaseRoute]:
     one = "/api/fal-jobs/{request_id}"
-    return [
+    return [  # they are tried one after the other: the busy ones first
+        Route("/api/webhooks/fal", webhooks.fal_webhook, methods=["POST"]),
+        Route(f"{one}/events", streams.Events("one"), methods=["GET"]),
         Route("/api/fal-jobs", submit.submit, methods=["POST"]),
         Route("/api/fal-jobs", jobs.list_jobs, methods=["GET"]),
         Route("/api/fal-jobs/events", streams.Events("many"), methods=["GET"]),
         Route("/api/fal-jobs/ws", websocket.not_a_socket, methods=["GET"]),
         WebSocketRoute("/api/fal-jobs/ws", websocket.JobSocket()),
-        Route(f"{one}/events", streams.Events("one"), methods=["GET"]),
         Route(f"{one}/cancel", jobs.cancel, methods=["POST"]),
         Route(one, jobs.register, methods=["PUT"]),
         Route(one, jobs.poll, methods=["GET"]),
-        Route("/api/webhooks/fal", webhooks.fal_webhook, methods=["POST"]),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
         Mount("/", Pages(), name="pages"),

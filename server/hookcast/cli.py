@@ -1,5 +1,7 @@
 """The command line: `hookcast dev`, `serve`, `emulator`, `migrate`, `version`. Wrong input: one line, exit code 2."""
 
+import os
+import socket
 import sys
 from typing import Annotated
 
@@ -13,6 +15,7 @@ from hookcast.errors import HookcastError, SettingsError
 from hookcast.serve import Site
 from hookcast.settings import Settings, is_loopback, load_settings
 from hookcast.store import migrate
+from hookcast.workers import Workers
 
 app = typer.Typer(
     add_completion=False,
@@ -23,6 +26,8 @@ app = typer.Typer(
 Host = Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on [default: 8000].")]
 EmulatorPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the emulated fal.")]
+WorkerCount = Annotated[int, typer.Option(min=1, max=64, help="Processes; more than one needs PostgreSQL and Redis.")]
+Fd = Annotated[int | None, typer.Option(hidden=True, help="The listening socket that a worker inherits.")]
 Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="How much faster than real the emulated jobs run.")]
 RESERVED_FILES = 512  # of the open files: for the database, fal, requests that are no streams
 DEV_DATABASE = "sqlite:///hookcast-dev.db"
@@ -39,14 +44,23 @@ def main() -> None:
 
 
 @app.command("serve")
-def serve_command(host: Host = None, port: Port = None) -> None:
+def serve_command(host: Host = None, port: Port = None, workers: WorkerCount = 1, fd: Fd = None) -> None:
     """Run the server. Settings come from HOOKCAST_… in the environment or a .env file."""
     logs.configure()
     settings = load_settings(host=host, port=port)
-    site = _site(settings)
+    if fd is not None:
+        worker = _site(settings, serve.adopt(fd))
+        return serve.run(worker, on_ready=lambda: _say(f"Worker {os.getpid()} serves."))
+    if workers > 1:
+        settings.check_shareable()
+    listener = serve.bind(settings.host, settings.port)
     for warning in settings.warnings():
         logs.get_logger(__name__).warning("settings", hint=warning)
-    serve.run(site, on_ready=lambda: _say(f"Hookcast {__version__} listens on http://{_authority(settings)}"))
+    hello = f"Hookcast {__version__} listens on http://{_authority(settings)}"
+    if workers > 1:
+        _say(f"{hello} with {workers} workers")
+        return Workers(listener, workers).run()
+    return serve.run(_site(settings, listener), on_ready=lambda: _say(hello))
 
 
 @app.command()
@@ -67,7 +81,8 @@ def dev(host: Host = None, port: Port = None, emulator_port: EmulatorPort = 8001
         fal_user_id="",
     )
     emulated = _emulator_site("127.0.0.1", emulator_port, speed)
-    serve.run(emulated, _site(settings), on_ready=lambda: _welcome(settings, fal))
+    site = _site(settings, serve.bind(settings.host, settings.port))
+    serve.run(emulated, site, on_ready=lambda: _welcome(settings, fal))
 
 
 @app.command()
@@ -97,12 +112,11 @@ def version() -> None:
     _say(f"hookcast {__version__}")
 
 
-def _site(settings: Settings) -> Site:
+def _site(settings: Settings, listener: socket.socket) -> Site:
     open_files = serve.raise_open_files()
     engine = make_engine(settings, max_streams=open_files - min(RESERVED_FILES, open_files // 2))
-    site = Site(create_app(settings, engine=engine), serve.bind(settings.host, settings.port), engine.drain)
     logs.get_logger(__name__).info("limits", open_files=open_files, max_streams=engine.limits.max_streams)
-    return site
+    return Site(create_app(settings, engine=engine), listener, engine.drain)
 
 
 def _emulator_site(host: str, port: int, speed: float) -> Site:

@@ -1,7 +1,9 @@
 """Live progress: while somebody watches a pending job, its phase, queue position and logs are read from fal.
 
-One task a watched job, owned by `run`, at most `MAX_FOLLOWED` status streams at once. It ends with the last watcher or
-with the job; a stream that breaks is opened again, after pauses that grow until a stream brings something new.
+One task a watched job, owned by `run`; a lease lets one node at a time follow it, whoever has watchers. It reads a
+status stream of fal's, at most `MAX_FOLLOWED` at once; past that, and when the stream does not work, it polls the
+status. It ends with the last watcher or with the job. A stream that breaks is opened again, after pauses that grow
+until a stream brings something new.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import KEPT_LOG_LINES, Cancelled, Finished, Job, Phase, Progressed
+from hookcast.leasekeeper import LeaseKeeper
 from hookcast.logs import get_logger
 from hookcast.push import Drained, Engine
 from hookcast.store import JobStore
@@ -22,6 +25,7 @@ MIN_GAP_SECONDS = 0.2  # at most 5 states a second a job
 WEBHOOK_GRACE_SECONDS = 3.0
 MIN_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
+POLL_SECONDS = 3.0
 
 _log = get_logger(__name__)
 
@@ -37,6 +41,7 @@ class Follower:
         dispatcher: Dispatcher,
         collector: Collector,
         queue: FalQueue,
+        keeper: LeaseKeeper,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
@@ -44,6 +49,7 @@ class Follower:
         self._dispatcher = dispatcher
         self._collector = collector
         self._queue = queue
+        self._keeper = keeper
         self._sleep = sleep
         self._streams = asyncio.Semaphore(MAX_FOLLOWED)
         self._group: asyncio.TaskGroup | None = None
@@ -80,7 +86,10 @@ class Follower:
         """One stream, from its opening to its end. True = it brought something new, False = not, None = all is done."""
         try:
             job = await self._followable(request_id)
-            return None if job is None else await self._stream(job)
+            if job is None:
+                return None
+            async with self._keeper.held(f"follow:{request_id}"):
+                return await self._stream(job)
         except StoreUnavailable as error:
             _log.warning("follow_interrupted", request_id=request_id, reason=str(error))
             return False
@@ -105,7 +114,22 @@ class Follower:
         return pump.news if again and not pump.over else None
 
     async def _read(self, job: Job, pump: "_Pump") -> bool:
-        """One stream into the pump; whether it may be opened again."""
+        """One stream, or one answer, into the pump; whether it may be asked again."""
+        try:
+            if self._streams.locked() or not await self._read_stream(job, pump):
+                pump.put(await self._queue.status(job))
+                await self._sleep(POLL_SECONDS)
+        except FalUnreachable as error:
+            _log.info("job_not_polled", request_id=job.request_id, reason=str(error))
+        except FalRejected as error:
+            _log.warning("job_not_followed", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
+            if error.fal_status < 500:
+                await self._refused(job, error)
+                return False
+        return True
+
+    async def _read_stream(self, job: Job, pump: "_Pump") -> bool:
+        """Whether the stream worked."""
         try:
             async with self._streams, self._queue.follow(job) as reports:
                 async for report in reports:
@@ -114,11 +138,7 @@ class Follower:
                         break
         except FalUnreachable as error:
             _log.info("status_stream_broke", request_id=job.request_id, reason=str(error))
-        except FalRejected as error:
-            _log.warning("job_not_followed", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
-            if error.fal_status < 500:
-                await self._refused(job, error)
-                return False
+            return False
         return True
 
     async def _refused(self, job: Job, error: FalRejected) -> None:

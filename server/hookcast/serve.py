@@ -14,10 +14,9 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from hookcast.errors import SettingsError
@@ -45,6 +44,14 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         hint = "another program uses it; choose one with --port" if error.errno == errno.EADDRINUSE else str(error)
         raise SettingsError(f"Cannot listen on {host}:{port}: {hint}.") from None
+
+
+def adopt(fd: int) -> socket.socket:
+    """The listening socket that another process has bound. Raises SettingsError when it is none."""
+    try:
+        return socket.socket(fileno=fd)
+    except OSError as error:
+        raise SettingsError(f"--fd {fd} is no socket: {error}.") from None
 
 
 def raise_open_files() -> int:
@@ -136,27 +143,39 @@ def _tune_garbage_collection() -> None:
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, offering the connection of each request to the application (see routes/handover.py)."""
 
-    def on_message_begin(self) -> None:
-        """A new scope: add the offer."""
-        super().on_message_begin()
-        self.scope["extensions"] = {HANDOVER: {"take": functools.partial(self._take, self.scope)}}
-
-    def _take(self, scope: Any, stream: Stream) -> asyncio.Transport | None:
-        cycle, transport = self.cycle, self.transport
-        usable = cycle.scope is scope and not cycle.disconnected and not cycle.response_started
-        if not usable or self.pipeline or transport.is_closing():
-            return None  # gone, or another request waits behind this one
-        cycle.disconnected = True  # uvicorn then expects no response of the task any more
-        self.flow.resume_reading()
-        self._unset_keepalive_if_required()
-        scope["extensions"] = {}
-        self._forget()
-        return _hand_over(self, transport, stream)
+    def on_headers_complete(self) -> None:
+        """A request begins, unless it is an upgrade: add the offer."""
+        super().on_headers_complete()
+        cycle = self.cycle
+        if cycle is not None and cycle.scope is self.scope:  # type: ignore[redundant-expr] # None at first
+            self.scope["extensions"] = {HANDOVER: {"take": functools.partial(self._take, cycle)}}
 
     def handle_websocket_upgrade(self) -> None:
-        """The connection goes to the WebSocket protocol."""
+        """Refuse one that follows an unanswered request: both would have the connection (RFC 6455 section 4.1)."""
+        if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr] # None at first
+            self.transport.close()
+            return
         super().handle_websocket_upgrade()
+        if self.flow.write_paused:  # an earlier answer is still unread, and only this protocol was told
+            self.transport.get_protocol().pause_writing()
         self._forget()
+
+    def _take(self, cycle: RequestResponseCycle, stream: Stream) -> asyncio.Transport | None:
+        transport = self.transport
+        gone = cycle.disconnected or transport.is_closing()
+        # uvicorn then expects no response of the task any more. And it does not always notice by itself that a client
+        # has gone: of pipelined requests it tells only the last one.
+        cycle.disconnected = True
+        if gone or cycle.response_started:
+            return None
+        self.pipeline.clear()  # the stream's end is the connection's end (RFC 9112 section 9.6)
+        if self.flow.write_paused:
+            stream.pause_writing()
+        self.flow.resume_reading()
+        self._unset_keepalive_if_required()
+        cycle.scope["extensions"] = {}
+        self._forget()
+        return _hand_over(self, transport, stream)
 
     def _forget(self) -> None:
         """Break what refers in circles, so that nothing is left for the garbage collector to find late."""
@@ -165,6 +184,13 @@ class HttpProtocol(HttpToolsProtocol):
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, offering the connection once it was accepted."""
+
+    spoke_early = False
+
+    def data_received(self, data: bytes) -> None:
+        """The first data is the request itself; a client that goes on before its 101 is heard by uvicorn alone."""
+        self.spoke_early = self.handshake_initiated
+        super().data_received(data)
 
     async def run_asgi(self) -> None:
         """Add the offer to the scope."""
@@ -175,6 +201,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         transport = self.transport
         if not self.handshake_complete or self.close_sent or self.disconnected or transport.is_closing():
             return None
+        if self.spoke_early:
+            return None  # the words are in uvicorn's queue, and half a frame may be in its parser
         self.transport = _HandedOver()  # uvicorn closes its transport when the task ends
         self.conn.parser.close()  # as in HttpProtocol: no circles
         self.scope["extensions"] = {}

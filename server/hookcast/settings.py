@@ -136,6 +136,16 @@ class Settings(BaseSettings):
             return f"http://{host}:{self.port}/api/webhooks/fal"
         return None
 
+    def check_shareable(self) -> None:
+        """Raise SettingsError unless several processes can share the database and the bus."""
+        missing = []
+        if self.database_url.get_secret_value().startswith("sqlite"):
+            missing.append(f"{PREFIX}DATABASE_URL=postgresql://…")
+        if self.redis_url is None:
+            missing.append(f"{PREFIX}REDIS_URL=redis://…")
+        if missing:
+            raise SettingsError(f"More than one worker needs {' and '.join(missing)}.")
+
     def warnings(self) -> list[str]:
         """What is allowed and still will surprise, one sentence each."""
         found = []
@@ -143,8 +153,8 @@ class Settings(BaseSettings):
             found.append("No FAL_KEY is set: webhooks are taken, but jobs cannot be submitted or followed.")
         if self.webhook_url is None:
             found.append(
-                f"No {PREFIX}PUBLIC_URL is set: fal cannot send webhooks here, so jobs are submitted without one and "
-                "end only while somebody watches them. Set it to this server's public https address."
+                f"No {PREFIX}PUBLIC_URL is set: fal cannot send webhooks here, so it has to be asked whether a job has "
+                "ended: up to a minute late when nobody watches it. Set it to this server's public https address."
             )
         return found
 

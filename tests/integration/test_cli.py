@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from support.redis import Redis
+
 COMMAND = [sys.executable, "-m", "hookcast"]
 DEADLINE = 30.0
 
@@ -23,8 +25,9 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([*COMMAND, *arguments], cwd=folder, stdout=subprocess.PIPE, text=True)
+def _running(folder: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    variables = {**os.environ, **environment}
+    process = subprocess.Popen([*COMMAND, *arguments], cwd=folder, env=variables, stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -141,3 +144,28 @@ def test_migrate_and_version_say_what_they_did(tmp_path: Path) -> None:
     for command, word in (("migrate", "up to date"), ("migrate", "up to date"), ("version", "hookcast 0.")):
         said = subprocess.run([*COMMAND, command], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert word in said.stdout
+
+
+def test_more_than_one_worker_needs_a_database_and_a_bus_that_can_be_shared(tmp_path: Path) -> None:
+    """One line that names both settings."""
+    line = _complaint(tmp_path, "serve", "--workers", "2", "--port", str(_free_port()))
+    assert "HOOKCAST_DATABASE_URL=postgresql://" in line
+    assert "HOOKCAST_REDIS_URL=redis://" in line
+
+
+def test_workers_share_a_port_and_are_started_again(tmp_path: Path, postgres_url: str, redis_server: Redis) -> None:
+    """A state stored by one is told by all; a worker that dies is replaced; SIGTERM ends them all."""
+    port = _free_port()
+    variables = {"HOOKCAST_DATABASE_URL": postgres_url, "HOOKCAST_REDIS_URL": redis_server.url}
+    with (
+        _running(tmp_path, "serve", "--port", str(port), "--workers", "2", **variables) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as web,
+    ):
+        pids = [int(_wait_for_line(process, "Worker .* serves").split()[1]) for _ in range(2)]
+        assert web.put("/api/fal-jobs/job-1", json={}).status_code == 201
+        for _ in range(10):  # a connection each, so that both workers are asked
+            assert httpx.get(f"http://127.0.0.1:{port}/api/fal-jobs/job-1", timeout=DEADLINE).status_code == 200
+        os.kill(pids[0], signal.SIGKILL)
+        assert int(_wait_for_line(process, "Worker .* serves").split()[1]) not in pids
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=DEADLINE) == 0

@@ -145,6 +145,8 @@ async def test_a_long_poll_ends_with_what_is_there(node: Node) -> None:
         ("/api/fal-jobs/a?wait=x", 422),
         ("/api/fal-jobs/a?version=1.5", 422),
         ("/api/fal-jobs?limit=0", 422),
+        ("/api/fal-jobs?owner=a%00b", 422),
+        ("/api/fal-jobs/events?group=a%00b", 422),
         ("/api/fal-jobs?status=done", 422),
         ("/api/fal-jobs?cursor=%21", 422),
     ],

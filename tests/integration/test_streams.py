@@ -1,11 +1,13 @@
-"""The SSE stream of one job, read by an independent client from a real port."""
+"""The SSE streams of one job and of many, read by an independent client from a real port."""
 
 from typing import Any
 
 import httpx
 import pytest
+from httpx_sse import aconnect_sse
 
 from support.fal import ENDPOINT, FalDouble, LiveStream, sse_answer
+from support.push import nothing_left
 from support.server import Node, running_node, until
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +46,8 @@ async def test_the_headers_keep_proxies_from_holding_back(node: Node) -> None:
     assert answer.headers["content-type"] == "text/event-stream"
     assert answer.headers["cache-control"] == "no-store, no-transform"
     assert answer.headers["x-accel-buffering"] == "no"
+    async with node.client.stream("GET", "/api/fal-jobs/job-1/events") as stream:
+        assert {"date", "content-type", "cache-control", "x-accel-buffering"} <= stream.headers.keys()
 
 
 async def test_line_breaks_inside_fals_json_do_not_break_the_frame(node: Node) -> None:
@@ -145,3 +149,65 @@ async def test_fals_status_stream_is_closed_when_the_webhook_ends_the_job(node: 
         assert [event.event async for event in events][-1] == "end"
     await until(lambda: stream.closed)
     assert len(node.fal.asked("/status/stream")) == 1
+
+
+async def test_a_stream_of_many_jobs_and_groups(node: Node) -> None:
+    """All known states first, each job once, and no end while it names a group."""
+    await node.register("job-1", group="g")
+    await node.post_webhook(node.fal.webhook("job-2"))
+    query = {"requestId": ["job-1", "job-2", "job-1"], "group": "g"}
+    async with aconnect_sse(node.client, "GET", "/api/fal-jobs/events", params=query) as source:
+        events = (event async for event in source.aiter_sse() if event.data)
+        first = [(await anext(events)).json()["requestId"] for _ in range(2)]
+        assert sorted(first) == ["job-1", "job-2"]
+        await node.post_webhook(node.fal.webhook("job-1"))
+        await node.register("job-3", group="g")
+        rest = [(await anext(events)).json() for _ in range(2)]
+    assert [(state["requestId"], state["version"]) for state in rest] == [("job-1", 2), ("job-3", 1)]
+    await until(lambda: nothing_left(node.engine))
+
+
+async def test_a_stream_of_many_jobs_ends_with_the_last_of_them(node: Node) -> None:
+    """Those that ended before it began count as well."""
+    names = [f"job-{number}" for number in range(5)]
+    for name in names[:-1]:
+        await node.post_webhook(node.fal.webhook(name))
+    async with aconnect_sse(node.client, "GET", "/api/fal-jobs/events", params={"requestId": names}) as source:
+        events = (event async for event in source.aiter_sse() if event.data)
+        assert {(await anext(events)).json()["requestId"] for _ in range(4)} == set(names[:-1])
+        await node.post_webhook(node.fal.webhook(names[-1]))
+        assert [event.event async for event in events] == ["job", "end"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"requestId": [f"job-{number}" for number in range(201)]},
+        {"requestId": [f"job-{number}" for number in range(150)], "group": [f"g-{number}" for number in range(51)]},
+        {"requestId": ""},
+        {"requestId": "a/b"},
+        {"group": ""},
+        {"group": "g" * 201},
+    ],
+)
+async def test_names_that_cannot_be_watched_are_refused(node: Node, query: dict[str, Any]) -> None:
+    """422, and nothing is left."""
+    answer = await node.client.get("/api/fal-jobs/events", params=query)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert nothing_left(node.engine)
+
+
+async def test_a_reconnect_of_many_after_the_end_is_answered_204(node: Node) -> None:
+    """As of one."""
+    answer = await node.client.get("/api/fal-jobs/events?requestId=a&lastEventId=end")
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+async def test_200_names_are_taken(node: Node) -> None:
+    """Jobs and groups together."""
+    query = {"requestId": [f"job-{number}" for number in range(150)], "group": [f"g-{number}" for number in range(50)]}
+    async with node.client.stream("GET", "/api/fal-jobs/events", params=query) as answer:
+        assert answer.status_code == 200
+        assert (await anext(answer.aiter_text())).startswith("retry: ")
+        assert len(node.engine.hub) == 200

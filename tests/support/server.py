@@ -72,9 +72,12 @@ async def running_node(fal: FalDouble, *, emulator: str | None = None, **setting
     ready = asyncio.Event()
     app = create_app(given, engine=engine, transport=None if emulator else fal)
     server = Server(Site(app, listener, engine.drain), ready.set)
-    async with asyncio.timeout(DEADLINE * 2), asyncio.TaskGroup() as group:
-        group.create_task(server.serve(sockets=[listener]))
-        await ready.wait()
-        async with httpx.AsyncClient(base_url=url, timeout=DEADLINE) as client:
-            yield Node(url, client, fal, engine, server)
-        server.should_exit = True
+    async with asyncio.timeout(DEADLINE * 2):
+        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+        try:
+            await ready.wait()
+            async with httpx.AsyncClient(base_url=url, timeout=DEADLINE) as client:
+                yield Node(url, client, fal, engine, server)
+        finally:  # a test that fails must not leave half a server behind
+            server.should_exit = True
+            await serving

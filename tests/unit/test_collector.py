@@ -22,7 +22,6 @@ from support.server import running_node, until
 pytestmark = pytest.mark.anyio
 
 RESULT = "/requests/job-1"
-RESTING = 3  # tasks: the collector's own, and the store's two
 GOOD = httpx.Response(200, content=b'{"seed": 12345678901234567890}')
 IN_PROGRESS = httpx.Response(400, json={"detail": "Request is still in progress"})
 
@@ -35,6 +34,7 @@ class World:
         self.fal = fal
         self.now = datetime(2026, 11, 23, tzinfo=UTC)
         self.pauses: list[float] = []
+        self.resting = 0  # tasks while nothing is fetched
         self.dispatcher = Dispatcher(outage.store, LocalBus(lambda _: None), lambda: self.now)
         # The queue's own retries are another test's; here each attempt is one request.
         queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
@@ -49,6 +49,7 @@ class World:
     async def running(self) -> AsyncIterator[None]:
         """The collector at work."""
         task = asyncio.ensure_future(self.collector.run())
+        self.resting = tasks_of_the_server()
         try:
             yield
         finally:
@@ -128,7 +129,7 @@ async def test_a_webhook_that_comes_meanwhile_ends_the_attempts(world: World) ->
         world.collector.collect(await world.saving())
         await until(lambda: len(world.fal.requests) >= 2)
         await world.dispatcher.apply("job-1", Completed(result=Raw(b'"webhook"')))
-        await until(lambda: tasks_of_the_server() == RESTING)
+        await until(lambda: tasks_of_the_server() == world.resting)
         assert (await world.ended()).result == Raw(b'"webhook"')
 
 
@@ -140,7 +141,7 @@ async def test_a_job_is_fetched_once_at_a_time(world: World) -> None:
         for _ in range(5):
             world.collector.collect(job)
         await world.ended()
-        await until(lambda: tasks_of_the_server() == RESTING)
+        await until(lambda: tasks_of_the_server() == world.resting)
     assert len(world.fal.requests) == 1
 
 

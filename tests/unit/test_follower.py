@@ -1,7 +1,7 @@
 """The follower: how often it writes, and what ends it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -10,14 +10,15 @@ import httpx
 import pytest
 from msgspec import Raw, json
 
-from hookcast.bus import LocalBus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
 from hookcast.jobs import CancelRequested, Completed, Job, JobStatus, Phase, Registered, Update
+from hookcast.leasekeeper import LeaseKeeper
 from hookcast.push import Engine
 from hookcast.store import open_store
+from hookcast.wire import State
 from support.fakes import Outage, Sleeper, tasks_of_the_server
 from support.fal import ENDPOINT, QUEUE, Answer, FalDouble, LiveStream, sse_answer
 from support.server import until
@@ -25,6 +26,7 @@ from support.server import until
 pytestmark = pytest.mark.anyio
 
 STREAM = "/status/stream"
+STATUS = "/requests/job-1/status"
 RESULT = "/requests/job-1"
 
 
@@ -41,12 +43,32 @@ def running(*lines: str) -> dict[str, Any]:
 DONE: dict[str, Any] = {"status": "COMPLETED"}
 
 
-class OpenBus(LocalBus):
+class OpenBus:
     """Keeps every state that is published."""
 
     def __init__(self) -> None:
-        super().__init__(lambda state: self.states.append(json.decode(state.body)))
         self.states: list[dict[str, Any]] = []
+
+    live = True
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Everything is kept anyway."""
+
+    def unsubscribe(self, topics: Iterable[str]) -> None:
+        """Still everything."""
+
+    async def publish(self, state: State) -> None:
+        """Keep it."""
+        self.states.append(json.decode(state.body))
+
+
+class OpenKeeper:
+    """Every lease is ours at once."""
+
+    @asynccontextmanager
+    async def held(self, _name: str) -> AsyncIterator[None]:
+        """A lease."""
+        yield
 
 
 class SilentWatch:
@@ -64,7 +86,7 @@ class SilentEngine:
 
     @asynccontextmanager
     async def watch(self, _request_id: str, *, active: bool) -> AsyncIterator[SilentWatch]:
-        """A watch."""
+        """A watch that does not count as somebody who watches."""
         assert not active
         yield SilentWatch()
 
@@ -75,6 +97,7 @@ class World:
     def __init__(self, outage: Outage, client: httpx.AsyncClient, fal: FalDouble) -> None:
         self.outage = outage
         self.fal = fal
+        self.fal.script(STATUS, httpx.ConnectError("cut"))
         self.sleep = Sleeper()
         self.collector_sleep = Sleeper(free=True)
         self.bus = OpenBus()
@@ -89,6 +112,7 @@ class World:
             dispatcher=self.dispatcher,
             collector=self.collector,
             queue=queue,
+            keeper=cast("LeaseKeeper", OpenKeeper()),
             sleep=self.sleep,
         )
 
@@ -351,3 +375,28 @@ async def test_a_job_that_is_gone_after_our_cancel_was_cancelled(world: World) -
     world.fal.script(STREAM, httpx.Response(404))
     world.follower.watched("job-1")
     await until(lambda: world.bus.states[-1]["status"] == JobStatus.CANCELLED)
+
+
+async def test_past_the_bound_the_status_is_polled(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every three seconds, with the same states as a result."""
+    monkeypatch.setattr(world.follower, "_streams", asyncio.Semaphore(0))
+    world.fal.script(STATUS, httpx.Response(202, json={"status": "IN_QUEUE", "queue_position": 7}))
+    world.follower.watched("job-1")
+    await until(lambda: world.bus.states)
+    assert world.bus.states[0]["progress"]["queuePosition"] == 7
+    await until(lambda: 3.0 in world.sleep.pauses)
+    assert world.opened == 0
+    world.follower.unwatched("job-1")
+    world.sleep.wake()
+
+
+async def test_while_the_stream_does_not_work_the_status_is_polled(world: World) -> None:
+    """A proxy may not let streams through."""
+    world.fal.script(STREAM, httpx.ConnectError("cut"))
+    world.fal.script(STATUS, httpx.Response(202, json={"status": "IN_PROGRESS"}))
+    world.follower.watched("job-1")
+    await until(lambda: world.bus.states)
+    assert world.bus.states[0]["progress"]["phase"] == "running"
+    await until(lambda: 3.0 in world.sleep.pauses)
+    world.follower.unwatched("job-1")
+    world.sleep.wake()

@@ -5,8 +5,8 @@ Order of every subscription: listen on the bus → read the state from the store
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -30,6 +30,9 @@ class OpenStream(Looked, Protocol):
 
     def drain(self) -> None:
         """Tell the client when to come back, then close."""
+
+    def discard(self) -> None:
+        """Cut the connection, if there is one, and let go of everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class Engine:
 
     @asynccontextmanager
     async def running(self, store: JobStore, bus: Bus) -> AsyncIterator[None]:
-        """Turn the timer and own the tasks of the streams; at the end they are cancelled."""
+        """Turn the timer and own the tasks of the streams; at the end streams are drained and tasks waited for."""
         self._store, self._bus = store, bus
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
@@ -75,6 +78,7 @@ class Engine:
             try:
                 yield
             finally:
+                self.drain()  # whoever runs the application may not have done so
                 self._tasks = None
                 turning.cancel()
 
@@ -84,6 +88,20 @@ class Engine:
             raise Draining("The server is restarting; connect again in a moment.")
         if len(self.streams) >= self.limits.max_streams:
             raise TooManyStreams(f"This server has its {self.limits.max_streams} streams; try another one, or later.")
+
+    @contextmanager
+    def opening(self, stream: OpenStream) -> Iterator[None]:
+        """Hold a place for the stream; when the block fails, nothing of the stream stays. Raises what `admit` raises.
+
+        The place counts from here on: of many that connect at the same moment no more get in than there is room for.
+        """
+        self.admit()
+        self.streams.add(stream)
+        try:
+            yield
+        except BaseException:
+            stream.discard()
+            raise
 
     def spawn(self, work: Coroutine[None, None, None]) -> bool:
         """Run the work of a stream, which must not raise; False (and nothing is run) when the engine has ended."""
@@ -114,10 +132,6 @@ class Engine:
         empty = self.hub.leave(subscriber, topics)
         if empty and self._bus is not None:
             self._bus.unsubscribe(empty)
-
-    def opened(self, stream: OpenStream) -> None:
-        """Count a stream."""
-        self.streams.add(stream)
 
     def closed(self, stream: OpenStream) -> None:
         """Forget it. Idempotent."""
@@ -154,11 +168,13 @@ class Engine:
         if len(names.jobs) == 1 and not names.groups:
             job = await self._store.get(names.jobs[0])
             return [] if job is None else [self._encode(job)]
-        found = {
-            job.request_id: job for group in names.groups for job in await self._store.of_group(group, GROUP_STATES)
-        }
-        found |= await self._store.get_many(names.jobs)
-        return [self._encode(job) for job in found.values()]
+        found: dict[str, State] = {}
+        for group in names.groups:  # encoded one group at a time, so that others get their turn in between
+            for job in await self._store.of_group(group, GROUP_STATES):
+                found[job.request_id] = self._encode(job)
+        for job in (await self._store.get_many(names.jobs)).values():
+            found[job.request_id] = self._encode(job)
+        return list(found.values())
 
     def _encode(self, job: Job) -> State:
         """Streams that join together share the bytes, too."""

@@ -8,13 +8,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from hookcast.logs import get_logger
+
+_log = get_logger(__name__)
+
 PORTION = 100  # streams looked at before other work gets its turn
 
 
 class Looked(Protocol):
-    """What sits on the wheel. `slot` belongs to the wheel."""
+    """What sits on the wheel. `bucket` belongs to the wheel."""
 
-    slot: int
+    bucket: "set[Looked] | None"
 
     def look(self, now: float) -> float | None:
         """Do what is due, and answer when to look again (None = never). May neither block nor raise."""
@@ -29,38 +33,55 @@ class Wheel:
         self._buckets: dict[int, set[Looked]] = {}
         self._visited = 0
 
+    def __len__(self) -> int:
+        return sum(map(len, self._buckets.values()))
+
     def put(self, item: Looked, when: float) -> None:
         """Look at `item` at that time, and at no earlier one; never before it, at the latest a step after it."""
         self.drop(item)
         slot = max(int(when / self._step) + 1, self._visited + 1)
-        item.slot = slot
-        self._buckets.setdefault(slot, set()).add(item)
+        bucket = self._buckets.get(slot)
+        if bucket is None:
+            bucket = self._buckets[slot] = set()
+        bucket.add(item)
+        item.bucket = bucket
 
     def drop(self, item: Looked) -> None:
         """Forget the item. Idempotent."""
-        bucket = self._buckets.get(item.slot)
-        if bucket is not None:
-            bucket.discard(item)
-            if not bucket:
-                del self._buckets[item.slot]
+        if item.bucket is not None:
+            item.bucket.discard(item)
+            item.bucket = None
 
     async def run(self) -> None:
         """Turn until cancelled."""
         self._visited = int(self._clock() / self._step)
         while True:
             await asyncio.sleep(self._step)
-            until = int(self._clock() / self._step)
-            for slot in sorted(slot for slot in self._buckets if slot <= until):
-                await self._visit(slot)
-            self._visited = until
+            await self.turn()
+
+    async def turn(self) -> None:
+        """Look at everything that is due."""
+        until = int(self._clock() / self._step)
+        for slot in sorted(slot for slot in self._buckets if slot <= until):
+            await self._visit(slot)
+        self._visited = until
 
     async def _visit(self, slot: int) -> None:
         self._visited = slot
         while bucket := self._buckets.get(slot):
-            for item in [bucket.pop() for _ in range(min(PORTION, len(bucket)))]:
-                item.slot = 0
-                again = item.look(self._clock())
-                if again is not None:
-                    self.put(item, again)
+            for _ in range(min(PORTION, len(bucket))):
+                if bucket:  # a look may have moved or dropped others
+                    item = bucket.pop()
+                    item.bucket = None
+                    self._look(item)
             await asyncio.sleep(0)
         self._buckets.pop(slot, None)
+
+    def _look(self, item: Looked) -> None:
+        try:
+            again = item.look(self._clock())
+        except Exception as error:  # noqa: BLE001 - a fault with one stream may not stop the timer of all
+            _log.error("stream_crashed", exc_info=error)
+            return
+        if again is not None:
+            self.put(item, again)

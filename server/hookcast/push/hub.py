@@ -4,7 +4,7 @@ All subscribers of a topic have seen the same version of a job, because whoever 
 everybody gets it that had less. So what is news is decided once a topic, not once a stream, and a stream that watches
 one job costs the hub two references.
 
-Everything here is synchronous and runs on the event loop; `push.joining` adds the bus and the store.
+Everything here is synchronous and runs on the event loop; `push.engine` adds the bus and the store.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -137,19 +137,24 @@ class Hub:
         return isinstance(found, GroupTopic) and found.versions.get(request_id, 0) < version
 
     def deliver(self, state: State, *, skip: Subscriber | None = None) -> bool:
-        """Push a state to everybody to whom it is news, but not to `skip`. False = a newer one was pushed before."""
-        current = True
-        told: set[Subscriber] = set() if skip is None else {skip}
+        """Push a state to everybody to whom it is news, but not to `skip`. False = a newer one was pushed before.
+
+        What is old for one topic is old for both: whoever has just joined the other one may have got the newer state
+        here, or will read it from the store.
+        """
         topic = self._topics.get(job_topic(state.request_id))
-        if isinstance(topic, JobTopic):
-            current = state.version >= topic.version
-            self._to_job(topic, state, skip)
-            told = told | topic.subscribers if state.group is not None else told
         group = self._topics.get(group_topic(state.group)) if state.group is not None else None
+        told: set[Subscriber] = set() if skip is None else {skip}
+        if isinstance(group, GroupTopic) and state.version < group.versions.get(state.request_id, 0):
+            return False
+        if isinstance(topic, JobTopic):
+            if state.version < topic.version:
+                return False
+            self._to_job(topic, state, skip)
+            told = told | topic.subscribers if group is not None else told
         if isinstance(group, GroupTopic):
-            current = current and state.version >= group.versions.get(state.request_id, 0)
             self._to_group(group, state, told)
-        return current
+        return True
 
     def _to_job(self, topic: JobTopic, state: State, skip: Subscriber | None) -> None:
         if state.version <= topic.version:

@@ -23,7 +23,7 @@ class Received(NamedTuple):
 
 
 class Inbox:
-    """One connection's incoming side. After `closed` nothing more may be fed."""
+    """One connection's incoming side. After `closed` nothing more is looked at."""
 
     __slots__ = ("_binary", "_fragmented", "_held", "_message", "_parser")
 
@@ -40,22 +40,21 @@ class Inbox:
         return not self._held and not self._fragmented
 
     def receive(self, data: bytes) -> Received:
-        """Take bytes off the wire."""
+        """Take bytes off the wire. Frames are parsed one by one, so that the first mistake is the one that counts."""
         data = self._held + data
-        whole = whole_frames(data)
-        self._held = data[whole:]
-        if whole:
-            self._parser.receive_data(data[:whole])
-        messages, bad = self._messages()
-        reply = b"".join(self._parser.data_to_send())
-        return Received(messages, reply, bad or self._parser.close_sent is not None)
+        start, messages = 0, list[str | None]()
+        while self._parser.close_sent is None and (end := _frame_end(data, start)) is not None and end <= len(data):
+            self._parser.receive_data(data[start:end])
+            start = end
+            self._collect(messages)
+        self._held = data[start:]
+        return Received(messages, b"".join(self._parser.data_to_send()), self._parser.close_sent is not None)
 
     def close(self) -> None:
         """Let go of the parser, which refers to itself."""
         self._parser.parser.close()
 
-    def _messages(self) -> tuple[list[str | None], bool]:
-        found: list[str | None] = []
+    def _collect(self, messages: list[str | None]) -> None:
         for frame in self._parser.events_received():
             if not isinstance(frame, Frame) or frame.opcode not in _DATA:
                 continue
@@ -66,25 +65,16 @@ class Inbox:
             self._fragmented = not frame.fin
             if frame.fin:
                 try:
-                    found.append(None if self._binary else self._message.decode())
+                    messages.append(None if self._binary else self._message.decode())
                 except UnicodeDecodeError:
                     self._parser.fail(CloseCode.INVALID_DATA, "invalid UTF-8")
-                    return found, True
-        return found, False
-
-
-def whole_frames(data: bytes) -> int:
-    """How many of the leading bytes are whole frames. One that is longer than allowed counts as whole: it must fail."""
-    position = 0
-    while True:
-        end = _frame_end(data, position)
-        if end is None or end > len(data):
-            return position
-        position = end
 
 
 def _frame_end(data: bytes, start: int) -> int | None:
-    """Where the frame at `start` ends (RFC 6455 section 5.2); None when its header is not all here."""
+    """Where the frame at `start` ends (RFC 6455 section 5.2); None when its header is not all here.
+
+    One that is longer than allowed, or not masked, ends with what is there: the parser refuses it by its header.
+    """
     if len(data) < start + 2:
         return None
     size, header = data[start + 1] & 0x7F, 2

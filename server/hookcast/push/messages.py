@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hookcast.errors import InvalidRequest
+from hookcast.jobs import LABEL
 from hookcast.push.hub import Names
 from hookcast.wire import websocket_close, websocket_text
 
@@ -24,13 +25,14 @@ PING = websocket_text(b'{"type":"ping"}')
 
 Code = Literal["forbidden", "bad_message", "too_many"]
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
+_Group = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
 
 
 class Subscribe(Struct, tag_field="type", tag="subscribe", rename="camel", forbid_unknown_fields=True):
     """Watch these, too."""
 
     request_ids: list[_Name] = []
-    groups: list[_Name] = []
+    groups: list[_Group] = []
     token: str | None = None
 
 
@@ -38,7 +40,7 @@ class Unsubscribe(Struct, tag_field="type", tag="unsubscribe", rename="camel", f
     """Watch these no longer."""
 
     request_ids: list[_Name] = []
-    groups: list[_Name] = []
+    groups: list[_Group] = []
 
 
 def parse(text: str | None) -> Subscribe | Unsubscribe:
@@ -54,6 +56,11 @@ def parse(text: str | None) -> Subscribe | Unsubscribe:
 def names_of(message: Subscribe | Unsubscribe) -> Names:
     """Each name once."""
     return Names(tuple(dict.fromkeys(message.request_ids)), tuple(dict.fromkeys(message.groups)))
+
+
+def asked(message: Subscribe | Unsubscribe) -> int:
+    """How many names the message has, repeated ones, too."""
+    return len(message.request_ids) + len(message.groups)
 
 
 def subscribed(names: Names) -> bytes:

@@ -5,16 +5,21 @@ asyncio protocols that a server's transport is handed over to, and both get on w
 """
 
 import asyncio
+import contextlib
 import random
 import socket
+from collections.abc import Sequence
 
-from hookcast.push.engine import Engine, Joined
-from hookcast.push.hub import JobTopic, Topic
+from hookcast.push.engine import Engine
+from hookcast.push.heartbeat import Looked
+from hookcast.push.hub import JobTopic, Names, Topic
 from hookcast.wire import SSE_END, SSE_PING, State, sse_retry
 
-# The contract's limit is 256 KiB; beside each small frame that waits, the event loop keeps about as much of its own.
-UNSENT_BYTES = 128 * 1024
-KERNEL_BYTES = 128 * 1024  # what the kernel may hold besides: a slow reader is to get new states, not old ones
+# A stream's queue is the kernel's: it takes twice this, for frames and its own book-keeping (man 7 socket). What it
+# does not take is the rest of one frame, in the event loop; from then on the newest state of each job waits.
+KERNEL_BYTES = 128 * 1024
+FIRST_BYTES = 64 * 1024  # states that leave with the head, as one write: more is not copied for each stream
+UNANSWERED_MS = 60_000  # a peer that confirms nothing for so long is gone (RFC 5482); pings make it show
 UNSENT_JOBS = 1000
 SLOW_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
@@ -24,18 +29,19 @@ class Stream(asyncio.Protocol):
     """One connection and its topics.
 
     `_waiting` holds the newest state of each job while nothing may be written: before the stream has begun, while its
-    reader is behind, and once it is closing. It is None while the stream is live.
+    reader is behind, and once it is closing. It is None while the stream is live. `_room` is how many jobs may wait.
     """
 
     __slots__ = (
         "_behind_since",
         "_closing",
         "_ends_at",
+        "_room",
         "_sent_at",
         "_waiting",
+        "bucket",
         "connections",
         "engine",
-        "slot",
         "transport",
     )
     active = True
@@ -44,24 +50,26 @@ class Stream(asyncio.Protocol):
         self.engine = engine
         self.connections: set[object] | None = None
         self.transport: asyncio.Transport | None = None
-        self.slot = 0
+        self.bucket: set[Looked] | None = None
         self._waiting: dict[str, State] | None = {}
         self._behind_since: float | None = None
         self._closing = False
+        self._room = UNSENT_JOBS
         self._sent_at = self._ends_at = 0.0
 
     def open(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Go live: write `head`, and from now on everything that is pushed."""
+        """Go live: write `head`, the states that wait, and from now on everything that is pushed."""
         self.transport = transport
         _bound(transport)
         now = self.engine.clock()
         self._sent_at = now
         self._ends_at = now + self.engine.limits.lifetime * random.uniform(0.8, 1.0)  # noqa: S311
-        self.engine.opened(self)
-        self._waiting = None
         if head:
             transport.write(head)
-        self.engine.wheel.put(self, self._next_look())
+        if self._behind_since is None:
+            self.catch_up()
+        else:
+            self.engine.wheel.put(self, self._next_look())
         if self.engine.draining:
             self.drain()
 
@@ -99,19 +107,26 @@ class Stream(asyncio.Protocol):
     def keep(self, state: State) -> None:
         """Let the state wait; it replaces an older one of its job."""
         waiting = self._waiting
-        if waiting is None:
+        if waiting is None or self._closing:
             return
         older = waiting.get(state.request_id)
-        if older is None or older.version < state.version:
-            waiting[state.request_id] = state
-        if len(waiting) > UNSENT_JOBS and self.transport is not None:
+        if older is None and len(waiting) >= self._room and self.transport is not None:
             self.refuse_slow()
+        elif older is None or older.version < state.version:
+            waiting[state.request_id] = state
+
+    def make_room(self, states: Sequence[State]) -> None:
+        """What a subscription begins with may wait as a whole: it is no news that piled up."""
+        self._room = max(self._room, UNSENT_JOBS + len(states))
 
     def pause_writing(self) -> None:
         """The transport holds more than it may: the reader is behind."""
+        if self._behind_since is not None or self._closing:
+            return
+        self._behind_since = self.engine.clock()
         if self._waiting is None:
             self._waiting = {}
-            self._behind_since = self.engine.clock()
+        if self.transport is not None:
             self.engine.wheel.put(self, self._behind_since + SLOW_SECONDS)
 
     def resume_writing(self) -> None:
@@ -122,11 +137,11 @@ class Stream(asyncio.Protocol):
 
     def catch_up(self) -> None:
         """Write the newest states, and go on."""
-        if self._closing or self.transport is None:
+        if self._closing or self.transport is None or self._behind_since is not None:
             return
         waiting, self._waiting = self._waiting or {}, None
         now = self._sent_at = self.engine.clock()
-        for state in waiting.values():
+        for state in waiting.values():  # those for which there is no room yet wait again
             self.push(state, now, ended=False)
         self.settled()
         if not self._closing:
@@ -168,11 +183,18 @@ class Stream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Nothing of the stream stays anywhere."""
         self._closing = True
+        self._waiting = {}  # work of the stream that is still under way writes nothing any more
         self.leave()
         self.engine.closed(self)
         self.transport = None
         if self.connections is not None:
             self.connections.discard(self)
+
+    def discard(self) -> None:
+        """Cut the connection, if there is one, and let go of everything."""
+        if self.transport is not None:
+            self.transport.abort()
+        self.connection_lost(None)
 
     def retry_ms(self) -> int:
         """When to come back: spread over the drain window, so that the next node is not stormed."""
@@ -196,15 +218,23 @@ class EventStream(Stream):
         self._topics: tuple[Topic, ...] = ()
         self._open = 0
 
-    def begin(self, transport: asyncio.Transport, head: bytes, joined: Joined) -> None:
-        """Send `head`, the retry time and the known states, then go live."""
+    async def join(self, names: Names) -> None:
+        """Subscribe, and read what to begin with. Raises StoreUnavailable."""
+        joined = await self.engine.join(self, names)
         self._topics = tuple(joined.topics)
+        self.make_room(joined.states)
         for state in joined.states:
             self.keep(state)
-        frames = [state.sse for state in (self._waiting or {}).values()]
-        self._open = sum(not (isinstance(topic, JobTopic) and topic.ended) for topic in joined.topics)
-        self.open(transport, b"".join([head, sse_retry(random.randint(1000, 3000)), *frames]))  # noqa: S311
-        self.settled()
+
+    def begin(self, transport: asyncio.Transport, head: bytes) -> None:
+        """Send `head`, the retry time and the known states, then go live."""
+        self._open = sum(not (isinstance(topic, JobTopic) and topic.ended) for topic in self._topics)
+        parts = [head, sse_retry(random.randint(1000, 3000))]  # noqa: S311
+        waiting = self._waiting or {}
+        if self._behind_since is None and sum(len(state.body) for state in waiting.values()) <= FIRST_BYTES:
+            parts += [state.sse for state in waiting.values()]
+            waiting.clear()
+        self.open(transport, b"".join(parts))
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
         """Write at once, or let it wait."""
@@ -247,8 +277,11 @@ class EventStream(Stream):
 
 
 def _bound(transport: asyncio.Transport) -> None:
-    """Bound what may wait: in the event loop, and in the kernel."""
-    transport.set_write_buffer_limits(high=UNSENT_BYTES)
+    """Bound what may wait in the kernel, and for how long; hear of it as soon as it takes no more."""
+    transport.set_write_buffer_limits(high=0)
     connection = transport.get_extra_info("socket")
     if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+        with contextlib.suppress(OSError):  # some systems refuse it when the client has just gone
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)

@@ -1,6 +1,7 @@
 """A watcher that waits: for long polls, and for those inside the server who follow a job."""
 
 import asyncio
+import contextlib
 
 from hookcast.errors import HookcastError
 from hookcast.wire import State
@@ -41,13 +42,12 @@ class Watch:
         """The newest state that was not taken yet, or None after `seconds` of silence. Raises Drained."""
         if self._newest is None and not self._drained:
             self._wake.clear()
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._wake.wait()
-            except TimeoutError:
-                return None
         state, self._newest = self._newest, None
-        if state is None:
+        if state is not None:
+            self._taken = state.version
+        elif self._drained:
             raise Drained("The server is restarting.")
-        self._taken = state.version
         return state

@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
+from websockets.frames import CloseCode
 
 from hookcast.push import EventStream, Socket
+from hookcast.push.inbox import MAX_MESSAGE_BYTES
 from hookcast.push.stream import Stream
 from hookcast.wire import split_frames
 
@@ -25,19 +27,17 @@ def take(scope: Scope, stream: Stream) -> asyncio.Transport | None:
     return None if offer is None else cast("asyncio.Transport | None", offer["take"](stream))
 
 
-async def play_events(
-    stream: EventStream, begin: Callable[[asyncio.Transport], None], receive: Receive, send: Send
-) -> None:
-    """An SSE response that lasts as long as its stream."""
+async def play_events(stream: EventStream, receive: Receive, send: Send) -> None:
+    """The body of an SSE response, as long as its stream."""
 
     async def write(data: bytes) -> None:
         await send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def listen() -> None:
+    async def listen(_transport: AsgiTransport) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    if await _play(stream, begin, write, listen):
+    if await _play(stream, lambda transport: stream.begin(transport, b""), write, listen):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -52,9 +52,16 @@ async def play_socket(socket: Socket, receive: Receive, send: Send) -> None:
             else:
                 await send({"type": "websocket.send", "text": payload.decode()})
 
-    async def listen() -> None:
-        while (message := await receive())["type"] == "websocket.receive":
-            await socket.receive(message.get("text"))
+    async def listen(transport: AsgiTransport) -> None:
+        while True:
+            await transport.readable.wait()
+            message = await receive()
+            if message["type"] != "websocket.receive":
+                return
+            text = message.get("text")
+            if text is not None and len(text.encode()) > MAX_MESSAGE_BYTES:
+                socket.close(CloseCode.MESSAGE_TOO_BIG, "message too big")
+            await socket.receive(text)
 
     await _play(socket, socket.begin, write, listen)
 
@@ -63,27 +70,28 @@ async def _play(
     stream: Stream,
     begin: Callable[[asyncio.Transport], None],
     write: Callable[[bytes], Awaitable[None]],
-    listen: Callable[[], Awaitable[None]],
+    listen: Callable[["AsgiTransport"], Awaitable[None]],
 ) -> bool:
     """Run until the stream or the client ends; whether the stream came to its own, clean end."""
     transport = AsgiTransport(stream)
     begin(transport)
     pumping = asyncio.ensure_future(transport.pump(write))
-    listening = asyncio.ensure_future(listen())
-    transport.abort = pumping.cancel  # type: ignore[assignment,method-assign]
+    listening = asyncio.ensure_future(listen(transport))
+    cut = asyncio.ensure_future(transport.cut.wait())
+    tasks = (pumping, listening, cut)
     try:
-        await asyncio.wait((pumping, listening), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        clean = pumping.done() and not pumping.cancelled() and pumping.exception() is None
-        for task in (pumping, listening):
+        clean = pumping.done() and pumping.exception() is None and not transport.cut.is_set()
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(pumping, listening, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         stream.connection_lost(None)
     return clean
 
 
 class AsgiTransport(asyncio.Transport):
-    """Takes writes as a transport does, and passes them on one after the other."""
+    """Takes writes as a transport does, and passes them on one after the other. `cut` is set when it was aborted."""
 
     def __init__(self, stream: Stream) -> None:
         super().__init__()
@@ -94,6 +102,9 @@ class AsgiTransport(asyncio.Transport):
         self._paused = False
         self._closing = False
         self._wake = asyncio.Event()
+        self.cut = asyncio.Event()
+        self.readable = asyncio.Event()
+        self.readable.set()
 
     async def pump(self, write: Callable[[bytes], Awaitable[None]]) -> None:
         """Pass on until closed."""
@@ -122,19 +133,26 @@ class AsgiTransport(asyncio.Transport):
         self._closing = True
         self._wake.set()
 
+    def abort(self) -> None:
+        """End at once."""
+        self.close()
+        self.cut.set()
+
     def is_closing(self) -> bool:
         """Whether it was closed."""
         return self._closing
 
     def is_reading(self) -> bool:
-        """ASGI decides about that."""
-        return True
+        """Whether the next ASGI message is asked for."""
+        return self.readable.is_set()
 
     def pause_reading(self) -> None:
-        """ASGI messages are asked for one after the other anyway."""
+        """Ask for no more; the server then stops reading when it holds enough."""
+        self.readable.clear()
 
     def resume_reading(self) -> None:
-        """Likewise."""
+        """Ask again."""
+        self.readable.set()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002
         """How much may wait, in bytes."""

@@ -14,7 +14,7 @@ from hookcast.fal.queue import CancelAnswer
 from hookcast.jobs import Cancelled, CancelRequested, Finished, Job, JobStatus, Phase, Update
 from hookcast.push import Drained, Watch
 from hookcast.routes.problems import json_response
-from hookcast.routes.reading import number, read_json, request_id_of, whole_number
+from hookcast.routes.reading import label, number, read_json, request_id_of, whole_number
 from hookcast.routes.services import Services, services
 from hookcast.routes.submit import Facts
 from hookcast.store import JobQuery
@@ -60,8 +60,8 @@ async def list_jobs(request: Request) -> Response:
     except ValueError:
         raise InvalidRequest(f"status must be one of {', '.join(JobStatus)}.") from None
     query = JobQuery(
-        owner=params.get("owner"),
-        group=params.get("group"),
+        owner=label(request, "owner"),
+        group=label(request, "group"),
         status=status,
         limit=whole_number(request, "limit", 1, 200) or 50,
         cursor=_decode_cursor(params["cursor"]) if "cursor" in params else None,

@@ -1,6 +1,7 @@
 """What requests bring, read within bounds."""
 
 import asyncio
+import re
 from typing import TypeVar
 
 import msgspec
@@ -8,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from hookcast.errors import BadPath, BodyTimeout, BodyTooLarge, InvalidRequest
 from hookcast.fal.webhook import valid_request_id
+from hookcast.jobs import LABEL
 
 BODY_SECONDS = 30.0
 RESERVED_IDS = frozenset({"events", "ws"})
@@ -71,3 +73,17 @@ def whole_number(request: Request, name: str, low: int, high: int) -> int | None
     if value is not None and value != int(value):
         raise InvalidRequest(f"{name} must be a whole number.")
     return None if value is None else int(value)
+
+
+def label(request: Request, name: str) -> str | None:
+    """A query parameter that names an owner or a group, None when absent. Raises InvalidRequest."""
+    text = request.query_params.get(name)
+    if text is not None:
+        check_label(name, text)
+    return text
+
+
+def check_label(name: str, text: str) -> None:
+    """Raise InvalidRequest unless `text` can name an owner or a group."""
+    if len(text) > 200 or not re.fullmatch(LABEL, text):
+        raise InvalidRequest(f"{name} must have 1 to 200 characters, none of them a control character.")

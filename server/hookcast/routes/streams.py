@@ -1,5 +1,8 @@
 """SSE: streams of one job, or of many jobs and groups (WHATWG HTML, section 9.2)."""
 
+import time
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Literal
 
 from starlette.requests import Request
@@ -11,7 +14,7 @@ from hookcast.fal.webhook import valid_request_id
 from hookcast.push import EventStream, Names
 from hookcast.push.messages import MAX_NAMES
 from hookcast.routes.handover import play_events, take
-from hookcast.routes.reading import request_id_of
+from hookcast.routes.reading import check_label, request_id_of
 from hookcast.routes.services import services
 from hookcast.wire import END_ID
 
@@ -22,7 +25,7 @@ HEADERS = (
 )
 # The body ends with the connection (RFC 9112 section 6.3), so that a state is the same bytes for every stream, of
 # HTTP/1.0 proxies too.
-HEAD = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in HEADERS) + b"connection: close\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in HEADERS) + b"connection: close\r\ndate: "
 
 
 class Events:
@@ -41,15 +44,28 @@ class Events:
         engine = services(request).engine
         engine.admit()
         if scope["method"] == "HEAD":
-            return await Response(headers={k.decode(): v.decode() for k, v in HEADERS})(scope, receive, send)
+            return await send_head(scope, receive, send)
         stream = EventStream(engine)
-        joined = await engine.join(stream, names)
-        transport = take(scope, stream)
-        if transport is not None:
-            return stream.begin(transport, HEAD, joined)
-        await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
-        await play_events(stream, lambda plain: stream.begin(plain, b"", joined), receive, send)
-        return None
+        with engine.opening(stream):
+            await stream.join(names)
+            transport = take(scope, stream)
+            if transport is not None:
+                return stream.begin(transport, b"%b%b\r\n\r\n" % (HEAD, _date(int(time.time()))))
+            await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+            return await play_events(stream, receive, send)
+
+
+async def send_head(scope: Scope, receive: Receive, send: Send) -> None:
+    """The headers of a stream, whose length nobody knows (RFC 9110 section 8.6)."""
+    answer = Response(headers={name.decode(): value.decode() for name, value in HEADERS})
+    del answer.headers["content-length"]
+    await answer(scope, receive, send)
+
+
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> bytes:
+    """The Date header (RFC 9110 section 6.6.1), made once a second."""
+    return formatdate(seconds, usegmt=True).encode()
 
 
 def _one(request: Request) -> Names:
@@ -60,6 +76,8 @@ def _many(request: Request) -> Names:
     jobs, groups = (tuple(dict.fromkeys(request.query_params.getlist(key))) for key in ("requestId", "group"))
     if not 0 < len(jobs) + len(groups) <= MAX_NAMES:
         raise InvalidRequest(f"Name 1 to {MAX_NAMES} jobs and groups: ?requestId=a&requestId=b&group=g.")
-    if not all(map(valid_request_id, jobs)) or not all(0 < len(group) <= 200 for group in groups):
-        raise InvalidRequest("A requestId has 1 to 200 printable characters and no '..', a group has 1 to 200.")
+    if not all(map(valid_request_id, jobs)):
+        raise InvalidRequest("A requestId has 1 to 200 printable characters and no '..'.")
+    for group in groups:
+        check_label("group", group)
     return Names(jobs, groups)

@@ -14,14 +14,14 @@ from starlette.responses import Response
 from hookcast.errors import FalError, FalUnreachable, IdempotencyConflict, InvalidRequest, StoreUnavailable
 from hookcast.fal.webhook import valid_request_id
 from hookcast.fal.words import app_id
-from hookcast.jobs import Job, Registered
+from hookcast.jobs import LABEL, Job, Registered
 from hookcast.routes.problems import json_response
 from hookcast.routes.reading import read_json
 from hookcast.routes.services import Services, services
 from hookcast.wire import encode
 
 TURN_SECONDS = 20.0
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
 HeaderText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 _ENDPOINT = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)

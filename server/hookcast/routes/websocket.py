@@ -26,18 +26,18 @@ class JobSocket:
         node: Services = scope["state"]["services"]
         offered = scope["subprotocols"]
         await receive()  # websocket.connect
+        socket = Socket(node.engine)
         try:
-            node.engine.admit()
             if offered and SUBPROTOCOL not in offered:
                 raise InvalidRequest(f"The subprotocol is {SUBPROTOCOL}; the client offers {', '.join(offered)}.")
+            with node.engine.opening(socket):
+                await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
+                transport = take(scope, socket)
+                if transport is not None:
+                    return socket.begin(transport)
+                return await play_socket(socket, receive, send)
         except HookcastError as error:
             return await _deny(error, scope, receive, send)
-        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
-        socket = Socket(node.engine)
-        transport = take(scope, socket)
-        if transport is not None:
-            return socket.begin(transport)
-        return await play_socket(socket, receive, send)
 
 
 async def _deny(error: HookcastError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -44,6 +44,8 @@ class Batch(Generic[_Ask, _Answer]):
 
     async def _do(self, batch: list[tuple[_Ask, asyncio.Future[_Answer]]]) -> None:
         batch = [(ask, future) for ask, future in batch if not future.done()]  # who asked may have left
+        if not batch:
+            return
         answers: Sequence[_Answer | Exception] = ()
         try:
             answers = await self._work([ask for ask, _ in batch])

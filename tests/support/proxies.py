@@ -1,0 +1,161 @@
+"""Debian's nginx, haproxy and caddy, each with the configuration that docs/operations.md shows.
+
+What differs from the page is said here and nowhere else: ports, the certificate, folders, and the times that a test
+passes. Every replacement must find what it replaces, so that the page cannot go stale unnoticed.
+"""
+
+import asyncio
+import os
+import re
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from support.serving import free_port
+
+Kind = Literal["nginx", "haproxy", "caddy"]
+KINDS: tuple[Kind, ...] = ("nginx", "haproxy", "caddy")
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+SNIPPET_SERVER = "127.0.0.1:8000"
+CERTIFICATE = "/etc/ssl/hookcast.pem"
+
+# The rest of Debian's nginx.conf, as far as it can matter here; its workers stay who started them.
+NGINX = """
+daemon off;
+user root;
+worker_processes 2;
+pid %(folder)s/nginx.pid;
+error_log stderr notice;
+events { worker_connections 768; }
+http {
+sendfile on;
+tcp_nopush on;
+types_hash_max_size 2048;
+include /etc/nginx/mime.types;
+default_type application/octet-stream;
+access_log off;
+gzip on;
+%(http)s
+"""
+CADDY = """{
+    admin off
+    auto_https disable_redirects
+    skip_install_trust
+}
+"""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A running proxy: its address, and the certificate to trust."""
+
+    kind: Kind
+    url: str
+    certificate: Path
+
+    @property
+    def socket_url(self) -> str:
+        """The WebSocket's address."""
+        return self.url.replace("http", "ws", 1) + "/api/fal-jobs/ws"
+
+
+def snippet(kind: Kind) -> str:
+    """The configuration on the page."""
+    found = re.findall(rf"^```{kind}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(found) == 1, f"docs/operations.md shows {len(found)} configurations of {kind}"
+    return str(found[0])
+
+
+def changed(text: str, changes: Mapping[str, str]) -> str:
+    """The text with every old string replaced by its new one; each must be there."""
+    for old, new in changes.items():
+        assert old in text, f"docs/operations.md no longer says {old!r}"
+        text = text.replace(old, new)
+    return text
+
+
+async def make_certificate(folder: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
+    path = folder / "hookcast.pem"
+    await _run(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+        *("-days", "2", "-subj", "/CN=hookcast", "-addext", "subjectAltName=IP:127.0.0.1"),
+        *("-keyout", str(folder / "key.pem"), "-out", str(path)),
+    )
+    with path.open("a") as file:
+        file.write((folder / "key.pem").read_text())
+    return path
+
+
+@asynccontextmanager
+async def running_proxy(
+    kind: Kind, server: str, certificate: Path, *, http: str = "", **changes: str
+) -> AsyncIterator[Proxy]:
+    """Start a proxy in front of `server`, and end it with the block.
+
+    `changes` are other values for settings of the snippet, by their names with `_` for a space or a `_`; `http` is
+    more of nginx's own configuration.
+    """
+    text = changed(snippet(kind), {SNIPPET_SERVER: server.removeprefix("http://")})
+    for name, value in changes.items():
+        text, count = re.subn(rf"(?m)^(\s*{name.replace('_', '[ _]')} )[^;\n]*", rf"\g<1>{value}", text)
+        assert count, f"docs/operations.md no longer sets {name}"
+    port = free_port()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = folder / f"{kind}.conf"
+        file.write_text(_PLACED[kind](text, port, certificate) % {"folder": folder, "http": http})
+        command = [part.format(file=file, folder=folder) for part in _COMMANDS[kind]]
+        environment = {"PATH": os.environ["PATH"], "HOME": name, "XDG_DATA_HOME": name}
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+        try:
+            await _listening(process, _READY[kind])
+            yield Proxy(kind, f"https://127.0.0.1:{port}", certificate)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.communicate()
+
+
+def _nginx(text: str, port: int, certificate: Path) -> str:
+    return NGINX + changed(text, {"listen 443": f"listen 127.0.0.1:{port}", CERTIFICATE: str(certificate)}) + "}\n"
+
+
+def _haproxy(text: str, port: int, certificate: Path) -> str:
+    return changed(text, {"bind :443": f"bind 127.0.0.1:{port}", CERTIFICATE: str(certificate)})
+
+
+def _caddy(text: str, port: int, certificate: Path) -> str:
+    own = f"https://127.0.0.1:{port} {{\n    bind 127.0.0.1\n    tls {certificate} {certificate}\n"
+    return CADDY + changed(text, {"hookcast.example {\n": own})
+
+
+_PLACED = {"nginx": _nginx, "haproxy": _haproxy, "caddy": _caddy}
+_COMMANDS: dict[Kind, list[str]] = {
+    "nginx": ["/usr/sbin/nginx", "-c", "{file}", "-p", "{folder}", "-e", "stderr"],
+    "haproxy": ["/usr/sbin/haproxy", "-W", "-f", "{file}"],
+    "caddy": ["/usr/bin/caddy", "run", "--adapter", "caddyfile", "--config", "{file}"],
+}
+_READY: dict[Kind, str] = {
+    "nginx": "start worker process ",
+    "haproxy": "Loading success",
+    "caddy": "serving initial configuration",
+}
+
+
+async def _listening(process: asyncio.subprocess.Process, sign: str) -> None:
+    assert process.stderr is not None
+    said = ""
+    while sign not in said:
+        line = (await process.stderr.readline()).decode()
+        assert line, f"the proxy ended: {said}"
+        said += line
+
+
+async def _run(*command: str) -> None:
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()

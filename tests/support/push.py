@@ -1,0 +1,245 @@
+"""A push engine without a network: time that stands until moved, a store in memory, transports that remember."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
+from websockets.protocol import CLIENT, Protocol
+
+from hookcast.bus import LocalBus
+from hookcast.errors import StoreUnavailable
+from hookcast.jobs import Job, JobStatus, unseen
+from hookcast.push import Engine, EventStream, Limits, Names, Socket
+from hookcast.push.stream import KERNEL_BYTES
+from hookcast.store import JobStore
+from hookcast.wire import State, encode, split_frames
+
+MOMENT = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+class Time:
+    """A clock that only the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+def job(
+    request_id: str = "job-1", version: int = 1, *, ended: bool = False, group: str | None = None, pad: int = 0
+) -> Job:
+    """A job as the store has it, with `pad` bytes of result."""
+    status = JobStatus.COMPLETED if ended else JobStatus.PENDING
+    result = Raw(b'"%b"' % (b"x" * pad)) if pad else None
+    fresh = unseen(request_id, now=MOMENT)
+    return replace(fresh, version=version, status=status, group=group, result=result)
+
+
+def state(
+    request_id: str = "job-1", version: int = 1, *, ended: bool = False, group: str | None = None, pad: int = 0
+) -> State:
+    """The same, encoded."""
+    return encode(job(request_id, version, ended=ended, group=group, pad=pad))
+
+
+class MemoryStore(JobStore):
+    """Jobs by requestId. `hold` makes reads wait for `let_go`; `down` makes them fail."""
+
+    def __init__(self, *jobs: Job) -> None:
+        self.jobs = {found.request_id: found for found in jobs}
+        self.down = False
+        self.hold = False
+        self.held: deque[asyncio.Future[None]] = deque()
+
+    async def get(self, request_id: str) -> Job | None:
+        """One job."""
+        await self._answer()
+        return self.jobs.get(request_id)
+
+    async def get_many(self, request_ids: Iterable[str]) -> dict[str, Job]:
+        """Some jobs."""
+        await self._answer()
+        return {request_id: self.jobs[request_id] for request_id in request_ids if request_id in self.jobs}
+
+    async def of_group(self, group: str, limit: int) -> list[Job]:
+        """A group's jobs."""
+        await self._answer()
+        return [found for found in self.jobs.values() if found.group == group][:limit]
+
+    def let_go(self) -> None:
+        """Let the reads go on that wait."""
+        while self.held:
+            self.held.popleft().set_result(None)
+
+    async def _answer(self) -> None:
+        if self.hold:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.held.append(future)
+            await future
+        if self.down:
+            raise StoreUnavailable("The database is away.")
+
+
+class FakeTransport(asyncio.Transport):
+    """Remembers what is written. A reader that is `stuck` takes what the kernel holds, and no more until `read`."""
+
+    def __init__(self, *, stuck: bool = False) -> None:
+        super().__init__()
+        self.protocol: Any = None
+        self.stuck = stuck
+        self.sent = bytearray()
+        self.unread = 0
+        self.closing = self.aborted = self.paused = self.lost = False
+        self.reading = True
+        self.high = 64 * 1024
+
+    def write(self, data: Any) -> None:
+        """Take it."""
+        if self.lost:
+            raise RuntimeError("the handler is closed")  # as uvloop has it
+        self.sent += data
+        self.unread += len(data) if self.stuck else 0
+        if self.unread > KERNEL_BYTES + self.high and not self.paused:
+            self.paused = True
+            self.protocol.pause_writing()
+
+    def read(self) -> None:
+        """The reader takes all there is, and goes on reading."""
+        self.stuck, self.unread = False, 0
+        if self.paused:
+            self.paused = False
+            self.protocol.resume_writing()
+
+    def lose(self) -> None:
+        """The network cuts the connection."""
+        self.closing = self.lost = True
+        self.protocol.connection_lost(ConnectionResetError())
+
+    def take(self) -> bytes:
+        """What was written since the last call."""
+        taken = bytes(self.sent)
+        self.sent.clear()
+        return taken
+
+    def close(self) -> None:
+        """Remember that."""
+        self.closing = True
+
+    def abort(self) -> None:
+        """Remember that."""
+        self.closing = self.aborted = True
+
+    def was_aborted(self) -> bool:
+        """Whether it was cut off."""
+        return self.aborted
+
+    def is_closing(self) -> bool:
+        """Whether it was closed."""
+        return self.closing
+
+    def is_reading(self) -> bool:
+        """Whether it may read."""
+        return self.reading
+
+    def pause_reading(self) -> None:
+        """Read no more."""
+        assert self.reading
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        assert not self.reading
+        self.reading = True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002
+        """Take the limit."""
+        self.high = high or 0
+
+
+class Watcher:
+    """A subscriber that remembers the versions it was given."""
+
+    active = True
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, int]] = []
+        self.endings = 0
+
+    def push(self, state: State, now: float, *, ended: bool) -> None:  # noqa: ARG002
+        """Take it."""
+        self.got.append((state.request_id, state.version))
+        self.endings += ended
+
+
+@asynccontextmanager
+async def running_engine(
+    *jobs: Job, time: Time | None = None, **limits: Any
+) -> AsyncIterator[tuple[Engine, MemoryStore]]:
+    """An engine on a store that knows these jobs."""
+    engine, store = Engine(Limits(**limits), time or Time()), MemoryStore(*jobs)
+    async with asyncio.timeout(20), engine.running(store, LocalBus(engine.hub.deliver)):
+        yield engine, store
+
+
+async def open_events(
+    engine: Engine, *jobs: str, groups: tuple[str, ...] = (), stuck: bool = False
+) -> tuple[EventStream, FakeTransport]:
+    """An SSE stream of these names."""
+    stream, transport = EventStream(engine), FakeTransport(stuck=stuck)
+    transport.protocol = stream
+    with engine.opening(stream):
+        await stream.join(Names(jobs, groups))
+        stream.begin(transport, b"")
+    return stream, transport
+
+
+def open_socket(engine: Engine, *, stuck: bool = False) -> tuple[Socket, FakeTransport]:
+    """A WebSocket that watches nothing yet."""
+    socket, transport = Socket(engine), FakeTransport(stuck=stuck)
+    transport.protocol = socket
+    with engine.opening(socket):
+        socket.begin(transport)
+    return socket, transport
+
+
+async def settle() -> None:
+    """Let everything happen that needs no time."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def nothing_left(engine: Engine) -> bool:
+    """Whether no stream, topic or timer is left."""
+    return not (engine.streams or len(engine.hub) or len(engine.wheel))
+
+
+def sse_versions(data: bytes | bytearray) -> list[int]:
+    """The versions of the `job` events."""
+    return [int(block.split(b"\n")[0][4:]) for block in data.split(b"\n\n") if b"event: job" in block]
+
+
+def ws_messages(data: bytes | bytearray) -> list[Any]:
+    """What a server's frames say: JSON, or (code, reason) of a close."""
+    return [
+        (int.from_bytes(payload[:2]), payload[2:].decode()) if opcode == 8 else msgspec.json.decode(payload)
+        for opcode, payload in split_frames(bytes(data))
+    ]
+
+
+def client_frames(*messages: object, close: int | None = None) -> bytes:
+    """What a browser would send for these messages."""
+    client = Protocol(CLIENT)
+    for message in messages:
+        client.send_text(msgspec.json.encode(message))
+    if close is not None:
+        client.send_close(close)
+    return b"".join(client.data_to_send())

@@ -1,0 +1,97 @@
+"""A client that speaks bytes, to do what no library would."""
+
+import asyncio
+import re
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from support.push import client_frames
+from support.server import Node
+
+SMALL = 8 * 1024
+UPGRADE = (
+    b"GET /api/fal-jobs/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+def get(path: str, *headers: str, version: str = "1.1", method: str = "GET") -> bytes:
+    """A request."""
+    lines = [f"{method} {path} HTTP/{version}", "Host: x", *headers]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
+
+
+def events(request_id: str) -> bytes:
+    """A request for the stream of a job."""
+    return get(f"/api/fal-jobs/{request_id}/events")
+
+
+def subscribe(*names: str) -> bytes:
+    """A WebSocket client's message."""
+    return client_frames({"type": "subscribe", "requestIds": names})
+
+
+class Raw:
+    """One connection. `seen` is all that was read."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.seen = b""
+
+    async def send(self, data: bytes) -> None:
+        """Send it all."""
+        await asyncio.get_running_loop().sock_sendall(self.sock, data)
+
+    async def more(self) -> bytes:
+        """Read what comes next; empty at the end, also when the server cuts the connection."""
+        try:
+            data = await asyncio.get_running_loop().sock_recv(self.sock, 65536)
+        except ConnectionResetError:
+            data = b""
+        self.seen += data
+        return data
+
+    async def until(self, mark: bytes) -> bytes:
+        """Read until the mark has come; all that was read."""
+        while mark not in self.seen:
+            assert await self.more(), f"the connection ended before {mark!r}: {self.seen[-500:]!r}"
+        return self.seen
+
+    async def rest(self) -> bytes:
+        """Read to the end; all that was read."""
+        while await self.more():
+            pass
+        return self.seen
+
+    def cut(self) -> None:
+        """End it as a network does that fails: a reset, no goodbye."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+
+async def connect(node: Node, *, small: bool = False) -> Raw:
+    """Connect; `small` = the client's kernel takes little."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    if small:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+    port = int(node.url.rpartition(":")[2])
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    return Raw(sock)
+
+
+@asynccontextmanager
+async def raw(node: Node, *, small: bool = False) -> AsyncIterator[Raw]:
+    """A connection for the length of the block."""
+    client = await connect(node, small=small)
+    try:
+        yield client
+    finally:
+        client.sock.close()
+
+
+def versions(data: bytes) -> list[int]:
+    """The versions of the states in what was read, of SSE or WebSocket."""
+    return [int(found) for found in re.findall(rb'"status":"\w+","version":(\d+)', data)]

@@ -1,0 +1,93 @@
+"""`hookcast serve` as a process of its own, on a real port; fal's keys come from this event loop."""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from support.fal import FalDouble, jwk, sign
+
+DEADLINE = 20.0
+
+
+def free_port() -> int:
+    """A port that nothing listens on right now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass
+class Served:
+    """Where it runs; `process` is the newest one."""
+
+    url: str
+    folder: Path
+    fal: FalDouble
+    client: httpx.AsyncClient
+    environment: dict[str, str]
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it, and wait until it listens."""
+        port = self.url.rpartition(":")[2]
+        command = [sys.executable, "-m", "hookcast", "serve", "--port", port]
+        self.process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=self.folder,
+            env={**os.environ, **self.environment},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        assert self.process.stdout is not None
+        assert b"listens on" in await self.process.stdout.readline()
+
+    async def kill(self) -> None:
+        """As a power cut does."""
+        if self.process is not None:
+            self.process.kill()
+            await self.process.communicate()
+        self.process = None
+
+    async def register(self, request_id: str, **facts: Any) -> None:
+        """Register a job, or add facts to it."""
+        (await self.client.put(f"/api/fal-jobs/{request_id}", json=facts)).raise_for_status()
+
+    async def complete(self, request_id: str, **fields: Any) -> None:
+        """Send a job's webhook, signed."""
+        body = self.fal.webhook(request_id, **fields)
+        answer = await self.client.post("/api/webhooks/fal", content=body, headers=sign(body, self.fal.key))
+        answer.raise_for_status()
+
+
+@asynccontextmanager
+async def served(folder: Path, fal: FalDouble, **environment: str) -> AsyncIterator[Served]:
+    """Its files go into `folder`. Not started yet; ended with the block."""
+    keys = json.dumps({"keys": [jwk(fal.key)]}).encode()
+
+    async def publish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        writer.write(head % len(keys) + keys)
+        await writer.drain()
+        writer.close()
+
+    publisher = await asyncio.start_server(publish, "127.0.0.1", 0)
+    jwks = f"http://127.0.0.1:{publisher.sockets[0].getsockname()[1]}/"
+    url = f"http://127.0.0.1:{free_port()}"
+    variables = {"HOOKCAST_FAL_JWKS_URL": jwks, **environment}
+    async with httpx.AsyncClient(base_url=url, timeout=DEADLINE) as client:
+        server = Served(url, folder, fal, client, variables)
+        try:
+            yield server
+        finally:
+            await server.kill()
+            publisher.close()

@@ -15,12 +15,12 @@ from support.served import Served, running_served
 from support.watchers import Ledger, Watcher, watching
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(50, 240))]
-DEADLINE = sized(45, 90)
-RATE = sized(100, 200)
-WEBHOOKS = sized(250, 8000)
+DEADLINE = sized(45, 200)
+RATE = sized(120, 200)
+WEBHOOKS = sized(200, 8000)
 OPEN_STREAMS = sized(100, 1000)
 AWAY_SECONDS = sized(0.3, 8.0)
-LATE_COMMITS = sized(2, 4)
+LATE_COMMITS = sized(1, 4)
 HANGS_SECONDS = sized(0.3, 8.0)  # the long one is past the deadline of a transaction, and past a resync's look back
 FULL_BYTES = 64 * 1024  # the database and its log are longer
 CALM_SECONDS = sized(0.3, 3.0)

@@ -17,7 +17,8 @@ from support.watchers import Ledger, Watcher, watching
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(40, 400))]
 DEADLINE = sized(30, 360)
 WEBHOOKS = sized(500, 10_000)
-RATE = 250
+RATE = sized(320, 250)
+LONGEST_LIFE = sized(0.8, 1.5)
 SINGLE_STREAMS = sized(100, 1000)
 NAMES_A_STREAM = 100
 PATIENCE = sized(0.1, 1.0)
@@ -28,7 +29,7 @@ async def _killing(nodes: list[Served], sender: Sender, load: "asyncio.Task[None
     kills = 0
     while not load.done():
         node = random.choice(nodes)
-        moment = asyncio.ensure_future(asyncio.sleep(random.uniform(0.05, 1.5)))  # the length of a life
+        moment = asyncio.ensure_future(asyncio.sleep(random.uniform(0.05, LONGEST_LIFE)))  # the length of a life
         await asyncio.wait((moment, load), return_when=asyncio.FIRST_COMPLETED)
         moment.cancel()
         await node.kill()

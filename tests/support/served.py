@@ -24,7 +24,12 @@ class Served:
         self.port = quiet_port()
         self.log = folder / f"node-{self.port}.log"
         self._folder = folder
-        others = {name: value for name, value in os.environ.items() if not name.startswith(("HOOKCAST_", "FAL_"))}
+        ownerless = (
+            "HOOKCAST_",
+            "FAL_",
+            "COVERAGE_",
+        )  # of the killed nothing is measured, of the others enough elsewhere
+        others = {name: value for name, value in os.environ.items() if not name.startswith(ownerless)}
         ours = {f"HOOKCAST_{name.upper()}": str(value) for name, value in settings.items()}
         self._environment = {**others, **ours, "HOOKCAST_PORT": str(self.port)}
         self._process: Process | None = None

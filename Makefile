@@ -92,6 +92,7 @@ $(STAMPS)/proxies:
 
 $(STAMPS)/services:
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || $(call install,postgresql)
+	@test -x /usr/sbin/pgbouncer || $(call install,pgbouncer)
 	@test -x /usr/bin/redis-server || $(call install,redis-server)
 	@mkdir -p $(STAMPS) && touch $@
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.fal import FalDouble
+from support.pooler import running_pooler
 from support.postgres import Postgres, running_postgres
 from support.redis import Redis, running_redis
 from support.server import Node, running_node
@@ -46,10 +47,23 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
     postgres.drop(name)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def pooler_port(postgres: Postgres) -> Iterator[int]:
+    """PgBouncer in transaction mode in front of the PostgreSQL server."""
+    with running_pooler(postgres) as port:
+        yield port
+
+
+@pytest.fixture
+def pooler_url(postgres_url: str, postgres: Postgres, pooler_port: int) -> str:
+    """An empty PostgreSQL database behind the pooler."""
+    return postgres_url.replace(f":{postgres.port}/", f":{pooler_port}/")
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "pooler"])
 def any_database_url(request: pytest.FixtureRequest) -> str:
     """An empty database of each kind."""
-    name = "database_url" if request.param == "sqlite" else "postgres_url"
+    name = {"sqlite": "database_url", "postgresql": "postgres_url", "pooler": "pooler_url"}[request.param]
     found: str = request.getfixturevalue(name)
     return found
 

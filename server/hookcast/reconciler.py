@@ -60,7 +60,7 @@ class Reconciler:
         """Look every second, more seldom while fal or the database is away; until cancelled."""
         pause = LOOK_SECONDS
         while True:
-            await self._sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
+            await self._sleep(pause * random.uniform(1.0, 1.4))  # noqa: S311 - never more often than the cap allows
             try:
                 await self.look()
                 pause = LOOK_SECONDS

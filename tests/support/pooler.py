@@ -1,0 +1,57 @@
+"""PgBouncer in transaction mode, as Supabase's pooler works: every transaction may get another connection."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.postgres import Postgres
+
+SECONDS = 20
+CONFIGURATION = """
+[databases]
+* = host=127.0.0.1 port={server} user=hookcast
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+server_reset_query_always = 1
+"""
+
+
+@contextmanager
+def running_pooler(server: Postgres) -> Iterator[int]:
+    """The port of a pooler in front of the server."""
+    folder = Path(tempfile.mkdtemp(prefix="hookcast-pooler-"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    (folder / "pgbouncer.ini").write_text(CONFIGURATION.format(server=server.port, port=port))
+    as_postgres = []
+    if os.getuid() == 0:  # it refuses to run as root
+        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+        as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    command = [*as_postgres, "/usr/sbin/pgbouncer", "--quiet", str(folder / "pgbouncer.ini")]
+    process = subprocess.Popen(command, cwd=folder)
+    try:
+        _wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+        shutil.rmtree(folder)
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    while process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+    raise AssertionError("pgbouncer did not start")

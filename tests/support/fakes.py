@@ -20,7 +20,7 @@ class Sleeper:
         """Pause."""
         self.pauses.append(seconds)
         if self.free:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         else:
             await self._turns.acquire()
 

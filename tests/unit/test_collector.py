@@ -43,7 +43,7 @@ class World:
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.now += timedelta(seconds=seconds)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)  # the database's thread gets its turn
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -67,7 +67,7 @@ class World:
             job = await self.outage.store.get(request_id)
             if job is not None and job.status.terminal:
                 return job
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.t
 _ := $(shell test -x $(BIN)/python || rm -f $(STAMPS)/python; test -x $(CHROMIUM) || rm -f $(STAMPS)/chromium; \
   test -d web/node_modules || rm -f $(STAMPS)/web; test -d tests/clients/node_modules || rm -f $(STAMPS)/clients)
 
-.PHONY: help run check test coverage chaos bench soak format lock build clean
+.PHONY: help run check test chaos bench soak format lock build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,11 +30,8 @@ check: $(STAMPS)/python $(STAMPS)/web ## Format, lint, types, layers
 
 test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $(STAMPS)/proxies $(PAGE) ## Run every test
 	npm --prefix web test
-	$(BIN)/pytest
-
-coverage: test ## Run the tests of Python again, measuring coverage (slow)
 	rm -f .coverage .coverage.*
-	$(BIN)/pytest --cov --cov-report=term --timeout 300
+	$(BIN)/pytest -n 2 --dist worksteal --cov
 
 chaos: $(STAMPS)/python $(STAMPS)/services ## Kill, freeze and fill everything, for a quarter of an hour; ARGS='-k kill' for a part
 	CHAOS=long $(BIN)/pytest tests/chaos $(ARGS)

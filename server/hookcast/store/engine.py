@@ -9,12 +9,14 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 # WAL: readers do not wait for the writer. FULL: an acknowledged webhook survives the loss of power.
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=4000")
+_PRAGMAS = ("busy_timeout=4000", "journal_mode=WAL", "synchronous=FULL")
+_PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # seconds
 CONNECTIONS = 5
 WAIT_SECONDS = 4
 _MIGRATION_LOCK = 4_826_163_950_127_731  # any number that other programs in the same database do not use
@@ -69,8 +71,21 @@ def _on_connect(connection: DBAPIConnection, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
+        _set(cursor, pragma)
     cursor.close()
+
+
+def _set(cursor: DBAPICursor, pragma: str) -> None:
+    """A pragma, tried again for a while: SQLite does not wait for others, whatever busy_timeout, to make a file WAL."""
+    for pause in (*_PAUSES, None):
+        try:
+            cursor.execute(f"PRAGMA {pragma}")
+        except sqlite3.OperationalError as error:
+            if pause is None or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            await_only(asyncio.sleep(pause))
+        else:
+            return
 
 
 def _on_begin(connection: Connection) -> None:

@@ -12,10 +12,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
+from hookcast.auth import Gate, Provider
+from hookcast.auth.provider import parse_keys
 from hookcast.bus import open_bus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError
+from hookcast.fal.jwks import PublishedKeys
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
@@ -24,7 +27,8 @@ from hookcast.leasekeeper import LeaseKeeper
 from hookcast.push import Engine, Limits, Resync
 from hookcast.reconciler import Reconciler
 from hookcast.retention import Retention
-from hookcast.routes import health, jobs, problems, streams, submit, webhooks, websocket
+from hookcast.routes import health, jobs, problems, streams, submit, tokens, webhooks, websocket
+from hookcast.routes.access import cors
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
@@ -86,6 +90,7 @@ def create_app(
             dispatcher = Dispatcher(store, bus, clock)
             collector = Collector(store, dispatcher, queue, clock=clock)
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
+            push.gate = _gate(settings, client, store, clock)
             node = Services(settings, clock, store, bus, push, dispatcher, collector, keys, queue)
             async with push.running(store, bus), _running(*_background(node, uuid.uuid4().hex)):
                 yield {"services": node}
@@ -93,12 +98,21 @@ def create_app(
     return Starlette(
         routes=_routes(),
         lifespan=lifespan,
+        middleware=cors(settings),
         exception_handlers={
             HookcastError: problems.on_error,
             HTTPException: problems.on_http_error,
             Exception: problems.on_crash,
         },
     )
+
+
+def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock: Clock) -> Gate:
+    provider = None
+    if settings.token_jwks_url is not None:
+        published = PublishedKeys(client, settings.token_jwks_url, store, clock, parse_keys)
+        provider = Provider(published, issuer=settings.token_issuer, audience=settings.token_audience)
+    return Gate(lambda: clock().timestamp(), api_keys=settings.keys, secret=settings.secret, provider=provider)
 
 
 class _Shared(TypedDict):
@@ -146,6 +160,7 @@ def _routes() -> list[BaseRoute]:
         Route("/api/fal-jobs/events", streams.Events("many"), methods=["GET"]),
         Route("/api/fal-jobs/ws", websocket.not_a_socket, methods=["GET"]),
         WebSocketRoute("/api/fal-jobs/ws", websocket.JobSocket()),
+        Route("/api/tokens", tokens.make_token, methods=["POST"]),
         Route(f"{one}/cancel", jobs.cancel, methods=["POST"]),
         Route(one, jobs.register, methods=["PUT"]),
         Route(one, jobs.poll, methods=["GET"]),

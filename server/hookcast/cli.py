@@ -1,17 +1,20 @@
-"""The command line: `hookcast dev`, `serve`, `emulator`, `migrate`, `version`. Wrong input: one line, exit code 2."""
+"""The `hookcast` command. Wrong input: one line, exit code 2."""
 
 import os
 import socket
 import sys
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from hookcast import __version__, logs, serve
-from hookcast.app import create_app, make_engine
+from hookcast.app import create_app, make_engine, utc_now
+from hookcast.auth import Grant, mint
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import HookcastError, SettingsError
+from hookcast.routes.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
 from hookcast.serve import Site
 from hookcast.settings import Settings, is_loopback, load_settings
 from hookcast.store import migrate
@@ -97,6 +100,23 @@ def emulator(
         raise SettingsError(f"The emulator takes any key and signs anything, so it stays on loopback, not {host}.")
     site = _emulator_site(host, port, speed)
     serve.run(site, on_ready=lambda: _say(f"The emulated fal listens on http://{host}:{port}"))
+
+
+@app.command("token")
+def token_command(
+    sub: Annotated[str | None, typer.Option(help="The owner whose jobs it shows.")] = None,
+    job: Annotated[list[str] | None, typer.Option(help="A requestId that it shows; may be repeated.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="A group that it shows; may be repeated.")] = None,
+    expires_in: Annotated[int, typer.Option(min=1, max=MAX_TOKEN_SECONDS, help="Seconds until it expires.")] = 3600,
+) -> None:
+    """Print a stream token, signed with HOOKCAST_TOKEN_SECRET."""
+    secret = load_settings().secret
+    grant = Grant(sub=sub, jobs=frozenset(job or ()), groups=frozenset(group or ()))
+    if secret is None:
+        raise SettingsError("Set HOOKCAST_TOKEN_SECRET to the server's: tokens are signed with it.")
+    if grant == Grant():
+        raise SettingsError("Say what the token shows: --sub, --job or --group.")
+    _say(mint(grant, secret, expires_at=utc_now() + timedelta(seconds=expires_in)))
 
 
 @app.command("migrate")

@@ -7,9 +7,16 @@ HookcastError
 │   ├── UpgradeRequired         426
 │   ├── BodyTooLarge            413
 │   └── BodyTimeout             408
+├── AccessError             the caller may not do this
+│   ├── Unauthorized            401
+│   ├── TokenInvalid            401
+│   ├── TokenExpired            401
+│   ├── Forbidden               403
+│   └── OriginNotAllowed        403
 ├── JobNotFound             404
 ├── AlreadyTerminal         409
 ├── IdempotencyConflict     409
+├── NoTokenSecret           409
 ├── WebhookRefused          the webhook is not a job's end as fal sends it
 │   ├── Malformed               400
 │   ├── SignatureMissing        401
@@ -88,6 +95,50 @@ class BodyTimeout(RequestError):
     title = "The body did not arrive in time"
 
 
+class AccessError(HookcastError):
+    """The caller may not do this."""
+
+
+class Unauthorized(AccessError):
+    """No API key and no token came with the request, or none that is known."""
+
+    status = 401
+    code = "unauthorized"
+    title = "An API key or a token is needed"
+
+
+class TokenInvalid(AccessError):
+    """The token was not made for this server, or not as documented."""
+
+    status = 401
+    code = "token_invalid"
+    title = "The token is not accepted"
+
+
+class TokenExpired(AccessError):
+    """The token's time is over."""
+
+    status = 401
+    code = "token_expired"
+    title = "The token has expired"
+
+
+class Forbidden(AccessError):
+    """The caller is known, and this is not for such callers."""
+
+    status = 403
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class OriginNotAllowed(AccessError):
+    """A page of another site asks."""
+
+    status = 403
+    code = "origin_not_allowed"
+    title = "The page's origin is not allowed"
+
+
 class JobNotFound(HookcastError):
     """No job of this requestId is known (or the caller may not see it)."""
 
@@ -95,10 +146,10 @@ class JobNotFound(HookcastError):
     code = "job_not_found"
     title = "Job not found"
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, *names: str) -> None:
         super().__init__(
-            f"No job with the requestId {request_id!r} is known here. Submit it through Hookcast, "
-            "register it with PUT, or check that fal's webhook points at this server."
+            f"No job of the name {', '.join(map(repr, names[:3]))} is known here that you may see. Submit it through "
+            "Hookcast, register it with PUT, or check that fal's webhook points at this server."
         )
 
 
@@ -116,6 +167,14 @@ class IdempotencyConflict(HookcastError):
     status = 409
     code = "idempotency_in_flight"
     title = "The same submit is under way"
+
+
+class NoTokenSecret(HookcastError):
+    """The server has no secret to sign tokens with."""
+
+    status = 409
+    code = "no_token_secret"
+    title = "The server cannot make tokens"
 
 
 class WebhookRefused(HookcastError):

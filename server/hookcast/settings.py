@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from hookcast.errors import SettingsError
 
 PREFIX = "HOOKCAST_"
+SECRET_BYTES = 32
 
 
 def is_loopback(host: str) -> bool:
@@ -62,6 +63,25 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _api_keys(secret: SecretStr) -> SecretStr:
+    keys = _listed(secret.get_secret_value())
+    if not keys or not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
+        raise ValueError("must be one or more keys of visible ASCII characters, separated by commas")
+    return secret
+
+
+def _origins(value: str) -> str:
+    for origin in _listed(value):
+        parts = urlsplit(origin)
+        if origin != "*" and (parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}"):
+            raise ValueError("must be origins like https://app.example.com, separated by commas, or *")
+    return value
+
+
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 
@@ -98,28 +118,50 @@ class Settings(BaseSettings):
     max_webhook_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     max_streams: int | None = Field(default=None, ge=1)
 
-    # Known names of settings whose work this version does not do. Ignoring one of them would be worse than refusing:
-    # a server that was told to ask for keys must never start open.
-    api_keys: SecretStr | None = None
+    api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = None
     token_secret: SecretStr | None = None
-    token_jwks_url: str | None = None
+    token_jwks_url: HttpAddress | None = None
+    token_issuer: str = ""
+    token_audience: str = ""
+    allowed_origins: Annotated[str, AfterValidator(_origins)] = ""
 
     @model_validator(mode="after")
-    def _refuse_what_is_not_there(self) -> "Settings":
-        names = ("api_keys", "token_secret", "token_jwks_url")
-        wanted = [PREFIX + name.upper() for name in names if getattr(self, name) is not None]
-        if wanted:
-            raise ValueError(f"{', '.join(wanted)}: not supported by this version; unset it")
+    def _know_the_provider(self) -> "Settings":
+        names = ("token_jwks_url", "token_issuer", "token_audience")
+        missing = [PREFIX + name.upper() for name in names if not getattr(self, name)]
+        if missing and len(missing) < len(names):
+            raise ValueError(f"{', '.join(missing)}: needed, too, so that only your provider's tokens for you count")
         return self
 
     @model_validator(mode="after")
     def _stay_on_loopback(self) -> "Settings":
-        if not is_loopback(self.host):
+        if self.open and not is_loopback(self.host):
             raise ValueError(
                 f"{PREFIX}HOST={self.host}: without keys every caller sees every job, so the server binds to "
-                "loopback only; use 127.0.0.1 and put a tunnel or a proxy that checks callers in front"
+                f"loopback only; set {PREFIX}API_KEYS for your backend and {PREFIX}TOKEN_SECRET for browsers "
+                "(each the output of `openssl rand -hex 32`), or use 127.0.0.1"
             )
         return self
+
+    @property
+    def open(self) -> bool:
+        """Whether every caller may do everything: no key, no secret, no provider."""
+        return not (self.keys or self.secret or self.token_jwks_url)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The API keys."""
+        return () if self.api_keys is None else tuple(_listed(self.api_keys.get_secret_value()))
+
+    @property
+    def secret(self) -> str | None:
+        """What tokens are signed with; None = there are none."""
+        return None if self.token_secret is None else self.token_secret.get_secret_value() or None
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins whose pages may ask; `*` = all."""
+        return tuple(_listed(self.allowed_origins))
 
     @property
     def bus_url(self) -> str | None:
@@ -155,6 +197,22 @@ class Settings(BaseSettings):
             found.append(
                 f"No {PREFIX}PUBLIC_URL is set: fal cannot send webhooks here, so it has to be asked whether a job has "
                 "ended: up to a minute late when nobody watches it. Set it to this server's public https address."
+            )
+        return found + self._access_warnings()
+
+    def _access_warnings(self) -> list[str]:
+        if self.open:
+            return []
+        found = []
+        if not self.keys:
+            found.append(f"No {PREFIX}API_KEYS is set: nobody may submit, register or cancel jobs.")
+        if self.secret is None and self.token_jwks_url is None:
+            found.append(f"No {PREFIX}TOKEN_SECRET is set: browsers cannot watch, since API keys are for your backend.")
+        if self.secret is not None and len(self.secret.encode()) < SECRET_BYTES:
+            found.append(f"{PREFIX}TOKEN_SECRET is shorter than {SECRET_BYTES} bytes (RFC 7518 section 3.2).")
+        if not self.fal_user_id:
+            found.append(
+                f"No {PREFIX}FAL_USER_ID is set: webhooks of every fal user are taken; set it to your own fal user id."
             )
         return found
 

@@ -13,6 +13,7 @@ from hookcast.jobs import Job, LogLine
 END_ID = "end"
 SSE_END = b"event: end\nid: end\ndata: {}\n\n"
 SSE_PING = b": ping\n\n"
+SSE_TOKEN_EXPIRING = b"event: token-expiring\ndata: {}\n\n"
 
 
 class State:
@@ -21,14 +22,24 @@ class State:
     Never changed after it was made; the two frames are made when the first watcher needs them.
     """
 
-    __slots__ = ("_sse", "_websocket", "body", "group", "request_id", "terminal", "version")
+    __slots__ = ("_sse", "_websocket", "body", "group", "owner", "request_id", "terminal", "version")
 
-    def __init__(self, *, request_id: str, version: int, terminal: bool, body: bytes, group: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        version: int,
+        terminal: bool,
+        body: bytes,
+        group: str | None = None,
+        owner: str | None = None,
+    ) -> None:
         self.request_id = request_id
         self.version = version
         self.terminal = terminal
         self.body = body
         self.group = group
+        self.owner = owner
         self._sse: bytes | None = None
         self._websocket: bytes | None = None
 
@@ -102,7 +113,12 @@ def encode(job: Job) -> State:
         )
     )
     return State(
-        request_id=job.request_id, version=job.version, terminal=job.status.terminal, body=body, group=job.group
+        request_id=job.request_id,
+        version=job.version,
+        terminal=job.status.terminal,
+        body=body,
+        group=job.group,
+        owner=job.owner,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec import Raw
 
 from hookcast.errors import StoreUnavailable
-from hookcast.fal.keys import StoredKeys
+from hookcast.fal.jwks import StoredKeys
 from hookcast.jobs import (
     Completed,
     Failed,

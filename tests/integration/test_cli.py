@@ -119,9 +119,12 @@ def test_every_wrong_setting_is_named_in_one_line(tmp_path: Path) -> None:
     assert "secret-0" not in line
 
 
-def test_settings_that_this_version_cannot_keep_refuse_the_start(tmp_path: Path) -> None:
+def test_wrong_settings_refuse_the_start(tmp_path: Path) -> None:
     """A server that was told to ask for keys must never start open."""
-    assert "HOOKCAST_API_KEYS" in _complaint(tmp_path, "serve", HOOKCAST_API_KEYS="k-123")
+    assert "HOOKCAST_API_KEYS" in _complaint(tmp_path, "serve", HOOKCAST_API_KEYS=" , ")
+    half = _complaint(tmp_path, "serve", HOOKCAST_TOKEN_JWKS_URL="https://idp.test/jwks.json")
+    assert "HOOKCAST_TOKEN_ISSUER" in half
+    assert "HOOKCAST_TOKEN_AUDIENCE" in half
     wrong = _complaint(tmp_path, "serve", HOOKCAST_DATABASE_URL="mysql://u:secret-0@h/d")
     assert "postgresql://" in wrong
     assert "secret-0" not in wrong

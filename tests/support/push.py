@@ -35,20 +35,24 @@ class Time:
 
 
 def job(
-    request_id: str = "job-1", version: int = 1, *, ended: bool = False, group: str | None = None, pad: int = 0
+    request_id: str = "job-1",
+    version: int = 1,
+    *,
+    ended: bool = False,
+    group: str | None = None,
+    owner: str | None = None,
+    pad: int = 0,
 ) -> Job:
     """A job as the store has it, with `pad` bytes of result."""
     status = JobStatus.COMPLETED if ended else JobStatus.PENDING
     result = Raw(b'"%b"' % (b"x" * pad)) if pad else None
     fresh = unseen(request_id, now=MOMENT)
-    return replace(fresh, version=version, status=status, group=group, result=result)
+    return replace(fresh, version=version, status=status, group=group, owner=owner, result=result)
 
 
-def state(
-    request_id: str = "job-1", version: int = 1, *, ended: bool = False, group: str | None = None, pad: int = 0
-) -> State:
+def state(request_id: str = "job-1", version: int = 1, **facts: Any) -> State:
     """The same, encoded."""
-    return encode(job(request_id, version, ended=ended, group=group, pad=pad))
+    return encode(job(request_id, version, **facts))
 
 
 class MemoryStore(JobStore):

@@ -187,14 +187,16 @@ class RedisBus:
 
 def pack(state: State) -> bytes:
     """A state as one message."""
-    return msgspec.msgpack.encode((state.request_id, state.version, state.terminal, state.group, state.body))
+    return msgspec.msgpack.encode(
+        (state.request_id, state.version, state.terminal, state.group, state.owner, state.body)
+    )
 
 
 def unpack(payload: bytes) -> State:
     """A message as the state it was. Raises msgspec.DecodeError."""
-    shape = tuple[str, int, bool, str | None, bytes]
-    request_id, version, terminal, group, body = msgspec.msgpack.decode(payload, type=shape)
-    return State(request_id=request_id, version=version, terminal=terminal, group=group, body=body)
+    shape = tuple[str, int, bool, str | None, str | None, bytes]
+    request_id, version, terminal, group, owner, body = msgspec.msgpack.decode(payload, type=shape)
+    return State(request_id=request_id, version=version, terminal=terminal, body=body, group=group, owner=owner)
 
 
 @asynccontextmanager

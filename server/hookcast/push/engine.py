@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from hookcast.auth import Caller, Gate
 from hookcast.bus import Bus
 from hookcast.errors import Draining, TooManyStreams
 from hookcast.jobs import Job
@@ -59,6 +60,7 @@ class Engine:
         self.limits = limits or Limits()
         self.clock = clock
         self.draining = False
+        self.gate = Gate(time.time)
         self.hub = Hub(clock)
         self.wheel = Wheel(clock, self.limits.heartbeat / WHEEL_STEPS)
         self.streams: dict[OpenStream, None] = {}  # a set; as a dict it takes half the room
@@ -110,6 +112,26 @@ class Engine:
             return False
         self._tasks.create_task(work)
         return True
+
+    async def permitted(self, caller: Caller, names: Names) -> Names:
+        """What of it the caller may watch. Raises StoreUnavailable.
+
+        A name that the caller's token has may be watched before its job exists. Another job must be known, for only
+        then it shows whose it is: one that may not be seen is answered as one that is not there. Of a group that the
+        token does not have, the stream shows an owner's own jobs.
+        """
+        if caller.full:
+            return names
+        assert self._store is not None  # noqa: S101
+        asked = [name for name in names.jobs if not caller.knows_job(name)]
+        jobs = await self._store.get_many(asked) if asked and (caller.sub is not None or caller.groups) else {}
+        hidden = {
+            name for name in asked if name not in jobs or not caller.sees(name, jobs[name].owner, jobs[name].group)
+        }
+        return Names(
+            tuple(name for name in names.jobs if name not in hidden),
+            tuple(group for group in names.groups if caller.knows_group(group) or caller.sub is not None),
+        )
 
     async def join(self, subscriber: Subscriber, names: Names) -> Joined:
         """Subscribe and read. Raises StoreUnavailable; then nothing was subscribed."""

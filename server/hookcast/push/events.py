@@ -3,10 +3,11 @@
 import asyncio
 import random
 
+from hookcast.auth import EVERYBODY, Caller
 from hookcast.push.engine import Engine
 from hookcast.push.hub import JobTopic, Names, Topic
 from hookcast.push.stream import Stream
-from hookcast.wire import SSE_END, SSE_PING, State, sse_retry
+from hookcast.wire import SSE_END, SSE_PING, SSE_TOKEN_EXPIRING, State, sse_retry
 
 FIRST_BYTES = 64 * 1024  # states that leave with the head, as one write: more is not copied for each stream
 
@@ -16,8 +17,8 @@ class EventStream(Stream):
 
     __slots__ = ("_open", "_topics")
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
+        super().__init__(engine, caller)
         self._topics: tuple[Topic, ...] = ()
         self._open = 0
 
@@ -25,8 +26,9 @@ class EventStream(Stream):
         """Subscribe, and read what to begin with. Raises StoreUnavailable."""
         joined = await self.engine.join(self, names)
         self._topics = tuple(joined.topics)
-        self.make_room(joined.states)
-        for state in joined.states:
+        states = [state for state in joined.states if self.shows(state)]
+        self.make_room(states)
+        for state in states:
             self.keep(state)
 
     def begin(self, transport: asyncio.Transport, head: bytes) -> None:
@@ -41,6 +43,8 @@ class EventStream(Stream):
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
         """Write at once, or let it wait."""
+        if self.caller is not None and not self.shows(state):
+            return
         if self._waiting is None:
             self.write(state.sse)
             self._sent_at = now
@@ -77,3 +81,11 @@ class EventStream(Stream):
         self.end(b"")
         if self.transport is not None:
             self.transport.abort()
+
+    def expiring(self) -> bytes:
+        """An event; whoever has a new token connects again with it."""
+        return SSE_TOKEN_EXPIRING
+
+    def expire(self) -> None:
+        """The close; a reconnect with the old token is answered 401."""
+        self.end(b"")

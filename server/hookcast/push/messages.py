@@ -18,10 +18,13 @@ INTERNAL_ERROR = 1011
 RESTART = 1012
 SLOW = 4001
 ROTATE = 4002
+UNAUTHORIZED = 4501
+TOKEN_EXPIRED = 4502
 BAD_MESSAGE = 4503
 TOO_MANY = 4504
 
 PING = websocket_text(b'{"type":"ping"}')
+TOKEN_EXPIRING = websocket_text(b'{"type":"token-expiring"}')
 
 Code = Literal["forbidden", "bad_message", "too_many"]
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -29,7 +32,7 @@ _Group = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
 
 
 class Subscribe(Struct, tag_field="type", tag="subscribe", rename="camel", forbid_unknown_fields=True):
-    """Watch these, too."""
+    """Watch these, too; a `token` says who asks, or takes the place of an older one."""
 
     request_ids: list[_Name] = []
     groups: list[_Group] = []
@@ -68,9 +71,16 @@ def subscribed(names: Names) -> bytes:
     return _frame({"type": "subscribed", "requestIds": names.jobs, "groups": names.groups})
 
 
-def error(code: Code, message: str, request_ids: Sequence[str] = ()) -> bytes:
+def error(code: Code, message: str, request_ids: Sequence[str] = (), groups: Sequence[str] = ()) -> bytes:
     """The frame that says what was not done."""
-    return _frame({"type": "error", "code": code, "message": message, "requestIds": request_ids})
+    named = {"requestIds": request_ids, **({"groups": groups} if groups else {})}
+    return _frame({"type": "error", "code": code, "message": message, **named})
+
+
+def forbidden(names: Names) -> bytes:
+    """The frame that says which names are not watched: the caller may not see them, or they are not there."""
+    text = "No such job or group is known, or the token does not show it."
+    return error("forbidden", text, names.jobs, names.groups)
 
 
 def reconnect(after_ms: int) -> bytes:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 
+from hookcast.auth import EVERYBODY, NOBODY, Caller
 from hookcast.bus import group_topic, job_topic
-from hookcast.errors import InvalidRequest, StoreUnavailable
+from hookcast.errors import AccessError, InvalidRequest, TokenExpired, Unauthorized, Unavailable
 from hookcast.fal.webhook import valid_request_id
 from hookcast.logs import get_logger
 from hookcast.push import messages
@@ -16,6 +18,7 @@ from hookcast.push.stream import Stream
 from hookcast.wire import State, websocket_close
 
 MAX_SUBSCRIBED = 1000  # names a connection
+IDENTIFY_SECONDS = 10.0  # for a connection that was opened without a token
 PARSED_BYTES = 4096  # in one turn of the loop: thousands of tiny frames fit into one read, and others have to wait
 
 _log = get_logger(__name__)
@@ -27,10 +30,11 @@ class Socket(Stream):
     Nothing more is read meanwhile, so that a client cannot pile them up.
     """
 
-    __slots__ = ("_inbox", "_messages", "_pushed", "_topics", "_unread")
+    __slots__ = ("_inbox", "_messages", "_pushed", "_refusal", "_topics", "_unread")
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, caller: Caller = EVERYBODY, *, refusal: AccessError | None = None) -> None:
+        super().__init__(engine, caller)
+        self._refusal = refusal
         self._topics: dict[str, Topic] = {}
         self._inbox: Inbox | None = None
         self._messages: deque[str | None] | None = None
@@ -38,11 +42,15 @@ class Socket(Stream):
         self._pushed: dict[str, int] | None = None  # while a subscription is read: what overtook it
 
     def begin(self, transport: asyncio.Transport) -> None:
-        """Go live. Nothing is watched yet."""
+        """Go live. Nothing is watched yet. A client that was refused hears it now."""
         self.open(transport, b"")
+        if self._refusal is not None:
+            self.refuse(self._refusal)
 
     def push(self, state: State, now: float, *, ended: bool) -> None:  # noqa: ARG002
         """Write at once, or let it wait."""
+        if self.caller is not None and not self.shows(state):
+            return
         if self._waiting is None:
             self.write(state.websocket)
             self._sent_at = now
@@ -54,6 +62,23 @@ class Socket(Stream):
     def ping(self) -> bytes:
         """The `ping` message: a browser cannot see a ping frame."""
         return messages.PING
+
+    def identify(self, caller: Caller) -> None:
+        """Who has not said yet who it is has some time to do so."""
+        super().identify(caller)
+        if caller is NOBODY:
+            self._expires_at = self.engine.clock() + IDENTIFY_SECONDS
+
+    def expiring(self) -> bytes:
+        """A message; a newer token in a `subscribe` lets the connection go on."""
+        return messages.TOKEN_EXPIRING
+
+    def expire(self) -> None:
+        """Close 4502, or 4501 when there never was a token."""
+        if self.caller is NOBODY:
+            self.close(messages.UNAUTHORIZED, "unauthorized")
+        else:
+            self.close(messages.TOKEN_EXPIRED, "token expired")
 
     def leave(self) -> None:
         """Unsubscribe from everything."""
@@ -136,10 +161,13 @@ class Socket(Stream):
             if isinstance(message, Unsubscribe) and messages.asked(message) <= messages.MAX_NAMES:
                 return self._unsubscribe(names)
             if not self._refuse_too_many(message, names):
+                await self._renew(getattr(message, "token", None))
                 await self._subscribe(names)
         except InvalidRequest as error:
             self.close(messages.BAD_MESSAGE, "bad message", messages.error("bad_message", str(error)))
-        except StoreUnavailable:
+        except AccessError as error:
+            self.refuse(error)
+        except Unavailable:
             self.drain()
         except Exception as error:  # noqa: BLE001 - a fault of ours may end this connection, not the node
             _log.error("socket_crashed", exc_info=error)
@@ -160,10 +188,42 @@ class Socket(Stream):
         self._messages = None
         self._listen()
 
-    async def _subscribe(self, names: Names) -> None:
-        wrong = [name for name in names.jobs if not valid_request_id(name)]
+    def refuse(self, error: AccessError) -> None:
+        """Close 4501, or 4502 when it is only the token's age."""
+        expired = isinstance(error, TokenExpired)
+        code = messages.TOKEN_EXPIRED if expired else messages.UNAUTHORIZED
+        self.close(code, "token expired" if expired else "unauthorized")
+
+    async def _renew(self, token: str | None) -> None:
+        """Let a token count from now on. Raises AccessError when it does not, or when there is none."""
+        if token is None or self.engine.gate.open:
+            if self.caller is NOBODY:
+                raise Unauthorized("Subscribe with a token.")
+            return
+        before = self.caller or EVERYBODY
+        self.identify(before.renewed(await self.engine.gate.admit(token)))
+        if self.transport is not None and not self._closing:
+            self.engine.wheel.put(self, self._next_look())
+        watched = _names_of(self._topics)
+        hidden = _without(watched, await self._permitted(watched))
+        if hidden != Names():
+            self._unsubscribe(hidden)
+            self._send(messages.forbidden(hidden))
+
+    async def _permitted(self, names: Names) -> Names:
+        return await self.engine.permitted(self.caller or EVERYBODY, names)
+
+    async def _subscribe(self, asked: Names) -> None:
+        wrong = [name for name in asked.jobs if not valid_request_id(name)]
         if wrong:
             raise InvalidRequest(f"No job can have the requestId {wrong[0]!r}.")
+        names = await self._permitted(asked)
+        if self._closing:
+            return
+        if names != asked:
+            self._send(messages.forbidden(_without(asked, names)))
+            if names == Names():
+                return
         topics = self.engine.hub.join(self, names)
         self._topics.update((topic.name, topic) for topic in topics)
         self._send(messages.subscribed(names))
@@ -210,3 +270,16 @@ class Socket(Stream):
 
 def _topic_names(names: Names) -> list[str]:
     return [*map(job_topic, names.jobs), *map(group_topic, names.groups)]
+
+
+def _names_of(topics: Iterable[str]) -> Names:
+    split = [name.partition(":") for name in topics]
+    jobs = tuple(name for kind, _, name in split if kind == "job")
+    return Names(jobs, tuple(name for kind, _, name in split if kind == "group"))
+
+
+def _without(names: Names, fewer: Names) -> Names:
+    jobs, groups = set(fewer.jobs), set(fewer.groups)
+    return Names(
+        tuple(name for name in names.jobs if name not in jobs), tuple(g for g in names.groups if g not in groups)
+    )

@@ -6,10 +6,12 @@ transport is handed over to, and that gets on with anything that writes like one
 
 import asyncio
 import contextlib
+import math
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from hookcast.auth import EVERYBODY, Caller
 from hookcast.push.engine import Engine
 from hookcast.push.heartbeat import Looked
 from hookcast.wire import State
@@ -21,6 +23,7 @@ UNANSWERED_MS = 60_000  # a peer that confirms nothing for so long is gone (RFC 
 UNSENT_JOBS = 1000
 SLOW_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
+WARNING_SECONDS = 30.0  # before a token expires
 
 
 class Stream(asyncio.Protocol):
@@ -28,6 +31,7 @@ class Stream(asyncio.Protocol):
 
     `_waiting` holds the newest state of each job while nothing may be written: before the stream has begun, while its
     reader is behind, and once it is closing. It is None while the stream is live. `_room` is how many jobs may wait.
+    `caller` is None when all may be seen; `_expires_at` and `_warn_at` are times of the engine's clock.
     """
 
     __slots__ = (
@@ -35,18 +39,22 @@ class Stream(asyncio.Protocol):
         "_closing",
         "_direct",
         "_ends_at",
+        "_expires_at",
         "_room",
         "_sent_at",
         "_waiting",
+        "_warn_at",
         "bucket",
+        "caller",
         "connections",
         "engine",
         "transport",
     )
     active = True
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
         self.engine = engine
+        self.identify(caller)
         self.connections: set[object] | None = None
         self.transport: asyncio.Transport | None = None
         self.bucket: dict[Looked, None] | None = None
@@ -56,6 +64,18 @@ class Stream(asyncio.Protocol):
         self._direct: socket.SocketType | None = None
         self._room = UNSENT_JOBS
         self._sent_at = self._ends_at = 0.0
+
+    def identify(self, caller: Caller) -> None:
+        """From now on the stream shows what this caller may see, as long as it may."""
+        self.caller = None if caller.full else caller
+        self._expires_at = self._warn_at = math.inf
+        if caller.expires_at is not None:
+            self._expires_at = self.engine.clock() + caller.expires_at - self.engine.gate.clock()
+            self._warn_at = self._expires_at - WARNING_SECONDS
+
+    def shows(self, state: State) -> bool:
+        """Whether the stream's caller may see this job."""
+        return self.caller is None or self.caller.sees(state.request_id, state.owner, state.group)
 
     def open(self, transport: asyncio.Transport, head: bytes) -> None:
         """Go live: write `head`, the states that wait, and from now on everything that is pushed."""
@@ -128,6 +148,14 @@ class Stream(asyncio.Protocol):
         """Close on a reader that could not keep up."""
         raise NotImplementedError
 
+    def expiring(self) -> bytes:
+        """What tells the client that its token is about to expire."""
+        raise NotImplementedError
+
+    def expire(self) -> None:
+        """The token's time is over: close, whatever else was possible without one."""
+        raise NotImplementedError
+
     def settled(self) -> None:
         """What waited has been written, or waits again."""
 
@@ -158,7 +186,7 @@ class Stream(asyncio.Protocol):
         if self._waiting is None:
             self._waiting = {}
         if self.transport is not None:
-            self.engine.wheel.put(self, self._behind_since + SLOW_SECONDS)
+            self.engine.wheel.put(self, self._next_look())
 
     def resume_writing(self) -> None:
         """The reader has caught up."""
@@ -186,17 +214,26 @@ class Stream(asyncio.Protocol):
         if self._closing:
             transport.abort()
             return None
-        if now >= self._ends_at:
-            self.rotate()
+        end = self._due_end(now)
+        if end is not None:
+            end()
             return now + CLOSE_SECONDS
-        if self._behind_since is not None:
-            if now - self._behind_since >= SLOW_SECONDS:
-                self.refuse_slow()
-                return now + CLOSE_SECONDS
-        elif now - self._sent_at >= self.engine.limits.heartbeat / 2:
+        if now >= self._warn_at:
+            self._warn_at = math.inf
+            transport.write(self.expiring())
+        if self._behind_since is None and now - self._sent_at >= self.engine.limits.heartbeat / 2:
             self._sent_at = now
             transport.write(self.ping())
         return self._next_look()
+
+    def _due_end(self, now: float) -> Callable[[], None] | None:
+        if now >= self._expires_at:
+            return self.expire
+        if now >= self._ends_at:
+            return self.rotate
+        if self._behind_since is not None and now - self._behind_since >= SLOW_SECONDS:
+            return self.refuse_slow
+        return None
 
     def end(self, farewell: bytes, *, wait: bool = False) -> None:
         """Write the last bytes and close, or `wait` for the client to do so. A client that hangs is cut off later."""
@@ -237,7 +274,7 @@ class Stream(asyncio.Protocol):
         due = self._sent_at + self.engine.limits.heartbeat * random.uniform(0.55, 0.95)  # noqa: S311
         if self._behind_since is not None:
             due = self._behind_since + SLOW_SECONDS
-        return min(due, self._ends_at)
+        return min(due, self._ends_at, self._expires_at, self._warn_at)
 
 
 def _bound(transport: asyncio.Transport) -> None:

@@ -9,10 +9,12 @@ from msgspec import Raw
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookcast.auth import Action, Caller
 from hookcast.errors import AlreadyTerminal, FalUnreachable, InvalidRequest, JobNotFound
 from hookcast.fal.queue import CancelAnswer
 from hookcast.jobs import Cancelled, CancelRequested, Finished, Job, JobStatus, Phase, Update
 from hookcast.push import Drained, Watch
+from hookcast.routes.access import authorize, caller_of, check_origin
 from hookcast.routes.problems import json_response
 from hookcast.routes.reading import label, number, read_json, request_id_of, whole_number
 from hookcast.routes.services import Services, services
@@ -28,6 +30,7 @@ MAX_WAIT_SECONDS = 60
 async def register(request: Request) -> Response:
     """PUT /api/fal-jobs/{requestId}."""
     node, request_id = services(request), request_id_of(request)
+    await authorize(request, Action.REGISTER)
     facts = await read_json(request, Facts, MAX_FACTS_BYTES)
     change = await node.dispatcher.register(request_id, facts.registered())
     node.collector.collect(change.after)
@@ -36,13 +39,15 @@ async def register(request: Request) -> Response:
 
 async def poll(request: Request) -> Response:
     """GET /api/fal-jobs/{requestId}, at once or as a long poll."""
-    node, request_id = services(request), request_id_of(request)
-    wait = number(request, "wait", 0, MAX_WAIT_SECONDS) or 0.0
+    node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
+    wait = _patience(node, caller, number(request, "wait", 0, MAX_WAIT_SECONDS) or 0.0)
     seen = whole_number(request, "version", 0, 2**53)
     tags = _entity_tags(request.headers.get("if-none-match", ""))
     if seen is None:
         seen = max((int(tag) for tag in tags if tag.isdecimal()), default=0)
     state = await _read(node, request_id)
+    if not caller.knows_job(request_id) and (state is None or not _sees(caller, state)):
+        raise JobNotFound(request_id)
     if wait and (state is None or (state.version <= seen and not state.terminal)):
         state = await _wait(node, request_id, seen, wait)
     if state is None:
@@ -53,7 +58,8 @@ async def poll(request: Request) -> Response:
 
 
 async def list_jobs(request: Request) -> Response:
-    """GET /api/fal-jobs."""
+    """GET /api/fal-jobs: those that the caller sees."""
+    caller = await caller_of(request)
     params = request.query_params
     try:
         status = JobStatus(params["status"]) if "status" in params else None
@@ -65,6 +71,7 @@ async def list_jobs(request: Request) -> Response:
         status=status,
         limit=whole_number(request, "limit", 1, 200) or 50,
         cursor=_decode_cursor(params["cursor"]) if "cursor" in params else None,
+        seen_by=caller,
     )
     page = await services(request).store.page(query)
     cursor = None if page.next_cursor is None else _encode_cursor(page.next_cursor)
@@ -73,10 +80,12 @@ async def list_jobs(request: Request) -> Response:
 
 async def cancel(request: Request) -> Response:
     """POST /api/fal-jobs/{requestId}/cancel."""
-    node, request_id = services(request), request_id_of(request)
+    node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
+    check_origin(request)
     job = await node.store.get(request_id)
-    if job is None:
+    if job is None or not caller.sees(request_id, job.owner, job.group):
         raise JobNotFound(request_id)
+    caller.check(Action.CANCEL)
     if job.status.terminal:
         raise AlreadyTerminal(f"The job is {job.status} since {job.completed_at:%Y-%m-%d %H:%M:%S} UTC.")
     if node.queue is None:
@@ -105,6 +114,17 @@ def _after_cancel(job: Job, answer: CancelAnswer) -> Update:
             if job.progress.phase is Phase.CANCELLING:
                 return Cancelled()
             raise JobNotFound(job.request_id)
+
+
+def _sees(caller: Caller, state: State) -> bool:
+    return caller.sees(state.request_id, state.owner, state.group)
+
+
+def _patience(node: Services, caller: Caller, wait: float) -> float:
+    """How long to wait for a change: not past the end of the caller's token."""
+    if caller.expires_at is None:
+        return wait
+    return min(wait, max(caller.expires_at - node.engine.gate.clock(), 0.0))
 
 
 async def _read(node: Services, request_id: str) -> State | None:

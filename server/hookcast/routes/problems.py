@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hookcast.errors import HookcastError, Unavailable, UpgradeRequired
+from hookcast.errors import AccessError, HookcastError, Unauthorized, Unavailable, UpgradeRequired
 from hookcast.logs import get_logger
 
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
@@ -28,6 +28,8 @@ async def on_error(_request: object, error: Exception) -> Response:
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
     if isinstance(error, UpgradeRequired):
         headers = {"Upgrade": "websocket"}  # RFC 9110 section 15.5.22
+    if isinstance(error, AccessError) and error.status == 401:  # RFC 6750 section 3
+        headers = {"WWW-Authenticate": "Bearer" if isinstance(error, Unauthorized) else 'Bearer error="invalid_token"'}
     return problem(error.status, error.code, error.title, str(error), extensions=error.extensions(), headers=headers)
 
 

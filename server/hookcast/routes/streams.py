@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from hookcast.errors import InvalidRequest
+from hookcast.errors import InvalidRequest, JobNotFound
 from hookcast.fal.webhook import valid_request_id
 from hookcast.push import EventStream, Names
 from hookcast.push.messages import MAX_NAMES
+from hookcast.routes.access import caller_of, cors_lines
 from hookcast.routes.handover import play_events, take
 from hookcast.routes.reading import check_label, request_id_of
 from hookcast.routes.services import services
@@ -37,7 +38,8 @@ class Events:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Listen, read the states, then answer: a job that cannot be read is a problem, not a broken stream."""
         request = Request(scope, receive)
-        names = self._names(request)
+        asked = self._names(request)
+        caller = await caller_of(request)
         last = request.headers.get("last-event-id") or request.query_params.get("lastEventId")
         if last == END_ID:
             return await Response(status_code=204)(scope, receive, send)
@@ -45,12 +47,16 @@ class Events:
         engine.admit()
         if scope["method"] == "HEAD":
             return await send_head(scope, receive, send)
-        stream = EventStream(engine)
+        names = await engine.permitted(caller, asked)
+        if names == Names():
+            raise JobNotFound(*asked.jobs, *asked.groups)
+        stream = EventStream(engine, caller)
         with engine.opening(stream):
             await stream.join(names)
             transport = take(scope, stream)
             if transport is not None:
-                return stream.begin(transport, b"%b%b\r\n\r\n" % (HEAD, _date(int(time.time()))))
+                head = b"%b%b\r\n%b\r\n" % (HEAD, _date(int(time.time())), cors_lines(request))
+                return stream.begin(transport, head)
             await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
             return await play_events(stream, receive, send)
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,16 +12,20 @@ from msgspec import Meta, Raw, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookcast.auth import Action, Grant
 from hookcast.errors import FalError, FalUnreachable, IdempotencyConflict, InvalidRequest, StoreUnavailable
 from hookcast.fal.webhook import valid_request_id
 from hookcast.fal.words import app_id
 from hookcast.jobs import LABEL, Job, Registered
+from hookcast.routes.access import authorize
 from hookcast.routes.problems import json_response
 from hookcast.routes.reading import read_json
 from hookcast.routes.services import Services, services
+from hookcast.routes.tokens import issue
 from hookcast.wire import encode
 
 TURN_SECONDS = 20.0
+TOKEN_SPARE_SECONDS = 600  # to look at the result
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
 HeaderText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 _ENDPOINT = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+", re.ASCII)
@@ -88,6 +93,7 @@ def check_endpoint(endpoint_id: str) -> None:
 async def submit(request: Request) -> Response:
     """POST /api/fal-jobs."""
     node = services(request)
+    await authorize(request, Action.SUBMIT)
     submission = await read_json(request, Submission, node.settings.max_webhook_bytes)
     if submission.endpoint_id is None:
         raise InvalidRequest("endpointId is missing.")
@@ -95,11 +101,11 @@ async def submit(request: Request) -> Response:
         raise InvalidRequest("input must be an object: the model's own input.")
     key = request.headers.get("idempotency-key")
     if key is None:
-        return _accepted(await _submit(node, submission, submission.endpoint_id))
+        return _accepted(node, await _submit(node, submission, submission.endpoint_id))
     if not _KEY.fullmatch(key):
         raise InvalidRequest("Idempotency-Key has 1 to 255 visible ASCII characters.")
     async with _turn(node, key):
-        return _accepted(await _submit_once(node, submission, submission.endpoint_id, key))
+        return _accepted(node, await _submit_once(node, submission, submission.endpoint_id, key))
 
 
 @asynccontextmanager
@@ -173,14 +179,15 @@ async def _settle(node: Services, key: str, request_id: str) -> None:
         raise
 
 
-def _accepted(job: Job) -> Response:
+def _accepted(node: Services, job: Job) -> Response:
+    """The job, and a token that shows it for as long as it may take."""
     path = f"/api/fal-jobs/{job.request_id}"
+    lifetime = timedelta(seconds=node.settings.job_timeout_seconds + TOKEN_SPARE_SECONDS)
     body = {
         "requestId": job.request_id,
         "status": job.status,
         "job": Raw(encode(job).body),
-        "token": None,
-        "expiresAt": None,
+        **issue(node, Grant(jobs=frozenset({job.request_id})), lifetime),
         "links": {"status": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
     }
     return json_response(body, 202, {"Location": path})

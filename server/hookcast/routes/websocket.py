@@ -5,9 +5,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketClose
 
-from hookcast.errors import HookcastError, InvalidRequest, UpgradeRequired
-from hookcast.push import Socket
+from hookcast.auth import NOBODY
+from hookcast.errors import AccessError, HookcastError, InvalidRequest, UpgradeRequired
+from hookcast.push import Engine, Socket
 from hookcast.push.messages import SUBPROTOCOL
+from hookcast.routes.access import check_origin, credential_of
 from hookcast.routes.handover import play_socket, take
 from hookcast.routes.problems import on_error
 from hookcast.routes.services import Services
@@ -19,15 +21,20 @@ async def not_a_socket(_request: Request) -> Response:
 
 
 class JobSocket:
-    """The ASGI endpoint: admit, accept, hand over."""
+    """The ASGI endpoint: admit, accept, hand over.
+
+    A wrong token is told by a close code after the 101, since a browser's page sees no other answer.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A client that may not connect gets a problem document in place of the 101."""
         node: Services = scope["state"]["services"]
         offered = scope["subprotocols"]
         await receive()  # websocket.connect
-        socket = Socket(node.engine)
+        handshake = WebSocket(scope, receive, send)
         try:
+            check_origin(handshake)
+            socket = await _socket(node.engine, handshake)
             if offered and SUBPROTOCOL not in offered:
                 raise InvalidRequest(f"The subprotocol is {SUBPROTOCOL}; the client offers {', '.join(offered)}.")
             with node.engine.opening(socket):
@@ -38,6 +45,13 @@ class JobSocket:
                 return await play_socket(socket, receive, send)
         except HookcastError as error:
             return await _deny(error, scope, receive, send)
+
+
+async def _socket(engine: Engine, handshake: WebSocket) -> Socket:
+    try:
+        return Socket(engine, await engine.gate.admit(credential_of(handshake)))
+    except AccessError as error:
+        return Socket(engine, NOBODY, refusal=error)
 
 
 async def _deny(error: HookcastError, scope: Scope, receive: Receive, send: Send) -> None:

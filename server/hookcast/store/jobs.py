@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import Select, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, false, or_, select, update
 
-from hookcast.fal.keys import StoredKeys
+from hookcast.auth import EVERYBODY, Caller
+from hookcast.fal.jwks import StoredKeys
 from hookcast.jobs import Job, JobStatus, Phase
 from hookcast.store.batching import Batch
 from hookcast.store.changes import BY_IDS, Ask, Change, Changes
@@ -25,13 +26,14 @@ Cursor = tuple[datetime, str]
 
 
 class JobQuery(Struct, frozen=True, kw_only=True):
-    """Which jobs to list. `cursor` is (created_at, request_id) of the last job already seen."""
+    """Which jobs to list, of those that `seen_by` sees. `cursor` is (created_at, request_id) of the last one listed."""
 
     owner: str | None = None
     group: str | None = None
     status: JobStatus | None = None
     limit: int = 50
     cursor: Cursor | None = None
+    seen_by: Caller = EVERYBODY
 
 
 class JobPage(Struct, frozen=True):
@@ -227,8 +229,19 @@ def _selection(query: JobQuery) -> Select[tuple[object, ...]]:
         statement = statement.where(jobs.c.group_name == query.group)
     if query.status is not None:
         statement = statement.where(jobs.c.status == query.status.value)
+    if not query.seen_by.full:
+        statement = statement.where(_seen_by(query.seen_by))
     if query.cursor is not None:
         created_at, request_id = query.cursor
         same_moment = and_(jobs.c.created_at == created_at, jobs.c.request_id < request_id)
         statement = statement.where(or_(jobs.c.created_at < created_at, same_moment))
     return statement
+
+
+def _seen_by(caller: Caller) -> ColumnElement[bool]:
+    """`Caller.sees` in SQL."""
+    return or_(
+        jobs.c.request_id.in_(caller.jobs),
+        jobs.c.group_name.in_(caller.groups),
+        false() if caller.sub is None else jobs.c.owner == caller.sub,
+    )

@@ -1,0 +1,65 @@
+"""Who is behind a credential: an API key, a token of ours, a token of the users' identity provider."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+
+from hookcast.auth import tokens
+from hookcast.auth.access import EVERYBODY, NOBODY, Caller
+from hookcast.auth.provider import KEY_TYPES, Provider
+from hookcast.errors import TokenInvalid, Unauthorized
+
+MAX_CREDENTIAL = 16 * 1024  # characters
+
+
+class Gate:
+    """Without a key, a secret and a provider it is open: everybody may do everything.
+
+    `clock` answers unix seconds.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        api_keys: Sequence[str] = (),
+        secret: str | None = None,
+        provider: Provider | None = None,
+    ) -> None:
+        self.clock = clock
+        self._digests = [_digest(key) for key in api_keys]
+        self._secret = secret
+        self._provider = provider
+        self.open = not (api_keys or secret or provider)
+
+    async def admit(self, credential: str | None) -> Caller:
+        """The caller behind it; NOBODY when there is none and one is needed.
+
+        Raises Unauthorized, TokenInvalid, TokenExpired, and KeysUnavailable when the provider cannot be asked.
+        """
+        if self.open:
+            return EVERYBODY
+        if not credential:
+            return NOBODY
+        if len(credential) > MAX_CREDENTIAL:
+            raise TokenInvalid("The token is too long.")
+        digest = _digest(credential)
+        # All are compared, each in constant time, so that time says nothing of any of them.
+        if any([hmac.compare_digest(digest, known) for known in self._digests]):  # noqa: C419
+            return Caller(full=True, name=f"key:{digest.hex()[:12]}")
+        if credential.count(".") != 2:
+            raise Unauthorized("The API key or token is not one that this server accepts.")
+        return await self._read(credential)
+
+    async def _read(self, token: str) -> Caller:
+        """The algorithm decides who checks, and each checker takes only its own kind of key."""
+        algorithm = tokens.algorithm_of(token)
+        if algorithm == "HS256" and self._secret is not None:
+            return tokens.read(token, self._secret, now=self.clock())
+        if algorithm in KEY_TYPES and self._provider is not None:
+            return await self._provider.read(token, algorithm, now=self.clock())
+        raise TokenInvalid("The token's algorithm is not one that this server accepts.")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,75 @@
+"""Tokens of the users' own identity provider (Supabase Auth, Auth0, Clerk …), checked with the keys it publishes.
+
+RFC 7519 tokens signed with RS256, ES256 or EdDSA; keys as a JWKS (RFC 7517). Only `sub` is used: it names the owner.
+"""
+
+from typing import Any
+
+import jwt
+import msgspec
+from msgspec import Raw
+
+from hookcast.auth import tokens
+from hookcast.auth.access import Caller
+from hookcast.errors import TokenInvalid
+from hookcast.fal.jwks import PublishedKeys, split_jwks
+
+# Which kind of key each algorithm takes (RFC 7518 section 6.1, RFC 8037): never what the token alone says.
+KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
+Keys = tuple[jwt.PyJWK, ...]
+
+
+def parse_keys(document: bytes) -> Keys:
+    """The signing keys of a JWKS that this server can use. Raises ValueError when there is none."""
+    keys = tuple(key for key in map(_key, split_jwks(document)) if key is not None)
+    if not keys:
+        raise ValueError("no RS256, ES256 or EdDSA key in the JWKS")
+    return keys
+
+
+def _key(raw: Raw) -> jwt.PyJWK | None:
+    """RFC 7517 section 5: a key that is not understood is ignored, and the others count all the same."""
+    try:
+        jwk = msgspec.json.decode(raw, type=dict[str, Any])
+        if jwk.get("kty") not in KEY_TYPES.values() or jwk.get("use", "sig") != "sig":
+            return None
+        return jwt.PyJWK(jwk)
+    except (msgspec.DecodeError, jwt.PyJWTError, ValueError, TypeError):
+        return None
+
+
+class Provider:
+    """One issuer, one audience, and the keys it publishes."""
+
+    def __init__(self, keys: PublishedKeys[Keys], *, issuer: str, audience: str) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+
+    async def read(self, token: str, algorithm: str, *, now: float) -> Caller:
+        """The owner that a token stands for. Raises TokenInvalid, TokenExpired and KeysUnavailable."""
+        keys = await self._keys.current()
+        fitting = _fitting(keys, token, algorithm)
+        if not fitting:  # the provider may have a new one
+            fitting = _fitting(await self._keys.refreshed(keys), token, algorithm)
+        for key in fitting:
+            try:
+                claims = self._decode(token, key, algorithm)
+            except TokenInvalid:
+                continue
+            return tokens.caller({name: claims[name] for name in ("exp", "nbf", "sub") if name in claims}, now=now)
+        raise TokenInvalid("The token is not one that this server accepts: signature, issuer, audience or subject.")
+
+    def _decode(self, token: str, key: jwt.PyJWK, algorithm: str) -> dict[str, Any]:
+        required = ("iss", "aud", "sub")
+        return tokens.decode(token, key, algorithm, issuer=self._issuer, audience=self._audience, require=required)
+
+
+def _fitting(keys: Keys, token: str, algorithm: str) -> list[jwt.PyJWK]:
+    """The key that the token names, or every key of the right kind when it names none."""
+    named = jwt.get_unverified_header(token).get("kid")
+    return [
+        key
+        for key in keys
+        if key.key_type == KEY_TYPES[algorithm] and key.algorithm_name == algorithm and named in {None, key.key_id}
+    ]

@@ -1,0 +1,90 @@
+"""Stream tokens: JWTs (RFC 7519), HS256 with `HOOKCAST_TOKEN_SECRET`, as any JWT library makes them; pure.
+
+Claims: `exp` (required), and what the token shows: `jobs` (requestIds), `groups`, `sub` (the owner of jobs).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import jwt
+import msgspec
+from msgspec import Meta, Struct
+
+from hookcast.auth.access import Caller
+from hookcast.errors import TokenExpired, TokenInvalid
+
+LEEWAY_SECONDS = 30.0  # of other people's clocks, for `nbf`; `exp` has none, since access ends with it
+# Times are checked here, with a clock that is passed in; a token of our own has neither issuer nor audience.
+_OPTIONS: dict[str, bool] = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_jti": False}
+
+
+class Grant(Struct, frozen=True):
+    """What a token shows. Owners and groups are compared as they are."""
+
+    sub: Annotated[str, Meta(min_length=1)] | None = None
+    jobs: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+class _Times(Struct):
+    exp: float
+    nbf: float = 0.0
+
+
+def mint(grant: Grant, secret: str, *, expires_at: datetime) -> str:
+    """A token that shows `grant` until then (whole seconds)."""
+    claims: dict[str, Any] = {"exp": int(expires_at.timestamp())}
+    if grant.sub is not None:
+        claims["sub"] = grant.sub
+    if grant.jobs:
+        claims["jobs"] = sorted(grant.jobs)
+    if grant.groups:
+        claims["groups"] = sorted(grant.groups)
+    return jwt.encode(claims, secret, algorithm="HS256")
+
+
+def algorithm_of(token: str) -> str:
+    """What the token's header says; believe it only to choose how to check. Raises TokenInvalid."""
+    try:
+        return str(jwt.get_unverified_header(token).get("alg"))
+    except jwt.InvalidTokenError:
+        raise _invalid() from None
+
+
+def read(token: str, secret: str, *, now: float) -> Caller:
+    """The caller that a token of ours stands for. Raises TokenInvalid and TokenExpired."""
+    return caller(decode(token, secret, "HS256", verify_aud=False, verify_iss=False), now=now)
+
+
+def decode(token: str, key: Any, algorithm: str, **checks: Any) -> dict[str, Any]:
+    """The claims of a token that this key signed with this algorithm. Raises TokenInvalid.
+
+    `checks` are PyJWT's options by name, or its arguments `issuer` and `audience`.
+    """
+    required = ["exp", *checks.pop("require", ())]
+    options = {**_OPTIONS, "require": required, **{name: checks.pop(name) for name in [*checks] if "verify_" in name}}
+    try:
+        return jwt.decode(token, key, algorithms=[algorithm], options=options, **checks)  # type: ignore[arg-type]
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+        raise _invalid() from None
+
+
+def caller(claims: Mapping[str, Any], *, now: float) -> Caller:
+    """The caller that checked claims stand for. Raises TokenInvalid and TokenExpired."""
+    try:
+        times = msgspec.convert(claims, _Times)
+        grant = msgspec.convert(claims, Grant)
+    except msgspec.ValidationError as error:
+        raise TokenInvalid(f"The token's claims are not as documented: {error}.") from None
+    if not times.exp > now:  # not a number is never past now
+        raise TokenExpired("The token has expired; get a new one.")
+    if not times.nbf <= now + LEEWAY_SECONDS:
+        raise TokenInvalid("The token is not valid yet.")
+    name = hashlib.sha256(repr((grant.sub, sorted(grant.jobs), sorted(grant.groups))).encode()).hexdigest()
+    return Caller(sub=grant.sub, jobs=grant.jobs, groups=grant.groups, expires_at=times.exp, name=f"token:{name[:32]}")
+
+
+def _invalid() -> TokenInvalid:
+    return TokenInvalid("The token is not one that this server accepts; get a new one.")

@@ -1,0 +1,54 @@
+"""POST /api/tokens: stream tokens for browsers, made for the user's own backend."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookcast.auth import Action, Grant, mint
+from hookcast.errors import InvalidRequest, NoTokenSecret
+from hookcast.jobs import LABEL
+from hookcast.routes.access import authorize
+from hookcast.routes.problems import json_response
+from hookcast.routes.reading import read_json
+from hookcast.routes.services import Services, services
+from hookcast.wire import rfc3339
+
+MAX_BODY_BYTES = 64 * 1024
+DEFAULT_SECONDS = 3600
+MAX_SECONDS = 30 * 24 * 3600
+_Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
+_Names = Annotated[list[_Name], Meta(max_length=200)]
+
+
+class TokenRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """The body: what the token shows, and for how many seconds."""
+
+    sub: _Name | None = None
+    jobs: _Names = []
+    groups: _Names = []
+    expires_in: Annotated[int, Meta(ge=1, le=MAX_SECONDS)] = DEFAULT_SECONDS
+
+
+async def make_token(request: Request) -> Response:
+    """POST /api/tokens."""
+    node = services(request)
+    await authorize(request, Action.MINT)
+    wanted = await read_json(request, TokenRequest, MAX_BODY_BYTES)
+    if wanted.sub is None and not wanted.jobs and not wanted.groups:
+        raise InvalidRequest("Say what the token shows: sub (an owner), jobs or groups.")
+    if node.settings.secret is None and not node.engine.gate.open:
+        raise NoTokenSecret("Set HOOKCAST_TOKEN_SECRET, for instance to the output of `openssl rand -hex 32`.")
+    grant = Grant(sub=wanted.sub, jobs=frozenset(wanted.jobs), groups=frozenset(wanted.groups))
+    return json_response(issue(node, grant, timedelta(seconds=wanted.expires_in)), 201)
+
+
+def issue(node: Services, grant: Grant, lifetime: timedelta) -> dict[str, str | None]:
+    """`token` and `expiresAt`, both null when the server has no secret."""
+    secret = node.settings.secret
+    if secret is None:
+        return {"token": None, "expiresAt": None}
+    expires_at: datetime = (node.clock() + lifetime).replace(microsecond=0)
+    return {"token": mint(grant, secret, expires_at=expires_at), "expiresAt": rfc3339(expires_at)}

@@ -1,0 +1,210 @@
+"""Who is let in as whom."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookcast.auth import EVERYBODY, NOBODY, Gate, Grant, Provider, mint
+from hookcast.auth.provider import parse_keys
+from hookcast.errors import AccessError, KeysUnavailable, TokenExpired, TokenInvalid, Unauthorized
+from hookcast.fal.jwks import PublishedKeys, StoredKeys
+from support.access import API_KEY, AUDIENCE, ISSUER, JWKS_PATH, SECOND_KEY, SECRET, IdentityProvider, token, unsigned
+from support.fal import FalDouble
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class World:
+    """A gate, the identity provider behind it, and a clock."""
+
+    idp: IdentityProvider = field(default_factory=IdentityProvider)
+    net: FalDouble = field(default_factory=FalDouble)
+    now: float = field(default_factory=time.time)
+    kept: StoredKeys | None = None
+
+    def __post_init__(self) -> None:
+        self.net.script(JWKS_PATH, self.idp.answer())
+
+    async def load_keys(self, _url: str) -> StoredKeys | None:
+        """What the database has."""
+        return self.kept
+
+    async def save_keys(self, keys: StoredKeys) -> None:
+        """Keep it."""
+        self.kept = keys
+
+    def gate(self) -> Gate:
+        """A gate that takes every kind of credential."""
+        client = httpx.AsyncClient(transport=self.net)
+        url = f"https://project.idp.test{JWKS_PATH}"
+        keys = PublishedKeys(client, url, self, lambda: datetime.fromtimestamp(self.now, UTC), parse_keys)
+        provider = Provider(keys, issuer=ISSUER, audience=AUDIENCE)
+        return Gate(lambda: self.now, api_keys=(API_KEY, SECOND_KEY), secret=SECRET, provider=provider)
+
+
+@pytest.fixture(scope="module")
+def idp() -> IdentityProvider:
+    """Its keys are slow to make."""
+    return IdentityProvider()
+
+
+@pytest.fixture
+def world(idp: IdentityProvider) -> World:
+    """A fresh gate's surroundings."""
+    return World(idp=idp)
+
+
+async def test_without_any_setting_the_gate_is_open() -> None:
+    """Whatever is sent."""
+    for credential in (None, "", "anything", "a.b.c"):
+        assert await Gate(time.time).admit(credential) is EVERYBODY
+
+
+async def test_each_api_key_has_full_access(world: World) -> None:
+    """And callers can be told apart without the key."""
+    first, second = [await world.gate().admit(key) for key in (API_KEY, SECOND_KEY)]
+    assert first.full
+    assert second.full
+    assert first.name != second.name
+    assert API_KEY not in repr(first)
+
+
+@pytest.mark.parametrize("credential", ["", None])
+async def test_nothing_makes_nobody(world: World, credential: str | None) -> None:
+    """A WebSocket may say later who it is."""
+    assert await world.gate().admit(credential) is NOBODY
+
+
+@pytest.mark.parametrize(
+    "credential", ["wrong", API_KEY[:-1], API_KEY + "x", API_KEY.upper(), f"{API_KEY}, {SECOND_KEY}"]
+)
+async def test_a_wrong_key_is_refused(world: World, credential: str) -> None:
+    """Also one that is nearly right."""
+    with pytest.raises(Unauthorized):
+        await world.gate().admit(credential)
+
+
+async def test_a_token_says_what_it_shows(world: World) -> None:
+    """Whoever made it."""
+    expires_at = datetime.fromtimestamp(int(world.now) + 60, UTC)
+    grant = Grant(sub="user-1", jobs=frozenset({"a", "b"}), groups=frozenset({"g"}))
+    for made in (mint(grant, SECRET, expires_at=expires_at), token(sub="user-1", jobs=["a", "b"], groups=["g"], x=1)):
+        caller = await world.gate().admit(made)
+        assert (caller.full, caller.sub) == (False, "user-1")
+        assert (caller.jobs, caller.groups) == (grant.jobs, grant.groups)
+
+
+async def test_a_token_ends_on_the_second(world: World) -> None:
+    """There is no leeway: streams end with it, too."""
+    made = token(expires_in=60, sub="user-1")
+    caller = await world.gate().admit(made)
+    assert caller.expires_at is not None
+    world.now = caller.expires_at - 0.001
+    await world.gate().admit(made)
+    world.now = caller.expires_at
+    with pytest.raises(TokenExpired):
+        await world.gate().admit(made)
+
+
+WRONG: dict[str, Any] = {
+    "no exp": token(expires_in=None, sub="user-1"),
+    "exp as text": token(expires_in=None, sub="user-1", exp="9999999999"),
+    "exp true": token(expires_in=None, sub="user-1", exp=True),
+    "another secret": token("another-secret-0123456789-0123456789", sub="user-1"),
+    "alg none": unsigned(sub="user-1"),
+    "HS512": token(algorithm="HS512", key=SECRET * 2, sub="user-1"),
+    "HS384 with the secret": token(SECRET + "0123456789", algorithm="HS384", sub="user-1"),
+    "not yet valid": token(sub="user-1", nbf=int(time.time()) + 3600),
+    "jobs is no list": token(jobs="job-1"),
+    "jobs has numbers": token(jobs=[1]),
+    "sub is a number": token(sub=1),
+    "three parts": "a.b.c",
+    "empty parts": "..",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_wrong_token_is_refused(world: World, name: str) -> None:
+    """With one answer, which says nothing of the secret."""
+    with pytest.raises(TokenInvalid) as caught:
+        await world.gate().admit(WRONG[name])
+    assert SECRET not in str(caught.value)
+
+
+@given(st.integers(0, 200), st.integers(1, 255))
+async def test_a_changed_token_is_refused(place: int, step: int) -> None:
+    """Any byte of it."""
+    made = token(expires_in=600, sub="user-1", jobs=["job-1"]).encode()
+    place %= len(made)
+    changed = made[:place] + bytes([(made[place] + step) % 256]) + made[place + 1 :]
+    gate = Gate(time.time, secret=SECRET)
+    try:
+        caller = await gate.admit(changed.decode("latin-1"))
+    except AccessError:
+        return
+    # Base64 leaves the last character's lowest bits unused, so that it has several spellings.
+    assert caller == await gate.admit(made.decode())
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+async def test_a_users_token_of_the_provider_names_an_owner(world: World, algorithm: str) -> None:
+    """And nothing else: what the provider calls jobs or groups is not ours."""
+    made = world.idp.token(algorithm, jobs=["job-1"], groups=["g"], role="admin")
+    caller = await world.gate().admit(made)
+    assert (caller.full, caller.sub, caller.jobs, caller.groups) == (False, "user-1", frozenset(), frozenset())
+
+
+async def test_a_providers_token_for_somebody_else_is_refused(world: World) -> None:
+    """Issuer, audience, subject, time, key: each is checked."""
+    idp = world.idp
+    for wrong in (
+        idp.token(iss="https://other.test"),
+        idp.token(aud="anon"),
+        idp.token(sub=""),
+        idp.token(kid="unknown"),
+        idp.token("ES256", kid=idp.kid("RS256")),
+        IdentityProvider().token(),
+        token(idp.public_pem().decode().replace("-----", "").strip(), iss=ISSUER, aud=AUDIENCE, sub="user-1"),
+    ):
+        with pytest.raises(TokenInvalid):
+            await world.gate().admit(wrong)
+    with pytest.raises(TokenExpired):
+        await world.gate().admit(idp.token(expires_in=-1))
+
+
+async def test_a_new_key_of_the_provider_is_found(world: World) -> None:
+    """By asking again, at most once a minute."""
+    gate = world.gate()
+    await gate.admit(world.idp.token())
+    newer = IdentityProvider(generation=2)
+    world.net.script(JWKS_PATH, newer.answer())
+    for _ in range(2):  # the keys were fetched a moment ago
+        with pytest.raises(TokenInvalid):
+            await gate.admit(newer.token())
+    assert len(world.net.requests) == 1
+    world.now += 60
+    assert (await gate.admit(newer.token())).sub == "user-1"
+    with pytest.raises(TokenInvalid):
+        await gate.admit(world.idp.token())
+    assert len(world.net.requests) == 2
+
+
+async def test_a_provider_that_is_down_takes_nothing_with_it(world: World) -> None:
+    """Known keys go on; without any, keys and tokens of our own do."""
+    await world.gate().admit(world.idp.token())
+    world.net.down = True
+    restarted = world.gate()
+    assert (await restarted.admit(world.idp.token())).sub == "user-1"
+    world.kept = None
+    fresh = world.gate()
+    with pytest.raises(KeysUnavailable):
+        await fresh.admit(world.idp.token())
+    assert (await fresh.admit(API_KEY)).full
+    assert (await fresh.admit(token(sub="user-2"))).sub == "user-2"

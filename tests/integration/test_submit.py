@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from itertools import count
-from typing import cast
 
 import httpx
 import pytest
@@ -64,7 +63,7 @@ class World:
             clock=_now,
             store=outage.store,
             bus=bus,
-            engine=cast("Engine", None),  # submitting wakes nobody
+            engine=Engine(),
             dispatcher=dispatcher,
             collector=Collector(outage.store, dispatcher, queue, clock=_now),
             keys=FalKeys(client, JWKS, outage.store, _now),

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from nacl.signing import SigningKey
+from structlog.testing import capture_logs
 
 from support.fal import FalDouble, sign
 from support.server import Node, running_node
@@ -22,6 +23,18 @@ async def test_a_webhook_of_an_unknown_job_creates_it_ended(node: Node) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "accepted"})
     job = (await node.client.get("/api/fal-jobs/job-1")).json()
     assert (job["status"], job["version"]) == ("completed", 1)
+
+
+async def test_a_webhook_that_is_sent_again_is_logged_once(node: Node) -> None:
+    """Whoever repeats it, the answer is polite; another webhook about the same job is told."""
+    body = node.fal.webhook("job-1")
+    headers = sign(body, node.fal.key)
+    with capture_logs() as logs:
+        answers = [(await node.post_webhook(body, headers)).json()["status"] for _ in range(3)]
+        await node.post_webhook(node.fal.webhook("job-1", status="ERROR"))
+    assert answers == ["accepted", "duplicate", "duplicate"]
+    told = [line["answer"] for line in logs if line["event"] == "webhook"]
+    assert told == ["accepted", "duplicate"]
 
 
 async def test_the_result_keeps_every_digit(node: Node) -> None:

@@ -53,9 +53,10 @@ class Node:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Give way until something in this event loop has happened; the test's own deadline ends a vain wait."""
-    while not condition():  # noqa: ASYNC110 - nobody tells a test when a client has left
-        await asyncio.sleep(0.001)  # other threads, such as the database's, get their turn
+    """Give way until something in this event loop has happened. Raises TimeoutError when the wait is in vain."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - nobody tells a test when a client has left
+            await asyncio.sleep(0.001)  # other threads, such as the database's, get their turn
 
 
 @asynccontextmanager

@@ -129,7 +129,7 @@ async def test_a_webhook_that_comes_meanwhile_ends_the_attempts(world: World) ->
         world.collector.collect(await world.saving())
         await until(lambda: len(world.fal.requests) >= 2)
         await world.dispatcher.apply("job-1", Completed(result=Raw(b'"webhook"')))
-        await until(lambda: tasks_of_the_server() == world.resting)
+        await until(lambda: tasks_of_the_server() <= world.resting)
         assert (await world.ended()).result == Raw(b'"webhook"')
 
 
@@ -141,7 +141,7 @@ async def test_a_job_is_fetched_once_at_a_time(world: World) -> None:
         for _ in range(5):
             world.collector.collect(job)
         await world.ended()
-        await until(lambda: tasks_of_the_server() == world.resting)
+        await until(lambda: tasks_of_the_server() <= world.resting)
     assert len(world.fal.requests) == 1
 
 

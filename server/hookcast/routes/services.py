@@ -16,6 +16,25 @@ from hookcast.push import Engine
 from hookcast.settings import Settings
 from hookcast.store import JobStore
 
+KEPT_SIGNATURES = 10_000
+
+
+class Heard:
+    """Which signatures came before: fal repeats a webhook, anybody may repeat one, and the log says it once."""
+
+    def __init__(self, kept: int = KEPT_SIGNATURES) -> None:
+        self._kept = kept
+        self._seen: dict[tuple[str, str], None] = {}
+
+    def first(self, request_id: str, signature: str) -> bool:
+        """Whether this is the first time, of the last `kept` ones."""
+        if (request_id, signature) in self._seen:
+            return False
+        self._seen[request_id, signature] = None
+        if len(self._seen) > self._kept:
+            del self._seen[next(iter(self._seen))]
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -24,6 +43,7 @@ class Services:
     `submits` holds a lock for each Idempotency-Key that is being answered, and forgets it with its last user. `taken`
     holds the requestIds of keys that fal took while the database was away, until the next keyed submit stores them.
     `cancelling` holds the jobs for which fal is being asked to cancel: its webhook may be faster than its answer.
+    `heard` holds the signatures of the last webhooks.
     """
 
     settings: Settings
@@ -38,6 +58,7 @@ class Services:
     submits: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     taken: dict[str, str] = field(default_factory=dict)
     cancelling: set[str] = field(default_factory=set)
+    heard: Heard = field(default_factory=Heard)
 
 
 def services(request: Request) -> Services:

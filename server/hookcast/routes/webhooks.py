@@ -32,4 +32,7 @@ async def fal_webhook(request: Request) -> Response:
         update = Cancelled()  # the answer to our request is on its way, and this is what it did
     change = await node.dispatcher.apply(report.request_id, update)
     node.collector.collect(change.after)
-    return json_response({"status": "accepted" if change.changed else "duplicate"})
+    answer = "accepted" if change.changed else "duplicate"
+    if node.heard.first(report.request_id, signed.signature):
+        _log.info("webhook", request_id=report.request_id, answer=answer)
+    return json_response({"status": answer})

@@ -40,7 +40,9 @@ class Refusal(BaseHTTPRequestHandler):
         """The keys, for instance."""
         self.send_error(400)
 
-    do_POST = do_PUT = do_GET
+    def do_POST(self) -> None:
+        """A submit."""
+        self.send_error(400)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Be quiet."""

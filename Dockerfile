@@ -1,5 +1,5 @@
-# Without keys the server listens on loopback only, so run it with the host's network:
-#   docker run --network host -v hookcast:/data -e FAL_KEY -e HOOKCAST_PUBLIC_URL hookcast
+# docker run -p 8000:8000 --read-only --tmpfs /tmp -v hookcast:/data \
+#   -e FAL_KEY -e HOOKCAST_PUBLIC_URL -e HOOKCAST_API_KEYS -e HOOKCAST_TOKEN_SECRET hookcast
 FROM node:22-bookworm-slim AS page
 WORKDIR /src/web
 COPY web/package.json web/package-lock.json web/.npmrc ./
@@ -20,7 +20,7 @@ RUN useradd --system --uid 10001 hookcast && mkdir /data && chown hookcast /data
 USER hookcast
 WORKDIR /data
 VOLUME /data
-ENV PATH=/opt/hookcast/bin:$PATH HOOKCAST_DATABASE_URL=sqlite:////data/hookcast.db
+ENV PATH=/opt/hookcast/bin:$PATH HOOKCAST_DATABASE_URL=sqlite:////data/hookcast.db HOOKCAST_HOST=0.0.0.0
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=3)"]

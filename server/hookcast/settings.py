@@ -77,7 +77,8 @@ def _api_keys(secret: SecretStr) -> SecretStr:
 def _origins(value: str) -> str:
     for origin in _listed(value):
         parts = urlsplit(origin)
-        if origin != "*" and (parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}"):
+        plain = parts.scheme in {"http", "https"} and parts.hostname and origin == f"{parts.scheme}://{parts.netloc}"
+        if origin != "*" and not plain:
             raise ValueError("must be origins like https://app.example.com, separated by commas, or *")
     return value
 

@@ -42,8 +42,8 @@ from msgspec import Raw
 class HookcastError(Exception):
     """The root. `str(error)` is one sentence for people; `code` is stable and for programs."""
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal_error"
+    status: int = 500
+    code: str = "internal_error"
     title: ClassVar[str] = "Something went wrong in Hookcast"
 
     def extensions(self) -> dict[str, Any]:

@@ -31,6 +31,7 @@ HookcastError
 │   ├── KeysUnavailable         503
 │   ├── TooManyStreams          503
 │   └── Draining                503
+├── UsageError              the command line's input is wrong (exit code 2)
 └── SettingsError           the start is refused (command line, exit code 2)
 """
 
@@ -286,6 +287,10 @@ class Draining(Unavailable):
 
     code = "draining"
     title = "The server is restarting"
+
+
+class UsageError(HookcastError):
+    """What was given to a command cannot be used."""
 
 
 class SettingsError(HookcastError):

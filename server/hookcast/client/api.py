@@ -8,13 +8,12 @@ from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
-from urllib.parse import quote
 
 import httpx
 import msgspec
 from msgspec import Raw, Struct
 
-from hookcast.client.connection import Connection, Request, within
+from hookcast.client.connection import JOBS, Connection, Request, job_path, within
 from hookcast.client.errors import (
     DeadlinePassed,
     JobCancelled,
@@ -30,18 +29,26 @@ from hookcast.client.watching import Notice, Sleep, Watcher
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.25
-_JOBS = "/api/fal-jobs"
 _T = TypeVar("_T")
 
 
-class Submitted(Struct, frozen=True, rename="camel"):
+class Submitted(Struct, frozen=True, kw_only=True):
     """The answer to a submit. `token` lets a browser watch this job until `expires_at`; None where nobody needs one."""
 
-    request_id: str
-    status: str
+    job: Job
+    token: str | None
+    expires_at: datetime | None
+
+    @property
+    def request_id(self) -> str:
+        """The job's name."""
+        return self.job.request_id
+
+
+class _Taken(Struct, rename="camel"):
+    job: Raw
     token: str | None = None
     expires_at: datetime | None = None
-    job: Job | None = None
 
 
 class Hookcast:
@@ -97,16 +104,16 @@ class Hookcast:
         facts = {"owner": owner, "group": group, "metadata": metadata, "options": options}
         body = {"endpointId": endpoint_id, "input": input, **{name: v for name, v in facts.items() if v is not None}}
         headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        response = await self._ask("POST", _JOBS, headers=headers, content=msgspec.json.encode(body))
-        return self._decode(response.content)
+        response = await self._ask("POST", JOBS, headers=headers, content=msgspec.json.encode(body))
+        return self._submitted(response.content)
 
     async def get(self, request_id: str) -> Job:
         """The job's newest state. Raises NotFound."""
-        return self._job(await self._ask("GET", _path(request_id)))
+        return self._job(await self._ask("GET", job_path(request_id)))
 
     async def cancel(self, request_id: str) -> Job:
         """Ask fal to cancel the job; it may still complete. Raises NotFound, Refused (`already_terminal`)."""
-        return self._job(await self._ask("POST", f"{_path(request_id)}/cancel", repeat=False))
+        return self._job(await self._ask("POST", f"{job_path(request_id)}/cancel", repeat=False))
 
     async def watch(
         self, request_id: str, *, timeout: float | None = None, notify: Callable[[Notice], object] = lambda _: None
@@ -184,15 +191,12 @@ class Hookcast:
         except ValueError as error:
             raise UnexpectedAnswer(f"{self._connection.url} answered with what is no job: {error}.") from error
 
-    def _decode(self, body: bytes) -> Submitted:
+    def _submitted(self, body: bytes) -> Submitted:
         try:
-            return msgspec.json.decode(body, type=Submitted)
+            taken = msgspec.json.decode(body, type=_Taken)
+            return Submitted(job=decode_job(bytes(taken.job)), token=taken.token, expires_at=taken.expires_at)
         except ValueError as error:
             raise UnexpectedAnswer(f"{self._connection.url} did not answer as documented: {error}.") from error
-
-
-def _path(request_id: str) -> str:
-    return f"{_JOBS}/{quote(request_id, safe='')}"
 
 
 async def _before(deadline: float | None, states: AsyncGenerator[Job, None], request_id: str) -> Job | None:

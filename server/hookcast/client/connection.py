@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
@@ -21,6 +21,7 @@ from hookcast.client.errors import (
 )
 from hookcast.client.token import Token, TokenSource
 
+JOBS = "/api/fal-jobs"
 CONNECT_SECONDS = 5.0
 MAX_RETRY_AFTER_SECONDS = 60.0
 MAX_PROBLEM_BYTES = 256 * 1024
@@ -193,6 +194,13 @@ def _address(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("url must be an http:// or https:// address without query and fragment")
     return url.rstrip("/")
+
+
+def job_path(request_id: str) -> str:
+    """Where the job is found. Raises Refused for a name that a URL could not keep."""
+    if request_id in {"", ".", ".."}:
+        raise Refused(f"{request_id!r} cannot be a requestId.", code="invalid_path")
+    return f"{JOBS}/{quote(request_id, safe='')}"
 
 
 async def within(seconds: float, work: Awaitable[httpx.Response], url: str) -> httpx.Response:

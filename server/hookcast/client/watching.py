@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
-from urllib.parse import quote
 
 import httpx
 from httpx_sse import EventSource, ServerSentEvent, SSEError
 from msgspec import Struct
 
-from hookcast.client.connection import Connection, Request, within
+from hookcast.client.connection import Connection, Request, job_path, within
 from hookcast.client.errors import (
     ClientError,
     NotFound,
@@ -65,7 +64,7 @@ class Watcher:
         clock: Callable[[], float],
     ) -> None:
         self._connection = connection
-        self._path = f"/api/fal-jobs/{quote(request_id, safe='')}"
+        self._path = job_path(request_id)
         self._ladder = ladder
         self._heartbeat = heartbeat
         self._timeout = timeout

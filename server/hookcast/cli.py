@@ -1,5 +1,6 @@
 """The `hookcast` command. Wrong input: one line, exit code 2."""
 
+import asyncio
 import os
 import socket
 import sys
@@ -12,12 +13,14 @@ from rich.console import Console
 from hookcast import __version__, logs, remote, serve
 from hookcast.app import create_app, make_engine, utc_now
 from hookcast.auth import Grant, mint
+from hookcast.doctor import Finding, Level, examine
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import HookcastError, SettingsError, UsageError
 from hookcast.routes.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
 from hookcast.serve import Site
 from hookcast.settings import Settings, is_loopback, load_client_settings, load_settings
 from hookcast.store import migrate
+from hookcast.terminal import finding
 from hookcast.workers import Workers
 
 app = typer.Typer(
@@ -173,9 +176,35 @@ def watch_command(
 
 
 @app.command()
+def doctor() -> None:
+    """Look at everything that a server needs: a line each, with what to do. Exit code 1 when something fails."""
+    logs.configure(level=logs.CRITICAL)  # its findings say it better
+    raise typer.Exit(asyncio.run(_examine()))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     _say(f"hookcast {__version__}")
+
+
+async def _examine() -> int:
+    console, failed = Console(highlight=False), False
+
+    def tell(found: Finding) -> None:
+        nonlocal failed
+        failed = failed or found.level is Level.FAIL
+        console.print(finding(found), soft_wrap=True)
+
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        tell(Finding(Level.FAIL, "settings", str(error)))
+        return 1
+    tell(Finding(Level.OK, "settings", "every value can be used"))
+    async for found in examine(settings):
+        tell(found)
+    return int(failed)
 
 
 def _site(settings: Settings, listener: socket.socket) -> Site:

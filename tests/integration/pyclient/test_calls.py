@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,7 +20,7 @@ from hookcast.client import (
 )
 from support.fakes import Sleeper
 from support.fal import ENDPOINT
-from support.server import Node
+from support.server import Node, until
 from support.stand import Answer, Meddling, plain, problem, standing, state
 
 pytestmark = pytest.mark.anyio
@@ -124,6 +125,20 @@ async def test_every_answer_that_is_no_success_has_its_error(
     assert (caught.value.status, caught.value.code) == facts
     assert caught.value.detail
     assert "\n" not in str(caught.value)
+
+
+async def test_answers_that_are_refused_leave_no_connection_behind() -> None:
+    """Their bodies are not read."""
+    async with standing(plain(404)) as stand, Hookcast(stand.url) as client:
+        before = _open_files()
+        for _ in range(20):
+            with pytest.raises(UnexpectedAnswer):
+                await client.get("job-1")
+        await until(lambda: _open_files() <= before + 2)
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_an_answer_that_does_not_come_is_not_waited_for_for_ever() -> None:

@@ -20,6 +20,7 @@ from hookcast.client import (
     Notice,
     Transport,
     UnexpectedAnswer,
+    ladder,
 )
 from hookcast.client.watching import POLL_SECONDS
 from hookcast.emulator import begin_shutdown, create_emulator
@@ -128,6 +129,7 @@ async def test_where_there_is_no_stream_a_long_poll_brings_the_states(node: Node
             await _complete(node)
             assert (await coming).ended
         assert notices[-1] == Notice(Transport.LONG_POLL)
+        assert len(stand.asked) == 1
 
 
 def _diverted(url: str) -> Meddle:
@@ -153,6 +155,37 @@ async def test_a_proxy_that_buffers_everything_is_noticed_by_its_silence(node: N
             await _complete(node)
             assert (await coming).ended
         assert [notice.transport for notice in notices] == [Transport.SSE, Transport.LONG_POLL]
+
+
+async def test_a_stream_that_falls_silent_is_left() -> None:
+    """No state and no ping for two and a half heartbeats: something on the way holds them back."""
+    held = asyncio.Event()
+    silent = sse(job(1), ": ping\n\n", then=held)
+    async with standing(silent, state(4, "completed")) as stand, quick(stand.url) as client:
+        notices: list[Notice] = []
+        assert [seen.version for seen in await collect(client, notify=notices.append)] == [1, 4]
+        held.set()
+        assert [notice.transport for notice in notices] == [Transport.SSE, Transport.SSE, Transport.LONG_POLL]
+        assert "silent" in str(notices[1].trouble)
+
+
+async def test_server_sent_events_are_tried_again_later(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was in the way may have gone."""
+    monkeypatch.setattr(ladder, "CLIMB_SECONDS", 0.05)
+    await node.register("job-1")
+    notices: list[Notice] = []
+
+    def meddle(request: httpx.Request) -> Exception | None:
+        polled = any(notice.transport is Transport.POLL for notice in notices)
+        hidden = request.url.path.endswith("/events") or "wait" in request.url.params
+        return httpx.ReadTimeout("nothing came") if hidden and not polled else None
+
+    async with quick(node.url, transport=Meddling(meddle), heartbeat=15.0) as client:
+        watching = asyncio.ensure_future(collect(client, notify=notices.append))
+        await until(lambda: node.engine.streams)
+        await _complete(node)
+        assert (await watching)[-1].ended
+    assert [notice.transport for notice in notices if not notice.trouble] == [Transport.POLL, Transport.SSE]
 
 
 async def test_where_long_polls_do_not_come_through_either_the_job_is_asked_for_every_3_s(node: Node) -> None:
@@ -190,6 +223,8 @@ async def test_a_server_that_says_it_is_over_is_asked_for_the_end(farewell: Answ
     """A watch never ends without the terminal state."""
     async with standing(farewell, state(4, "completed")) as stand, quick(stand.url) as client:
         assert [seen.version for seen in await collect(client)] == [4]
+    assert stand.asked[1].url.path == "/api/fal-jobs/job-1"
+    assert stand.asked[1].url.query == ""  # asked at once, not by a long poll
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The `hookcast` command. Wrong input: one line, exit code 2."""
 
+import asyncio
 import os
 import socket
 import sys
@@ -9,15 +10,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hookcast import __version__, logs, serve
+from hookcast import __version__, logs, remote, serve
 from hookcast.app import create_app, make_engine, utc_now
 from hookcast.auth import Grant, mint
+from hookcast.doctor import Finding, Level, examine
 from hookcast.emulator import begin_shutdown, create_emulator
-from hookcast.errors import HookcastError, SettingsError
+from hookcast.errors import HookcastError, SettingsError, UsageError
 from hookcast.routes.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
 from hookcast.serve import Site
-from hookcast.settings import Settings, is_loopback, load_settings
+from hookcast.settings import Settings, is_loopback, load_client_settings, load_settings
 from hookcast.store import migrate
+from hookcast.terminal import finding
 from hookcast.workers import Workers
 
 app = typer.Typer(
@@ -32,6 +35,11 @@ EmulatorPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the e
 WorkerCount = Annotated[int, typer.Option(min=1, max=64, help="Processes; more than one needs PostgreSQL and Redis.")]
 Fd = Annotated[int | None, typer.Option(hidden=True, help="The listening socket that a worker inherits.")]
 Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="How much faster than real the emulated jobs run.")]
+Url = Annotated[str | None, typer.Option(help="The server [default: HOOKCAST_URL, or http://127.0.0.1:8000].")]
+Token = Annotated[
+    str | None, typer.Option(help="An API key or a token; better in HOOKCAST_TOKEN, where nobody else sees it.")
+]
+Patience = Annotated[float | None, typer.Option(min=0.1, help="Give up watching after so many seconds.")]
 RESERVED_FILES = 512  # of the open files: for the database, fal, requests that are no streams
 DEV_DATABASE = "sqlite:///hookcast-dev.db"
 
@@ -40,7 +48,7 @@ def main() -> None:
     """Entry point of the `hookcast` command."""
     try:
         app()
-    except SettingsError as error:
+    except (SettingsError, UsageError) as error:
         sys.exit(_complain(error, 2))
     except HookcastError as error:
         sys.exit(_complain(error, 1))
@@ -127,9 +135,76 @@ def migrate_command() -> None:
 
 
 @app.command()
+def submit(
+    endpoint: Annotated[str, typer.Argument(help="The model, such as fal-ai/flux/dev.")],
+    *,
+    model_input: Annotated[str, typer.Option("--input", help="The model's input: JSON, @file, or @- for stdin.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Watch the job until it ends.")] = False,
+    owner: Annotated[str | None, typer.Option(help="Whose job it is.")] = None,
+    group: Annotated[str | None, typer.Option(help="What it belongs to.")] = None,
+    metadata: Annotated[str | None, typer.Option(help="Anything of yours: a JSON object, or @file.")] = None,
+    options: Annotated[str | None, typer.Option(help="Request headers of fal's: a JSON object, or @file.")] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key submits only once.")] = None,
+    timeout: Patience = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Submit a job to a running server. Exit code with --watch: 0 completed, 1 failed or cancelled."""
+    wish = remote.Wish(
+        endpoint_id=endpoint,
+        input=remote.read_object("--input", model_input),
+        owner=owner,
+        group=group,
+        metadata=None if metadata is None else remote.read_object("--metadata", metadata),
+        options=None if options is None else remote.read_object("--options", options),
+        idempotency_key=idempotency_key,
+    )
+    settings = load_client_settings(url=url, token=token)
+    raise typer.Exit(remote.run(remote.submit(settings, wish, watch=watch, patience=timeout)))
+
+
+@app.command("watch")
+def watch_command(
+    request_id: Annotated[str, typer.Argument(help="The job's requestId.")],
+    timeout: Patience = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Watch a job until it ends; piped, it prints each state as a line of JSON. Exit code: 0 completed, 1 not."""
+    settings = load_client_settings(url=url, token=token)
+    raise typer.Exit(remote.run(remote.watch(settings, request_id, patience=timeout)))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at everything that a server needs: a line each, with what to do. Exit code 1 when something fails."""
+    logs.configure(level=logs.CRITICAL)  # its findings say it better
+    raise typer.Exit(asyncio.run(_examine()))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     _say(f"hookcast {__version__}")
+
+
+async def _examine() -> int:
+    console, failed = Console(highlight=False), False
+
+    def tell(found: Finding) -> None:
+        nonlocal failed
+        failed = failed or found.level is Level.FAIL
+        console.print(finding(found), soft_wrap=True)
+
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        tell(Finding(Level.FAIL, "settings", str(error)))
+        return 1
+    tell(Finding(Level.OK, "settings", "every value can be used"))
+    async for found in examine(settings):
+        tell(found)
+    return int(failed)
 
 
 def _site(settings: Settings, listener: socket.socket) -> Site:

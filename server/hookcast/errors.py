@@ -31,6 +31,7 @@ HookcastError
 │   ├── KeysUnavailable         503
 │   ├── TooManyStreams          503
 │   └── Draining                503
+├── UsageError              the command line's input is wrong (exit code 2)
 └── SettingsError           the start is refused (command line, exit code 2)
 """
 
@@ -42,8 +43,8 @@ from msgspec import Raw
 class HookcastError(Exception):
     """The root. `str(error)` is one sentence for people; `code` is stable and for programs."""
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal_error"
+    status: int = 500
+    code: str = "internal_error"
     title: ClassVar[str] = "Something went wrong in Hookcast"
 
     def extensions(self) -> dict[str, Any]:
@@ -286,6 +287,10 @@ class Draining(Unavailable):
 
     code = "draining"
     title = "The server is restarting"
+
+
+class UsageError(HookcastError):
+    """What was given to a command cannot be used."""
 
 
 class SettingsError(HookcastError):

@@ -7,6 +7,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 WARNING = logging.WARNING
+CRITICAL = logging.CRITICAL
 
 # httpx logs every URL that it asks for at INFO with its query, and uvicorn every WebSocket's.
 _QUIET = ("httpx", "httpcore", "aiosqlite", "alembic", "asyncio", "uvicorn", "uvicorn.error", "websockets")

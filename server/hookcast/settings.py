@@ -4,7 +4,7 @@ Units are in the names: `_seconds`, `_bytes`. Secrets are `SecretStr`: they show
 """
 
 import ipaddress
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -218,14 +218,43 @@ class Settings(BaseSettings):
         return found
 
 
+class ClientSettings(BaseSettings):
+    """What the commands need that speak with a running server: by default the one on this machine."""
+
+    model_config = Settings.model_config
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    url: HttpAddress | None = None
+    token: SecretStr | None = None
+
+    @property
+    def server(self) -> str:
+        """The server's address."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.url or f"http://{host}:{self.port}"
+
+
+_Shape = TypeVar("_Shape", bound=BaseSettings)
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read the environment; `overrides` (from the command line) win, None means not given.
 
     Raises SettingsError with one message that lists every wrong setting.
     """
+    return _load(Settings, overrides)
+
+
+def load_client_settings(**overrides: Any) -> ClientSettings:
+    """The same for the commands that speak with a running server."""
+    return _load(ClientSettings, overrides)
+
+
+def _load(shape: type[_Shape], overrides: dict[str, Any]) -> _Shape:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**given)
+        return shape(**given)
     except ValidationError as error:
         lines = [_describe(list(entry["loc"]), entry["msg"]) for entry in error.errors()]
         raise SettingsError("Wrong settings: " + "; ".join(lines)) from None

@@ -1,0 +1,45 @@
+"""The Python client: submit jobs to a Hookcast server, and watch them end.
+
+async with Hookcast("http://127.0.0.1:8000", token="…") as client:
+    submitted = await client.submit("fal-ai/flux/dev", {"prompt": "a cat"})
+    result = await client.wait(submitted.request_id, timeout=600)
+"""
+
+from hookcast.client.api import Hookcast, Submitted
+from hookcast.client.errors import (
+    AccessRefused,
+    ClientError,
+    DeadlinePassed,
+    JobCancelled,
+    JobFailed,
+    NotFound,
+    Refused,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from hookcast.client.ladder import Transport
+from hookcast.client.model import Job, LogLine, Progress
+from hookcast.client.token import Token
+from hookcast.client.watching import Notice
+
+__all__ = [
+    "AccessRefused",
+    "ClientError",
+    "DeadlinePassed",
+    "Hookcast",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "LogLine",
+    "NotFound",
+    "Notice",
+    "Progress",
+    "Refused",
+    "Submitted",
+    "Token",
+    "Transport",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "Unreachable",
+]

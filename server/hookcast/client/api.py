@@ -1,0 +1,210 @@
+"""The client as its users see it."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+import httpx
+import msgspec
+from msgspec import Raw, Struct
+
+from hookcast.client.connection import JOBS, Connection, Request, job_path, within
+from hookcast.client.errors import (
+    DeadlinePassed,
+    JobCancelled,
+    JobFailed,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from hookcast.client.ladder import Ladder
+from hookcast.client.model import Job, decode_job
+from hookcast.client.token import Token
+from hookcast.client.watching import Notice, Sleep, Watcher
+
+ATTEMPTS = 3
+PAUSE_SECONDS = 0.25
+_T = TypeVar("_T")
+
+
+class Submitted(Struct, frozen=True, kw_only=True):
+    """The answer to a submit. `token` lets a browser watch this job until `expires_at`; None where nobody needs one."""
+
+    job: Job
+    token: str | None
+    expires_at: datetime | None
+
+    @property
+    def request_id(self) -> str:
+        """The job's name."""
+        return self.job.request_id
+
+
+class _Taken(Struct, rename="camel"):
+    job: Raw
+    token: str | None = None
+    expires_at: datetime | None = None
+
+
+class Hookcast:
+    """A client of the server at `url`; use it as `async with Hookcast(url, token=…) as client`.
+
+    `token`: an API key, a token, or an async function that answers one and is asked again when it was refused or runs
+    out. `timeout`: seconds for each call, all attempts together. `heartbeat`: the server's HOOKCAST_HEARTBEAT_SECONDS.
+    Every method raises ClientError (see `hookcast.client.errors`) with the problem's `status`, `code` and `detail`.
+    One client serves any number of tasks of one event loop.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: Token = None,
+        timeout: float = 30.0,
+        heartbeat: float = 15.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._connection = Connection(url, token=token, timeout=timeout, transport=transport)
+        self._timeout = timeout
+        self._heartbeat = heartbeat
+        self._sleep = sleep
+        self._jitter = jitter
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connection.close()
+
+    async def submit(
+        self,
+        endpoint_id: str,
+        input: Mapping[str, Any] | Raw,  # noqa: A002 - the word of fal's own clients
+        *,
+        owner: str | None = None,
+        group: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Submitted:
+        """Submit a job to fal's queue, and return at once.
+
+        `input` is the model's own input, `options` are fal's request headers by name (docs/protocol.md). The same
+        `idempotency_key` gives the same job; without one each call has its own, so that repeats within it are safe.
+        """
+        facts = {"owner": owner, "group": group, "metadata": metadata, "options": options}
+        body = {"endpointId": endpoint_id, "input": input, **{name: v for name, v in facts.items() if v is not None}}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        response = await self._ask("POST", JOBS, headers=headers, content=msgspec.json.encode(body))
+        return self._submitted(response.content)
+
+    async def get(self, request_id: str) -> Job:
+        """The job's newest state. Raises NotFound."""
+        return self._job(await self._ask("GET", job_path(request_id)))
+
+    async def cancel(self, request_id: str) -> Job:
+        """Ask fal to cancel the job; it may still complete. Raises NotFound, Refused (`already_terminal`)."""
+        return self._job(await self._ask("POST", f"{job_path(request_id)}/cancel", repeat=False))
+
+    async def watch(
+        self, request_id: str, *, timeout: float | None = None, notify: Callable[[Notice], object] = lambda _: None
+    ) -> AsyncGenerator[Job, None]:
+        """Every newer state of the job, from the current one to the terminal one, with which it ends.
+
+        It goes on through restarts and broken connections, and waits for a job that is not known yet. Raises
+        DeadlinePassed when the job has not ended after `timeout` seconds, AccessRefused, and UnexpectedAnswer when
+        there is no Hookcast at this address. `notify` hears about transports and trouble.
+
+        Who leaves the loop before the end and stays in the client uses `contextlib.aclosing`, as for any generator.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = None if timeout is None else clock() + timeout
+        watcher = Watcher(
+            self._connection,
+            request_id,
+            Ladder(self._jitter),
+            heartbeat=self._heartbeat,
+            timeout=self._timeout,
+            notify=notify,
+            sleep=self._sleep,
+            clock=clock,
+        )
+        async with aclosing(watcher.states()) as states:
+            while (job := await _before(deadline, states, request_id)) is not None:
+                yield job
+
+    @overload
+    async def wait(self, request_id: str, *, timeout: float | None = None) -> Any: ...
+    @overload
+    async def wait(self, request_id: str, *, timeout: float | None = None, as_type: type[_T]) -> _T: ...
+    async def wait(self, request_id: str, *, timeout: float | None = None, as_type: Any = Any) -> Any:
+        """The result of the job, as soon as it is there; `as_type` is what msgspec is to make of it.
+
+        Raises JobFailed, JobCancelled, and what `watch` raises.
+        """
+        async with aclosing(self.watch(request_id, timeout=timeout)) as states:
+            async for job in states:
+                if job.status == "completed":
+                    return job.result(as_type)
+                if job.ended:
+                    raise JobCancelled(job) if job.status == "cancelled" else JobFailed(job)
+        raise AssertionError("a watch ends with a terminal state")
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        repeat: bool = True,
+    ) -> httpx.Response:
+        request = Request(method=method, path=path, headers=headers or {}, content=content, silence=self._timeout)
+        return await within(self._timeout, self._attempts(request, repeat=repeat), self._connection.url)
+
+    async def _attempts(self, request: Request, *, repeat: bool) -> httpx.Response:
+        """Some attempts. Without `repeat` only what was certainly not done is tried again."""
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return await self._connection.ask(request)
+            except Unavailable as error:
+                pause = error.retry_after
+            except Unreachable as error:
+                if not repeat and error.code != "unreachable":
+                    raise
+                pause = 0.0
+            await self._sleep(max(pause, self._jitter() * PAUSE_SECONDS * 2**attempt))
+        return await self._connection.ask(request)
+
+    def _job(self, response: httpx.Response) -> Job:
+        try:
+            return decode_job(response.content)
+        except ValueError as error:
+            raise UnexpectedAnswer(f"{self._connection.url} answered with what is no job: {error}.") from error
+
+    def _submitted(self, body: bytes) -> Submitted:
+        try:
+            taken = msgspec.json.decode(body, type=_Taken)
+            return Submitted(job=decode_job(bytes(taken.job)), token=taken.token, expires_at=taken.expires_at)
+        except ValueError as error:
+            raise UnexpectedAnswer(f"{self._connection.url} did not answer as documented: {error}.") from error
+
+
+async def _before(deadline: float | None, states: AsyncGenerator[Job, None], request_id: str) -> Job | None:
+    """The next state, None after the last. Raises DeadlinePassed."""
+    try:
+        async with asyncio.timeout_at(deadline) as limit:
+            return await anext(states, None)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise DeadlinePassed(f"The job {request_id} has not ended in the time given; it goes on.") from None

@@ -1,0 +1,212 @@
+"""HTTP with one Hookcast server: the token in its header, and answers that are no success as errors."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+from urllib.parse import quote, urlsplit
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from hookcast.client.errors import (
+    AccessRefused,
+    ClientError,
+    NotFound,
+    Refused,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from hookcast.client.token import Token, TokenSource
+
+JOBS = "/api/fal-jobs"
+CONNECT_SECONDS = 5.0
+MAX_RETRY_AFTER_SECONDS = 60.0
+MAX_PROBLEM_BYTES = 256 * 1024
+# A proxy in the environment is never used for a server on this machine.
+_NEVER_PROXIED = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """One request, `path` below the server's address. `silence` = seconds without a byte after which it has failed."""
+
+    method: str
+    path: str
+    params: Mapping[str, str | int] = {}
+    headers: Mapping[str, str] = {}
+    content: bytes | None = None
+    silence: float
+
+
+class _Problem(Struct):
+    code: str = ""
+    title: str = ""
+    detail: str = ""
+
+
+class Connection:
+    """Open it before use, close it at the end. `timeout` bounds, in seconds, the wait for a token."""
+
+    def __init__(
+        self, url: str, *, token: Token, timeout: float, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self.url = _address(url)
+        self.token = TokenSource(token, seconds=timeout)
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            mounts=dict.fromkeys(_NEVER_PROXIED),
+            limits=httpx.Limits(max_connections=None),  # a watch is one
+        )
+
+    async def close(self) -> None:
+        """Close every connection, those in use as well."""
+        await self._client.aclose()
+
+    async def ask(self, request: Request) -> httpx.Response:
+        """One attempt; a good answer (2xx, 304) with its whole body. Raises ClientError."""
+        async with self.stream(request) as response:
+            with _reached(self.url):
+                await response.aread()
+            return response
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[httpx.Response]:
+        """One attempt; a good answer whose body is still to come. Raises ClientError, and httpx.HTTPError later on."""
+        response = await self._send(request)
+        try:
+            if response.status_code >= 300 and response.status_code != 304:
+                await self._refuse(response)
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _send(self, request: Request) -> httpx.Response:
+        """Send, and once more with a new token when the server does not take the old one."""
+        token = await self.token.current()
+        response = await self._send_as(request, token)
+        if response.status_code != 401:
+            return response
+        try:
+            newer = await self.token.renewed(token)
+        except BaseException:
+            await response.aclose()
+            raise
+        if newer is None:
+            return response
+        await response.aclose()
+        return await self._send_as(request, newer)
+
+    async def _send_as(self, request: Request, token: str | None) -> httpx.Response:
+        headers = dict(request.headers)
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        built = self._client.build_request(
+            request.method,
+            self.url + request.path,
+            params=dict(request.params) or None,
+            headers=headers,
+            content=request.content,
+            timeout=httpx.Timeout(request.silence, connect=CONNECT_SECONDS),
+        )
+        with _reached(self.url):
+            return await self._client.send(built, stream=True)
+
+    async def _refuse(self, response: httpx.Response) -> NoReturn:
+        with _reached(self.url):
+            problem = await _problem(response)
+        raise error_of(response, problem, self.url)
+
+
+class _reached:  # noqa: N801 - reads as a word, like contextlib's own
+    """Turn what httpx raises into ClientError."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+            raise Unreachable(
+                f"No server answers at {self._url}; is it running? `hookcast serve` starts it.", code="unreachable"
+            ) from error
+        if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
+            raise Unreachable(f"{self._url} was silent for too long.", code="silent") from error
+        if isinstance(error, (httpx.TransportError, httpx.DecodingError, OSError)):
+            raise Unreachable(f"The connection to {self._url} broke: {_reason(error)}.", code="broken") from error
+
+
+def error_of(response: httpx.Response, problem: "_Problem | None", url: str) -> ClientError:
+    """The error that an answer stands for; `problem` is None when it is not one of Hookcast's."""
+    status = response.status_code
+    code, detail = (problem.code, problem.detail) if problem else ("", "")
+    facts: dict[str, Any] = {"status": status, "code": code, "detail": detail}
+    if status in {429, 503} or (status in {502, 504} and problem is None) or code == "idempotency_in_flight":
+        message = detail or f"{url} answered {status}: it, or what it needs, is away for now."
+        return Unavailable(message, retry_after=_retry_after(response), **facts)
+    if status in {401, 403}:
+        return AccessRefused(_access(status, problem, url), **facts)
+    if problem is None:
+        where = f" to {response.headers['location']}" if "location" in response.headers else ""
+        return UnexpectedAnswer(
+            f"{url} answered {status}{where}, and not as Hookcast does; check the address.", **facts
+        )
+    return (NotFound if code == "job_not_found" else Refused)(detail or problem.title, **facts)
+
+
+def _access(status: int, problem: "_Problem | None", url: str) -> str:
+    said = (problem.detail or problem.title).rstrip(".") if problem else f"{url} answered {status}"
+    return f"{said}: {'give a token or an API key that is valid' if status == 401 else 'another token is needed'}."
+
+
+async def _problem(response: httpx.Response) -> _Problem | None:
+    """The body as RFC 9457 problem, None when it is none that Hookcast would send."""
+    if not response.headers.get("content-type", "").startswith("application/problem+json"):
+        return None
+    body = b""
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_PROBLEM_BYTES:
+            return None
+    try:
+        problem = msgspec.json.decode(body, type=_Problem)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return problem if problem.code else None
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds (RFC 9110 section 10.2.3); a date, which no Hookcast sends, counts as none."""
+    text = response.headers.get("retry-after", "")
+    return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else 0.0
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _address(url: str) -> str:
+    """Raises ValueError unless it is an http address."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("url must be an http:// or https:// address without query and fragment")
+    return url.rstrip("/")
+
+
+def job_path(request_id: str) -> str:
+    """Where the job is found. Raises Refused for a name that a URL could not keep."""
+    if request_id in {"", ".", ".."}:
+        raise Refused(f"{request_id!r} cannot be a requestId.", code="invalid_path")
+    return f"{JOBS}/{quote(request_id, safe='')}"
+
+
+async def within(seconds: float, work: Awaitable[httpx.Response], url: str) -> httpx.Response:
+    """Await the work, but not for longer. Raises Unreachable."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError:
+        raise Unreachable(f"{url} did not answer within {seconds:g} s.", code="silent") from None

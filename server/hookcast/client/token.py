@@ -1,0 +1,54 @@
+"""The token: a string, or an async function that is asked for a new one when the old one is refused or runs out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import httpx
+
+from hookcast.client.errors import AccessRefused, Unreachable
+
+Token = str | Callable[[], Awaitable[str]] | None
+"""What goes into `Authorization: Bearer …`."""
+
+
+class TokenSource:
+    """Asks the function once for all who need a new token at the same time. `seconds` = how long it may take."""
+
+    def __init__(self, token: Token, *, seconds: float) -> None:
+        self._ask = token if callable(token) else None
+        self._token = None if token is None or callable(token) else _checked(token)
+        self._seconds = seconds
+        self._asking = asyncio.Lock()
+
+    async def current(self) -> str | None:
+        """The token, None without one. Raises what `renewed` raises."""
+        if self._token is None and self._ask is not None:
+            return await self.renewed(None)
+        return self._token
+
+    async def renewed(self, refused: str | None) -> str | None:
+        """Another token than `refused`; None when there is none.
+
+        Raises Unreachable when the function has not answered in time or found no way to, and what else it raises.
+        """
+        if self._ask is None:
+            return None
+        async with self._asking:
+            if self._token == refused:
+                self._token = _checked(await self._asked(self._ask))
+            return self._token if self._token != refused else None
+
+    async def _asked(self, ask: Callable[[], Awaitable[str]]) -> str:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await ask()
+        except (OSError, httpx.TransportError) as error:  # TimeoutError is an OSError
+            reason = str(error) or type(error).__name__
+            raise Unreachable(f"No new token could be had: {reason}.", code="no_token") from error
+
+
+def _checked(token: str) -> str:
+    """A library would show the whole token in its complaint."""
+    if token.isascii() and token.isprintable() and token and " " not in token:
+        return token
+    raise AccessRefused("A token has visible ASCII characters only.", code="token_invalid")

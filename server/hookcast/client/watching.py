@@ -1,0 +1,259 @@
+"""One watch of one job: every newer state until the terminal one, whatever happens to connections and servers."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
+
+import httpx
+from httpx_sse import EventSource, ServerSentEvent, SSEError
+from msgspec import Struct
+
+from hookcast.client.connection import Connection, Request, job_path, within
+from hookcast.client.errors import (
+    ClientError,
+    NotFound,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from hookcast.client.ladder import Ladder, Transport, Trouble
+from hookcast.client.model import Job, decode_job
+from hookcast.wire import END_ID
+
+FIRST_BYTES_SECONDS = 10.0
+STEADY_SECONDS = 5.0  # a stream that lived so long did work
+HEARTBEATS = 2.5
+WAIT_SECONDS = 25
+POLL_SECONDS = 3.0
+HASTY_SECONDS = 1.0  # a long poll without news that answers sooner does not wait
+MAX_RETRY_SECONDS = 60.0
+
+Sleep = Callable[[float], Awaitable[object]]
+
+
+class Notice(Struct, frozen=True):
+    """How the watch is getting on: the transport, what went wrong (None = connected), seconds to the next attempt."""
+
+    transport: Transport
+    trouble: str | None = None
+    pause: float = 0.0
+
+
+class _Failed(Exception):
+    """An attempt that another one follows."""
+
+    def __init__(self, trouble: Trouble, reason: str, *, at_least: float = 0.0) -> None:
+        super().__init__(reason)
+        self.trouble = trouble
+        self.at_least = at_least
+
+
+class Watcher:
+    """`heartbeat` and `timeout` in seconds; `notify` must not block; `sleep` and `clock` are passed in for tests."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        request_id: str,
+        ladder: Ladder,
+        *,
+        heartbeat: float,
+        timeout: float,
+        notify: Callable[[Notice], object],
+        sleep: Sleep,
+        clock: Callable[[], float],
+    ) -> None:
+        self._connection = connection
+        self._path = job_path(request_id)
+        self._ladder = ladder
+        self._heartbeat = heartbeat
+        self._timeout = timeout
+        self._notify = notify
+        self._sleep = sleep
+        self._clock = clock
+        self._version = 0
+        self._met = False
+        self._connected: Transport | None = None
+        self._since = 0.0
+
+    async def states(self) -> AsyncGenerator[Job, None]:
+        """Newer states only; ends with the terminal one. Raises ClientError when going on makes no sense."""
+        ways = {Transport.SSE: self._events, Transport.LONG_POLL: self._long_poll, Transport.POLL: self._poll}
+        while True:
+            self._ladder.climb(self._clock())
+            transport = self._ladder.transport
+            try:
+                async with aclosing(ways[transport]()) as jobs:
+                    async for job in jobs:
+                        if job.version > self._version:
+                            self._version = job.version
+                            yield job
+                            if job.ended:
+                                return
+            except _Failed as failed:
+                await self._pause(transport, failed)
+
+    async def _pause(self, transport: Transport, failed: _Failed) -> None:
+        if failed.trouble is not Trouble.BARRED and self._steady():
+            self._ladder.worked()
+        pause = self._ladder.failed(failed.trouble, self._clock(), at_least=failed.at_least)
+        self._connected = None
+        self._notify(Notice(transport, str(failed), pause))
+        await self._sleep(pause)
+
+    def _works(self) -> None:
+        self._met = True
+        transport = self._ladder.transport
+        if self._connected is not transport:
+            self._connected, self._since = transport, self._clock()
+            self._notify(Notice(transport))
+
+    def _steady(self) -> bool:
+        return self._connected is not None and self._clock() - self._since >= STEADY_SECONDS
+
+    async def _events(self) -> AsyncGenerator[Job, None]:
+        """Server-sent events, one connection long."""
+        retry = 0.0
+        async with AsyncExitStack() as stack:
+            events = await self._open(stack)
+            event = await self._next(events, seconds=min(FIRST_BYTES_SECONDS, self._timeout))
+            while event is not None and event.event != END_ID:
+                self._works()
+                retry = retry if event.retry is None else min(event.retry / 1000, MAX_RETRY_SECONDS)
+                if event.event == "job" and event.data:
+                    yield _decode(event.data.encode())
+                elif event.event == "token-expiring" and await self._renew_token():
+                    raise _Failed(Trouble.OVER, "the token runs out")
+                event = await self._next(events)
+        if event is not None:
+            async for job in self._settle():
+                yield job
+        trouble = Trouble.OVER if self._steady() else Trouble.BROKEN  # again and again at once: something is wrong
+        raise _Failed(trouble, "the server closed the stream", at_least=retry)
+
+    async def _open(self, stack: AsyncExitStack) -> AsyncGenerator[ServerSentEvent, None]:
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        if self._version:
+            headers["Last-Event-ID"] = str(self._version)
+        request = Request(
+            method="GET", path=f"{self._path}/events", headers=headers, silence=HEARTBEATS * self._heartbeat
+        )
+        try:
+            async with asyncio.timeout(min(FIRST_BYTES_SECONDS, self._timeout)):
+                response = await stack.enter_async_context(self._connection.stream(request))
+        except TimeoutError:
+            raise _Failed(Trouble.BARRED, "nothing of the stream arrives") from None
+        except ClientError as error:
+            raise self._failed(error, streaming=True) from error
+        if response.status_code == 204:
+            return _ended()
+        events = EventSource(response).aiter_sse()
+        stack.push_async_callback(events.aclose)
+        return events
+
+    async def _next(
+        self, events: AsyncGenerator[ServerSentEvent, None], *, seconds: float | None = None
+    ) -> ServerSentEvent | None:
+        """The next event, None at the end; silence past the heartbeats ends it, too."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await anext(events, None)
+        except (httpx.ReadTimeout, TimeoutError):
+            raise _Failed(Trouble.BARRED, "the stream is silent") from None
+        except SSEError:
+            raise _Failed(Trouble.BARRED, "the answer is no event stream") from None
+        except httpx.HTTPError as error:
+            raise _Failed(Trouble.BROKEN, f"the stream broke ({type(error).__name__})") from error
+
+    async def _renew_token(self) -> bool:
+        """Whether there is a new one. Without one the stream goes on until the server ends it."""
+        token = self._connection.token
+        try:
+            return await token.renewed(await token.current()) is not None
+        except Unreachable:
+            return False
+
+    async def _settle(self) -> AsyncGenerator[Job, None]:
+        """The server says that the job has ended: then it can be read."""
+        response = await self._read(Request(method="GET", path=self._path, silence=self._timeout), self._timeout)
+        yield _decode(response.content)
+
+    async def _long_poll(self) -> AsyncGenerator[Job, None]:
+        """Ask, and the answer comes with the next version."""
+        while not self._may_climb():
+            asked = self._clock()
+            request = Request(
+                method="GET",
+                path=self._path,
+                params={"wait": WAIT_SECONDS, "version": self._version},
+                silence=WAIT_SECONDS + self._timeout,
+            )
+            response = await self._read(request, WAIT_SECONDS + self._timeout)
+            job = _decode(response.content)
+            if job.version <= self._version and self._clock() - asked < HASTY_SECONDS:
+                raise _Failed(Trouble.BROKEN, "long polls do not wait here", at_least=POLL_SECONDS)
+            self._worked()
+            yield job
+
+    async def _poll(self) -> AsyncGenerator[Job, None]:
+        """Ask every 3 s."""
+        while not self._may_climb():
+            headers = {"If-None-Match": f'"{self._version}"'} if self._version else {}
+            request = Request(method="GET", path=self._path, headers=headers, silence=self._timeout)
+            response = await self._read(request, self._timeout)
+            self._worked()
+            if response.status_code != 304:
+                yield _decode(response.content)
+            await self._sleep(POLL_SECONDS)
+
+    def _worked(self) -> None:
+        self._ladder.worked()
+        self._works()
+
+    def _may_climb(self) -> bool:
+        self._ladder.climb(self._clock())
+        return self._ladder.transport is Transport.SSE
+
+    async def _read(self, request: Request, seconds: float) -> httpx.Response:
+        try:
+            return await within(seconds, self._connection.ask(request), self._connection.url)
+        except ClientError as error:
+            raise self._failed(error, streaming=False) from error
+
+    def _failed(self, error: ClientError, *, streaming: bool) -> Exception:
+        self._met = self._met or isinstance(error, NotFound)
+        found = trouble_of(error, streaming=streaming, met=self._met)
+        return error if found is None else _Failed(found[0], str(error), at_least=found[1])
+
+
+_REACHED = {"unreachable": Trouble.AWAY, "no_token": Trouble.AWAY, "silent": Trouble.BARRED}
+
+
+def trouble_of(error: ClientError, *, streaming: bool, met: bool) -> tuple[Trouble, float] | None:
+    """What an error means for the transport, and the least pause; None when going on makes no sense.
+
+    `met` = Hookcast has answered before, so that a stranger's answer is a proxy's that will pass.
+    """
+    if isinstance(error, NotFound):  # not known yet
+        return Trouble.OVER, POLL_SECONDS
+    if isinstance(error, Unavailable):
+        full = streaming and error.code == "too_many_streams"
+        return Trouble.BARRED if full else Trouble.BROKEN, error.retry_after
+    if isinstance(error, Unreachable):
+        return _REACHED.get(error.code, Trouble.BROKEN), 0.0
+    strange = isinstance(error, UnexpectedAnswer)
+    if streaming and strange:
+        return Trouble.BARRED, 0.0
+    return (Trouble.BROKEN, POLL_SECONDS) if error.status >= 500 or (strange and met) else None
+
+
+def _decode(body: bytes) -> Job:
+    try:
+        return decode_job(body)
+    except ValueError as error:
+        raise _Failed(Trouble.BROKEN, f"what came is no state of a job ({error})") from error
+
+
+async def _ended() -> AsyncGenerator[ServerSentEvent, None]:
+    """What 204 says."""
+    yield ServerSentEvent(event=END_ID)

@@ -1,0 +1,65 @@
+"""How a database is, without changing it: for whoever operates Hookcast."""
+
+import os
+from enum import Enum
+from pathlib import Path
+
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from msgspec import Struct
+from sqlalchemy import Connection, make_url, select
+
+from hookcast.errors import StoreUnavailable
+from hookcast.store.database import Database
+
+
+class Schema(Enum):
+    """Which tables it has."""
+
+    NONE = "none yet"
+    OLD = "older"
+    CURRENT = "current"
+    NEWER = "newer"  # a newer version of Hookcast has been here
+
+
+class Condition(Struct, frozen=True):
+    """`clock` is the database's own, in unix seconds; None when there is no database yet."""
+
+    schema: Schema
+    clock: float | None
+
+
+async def inspect(url: str) -> Condition:
+    """Look at the database. A SQLite file that is not there is not made. Raises StoreUnavailable."""
+    if _to_be_made(url):
+        return Condition(Schema.NONE, None)
+    database = Database(url)
+    try:
+        async with database.reading() as connection:
+            schema = await connection.run_sync(_schema)
+            clock = (await connection.execute(select(database.clock))).scalar_one()
+            return Condition(schema, float(clock))
+    finally:
+        await database.close()
+
+
+def _to_be_made(url: str) -> bool:
+    parsed = make_url(url)
+    file = Path(parsed.database or "")
+    if parsed.get_backend_name() != "sqlite" or file.exists():
+        return False
+    folder = file.absolute().parent
+    if not os.access(folder, os.W_OK):
+        raise StoreUnavailable(f"There is no folder {folder} that could be written to.")
+    return True
+
+
+def _schema(connection: Connection) -> Schema:
+    scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is None:
+        return Schema.NONE
+    if found == scripts.get_current_head():
+        return Schema.CURRENT
+    known = {script.revision for script in scripts.walk_revisions()}
+    return Schema.OLD if found in known else Schema.NEWER

@@ -1,0 +1,180 @@
+"""A job on a terminal: pictures of its states, drawn by Rich. What others wrote is shown without control characters."""
+
+import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console, ConsoleRenderable, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from hookcast.client import Job, Notice, Transport
+from hookcast.doctor import Finding, Level
+
+BAR_WIDTH = 32
+MAX_URLS = 20
+REFRESHES = 10  # a second
+_PHASES = {"queued": "In the queue", "running": "Running", "saving": "Fetching the result", "cancelling": "Cancelling"}
+_ENDS = {"completed": ("✓", "Completed in", "green"), "cancelled": ("○", "Cancelled after", "yellow")}
+_FAILED = ("✗", "Failed after", "red")
+_TRANSPORTS = {Transport.LONG_POLL: "long polling", Transport.POLL: "polling every 3 s"}
+
+
+class JobDisplay:
+    """Redraws a job while it is pending, and leaves its end on the screen. Use it as a context manager."""
+
+    def __init__(self, console: Console, request_id: str) -> None:
+        self._console = console
+        self._request_id = request_id
+        self._job: Job | None = None
+        self._notice: Notice | None = None
+        self._spinner = Spinner("dots", style="cyan")
+        self._live = Live(
+            get_renderable=self._draw,
+            console=console,
+            transient=True,
+            refresh_per_second=REFRESHES,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> "JobDisplay":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+        if self._job is not None:
+            self._console.print(title(self._job, self._request_id), soft_wrap=True)
+            if self._job.ended:
+                self._console.print(outcome(self._job), soft_wrap=True)
+            else:
+                self._console.print(
+                    f"Not watched any more; it goes on: hookcast watch {self._request_id}", soft_wrap=True
+                )
+
+    def show(self, job: Job) -> None:
+        """A newer state."""
+        self._job = job
+
+    def notify(self, notice: Notice) -> None:
+        """How the connection is."""
+        self._notice = notice
+
+    def _draw(self) -> ConsoleRenderable:
+        picture = pending(self._job, self._spinner, now=datetime.now(UTC))
+        return Group(title(self._job, self._request_id), picture, *connection(self._notice))
+
+
+def title(job: Job | None, request_id: str) -> Text:
+    """Which model, which job."""
+    endpoint = None if job is None else job.endpoint_id
+    model = [(f"{plain(endpoint)}  ", "bold")] if endpoint else []
+    return Text.assemble(*model, (plain(request_id), "dim"), no_wrap=True, overflow="fold")
+
+
+def pending(job: Job | None, spinner: Spinner, *, now: datetime) -> ConsoleRenderable:
+    """Phase, bar, time and the last log line of a job that has not ended."""
+    if job is None:
+        return _row(spinner, Text("Waiting for the server to know this job"))
+    progress = job.progress
+    phase = _PHASES.get(progress.phase, plain(progress.phase))
+    if progress.phase == "queued" and progress.queue_position is not None:
+        phase += f", position {progress.queue_position}"
+    elapsed = seconds_between(job.created_at, now)
+    expected = progress.expected_seconds
+    rows: list[ConsoleRenderable] = [
+        _row(spinner, Text(phase)),
+        _row(Text(" "), _bar(elapsed, expected), _time(elapsed, expected)),
+    ]
+    if progress.logs:
+        rows.insert(1, Text(f"  {plain(progress.logs[-1].message)}", style="dim", no_wrap=True, overflow="ellipsis"))
+    return Group(*rows)
+
+
+def connection(notice: Notice | None) -> Iterator[Text]:
+    """A line about the connection when there is something to know."""
+    if notice is None:
+        return
+    if notice.trouble is not None:
+        yield Text(
+            f"  {plain(notice.trouble).rstrip('.')}; trying again…", style="yellow", no_wrap=True, overflow="ellipsis"
+        )
+    elif notice.transport in _TRANSPORTS:
+        yield Text(f"  No stream gets through: {_TRANSPORTS[notice.transport]}.", style="dim yellow")
+
+
+def outcome(job: Job) -> Text:
+    """The end: how long it took, and the addresses of the media, or the reason."""
+    sign, words, colour = _ENDS.get(job.status, _FAILED)
+    took = duration(seconds_between(job.created_at, job.completed_at or job.updated_at))
+    text = Text.assemble((f"{sign} {words} {took}", f"bold {colour}"))
+    if job.error:
+        text.append(f"\n  {plain(job.error)}")
+    urls = list(media(job.result()))
+    width = max((len(label) for label, _ in urls[:MAX_URLS]), default=0)
+    for label, url in urls[:MAX_URLS]:
+        text.append(f"\n  {label:<{width}}  ", style="dim").append(url, style="cyan underline")
+    if len(urls) > MAX_URLS:
+        text.append(f"\n  … and {len(urls) - MAX_URLS} more", style="dim")
+    return text
+
+
+def media(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every web address in a result, with the place where it stands: `images[0]`, `video`."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from media(inner, path if name == "url" and path else f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from media(inner, f"{path}[{number}]")
+    elif isinstance(value, str) and value.startswith(("https://", "http://")):
+        yield plain(path), plain(value)
+
+
+def finding(found: Finding) -> Text:
+    """One line of the doctor's."""
+    style = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}[found.level]
+    return Text.assemble((f"{found.level:<5}", style), (f"{found.subject:<11}", "bold"), plain(found.text))
+
+
+def plain(text: str) -> str:
+    """One line without control and formatting characters: a log line must not move the cursor, or rename the window."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in {"Cc", "Cf", "Cs"} else c for c in text)
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> float:
+    """Never negative: two machines' clocks may differ."""
+    return 0.0 if start is None or end is None else max((end - start).total_seconds(), 0.0)
+
+
+def duration(seconds: float) -> str:
+    """`8.1 s`, `2:05`, `1:02:05`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _row(*parts: ConsoleRenderable) -> Table:
+    row = Table.grid(padding=(0, 1, 0, 0))
+    row.add_row(*parts)
+    return row
+
+
+def _bar(elapsed: float, expected: float | None) -> ConsoleRenderable:
+    """How much of the usual time is over; a pulse where that says nothing."""
+    if not expected or elapsed >= expected:
+        return ProgressBar(width=BAR_WIDTH, pulse=True, pulse_style="cyan")
+    return ProgressBar(total=expected, completed=elapsed, width=BAR_WIDTH, complete_style="cyan")
+
+
+def _time(elapsed: float, expected: float | None) -> Text:
+    usual = (
+        "" if not expected else f" of about {expected:.0f} s" if expected < 60 else f" of about {duration(expected)}"
+    )
+    return Text(f"{duration(elapsed)}{usual}", style="dim")

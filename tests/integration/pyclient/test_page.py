@@ -1,0 +1,53 @@
+"""docs/python.md is true."""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hookcast import client
+from hookcast.emulator import begin_shutdown, create_emulator
+from support.commands import DEADLINE
+from support.fal import FalDouble
+from support.falhost import served_app
+from support.server import Node, running_node
+
+pytestmark = pytest.mark.anyio
+PAGE = (Path(__file__).parents[3] / "docs" / "python.md").read_text()
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+async def whole(database_url: str) -> AsyncIterator[Node]:
+    """A server whose fal is the emulator, ten times as fast as fal."""
+    emulated = create_emulator(speed=10)
+    async with (
+        served_app(emulated, lambda: begin_shutdown(emulated)) as emulator,
+        running_node(FalDouble(), emulator=emulator, database_url=database_url) as node,
+    ):
+        yield node
+
+
+@pytest.mark.parametrize("number", range(2))
+async def test_each_example_works_as_written(tmp_path: Path, whole: Node, number: int) -> None:
+    """Only the address is another one: its last line is the image's address."""
+    file = tmp_path / "example.py"
+    file.write_text(EXAMPLES[number].replace("http://127.0.0.1:8000", whole.url))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", str(file)), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
+    assert (process.returncode, err) == (0, b"")
+    assert out.decode().splitlines()[-1].startswith("http")
+    assert len(EXAMPLES) == 2
+
+
+def test_every_error_is_in_the_table() -> None:
+    """And every method."""
+    errors = {name for name, kind in vars(client).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+    assert {name for name in errors if f"`{name}" not in PAGE} == set()
+    methods = {name for name in vars(client.Hookcast) if not name.startswith("_")}
+    assert {name for name in methods if f"`{name}(" not in PAGE} == set()

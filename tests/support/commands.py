@@ -1,0 +1,128 @@
+"""The `hookcast` command as a user starts it: with pipes, or on a terminal of its own."""
+
+import asyncio
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+COMMAND = (sys.executable, "-m", "hookcast")
+DEADLINE = 30.0
+ROWS, COLUMNS = 30, 100
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command that has ended said."""
+
+    code: int
+    out: str
+    err: str
+
+
+def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """The machine's, without settings of Hookcast's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOOKCAST_", "FAL_KEY"))}
+    return {**kept, "TERM": "xterm-256color", **more}
+
+
+async def hookcast(folder: Path, *arguments: str, given: str = "", **environment: str) -> Said:
+    """Run it to its end, while this event loop goes on."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *arguments,
+        cwd=folder,
+        env=clean_environment(environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(DEADLINE):
+            out, err = await process.communicate(given.encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    assert process.returncode is not None
+    return Said(process.returncode, out.decode(), err.decode())
+
+
+class Screen:
+    """A command on a terminal. `text` is all that was drawn so far, without the escape sequences."""
+
+    def __init__(self, process: asyncio.subprocess.Process, fd: int) -> None:
+        self._process = process
+        self._fd = fd
+        self._drawn = b""
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        self._loop.add_reader(fd, self._read)
+
+    @property
+    def text(self) -> str:
+        """What a reader saw."""
+        return _ESCAPES.sub("", self._drawn.decode(errors="replace"))
+
+    @property
+    def raw(self) -> bytes:
+        """What the terminal got."""
+        return self._drawn
+
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._fd, keys)
+
+    async def code(self) -> int:
+        """Wait for the end; the exit code."""
+        async with asyncio.timeout(DEADLINE):
+            await self._ended
+            return await self._process.wait()
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, 65536)
+        except OSError:  # Linux says so when the last program has left the terminal
+            data = b""
+        self._drawn += data
+        if not data and not self._ended.done():
+            self._loop.remove_reader(self._fd)
+            self._ended.set_result(None)
+
+    async def close(self) -> None:
+        """Whatever happens."""
+        self._loop.remove_reader(self._fd)
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+        os.close(self._fd)
+
+
+async def on_screen(folder: Path, *arguments: str, **environment: str) -> Screen:
+    """Start it on a terminal of its own, as the foreground job, so that Ctrl-C reaches it. Close it at the end."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    own = (
+        "import fcntl, os, sys, termios\n"
+        "os.setsid()\n"
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", own, *COMMAND, *arguments),
+        cwd=folder,
+        env=clean_environment(environment),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    return Screen(process, ours)

@@ -1,0 +1,149 @@
+"""What a Python client meets: a server that answers by a script, a network that interferes, a proxy that buffers."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from support.falhost import served_app
+
+Answer = Callable[[Request], Response]
+Meddle = Callable[[httpx.Request], "httpx.Response | Exception | None"]
+
+
+def job(version: int, status: str = "pending", **facts: Any) -> dict[str, Any]:
+    """A state, with a key that no client knows yet."""
+    return {"requestId": "job-1", "status": status, "version": version, "result": None, "novelty": [1], **facts}
+
+
+def sse(*parts: str | dict[str, Any], then: asyncio.Event | None = None) -> Answer:
+    """A stream of frames; a dict is a state. It ends, or stays open until `then` is set."""
+
+    async def body() -> AsyncIterator[str]:
+        yield "retry: 1\n\n"
+        for part in parts:
+            yield part if isinstance(part, str) else f"event: job\ndata: {json.dumps(part)}\n\n"
+        if then is not None:
+            await then.wait()
+
+    return lambda _request: StreamingResponse(body(), media_type="text/event-stream")
+
+
+def state(*arguments: Any, **facts: Any) -> Answer:
+    """One state as the answer to a poll."""
+    return lambda _request: JSONResponse(job(*arguments, **facts))
+
+
+def problem(status: int, code: str, **headers: str) -> Answer:
+    """A problem document."""
+    body = json.dumps({"title": "No", "status": status, "detail": f"It is {code}.", "code": code})
+    return lambda _request: Response(body, status, headers, "application/problem+json")
+
+
+def plain(status: int, **headers: str) -> Answer:
+    """What is no answer of Hookcast's."""
+    return lambda _request: Response("<h1>No</h1>", status, headers, "text/html")
+
+
+class Stand:
+    """Gives its answers in order, whatever is asked; the last one again and again."""
+
+    def __init__(self, url: str, answers: "deque[Answer]", asked: list[Request]) -> None:
+        self.url = url
+        self._answers = answers
+        self.asked = asked
+
+    @property
+    def tokens(self) -> list[str]:
+        """What each request brought."""
+        return [request.headers.get("authorization", "") for request in self.asked]
+
+    @property
+    def paths(self) -> list[str]:
+        """What each request was for."""
+        return [request.url.path for request in self.asked]
+
+
+@asynccontextmanager
+async def standing(*answers: Answer) -> AsyncIterator[Stand]:
+    """A server for the length of the block."""
+    script, asked = deque(answers), list[Request]()
+
+    async def answer(request: Request) -> Response:
+        asked.append(request)
+        return (script.popleft() if len(script) > 1 else script[0])(request)
+
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+    async with served_app(app) as url:
+        yield Stand(url, script, asked)
+
+
+class Meddling(httpx.AsyncBaseTransport):
+    """A network in which `meddle` may answer or break a request before it reaches the server."""
+
+    def __init__(self, meddle: Meddle) -> None:
+        self._meddle = meddle
+        self._real = httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """httpx's way in."""
+        met = self._meddle(request)
+        if isinstance(met, Exception):
+            raise met
+        return met if met is not None else await self._real.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """httpx's way out."""
+        await self._real.aclose()
+
+
+@asynccontextmanager
+async def buffering_proxy(target: int) -> AsyncIterator[str]:
+    """The address of a proxy that passes an answer on once it is complete, as careless ones do."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far: asyncio.StreamWriter | None = None
+        try:
+            request = await reader.readuntil(b"\r\n\r\n")
+            far_reader, far = await asyncio.open_connection("127.0.0.1", target)
+            far.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+            reading, leaving = asyncio.ensure_future(far_reader.read()), asyncio.ensure_future(reader.read())
+            try:
+                await asyncio.wait((reading, leaving), return_when=asyncio.FIRST_COMPLETED)
+                if reading.done():
+                    writer.write(reading.result())
+                    await writer.drain()
+            finally:
+                reading.cancel()
+                leaving.cancel()
+                await asyncio.gather(reading, leaving, return_exceptions=True)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+            if far is not None:
+                far.transport.abort()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(pass_on(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()

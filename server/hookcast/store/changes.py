@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import bindparam, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, select
 
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job
@@ -72,22 +71,24 @@ class Changes:
         return answers
 
     async def _together(self, asks: Sequence[Ask]) -> list[Change | Exception]:
+        return await self._database.write(lambda connection: self._rounds(connection, asks))
+
+    def _rounds(self, connection: Connection, asks: Sequence[Ask]) -> list[Change | Exception]:
         answers: dict[int, Change | Exception] = {}
-        async with self._database.writing() as connection:
-            for _ in range(MAX_TRIES + len(asks)):
-                todo = {number: ask for number, ask in enumerate(asks) if number not in answers}
-                if not todo:
-                    break
-                answers |= await self._round(connection, todo)
+        for _ in range(MAX_TRIES + len(asks)):
+            todo = {number: ask for number, ask in enumerate(asks) if number not in answers}
+            if not todo:
+                break
+            answers |= self._round(connection, todo)
         lost = StoreUnavailable("The job is changed by too many at once.")
         return [answers.get(number, lost) for number in range(len(asks))]
 
-    async def _round(self, connection: AsyncConnection, todo: dict[int, Ask]) -> dict[int, Change | Exception]:
+    def _round(self, connection: Connection, todo: dict[int, Ask]) -> dict[int, Change | Exception]:
         """The first ask of each job. What lost a race is not among the answers."""
         firsts: dict[str, int] = {}
         for number, ask in todo.items():
             firsts.setdefault(ask.request_id, number)
-        rows = (await connection.execute(BY_IDS, {"ids": list(firsts)})).mappings()
+        rows = connection.execute(BY_IDS, {"ids": list(firsts)}).mappings()
         found = {row["request_id"]: from_row(row) for row in rows}
         answers: dict[int, Change | Exception] = {}
         for request_id, number in firsts.items():
@@ -97,19 +98,19 @@ class Changes:
             except Exception as error:  # noqa: BLE001 - it belongs to this ask alone
                 answers[number] = error
         changed = [change for change in answers.values() if isinstance(change, Change) and change.changed]
-        written = await self._write(connection, [change.after for change in changed])
+        written = self._write(connection, [change.after for change in changed])
         return {
             number: answer
             for number, answer in answers.items()
             if not isinstance(answer, Change) or not answer.changed or answer.after.request_id in written
         }
 
-    async def _write(self, connection: AsyncConnection, changed: list[Job]) -> set[str]:
+    def _write(self, connection: Connection, changed: list[Job]) -> set[str]:
         """Write new versions; answers the names of those that did not lose a race."""
         if not changed:
             return set()
         rows = [to_row(job) for job in sorted(changed, key=lambda job: job.request_id)]  # one order, so no deadlocks
-        return set((await connection.execute(self._upsert, rows)).scalars())
+        return set(connection.execute(self._upsert, rows).scalars())
 
 
 def _of_the_values(error: BaseException | None) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Executable, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, Insert
 
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job
@@ -18,7 +19,6 @@ from hookcast.store.engine import VALUE_ERRORS
 from hookcast.store.schema import from_row, jobs, to_row
 
 MAX_TRIES = 20
-BY_IDS = select(jobs).where(jobs.c.request_id.in_(bindparam("ids", expanding=True)))
 
 
 class Change(Struct, frozen=True):
@@ -45,15 +45,8 @@ class Changes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        upsert = database.upsert(jobs)
-        columns = {column.name: upsert.excluded[column.name] for column in jobs.columns if not column.primary_key}
-        self._upsert = (
-            upsert.values(changed_at=database.clock)
-            .on_conflict_do_update(
-                index_elements=["request_id"], set_=columns, where=jobs.c.version == upsert.excluded.version - 1
-            )
-            .returning(jobs.c.request_id)
-        )
+        self._by_ids = select(jobs).where(database.among(jobs.c.request_id))
+        self._upsert: Executable = _upsert_rows(database) if database.sqlite else _upsert_arrays(database)
 
     async def work(self, asks: Sequence[Ask]) -> list[Change | Exception]:
         """All of them in one transaction; when the values of one cannot be stored, each in its own."""
@@ -88,7 +81,7 @@ class Changes:
         firsts: dict[str, int] = {}
         for number, ask in todo.items():
             firsts.setdefault(ask.request_id, number)
-        rows = connection.execute(BY_IDS, {"ids": list(firsts)}).mappings()
+        rows = connection.execute(self._by_ids, {"ids": list(firsts)}).mappings()
         found = {row["request_id"]: from_row(row) for row in rows}
         answers: dict[int, Change | Exception] = {}
         for request_id, number in firsts.items():
@@ -110,7 +103,34 @@ class Changes:
         if not changed:
             return set()
         rows = [to_row(job) for job in sorted(changed, key=lambda job: job.request_id)]  # one order, so no deadlocks
-        return set(connection.execute(self._upsert, rows).scalars())
+        if self._database.sqlite:  # its one writer cannot lose a race
+            connection.execute(self._upsert, rows)
+            return {job.request_id for job in changed}
+        arrays = {name: [row[name] for row in rows] for name in rows[0]}
+        return set(connection.execute(self._upsert, arrays).scalars())
+
+
+def _upsert_rows(database: Database) -> Insert:
+    """To be executed with a list of rows."""
+    return _newer(database.upsert(jobs).values(changed_at=database.clock))
+
+
+def _upsert_arrays(database: Database) -> Executable:
+    """To be executed with an array for each column: the same words, and one round trip, for any number of rows."""
+    columns = [column for column in jobs.columns if column.name != "changed_at"]
+    arrays = [bindparam(column.name, type_=ARRAY(column.type)) for column in columns]
+    given = func.unnest(*arrays).table_valued(*(column.name for column in columns)).render_derived()
+    rows = select(*given.columns, database.clock)
+    return _newer(database.upsert(jobs).from_select([*given.columns.keys(), "changed_at"], rows)).returning(
+        jobs.c.request_id
+    )
+
+
+def _newer(insert: Insert) -> Insert:
+    columns = {column.name: insert.excluded[column.name] for column in jobs.columns if not column.primary_key}
+    return insert.on_conflict_do_update(
+        index_elements=["request_id"], set_=columns, where=jobs.c.version == insert.excluded.version - 1
+    )
 
 
 def _of_the_values(error: BaseException | None) -> bool:

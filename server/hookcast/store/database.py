@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Float, literal_column, text
+from sqlalchemy import ColumnElement, Connection, Engine, Float, String, any_, bindparam, literal_column, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -70,6 +70,12 @@ class Database:
         now = "clock_timestamp()"  # a transaction that somebody forgot is not waited for
         horizon = f"greatest(least({now}, {oldest}), {now} - interval '{MAX_OPEN_SECONDS} seconds')"
         return literal_column(f"extract(epoch from {horizon})::float8", Float)
+
+    def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
+        """Whether it is one of the list in the parameter `ids`; on PostgreSQL the same words for any number of them."""
+        if self.sqlite:
+            return column.in_(bindparam("ids", expanding=True))
+        return column == any_(bindparam("ids", type_=postgresql.ARRAY(String)))
 
     def upsert(self, table: Table) -> postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the words of this database."""

@@ -14,7 +14,7 @@ from hookcast.auth import EVERYBODY, Caller
 from hookcast.fal.jwks import StoredKeys
 from hookcast.jobs import Job, JobStatus, Phase
 from hookcast.store.batching import Batch
-from hookcast.store.changes import BY_IDS, Ask, Change, Changes
+from hookcast.store.changes import Ask, Change, Changes
 from hookcast.store.database import Database, deadline
 from hookcast.store.leases import Leases
 from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs
@@ -215,8 +215,10 @@ class JobStore:
             await connection.execute(statement.on_conflict_do_update(index_elements=["url"], set_=values))
 
     async def _read_many(self, request_ids: Sequence[str]) -> list[Job | None]:
+        by_ids = select(jobs).where(self._database.among(jobs.c.request_id))
+
         def read(connection: Connection) -> dict[str, Job]:
-            rows = connection.execute(BY_IDS, {"ids": list(set(request_ids))}).mappings()
+            rows = connection.execute(by_ids, {"ids": list(set(request_ids))}).mappings()
             return {row["request_id"]: from_row(row) for row in rows}
 
         found = await self._database.read(read)

@@ -36,7 +36,7 @@ test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $
 chaos: $(STAMPS)/python $(STAMPS)/services ## Kill, freeze and fill everything, for a quarter of an hour; ARGS='-k kill' for a part
 	CHAOS=long $(BIN)/pytest tests/chaos $(ARGS)
 
-bench: $(STAMPS)/bench/ready ## Measure Hookcast and its peers side by side; ARGS=--quick takes a minute
+bench: $(STAMPS)/bench/ready ## Measure Hookcast and its peers side by side; ARGS=--quick takes two minutes
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
 soak: $(STAMPS)/python $(STAMPS)/proxies ## Hold idle streams for 90 s behind nginx, haproxy and caddy, and time their states

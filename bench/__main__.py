@@ -51,7 +51,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     names = [*SCENARIOS, LATENCY]
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller, one run, under a minute: a look, no result")
+    parser.add_argument("--quick", action="store_true", help="smaller, one run, two minutes: a look, no result")
     parser.add_argument("--only", type=_peers, default=list(CATALOG), metavar="PEERS", help="say hookcast,floor-sse")
     parser.add_argument("--scenario", type=_scenarios, default=names, help=f"some of {','.join(names)}")
     parser.add_argument("--runs", type=int, help="of everything [default: 5, with --quick 1]")

@@ -38,7 +38,7 @@ struct connection {
 };
 
 static const char *file, *moments_file, *expected = "200";
-static int port, cpu = -1, connection_count = 64;
+static int port, cpu = -1, connection_count = 128;
 static double rate, seconds, timeout = 120;
 static struct request *requests;
 static long request_count, sent, answered;

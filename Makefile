@@ -36,8 +36,8 @@ test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $
 chaos: $(STAMPS)/python $(STAMPS)/services ## Kill, freeze and fill everything, for a quarter of an hour; ARGS='-k kill' for a part
 	CHAOS=long $(BIN)/pytest tests/chaos $(ARGS)
 
-bench: $(STAMPS)/bench/ready ## Measure Hookcast and its peers side by side; ARGS=--quick takes a minute
-	$(BIN)/python -m bench $(ARGS)
+bench: $(STAMPS)/bench/ready ## Measure Hookcast and its peers side by side; ARGS=--quick takes two minutes
+	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
 soak: $(STAMPS)/python $(STAMPS)/proxies ## Hold idle streams for 90 s behind nginx, haproxy and caddy, and time their states
 	PYTHONPATH=tests $(BIN)/python -m bench.proxies
@@ -49,7 +49,7 @@ format: $(STAMPS)/python $(STAMPS)/web ## Put the sources into shape
 
 lock: $(STAMPS)/python ## Remake constraints.txt from the newest versions that fit
 	(echo '# Exact versions for CI and the image; remade by `make lock`.'; \
-	 $(BIN)/uv pip compile --quiet --no-header --no-annotate --group dev pyproject.toml) > constraints.tmp
+	 $(BIN)/uv pip compile --quiet --no-header --no-annotate --group dev --group bench pyproject.toml) > constraints.tmp
 	mv constraints.tmp constraints.txt
 
 build: $(STAMPS)/python $(PAGE) ## Build the wheel, with the page inside
@@ -100,7 +100,7 @@ $(PAGE): $(STAMPS)/web $(PAGE_SOURCES)
 	npm --prefix web run build --silent
 	@touch $@
 
-$(STAMPS)/bench/ready: $(STAMPS)/bench/load $(STAMPS)/bench/floor $(STAMPS)/bench/python
+$(STAMPS)/bench/ready: $(STAMPS)/bench/load $(STAMPS)/bench/requests $(STAMPS)/bench/floor $(STAMPS)/bench/python $(STAMPS)/services
 	@test -x /usr/sbin/nginx && test -e /usr/lib/nginx/modules/ngx_nchan_module.so || $(call install,nginx libnginx-mod-nchan)
 	@touch $@
 
@@ -109,8 +109,9 @@ $(STAMPS)/bench/python: $(STAMPS)/python
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/bench/load: bench/load.c bench/wire.c bench/tally.c bench/load.h
+$(STAMPS)/bench/requests: bench/requests.c bench/tally.c bench/load.h
 $(STAMPS)/bench/floor: bench/peers/floor.c
-$(STAMPS)/bench/load $(STAMPS)/bench/floor:
+$(STAMPS)/bench/load $(STAMPS)/bench/requests $(STAMPS)/bench/floor:
 	@command -v cc >/dev/null || $(call install,gcc libc6-dev)
 	@mkdir -p $(@D)
 	cc -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$^)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from bench import latency, report, table
 from bench.catalog import CATALOG, TOOLS, Peer, chosen
-from bench.process import BenchError, go_first
+from bench.process import BenchError, go_first, stay_beside
 from bench.scenarios import FULL, QUICK, SCENARIOS, Size, wanted
 from bench.table import Results
+from bench.webhook_table import webhook_table
 
 LATENCY = "latency"
 
@@ -27,6 +28,7 @@ def main() -> None:
     results = Results()
     if arguments.priority:
         go_first()
+    stay_beside()
     busy, own = report.busy_seconds(), report.own_seconds()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     interrupted = False
@@ -49,7 +51,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     names = [*SCENARIOS, LATENCY]
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller, one run, under a minute: a look, no result")
+    parser.add_argument("--quick", action="store_true", help="smaller, one run, two minutes: a look, no result")
     parser.add_argument("--only", type=_peers, default=list(CATALOG), metavar="PEERS", help="say hookcast,floor-sse")
     parser.add_argument("--scenario", type=_scenarios, default=names, help=f"some of {','.join(names)}")
     parser.add_argument("--runs", type=int, help="of everything [default: 5, with --quick 1]")
@@ -108,6 +110,7 @@ def _plan(arguments: argparse.Namespace, size: Size) -> Iterator[tuple[int, str,
 def _page(arguments: argparse.Namespace, results: Results, others: float) -> list[str]:
     lines = report.heading(arguments.runs, quick=arguments.quick)
     lines += [*table.main_table(results, arguments.only), ""]
+    lines += [*webhook_table(results, arguments.only), ""]
     lines += table.ratio_lines(results)
     lines += table.warnings(results)
     return [*lines, f"- other processes of the machine used {max(others, 0):.0f} s of CPU meanwhile", ""]

@@ -81,6 +81,7 @@ CATALOG = (
     Peer("nchan-ws", "nchan, WebSocket", nchan, "/ws/%s", websocket=True),
     Peer("sse-starlette", "sse-starlette", uvicorn("sse_starlette_app"), "/events/%s"),
     Peer("starlette-ws", "Starlette WebSocket", uvicorn("starlette_ws_app"), "/ws/%s", websocket=True),
+    Peer("fastapi", "FastAPI, SQLAlchemy, sse-starlette", uvicorn("fastapi_app"), "/api/fal-jobs/%s/events"),
 )
 
 

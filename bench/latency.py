@@ -35,11 +35,16 @@ def free_port() -> int:
         return port
 
 
+def jwks() -> bytes:
+    """fal's key set, with the one key that signs here."""
+    x = base64.urlsafe_b64encode(bytes(KEY.verify_key)).decode()
+    return json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}).encode()
+
+
 async def serve_keys(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer any request with the JWKS."""
     await reader.readuntil(b"\r\n\r\n")
-    x = base64.urlsafe_b64encode(bytes(KEY.verify_key)).decode()
-    body = json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}).encode()
+    body = jwks()
     writer.write(HEAD % len(body) + body)
     await writer.drain()
     writer.close()

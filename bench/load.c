@@ -10,13 +10,10 @@
 #include <getopt.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,6 +31,7 @@ static int *readers; /* per topic */
 static int poller, ready_count, open_count, closed_count;
 static uint64_t started, deadline, moved, read_at, last_delivery;
 static uint64_t *published_at;
+static uint64_t *seen_at; /* per topic, the newest state that was not published by us */
 static double own_start, server_start; /* CPU seconds when measuring began */
 static long published, deliveries, expected, disordered, broken;
 static struct {
@@ -44,28 +42,8 @@ static struct {
 } publisher;
 static char room[CARRY_BYTES + READ_BYTES];
 
-void fail(const char *format, ...) {
-    va_list list;
-    va_start(list, format);
-    printf("{\"phase\": \"failed\", \"reason\": \"");
-    char text[512];
-    vsnprintf(text, sizeof text, format, list);
-    for (char *c = text; *c; c++) putchar(*c < ' ' || *c == '"' || *c == '\\' ? ' ' : *c);
-    printf("\"}\n");
-    va_end(list);
-    fflush(stdout);
-    _exit(3);
-}
-
 static double seconds_since(uint64_t moment) {
     return (double)(now() - moment) / 1e9;
-}
-
-static double own_cpu(void) {
-    struct rusage use;
-    getrusage(RUSAGE_SELF, &use);
-    double whole = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec);
-    return whole + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
 /* `template` with its %s replaced by the topic's name. */
@@ -136,7 +114,8 @@ void on_ready(struct stream *s) {
 }
 
 void on_state(struct stream *s, uint64_t version, bool whole) {
-    if (version < FIRST_VERSION) { /* a first state */
+    if (version < FIRST_VERSION) { /* none that was published by us */
+        seen_at[s->topic] = read_at;
         if (!s->ready) ready(s);
         return;
     }
@@ -175,7 +154,7 @@ static void on_stream(struct stream *s, uint32_t events) {
         size = recv(s->fd, room + CARRY_BYTES, READ_BYTES, 0);
         read_at = now();
         if (size > 0) take(s, room + CARRY_BYTES, (size_t)size, opt.websocket);
-    } while (size == READ_BYTES && s->stage != CLOSED);
+    } while ((size == READ_BYTES || (size > 0 && events & EPOLLRDHUP)) && s->stage != CLOSED);
     if (size == 0 || (size < 0 && errno != EAGAIN)) on_gone(s);
 }
 
@@ -336,6 +315,7 @@ static void hold(void) {
 static void leave(void) {
     for (int i = 0; i < open_count; i++)
         if (streams[i].stage != CLOSED) close(streams[i].fd);
+    if (opt.moments) write_moments(opt.moments, seen_at, opt.topics);
     printf("{\"phase\": \"left\", \"closed\": %d}\n", closed_count);
 }
 
@@ -351,7 +331,7 @@ static void read_options(int argc, char **argv) {
         {"name", 1, 0, 'N'}, {"streams", 1, 0, 'n'}, {"topics", 1, 0, 't'}, {"hot", 1, 0, 'h'}, {"slow", 1, 0, 'S'},
         {"slow-reads", 0, 0, 'R'}, {"first-state", 0, 0, 'f'}, {"states", 1, 0, 'M'}, {"rate", 1, 0, 'r'},
         {"warm", 1, 0, 'W'}, {"seconds", 1, 0, 'x'}, {"cpu", 1, 0, 'c'}, {"pids", 1, 0, 'i'},
-        {"timeout", 1, 0, 'T'}, {"hold", 0, 0, 'd'}, {0}};
+        {"timeout", 1, 0, 'T'}, {"hold", 0, 0, 'd'}, {"moments", 1, 0, 'u'}, {0}};
     int c;
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (c) {
@@ -378,6 +358,7 @@ static void read_options(int argc, char **argv) {
         case 'i': add_pids(optarg); break;
         case 'T': opt.timeout = atof(optarg); break;
         case 'd': opt.hold = true; break;
+        case 'u': opt.moments = optarg; break;
         default: exit(2);
         }
     }
@@ -387,18 +368,14 @@ static void read_options(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     read_options(argc, argv);
-    if (opt.cpu >= 0) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET(opt.cpu, &set);
-        sched_setaffinity(0, sizeof set, &set);
-    }
+    stay_on(opt.cpu);
     deadline = now() + (uint64_t)(opt.timeout * 1e9);
     alarm((unsigned)opt.timeout + 5);
     streams = calloc((size_t)(opt.streams + opt.slow) + 1, sizeof *streams);
     readers = calloc((size_t)opt.topics, sizeof *readers);
+    seen_at = calloc((size_t)opt.topics, sizeof *seen_at);
     poller = epoll_create1(0);
-    if (!streams || !readers || poller < 0) fail("out of memory");
+    if (!streams || !readers || !seen_at || poller < 0) fail("out of memory");
     open_streams();
     hold();
     if (opt.states) {

@@ -13,7 +13,7 @@
 #define READ_BYTES (256 * 1024)
 
 struct options {
-    const char *host, *subscribe_path, *publish_path, *message, *protocol, *header, *name;
+    const char *host, *subscribe_path, *publish_path, *message, *protocol, *header, *name, *moments;
     int port, cpu, streams, topics, hot, slow, states, warm;
     double rate, seconds, timeout;
     bool websocket, first_state, slow_reads, hold;
@@ -40,19 +40,22 @@ void on_ready(struct stream *s); /* the first of an SSE body, or the first messa
 void on_state(struct stream *s, uint64_t version, bool whole);
 void on_ping(struct stream *s, const char *payload, size_t size);
 void on_gone(struct stream *s);
-void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /* wire.c: `data` must have CARRY_BYTES of room in front of it. */
 void take(struct stream *s, char *data, size_t size, bool websocket);
 size_t make_state(char *out, const char *topic, uint64_t version);
 size_t make_text_frame(char *out, const char *text, uint8_t opcode, size_t size);
 
-/* tally.c: latencies in nanoseconds, in buckets of 1.6 %. */
+/* tally.c: latencies in nanoseconds, in buckets of 1.6 %; moments are of the monotonic clock, all programs' the same. */
 void tally_clear(void);
 void tally_add(uint64_t nanoseconds);
 double tally_microseconds(double share);
 double tally_max(void);
 uint64_t now(void);
 double cpu_of(const int *pids, int count);
+double own_cpu(void);
+void stay_on(int cpu); /* any if negative */
+void write_moments(const char *path, const uint64_t *moments, long count);
+void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 #endif

@@ -5,6 +5,7 @@ import json
 import select
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from bench.catalog import TOOLS
 from bench.process import LOAD_CORE, BenchError, Server, end
@@ -29,6 +30,10 @@ class Load:
         if found["phase"] != name:
             raise BenchError(found.get("reason", f"unexpected phase {found['phase']}"))
         return {key: float(value) for key, value in found.items() if key != "phase"}
+
+    def open_files(self) -> int:
+        """How many it has open: its streams, and a few."""
+        return sum(1 for _ in Path(f"/proc/{self._process.pid}/fd").iterdir())
 
     def go_on(self) -> None:
         """Let the next phase begin."""

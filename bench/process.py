@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Server:
     peer: Peer
     port: int
     pid: int
+    output: Path
 
     def pids(self) -> list[int]:
         """Its processes: the one that was started, and all that came from it."""
@@ -50,7 +51,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """User and system time of the family."""
-        return sum(sum(map(int, _stat(pid)[11:13])) for pid in self.pids()) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.pids())
 
 
 def go_first() -> None:
@@ -62,25 +63,25 @@ def go_first() -> None:
 
 
 @contextlib.contextmanager
-def running(peer: Peer) -> Iterator[Server]:
-    """Start a peer, wait until it listens, and end it whatever happens."""
+def running(peer: Peer, cores: Sequence[int] = (), **variables: str) -> Iterator[Server]:
+    """Start a peer, wait until it listens, and end it whatever happens. `cores` are its own, without any the first."""
     with tempfile.TemporaryDirectory(prefix="hookcast-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         port = _free_port()
-        command = ["taskset", "-c", str(SERVER_CORE), "setpriv", "--pdeathsig", "TERM"]
+        command = ["taskset", "-c", ",".join(map(str, cores or [SERVER_CORE])), "setpriv", "--pdeathsig", "TERM"]
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
                 [*command, *peer.command(Place(port, folder))],
                 cwd=folder,
-                env={**os.environ, "HOOKCAST_DATABASE_URL": f"sqlite:///{folder / 'bench.db'}"},
+                env={**os.environ, "HOOKCAST_DATABASE_URL": f"sqlite:///{folder / 'bench.db'}", **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
             try:
                 _wait_for(process, port, folder / "output")
-                yield Server(peer, port, process.pid)
+                yield Server(peer, port, process.pid, folder / "output")
             finally:
                 end(process)
 
@@ -106,6 +107,16 @@ def family(root: int) -> list[int]:
     for pid in found:
         found += [child for child, parent in parents.items() if parent == pid]
     return found
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """User and system time of these processes, and of their children that have ended."""
+    return sum(sum(map(int, _stat(pid)[11:15])) for pid in pids) / os.sysconf("SC_CLK_TCK")
+
+
+def stay_beside() -> None:
+    """Keep this process, and what it starts without saying where, off the server's core."""
+    os.sched_setaffinity(0, {LOAD_CORE})
 
 
 def _parent(path: Path) -> int:

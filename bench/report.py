@@ -12,7 +12,18 @@ from bench.catalog import HERE
 
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- bench:begin, written by `make bench ARGS=--write` -->", "<!-- bench:end -->"
-PACKAGES = ("hookcast", "uvicorn", "uvloop", "httptools", "websockets", "starlette", "sse-starlette")
+PACKAGES = (
+    "hookcast",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "websockets",
+    "starlette",
+    "sse-starlette",
+    "fastapi",
+    "sqlalchemy",
+    "asyncpg",
+)
 
 
 def heading(runs: int, *, quick: bool) -> list[str]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from bench.catalog import Peer
 from bench.load import Figures, loading, publish
 from bench.process import BenchError, Server, running
-from bench.webhooks import webhooks
+from bench.services import POSTGRESQL, SQLITE
+from bench.webhooks import polls, webhooks
+from bench.workers import workers
 
 LEAVE_SECONDS = 15
 OWN_SOCKETS = 10  # the most that any of the peers holds for itself
@@ -28,6 +30,7 @@ class Size:
     slow_seconds: int = 60
     control_seconds: int = 10
     webhooks: int = 10000
+    poll_seconds: float = 2
     brief: bool = False  # leave out what takes long
 
 
@@ -43,10 +46,12 @@ QUICK = Size(
     slow_seconds=5,
     control_seconds=1,
     webhooks=1000,
+    poll_seconds=0.5,
     brief=True,
 )
 SLOW_RUNS = 2
 SLOW_PEERS = ("nchan-sse", "sse-starlette")
+WEBHOOK_PEERS = ("hookcast-sse", "fastapi")
 IDLE_RUNS_OF_PEERS = 2
 RATE = 1000  # states a second, wherever they are paced
 TOPICS_PER_HOT = 10
@@ -150,7 +155,11 @@ SCENARIOS: dict[str, Callable[[Peer, Size], Figures]] = {
     "idle": idle,
     "shared": shared,
     "slow": slow,
-    "webhooks": lambda peer, size: webhooks(peer, size.webhooks),
+    "webhooks": lambda peer, size: webhooks(peer, size.webhooks, SQLITE),
+    "webhooks-pg": lambda peer, size: webhooks(peer, size.webhooks, POSTGRESQL),
+    "polls": lambda peer, size: polls(peer, size.poll_seconds, SQLITE),
+    "polls-pg": lambda peer, size: polls(peer, size.poll_seconds, POSTGRESQL),
+    "workers": lambda peer, size: workers(peer, size.webhooks),
 }
 
 
@@ -158,18 +167,23 @@ def wanted(scenario: str, peer: Peer, size: Size, run: int) -> bool:
     """Whether this run of the scenario is for this peer: some questions are about Hookcast alone."""
     ours = peer.name.startswith("hookcast")
     match scenario:
-        case "slow" if size.brief:
+        case "webhooks" | "webhooks-pg" | "polls" | "polls-pg":
+            return peer.name in WEBHOOK_PEERS
+        case "workers":
             return peer.name == "hookcast-sse"
-        case "slow":  # minutes each; the floor cannot wait for a reader
-            return (ours and run < SLOW_RUNS) or (run == 0 and peer.name in SLOW_PEERS)
-        case "webhooks":
-            return peer.name == "hookcast-sse"
-        case "idle":
-            return ours or run < IDLE_RUNS_OF_PEERS
-        case "fanout":
-            return True
+        case _ if peer.name == "fastapi":
+            return False
+        case "slow":
+            return _wanted_slow(peer, size, run)
         case _:
-            return ours
+            return ours or scenario == "fanout" or (scenario == "idle" and run < IDLE_RUNS_OF_PEERS)
+
+
+def _wanted_slow(peer: Peer, size: Size, run: int) -> bool:
+    """It takes minutes, and the floor cannot wait for a reader."""
+    if size.brief:
+        return peer.name == "hookcast-sse"
+    return (run < SLOW_RUNS and peer.name.startswith("hookcast")) or (run == 0 and peer.name in SLOW_PEERS)
 
 
 def _mixed(peer: Peer, size: Size, seconds: int, *more: str | int) -> Figures:

@@ -35,11 +35,12 @@ class Results:
 def main_table(results: Results, peers: Sequence[Peer]) -> list[str]:
     """A row a peer."""
     columns = [*_COLUMNS]
-    lines = [_row(["", *(column.title for column in columns)]), _row(["---", *("---:" for _ in columns)])]
-    lines += [_row([peer.title, *(column.cell(results, peer) for column in columns)]) for peer in peers]
+    measured = [peer for peer in peers if any((column.scenario, peer.name) in results.figures for column in columns)]
+    lines = head([column.title for column in columns]) if measured or results.latency else []
+    lines += [row([peer.title, *(column.cell(results, peer) for column in columns)]) for peer in measured]
     if results.latency:
         cells = [_pair(zip(*results.latency, strict=True)) if column.title == _PACED else NONE for column in columns]
-        lines.append(_row(["Hookcast, webhook sent → SSE frame read", *cells]))
+        lines.append(row(["Hookcast, webhook sent → SSE frame read", *cells]))
     return lines
 
 
@@ -95,6 +96,16 @@ def short(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
+def head(titles: Sequence[str]) -> list[str]:
+    """A table's first two lines; the first column has no title."""
+    return [row(["", *titles]), row(["---", *("---:" for _ in titles)])]
+
+
+def row(cells: Sequence[str]) -> str:
+    """One line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
 @dataclass(frozen=True, slots=True)
 class _Column:
     """Figures of one scenario; more than one stand side by side, as medians."""
@@ -148,15 +159,8 @@ _MORE = (
     ("shared", "left_percent", "% of that left after leaving"),
     ("idle", "leak_percent", "% more left after a second filling than after the first"),
     ("slow", "closed", "slow readers closed"),
-    ("webhooks", "webhooks", "signed webhooks/s, each committed and pushed to its job's watcher, 10,000 jobs, SQLite"),
-    ("webhooks", "webhook_us", "CPU µs for each of these webhooks"),
-    ("webhooks", "p99_ms", "ms until such a webhook is answered, p99, 64 at once"),
 )
 
 
 def _pair(figures: Iterable[Sequence[float]]) -> str:
     return " / ".join(short(statistics.median(values)) for values in figures)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -1,8 +1,12 @@
-/* Clocks, CPU times of other processes, and a histogram of latencies. */
+/* What both programs need: clocks, CPU times, a histogram of latencies, a way to give up. */
+#define _GNU_SOURCE
 #include "load.h"
 
+#include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -70,4 +74,38 @@ double cpu_of(const int *pids, int count) {
     double seconds = 0;
     for (int i = 0; i < count; i++) seconds += cpu_of_one(pids[i]);
     return seconds;
+}
+
+double own_cpu(void) {
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    double whole = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec);
+    return whole + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+}
+
+void stay_on(int cpu) {
+    if (cpu < 0) return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    sched_setaffinity(0, sizeof set, &set);
+}
+
+void write_moments(const char *path, const uint64_t *moments, long count) {
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(moments, sizeof *moments, (size_t)count, file) != (size_t)count || fclose(file))
+        fail("%s cannot be written", path);
+}
+
+void fail(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    printf("{\"phase\": \"failed\", \"reason\": \"");
+    char text[512];
+    vsnprintf(text, sizeof text, format, list);
+    for (char *c = text; *c; c++) putchar(*c < ' ' || *c == '"' || *c == '\\' ? ' ' : *c);
+    printf("\"}\n");
+    va_end(list);
+    fflush(stdout);
+    _exit(3);
 }

@@ -1,64 +1,127 @@
-"""How many signed webhooks a second: verified, committed and pushed to the watcher of each job, who then leaves.
+"""Signed webhooks: verified, committed, and pushed to the watcher of each job; and the states of jobs, polled.
 
-The watchers are the load generator's; this process plays fal's JWKS and sends the webhooks over many connections, each
-after the answer to the one before.
+The watchers are the load generator's (`load.c`), the webhooks are signed here and sent by `requests.c`. The time of a
+webhook goes from the moment it is due until the watcher of its job has read the state.
 """
 
-import asyncio
-import os
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 from bench.catalog import Peer
-from bench.latency import serve_keys, webhook
-from bench.load import Figures, loading
+from bench.latency import webhook
+from bench.load import Figures, Load, loading
 from bench.process import Server, running
+from bench.report import busy_seconds
+from bench.requests import read_moments, request, send
+from bench.services import Database, databases, serving_keys
 
-CONNECTIONS = 64
-SECONDS = 120
-
-
-def webhooks(peer: Peer, jobs: int) -> Figures:
-    """Every one of `jobs` jobs has a watcher, and ends."""
-    return asyncio.run(_webhooks(peer, jobs))
-
-
-async def _webhooks(peer: Peer, jobs: int) -> Figures:
-    keys = await asyncio.start_server(serve_keys, "127.0.0.1", 0)
-    os.environ["HOOKCAST_FAL_JWKS_URL"] = f"http://127.0.0.1:{keys.sockets[0].getsockname()[1]}/"
-    try:
-        async with keys, asyncio.timeout(SECONDS):
-            with running(peer) as server:
-                arguments = ("--hold", "--name", "w", "--streams", jobs, "--topics", jobs)
-                with loading(server, *arguments) as load:
-                    load.phase("connected")
-                    return await _send(server, [webhook(f"w-{number:05}") for number in range(jobs)])
-    finally:
-        del os.environ["HOOKCAST_FAL_JWKS_URL"]
+NORMAL_RATE, HIGH_RATE = 500, 3000  # webhooks a second
+POLLED_JOBS = 1000
+ARRIVE_SECONDS = 10
+REGISTERED = ("--expect", "20")
 
 
-async def _send(server: Server, messages: list[bytes]) -> Figures:
-    await _post(server.port, [webhook("warm-up")])
-    cpu, start = server.cpu_seconds(), time.perf_counter()
-    parts = await asyncio.gather(*(_post(server.port, messages[first::CONNECTIONS]) for first in range(CONNECTIONS)))
-    seconds, used = time.perf_counter() - start, server.cpu_seconds() - cpu
-    times = sorted(took for part in parts for took in part)
+class Wave(NamedTuple):
+    """So many webhooks, `rate` a second; 0 is as fast as they are answered."""
+
+    name: str
+    rate: int
+    number: int
+
+
+def webhooks(peer: Peer, jobs: int, kind: str) -> Figures:
+    """`jobs` jobs are watched: how many webhooks can there be a second, and how long does one take at a fixed rate."""
+    with databases(kind) as database, serving(peer, database) as server:
+        rounds(server, database, "warm", 100, [Wave("warm", NORMAL_RATE, 100)])
+        return rounds(server, database, "w", jobs, _waves(peer, jobs))
+
+
+def polls(peer: Peer, seconds: float, kind: str) -> Figures:
+    """How many requests for the state of a job are answered in a second: with the state, and with "not modified"."""
+    names = [f"polled-{number:05}" for number in range(POLLED_JOBS)]
+    with databases(kind) as database, serving(peer, database) as server:
+        register(server, names)
+        found: Figures = {}
+        for status, headers in (("200", ""), ("304", 'If-None-Match: "1"\r\n')):
+            requests = [request("GET", f"/api/fal-jobs/{name}", headers=headers) for name in names]
+            send(server, requests, "--expect", status)
+            cpu = server.cpu_seconds()
+            figures = send(server, requests, "--expect", status, "--seconds", seconds)
+            used = server.cpu_seconds() - cpu
+            found |= {
+                f"{status}_per_second": figures["per_second"],
+                f"{status}_us": used / figures["requests"] * 1e6,
+                f"{status}_p99_ms": figures["p99_us"] / 1000,
+            }
+    return found
+
+
+@contextmanager
+def serving(peer: Peer, database: Database, cores: Sequence[int] = (), **variables: str) -> Iterator[Server]:
+    """The peer on that database, with fal's keys."""
+    with serving_keys() as keys:
+        wanted = {"HOOKCAST_FAL_JWKS_URL": keys, **variables}
+        if database.url:
+            wanted["HOOKCAST_DATABASE_URL"] = database.url
+        with running(peer, cores, **wanted) as server:
+            yield server
+
+
+def register(server: Server, names: Sequence[str]) -> None:
+    """Make the jobs known, as their submission does."""
+    send(server, [request("PUT", f"/api/fal-jobs/{name}", b"{}") for name in names], *REGISTERED)
+
+
+def rounds(server: Server, database: Database, name: str, jobs: int, waves: Sequence[Wave]) -> Figures:
+    """`jobs` jobs with a watcher each. Each wave of webhooks ends some of them; its figures begin with its name."""
+    names = [f"{name}-{number:05}" for number in range(sum(wave.number for wave in waves))]
+    register(server, names)
+    found: Figures = {"lost": 0}
+    with tempfile.TemporaryDirectory(prefix="hookcast-bench-") as folder:
+        seen, sent = Path(folder) / "seen", [Path(folder) / wave.name for wave in waves]
+        options = ("--hold", "--states", 0, "--name", name, "--streams", jobs, "--topics", jobs, "--moments", str(seen))
+        with loading(server, *options) as load:
+            load.phase("connected")
+            for wave, file in zip(waves, sent, strict=True):
+                messages = [webhook(names.pop(0)) for _ in range(wave.number)]
+                found |= _wave(server, database, load, messages, wave=wave, moments=file)
+            load.go_on()
+            load.phase("left")
+        arrived = iter(read_moments(seen))
+        for wave, file in zip(waves, sent, strict=True):
+            times = sorted((next(arrived) - due) / 1e6 for due in read_moments(file))
+            found["lost"] += sum(took < 0 for took in times)
+            found[f"{wave.name}_p50_ms"] = times[len(times) // 2]
+            found[f"{wave.name}_p99_ms"] = times[int(len(times) * 0.99)]
+    return found
+
+
+def _wave(
+    server: Server, database: Database, load: Load, messages: Sequence[bytes], *, wave: Wave, moments: Path
+) -> Figures:
+    open_before, busy = load.open_files(), busy_seconds()
+    cpu, database_cpu = server.cpu_seconds(), database.cpu_seconds()
+    figures = send(server, messages, "--rate", wave.rate, moments=moments)
+    busy = busy_seconds() - busy
+    until = time.monotonic() + ARRIVE_SECONDS
+    while load.open_files() > open_before - wave.number and time.monotonic() < until:
+        time.sleep(0.01)  # a stream is closed behind its last state
+    cpu, database_cpu = server.cpu_seconds() - cpu, database.cpu_seconds() - database_cpu
     return {
-        "webhooks": len(messages) / seconds,
-        "webhook_us": used / len(messages) * 1e6,
-        "p50_ms": times[len(times) // 2] * 1000,
-        "p99_ms": times[int(len(times) * 0.99)] * 1000,
+        f"{wave.name}_per_second": figures["per_second"],
+        f"{wave.name}_us": cpu / wave.number * 1e6,
+        f"{wave.name}_database_us": database_cpu / wave.number * 1e6,
+        f"{wave.name}_cpu": cpu / figures["seconds"],
+        f"{wave.name}_cores": busy / figures["seconds"],  # of the machine, whoever used them
     }
 
 
-async def _post(port: int, messages: list[bytes]) -> list[float]:
-    """Seconds from each webhook to its answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    times = []
-    for message in messages:
-        start = time.perf_counter()
-        writer.write(message)
-        answer = await reader.readuntil(b'"}')
-        assert b'"accepted"' in answer, answer
-        times.append(time.perf_counter() - start)
-    writer.close()
-    return times
+def _waves(peer: Peer, jobs: int) -> list[Wave]:
+    if not peer.name.startswith("hookcast"):  # the high rate is far beyond it
+        return [Wave("most", 0, jobs * 15 // 100), Wave("normal", NORMAL_RATE, jobs // 10)]
+    rates = [Wave("high", HIGH_RATE, jobs * 45 // 100), Wave("normal", NORMAL_RATE, jobs * 15 // 100)]
+    return [Wave("most", 0, jobs * 40 // 100), *rates]

@@ -176,6 +176,9 @@ TRANSITIONS: Mapping[tuple[Stage, Report], Stage | None] = {
 }
 
 
+_PHASES = frozenset(Stage(phase) for phase in Phase)
+
+
 def stage_of(job: Job) -> Stage:
     """The table's row for this job."""
     return Stage(job.status if job.status.terminal else job.progress.phase)
@@ -249,7 +252,7 @@ def _register(job: Job, update: Registered) -> Job:
 
 
 def _move(job: Job, target: Stage, update: Update, now: datetime) -> Job:
-    if target.value in set(Phase):
+    if target in _PHASES:
         return _enter(job, Phase(target), now)
     if job.status.terminal:
         return job

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS = 60
-# Tests of durability kill Hookcast, never the machine: the operating system keeps what PostgreSQL has written.
-OPTIONS = "-c fsync=off -c listen_addresses=127.0.0.1 -c max_connections=200 -c unix_socket_directories="
+OPTIONS = "-c listen_addresses=127.0.0.1 -c max_connections=200 -c unix_socket_directories="
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,8 @@ class Postgres:
 
     folder: Path
     port: int
+    # Tests of durability kill Hookcast, never the machine: the operating system keeps what PostgreSQL has written.
+    fsync: bool = False
 
     def url(self, database: str) -> str:
         """The address of one database, as a user of Hookcast writes it."""
@@ -38,7 +39,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start it (again), and wait until it answers."""
-        options = f"{OPTIONS}{self.folder} -p {self.port}"
+        options = f"{OPTIONS}{self.folder} -p {self.port} -c fsync={'on' if self.fsync else 'off'}"
         data, log = str(self.folder / "data"), str(self.folder / "log")
         _run(_program("pg_ctl"), "-D", data, "-o", options, "-l", log, "-w", "-t", str(SECONDS), "start")
 
@@ -49,12 +50,12 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(*, fsync: bool = False) -> Iterator[Postgres]:
     """A server for the length of the block."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-postgres-"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    server = Postgres(folder, port)
+    server = Postgres(folder, port, fsync)
     try:
         if os.getuid() == 0:
             os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)

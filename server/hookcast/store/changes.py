@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import bindparam, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Executable, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, Insert
 
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job
@@ -19,7 +19,6 @@ from hookcast.store.engine import VALUE_ERRORS
 from hookcast.store.schema import from_row, jobs, to_row
 
 MAX_TRIES = 20
-BY_IDS = select(jobs).where(jobs.c.request_id.in_(bindparam("ids", expanding=True)))
 
 
 class Change(Struct, frozen=True):
@@ -46,15 +45,8 @@ class Changes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        upsert = database.upsert(jobs)
-        columns = {column.name: upsert.excluded[column.name] for column in jobs.columns if not column.primary_key}
-        self._upsert = (
-            upsert.values(changed_at=database.clock)
-            .on_conflict_do_update(
-                index_elements=["request_id"], set_=columns, where=jobs.c.version == upsert.excluded.version - 1
-            )
-            .returning(jobs.c.request_id)
-        )
+        self._by_ids = select(jobs).where(database.among(jobs.c.request_id))
+        self._upsert: Executable = _upsert_rows(database) if database.sqlite else _upsert_arrays(database)
 
     async def work(self, asks: Sequence[Ask]) -> list[Change | Exception]:
         """All of them in one transaction; when the values of one cannot be stored, each in its own."""
@@ -72,22 +64,24 @@ class Changes:
         return answers
 
     async def _together(self, asks: Sequence[Ask]) -> list[Change | Exception]:
+        return await self._database.write(lambda connection: self._rounds(connection, asks))
+
+    def _rounds(self, connection: Connection, asks: Sequence[Ask]) -> list[Change | Exception]:
         answers: dict[int, Change | Exception] = {}
-        async with self._database.writing() as connection:
-            for _ in range(MAX_TRIES + len(asks)):
-                todo = {number: ask for number, ask in enumerate(asks) if number not in answers}
-                if not todo:
-                    break
-                answers |= await self._round(connection, todo)
+        for _ in range(MAX_TRIES + len(asks)):
+            todo = {number: ask for number, ask in enumerate(asks) if number not in answers}
+            if not todo:
+                break
+            answers |= self._round(connection, todo)
         lost = StoreUnavailable("The job is changed by too many at once.")
         return [answers.get(number, lost) for number in range(len(asks))]
 
-    async def _round(self, connection: AsyncConnection, todo: dict[int, Ask]) -> dict[int, Change | Exception]:
+    def _round(self, connection: Connection, todo: dict[int, Ask]) -> dict[int, Change | Exception]:
         """The first ask of each job. What lost a race is not among the answers."""
         firsts: dict[str, int] = {}
         for number, ask in todo.items():
             firsts.setdefault(ask.request_id, number)
-        rows = (await connection.execute(BY_IDS, {"ids": list(firsts)})).mappings()
+        rows = connection.execute(self._by_ids, {"ids": list(firsts)}).mappings()
         found = {row["request_id"]: from_row(row) for row in rows}
         answers: dict[int, Change | Exception] = {}
         for request_id, number in firsts.items():
@@ -97,19 +91,46 @@ class Changes:
             except Exception as error:  # noqa: BLE001 - it belongs to this ask alone
                 answers[number] = error
         changed = [change for change in answers.values() if isinstance(change, Change) and change.changed]
-        written = await self._write(connection, [change.after for change in changed])
+        written = self._write(connection, [change.after for change in changed])
         return {
             number: answer
             for number, answer in answers.items()
             if not isinstance(answer, Change) or not answer.changed or answer.after.request_id in written
         }
 
-    async def _write(self, connection: AsyncConnection, changed: list[Job]) -> set[str]:
+    def _write(self, connection: Connection, changed: list[Job]) -> set[str]:
         """Write new versions; answers the names of those that did not lose a race."""
         if not changed:
             return set()
         rows = [to_row(job) for job in sorted(changed, key=lambda job: job.request_id)]  # one order, so no deadlocks
-        return set((await connection.execute(self._upsert, rows)).scalars())
+        if self._database.sqlite:  # its one writer cannot lose a race
+            connection.execute(self._upsert, rows)
+            return {job.request_id for job in changed}
+        arrays = {name: [row[name] for row in rows] for name in rows[0]}
+        return set(connection.execute(self._upsert, arrays).scalars())
+
+
+def _upsert_rows(database: Database) -> Insert:
+    """To be executed with a list of rows."""
+    return _newer(database.upsert(jobs).values(changed_at=database.clock))
+
+
+def _upsert_arrays(database: Database) -> Executable:
+    """To be executed with an array for each column: the same words, and one round trip, for any number of rows."""
+    columns = [column for column in jobs.columns if column.name != "changed_at"]
+    arrays = [bindparam(column.name, type_=ARRAY(column.type)) for column in columns]
+    given = func.unnest(*arrays).table_valued(*(column.name for column in columns)).render_derived()
+    rows = select(*given.columns, database.clock)
+    return _newer(database.upsert(jobs).from_select([*given.columns.keys(), "changed_at"], rows)).returning(
+        jobs.c.request_id
+    )
+
+
+def _newer(insert: Insert) -> Insert:
+    columns = {column.name: insert.excluded[column.name] for column in jobs.columns if not column.primary_key}
+    return insert.on_conflict_do_update(
+        index_elements=["request_id"], set_=columns, where=jobs.c.version == insert.excluded.version - 1
+    )
 
 
 def _of_the_values(error: BaseException | None) -> bool:

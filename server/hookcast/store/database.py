@@ -1,17 +1,21 @@
 """Transactions with a deadline; the one place where a library's error becomes ours."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Float, literal_column, text
+from sqlalchemy import ColumnElement, Connection, Engine, Float, String, any_, bindparam, literal_column, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import Table
 
 from hookcast.errors import StoreUnavailable
-from hookcast.store.engine import DRIVER_ERRORS, create_engine, upgrade
+from hookcast.store.engine import DRIVER_ERRORS, THREADS, create_engine, create_threaded_engine, upgrade
+
+_T = TypeVar("_T")
 
 DEADLINE_SECONDS = 5.0
 MIGRATION_SECONDS = 300.0
@@ -24,6 +28,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = create_engine(url)
         self.sqlite = self._engine.dialect.name == "sqlite"
+        self._threaded = create_threaded_engine(url) if self.sqlite else None
+        self._threads = ThreadPoolExecutor(THREADS, "sqlite")
         # SQLite has one writer; waiting here is fair and wakes at once, its own busy handler polls.
         self._writer: asyncio.Lock | asyncio.Semaphore = asyncio.Lock() if self.sqlite else asyncio.Semaphore(1000)
 
@@ -40,6 +46,9 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+        await asyncio.to_thread(self._threads.shutdown)
+        if self._threaded is not None:
+            self._threaded.dispose()
 
     @property
     def clock(self) -> ColumnElement[float]:
@@ -62,10 +71,39 @@ class Database:
         horizon = f"greatest(least({now}, {oldest}), {now} - interval '{MAX_OPEN_SECONDS} seconds')"
         return literal_column(f"extract(epoch from {horizon})::float8", Float)
 
+    def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
+        """Whether it is one of the list in the parameter `ids`; on PostgreSQL the same words for any number of them."""
+        if self.sqlite:
+            return column.in_(bindparam("ids", expanding=True))
+        return column == any_(bindparam("ids", type_=postgresql.ARRAY(String)))
+
     def upsert(self, table: Table) -> postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the words of this database."""
         insert = sqlite.insert if self.sqlite else postgresql.insert
         return insert(table)  # type: ignore[return-value] # the two classes have the same methods
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        """Do `work` in a transaction that is committed behind it. On SQLite it is one visit to a thread, not ten."""
+        if self._threaded is not None:
+            async with deadline(), self._writer:
+                return await self._visit(self._threaded.execution_options(writes=True), work)
+        async with self.writing() as connection:
+            return await connection.run_sync(work)
+
+    async def read(self, work: Callable[[Connection], _T]) -> _T:
+        """Do `work`, which only reads."""
+        if self._threaded is not None:
+            async with deadline():
+                return await self._visit(self._threaded, work)
+        async with self.reading() as connection:
+            return await connection.run_sync(work)
+
+    async def _visit(self, engine: Engine, work: Callable[[Connection], _T]) -> _T:
+        def run() -> _T:
+            with engine.begin() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
     @asynccontextmanager
     async def writing(self, seconds: float = DEADLINE_SECONDS) -> AsyncIterator[AsyncConnection]:

@@ -2,13 +2,16 @@
 
 import asyncio
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, event, make_url, text
+from sqlalchemy import create_engine as create_sync_engine
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -18,6 +21,7 @@ from sqlalchemy.util import await_only
 _PRAGMAS = ("busy_timeout=4000", "journal_mode=WAL", "synchronous=FULL")
 _PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # seconds
 CONNECTIONS = 5
+THREADS = 2  # one writes, one reads
 WAIT_SECONDS = 4
 _MIGRATION_LOCK = 4_826_163_950_127_731  # any number that other programs in the same database do not use
 # What other drivers and poolers read from a URL, and asyncpg does not know.
@@ -30,6 +34,14 @@ def create_engine(url: str) -> AsyncEngine:
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
     return _postgresql(parsed)
+
+
+def create_threaded_engine(url: str) -> Engine:
+    """An engine on the same SQLite file that is used in threads of its own: a whole transaction is one visit there."""
+    engine = create_sync_engine(make_url(url), pool_size=THREADS, max_overflow=0, pool_timeout=WAIT_SECONDS)
+    event.listen(engine, "connect", lambda connection, _record: _prepare(connection, time.sleep))
+    event.listen(engine, "begin", _on_begin)
+    return engine
 
 
 def upgrade(connection: Connection) -> None:
@@ -46,7 +58,7 @@ def _sqlite(url: URL) -> AsyncEngine:
     engine = create_async_engine(
         url.set(drivername="sqlite+aiosqlite"), pool_size=CONNECTIONS, max_overflow=0, pool_timeout=WAIT_SECONDS
     )
-    event.listen(engine.sync_engine, "connect", _on_connect)
+    event.listen(engine.sync_engine, "connect", lambda connection, _record: _prepare(connection, _sleep))
     event.listen(engine.sync_engine, "begin", _on_begin)
     return engine
 
@@ -66,16 +78,20 @@ def _postgresql(url: URL) -> AsyncEngine:
     )
 
 
-def _on_connect(connection: DBAPIConnection, _record: object) -> None:
+def _prepare(connection: DBAPIConnection, sleep: Callable[[float], None]) -> None:
     # The driver's own, late BEGIN would let two writers read the same row first; see _on_begin.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
-        _set(cursor, pragma)
+        _set(cursor, pragma, sleep)
     cursor.close()
 
 
-def _set(cursor: DBAPICursor, pragma: str) -> None:
+def _sleep(seconds: float) -> None:
+    await_only(asyncio.sleep(seconds))
+
+
+def _set(cursor: DBAPICursor, pragma: str, sleep: Callable[[float], None]) -> None:
     """A pragma, tried again for a while: SQLite does not wait for others, whatever busy_timeout, to make a file WAL."""
     for pause in (*_PAUSES, None):
         try:
@@ -83,7 +99,7 @@ def _set(cursor: DBAPICursor, pragma: str) -> None:
         except sqlite3.OperationalError as error:
             if pause is None or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                 raise
-            await_only(asyncio.sleep(pause))
+            sleep(pause)
         else:
             return
 

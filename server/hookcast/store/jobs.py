@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, and_, delete, false, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, false, or_, select, update
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.fal.jwks import StoredKeys
 from hookcast.jobs import Job, JobStatus, Phase
 from hookcast.store.batching import Batch
-from hookcast.store.changes import BY_IDS, Ask, Change, Changes
+from hookcast.store.changes import Ask, Change, Changes
 from hookcast.store.database import Database, deadline
 from hookcast.store.leases import Leases
 from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs
@@ -215,9 +215,13 @@ class JobStore:
             await connection.execute(statement.on_conflict_do_update(index_elements=["url"], set_=values))
 
     async def _read_many(self, request_ids: Sequence[str]) -> list[Job | None]:
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(BY_IDS, {"ids": list(set(request_ids))})).mappings().all()
-        found = {row["request_id"]: from_row(row) for row in rows}
+        by_ids = select(jobs).where(self._database.among(jobs.c.request_id))
+
+        def read(connection: Connection) -> dict[str, Job]:
+            rows = connection.execute(by_ids, {"ids": list(set(request_ids))}).mappings()
+            return {row["request_id"]: from_row(row) for row in rows}
+
+        found = await self._database.read(read)
         return [found.get(request_id) for request_id in request_ids]
 
 

@@ -1,0 +1,59 @@
+"""What a server needs beside it: PostgreSQL, Redis, and fal's signing keys. They run on the load generator's core."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from bench.latency import jwks
+from bench.process import cpu_seconds, family
+from support.postgres import running_postgres
+
+SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """`url` is None for SQLite in the server's folder; `pid` is that of PostgreSQL's first process."""
+
+    url: str | None = None
+    pid: int | None = None
+
+    def cpu_seconds(self) -> float:
+        """User and system time of its own processes; SQLite has none."""
+        return cpu_seconds(family(self.pid)) if self.pid else 0.0
+
+
+@contextmanager
+def databases(kind: str) -> Iterator[Database]:
+    """An empty database that keeps what it has committed when the power fails (fsync)."""
+    if kind == SQLITE:
+        yield Database()
+        return
+    with running_postgres(fsync=True) as server:
+        pid = int((server.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+        yield Database(server.create("bench"), pid)
+
+
+@contextmanager
+def serving_keys() -> Iterator[str]:
+    """The address of a JWKS with the key that signs the webhooks."""
+    with HTTPServer(("127.0.0.1", 0), _Keys) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+
+
+class _Keys(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = jwks()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

@@ -9,10 +9,14 @@ RUN npm run build
 
 FROM python:3.13-slim-bookworm AS wheel
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE CHANGELOG.md ./
+COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
+COPY requirements/ requirements/
+RUN python -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt
+RUN python -m venv /opt/hookcast && /opt/hookcast/bin/pip install --no-cache-dir --require-hashes -r requirements/server.txt
 COPY server/ server/
 COPY --from=page /src/server/hookcast/static/ server/hookcast/static/
-RUN python -m venv /opt/hookcast && /opt/hookcast/bin/pip install --no-cache-dir -c constraints.txt .
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
+  && /opt/hookcast/bin/pip install --no-cache-dir --no-deps /tmp/wheel/*.whl
 
 FROM python:3.13-slim-bookworm
 COPY --from=wheel /opt/hookcast /opt/hookcast

@@ -5,6 +5,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 STAMPS := .make
 CHROMIUM := /usr/bin/chromium
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 PAGE := server/hookcast/static/index.html
 PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
@@ -27,6 +28,7 @@ check: $(STAMPS)/python $(STAMPS)/web ## Format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	npm --prefix web run check
+	$(BIN)/python .ci/audit
 
 test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $(STAMPS)/proxies $(PAGE) ## Run every test
 	npm --prefix web test
@@ -47,10 +49,10 @@ format: $(STAMPS)/python $(STAMPS)/web ## Put the sources into shape
 	$(BIN)/ruff check --fix .
 	npm --prefix web run format
 
-lock: $(STAMPS)/python ## Remake constraints.txt from the newest versions that fit
-	(echo '# Exact versions for CI and the image; remade by `make lock`.'; \
-	 $(BIN)/uv pip compile --quiet --no-header --no-annotate --group dev --group bench pyproject.toml) > constraints.tmp
-	mv constraints.tmp constraints.txt
+lock: $(STAMPS)/python ## Remake requirements/ from the newest versions that fit
+	$(LOCK) pyproject.toml -o requirements/server.txt
+	$(LOCK) pyproject.toml --group dev --group bench -o requirements/dev.txt
+	echo hatchling | $(LOCK) - -o requirements/build.txt
 
 build: $(STAMPS)/python $(PAGE) ## Build the wheel, with the page inside
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
@@ -58,13 +60,13 @@ build: $(STAMPS)/python $(PAGE) ## Build the wheel, with the page inside
 clean: ## Remove everything that was made here
 	rm -rf .venv .make dist web/node_modules tests/clients/node_modules server/hookcast/static
 
-$(STAMPS)/python: pyproject.toml constraints.txt
+$(STAMPS)/python: pyproject.toml requirements/dev.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo 'Hookcast needs Python 3.11 or newer as python3; on Debian 12: apt-get install python3' >&2; exit 1; }
 	@python3 -c 'import ensurepip' 2>/dev/null || $(call install,python3-venv)
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps -e .
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/node:
@@ -100,13 +102,9 @@ $(PAGE): $(STAMPS)/web $(PAGE_SOURCES)
 	npm --prefix web run build --silent
 	@touch $@
 
-$(STAMPS)/bench/ready: $(STAMPS)/bench/load $(STAMPS)/bench/requests $(STAMPS)/bench/floor $(STAMPS)/bench/python $(STAMPS)/services
+$(STAMPS)/bench/ready: $(STAMPS)/bench/load $(STAMPS)/bench/requests $(STAMPS)/bench/floor $(STAMPS)/python $(STAMPS)/services
 	@test -x /usr/sbin/nginx && test -e /usr/lib/nginx/modules/ngx_nchan_module.so || $(call install,nginx libnginx-mod-nchan)
 	@touch $@
-
-$(STAMPS)/bench/python: $(STAMPS)/python
-	$(BIN)/pip install --quiet -c constraints.txt --group bench
-	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/bench/load: bench/load.c bench/wire.c bench/tally.c bench/load.h
 $(STAMPS)/bench/requests: bench/requests.c bench/tally.c bench/load.h

@@ -20,7 +20,7 @@ class Machine:
         self._programs = folder / "programs"
         self._programs.mkdir()
         shutil.copy(MAKEFILE, folder)
-        for name in ("pyproject.toml", "constraints.txt", "web/package-lock.json"):
+        for name in ("pyproject.toml", "requirements/dev.txt", "web/package-lock.json"):
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).touch()
         self.program("id", "echo 0")

@@ -31,7 +31,7 @@ class EventStream(Stream):
         # A job that may be seen stays so, since its owner and group do: only some groups have others' jobs, too.
         if self.caller is not None and all(map(self.caller.knows_group, names.groups)):
             self.caller = None
-        joined = await self.engine.join(self, names)
+        joined = await self.engine.join(self, names, self.caller or EVERYBODY)
         self._topics = tuple(joined.topics)
         if self.engine.clock() >= self._expires_at:
             raise TokenExpired("The token has expired; get a new one.")

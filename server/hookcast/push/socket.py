@@ -229,7 +229,7 @@ class Socket(Stream):
         self._send(messages.subscribed(names))
         pushed = self._pushed = {}
         try:
-            joined = await self.engine.join(self, names)
+            joined = await self.engine.join(self, names, self.caller or EVERYBODY)
         finally:
             self._pushed = None
         self.make_room(joined.states)

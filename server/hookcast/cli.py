@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+import warnings
 from datetime import timedelta
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from hookcast.app import create_app, make_engine, utc_now
 from hookcast.auth import Grant, mint
 from hookcast.doctor import Finding, Level, examine
 from hookcast.emulator import begin_shutdown, create_emulator
-from hookcast.errors import HookcastError, SettingsError, UsageError
+from hookcast.errors import HookcastError, InvalidRequest, SettingsError, UsageError
 from hookcast.routes.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
 from hookcast.serve import Site
 from hookcast.settings import Settings, is_loopback, load_client_settings, load_settings
@@ -46,6 +47,7 @@ DEV_DATABASE = "sqlite:///hookcast-dev.db"
 
 def main() -> None:
     """Entry point of the `hookcast` command."""
+    warnings.filterwarnings("ignore", message="The HMAC key is")  # PyJWT's; settings.warnings() says it in the log
     try:
         app()
     except (SettingsError, UsageError) as error:
@@ -124,7 +126,11 @@ def token_command(
         raise SettingsError("Set HOOKCAST_TOKEN_SECRET to the server's: tokens are signed with it.")
     if grant == Grant():
         raise SettingsError("Say what the token shows: --sub, --job or --group.")
-    _say(mint(grant, secret, expires_at=utc_now() + timedelta(seconds=expires_in)))
+    try:
+        made = mint(grant, secret, expires_at=utc_now() + timedelta(seconds=expires_in))
+    except InvalidRequest as error:
+        raise UsageError(str(error)) from None
+    _say(made)
 
 
 @app.command("migrate")

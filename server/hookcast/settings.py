@@ -7,6 +7,7 @@ import ipaddress
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
+import jwt
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -74,6 +75,22 @@ def _api_keys(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _token_secret(secret: SecretStr) -> SecretStr:
+    try:  # a key of a pair is no secret: its other half is published
+        jwt.get_algorithm_by_name("HS256").prepare_key(secret.get_secret_value() or "unset")
+    except (jwt.InvalidKeyError, UnicodeEncodeError):
+        raise ValueError(
+            "must be random text, such as the output of `openssl rand -hex 32`, no PEM, SSH or JWK key"
+        ) from None
+    return secret
+
+
+def _keys_url(value: str) -> str:
+    if urlsplit(value).username is not None:
+        raise ValueError("must have no user name or password: the address of public keys is shown in logs")
+    return value
+
+
 def _origins(value: str) -> str:
     for origin in _listed(value):
         parts = urlsplit(origin)
@@ -84,6 +101,7 @@ def _origins(value: str) -> str:
 
 
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
+KeysAddress = Annotated[HttpAddress, AfterValidator(_keys_url)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 
 
@@ -108,7 +126,7 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("HOOKCAST_FAL_KEY", "FAL_KEY", "fal_key")
     )
     fal_queue_url: HttpAddress = "https://queue.fal.run"
-    fal_jwks_url: HttpAddress = "https://rest.fal.ai/.well-known/jwks.json"
+    fal_jwks_url: KeysAddress = "https://rest.fal.ai/.well-known/jwks.json"
     fal_user_id: str = ""
     heartbeat_seconds: Seconds = 15.0
     stream_lifetime_seconds: Seconds = 3600.0
@@ -120,8 +138,8 @@ class Settings(BaseSettings):
     max_streams: int | None = Field(default=None, ge=1)
 
     api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = None
-    token_secret: SecretStr | None = None
-    token_jwks_url: HttpAddress | None = None
+    token_secret: Annotated[SecretStr, AfterValidator(_token_secret)] | None = None
+    token_jwks_url: KeysAddress | None = None
     token_issuer: str = ""
     token_audience: str = ""
     allowed_origins: Annotated[str, AfterValidator(_origins)] = ""
@@ -203,7 +221,12 @@ class Settings(BaseSettings):
 
     def _access_warnings(self) -> list[str]:
         if self.open:
-            return []
+            exposed = self.public_url is not None and not is_loopback(urlsplit(self.public_url).hostname or "")
+            warning = (
+                f"Neither {PREFIX}API_KEYS nor {PREFIX}TOKEN_SECRET is set: whoever reaches {PREFIX}PUBLIC_URL sees "
+                "every job, and submits jobs on your fal account."
+            )
+            return [warning] if exposed else []
         found = []
         if not self.keys:
             found.append(f"No {PREFIX}API_KEYS is set: nobody may submit, register or cancel jobs.")

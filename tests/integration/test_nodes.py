@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support.access import ADMIN, SETTINGS, token
 from support.fal import FalDouble
 from support.redis import Redis, running_redis
 from support.server import Node, running_node, until
@@ -92,3 +93,33 @@ async def test_racing_reports_at_two_nodes_make_one_end(by_redis: Nodes) -> None
         states = [(await node.client.get(f"/api/fal-jobs/{name}")).json() for node in by_redis]
         assert states[0] == states[1]
         assert states[0]["version"] == 1
+
+
+@pytest.mark.parametrize("by", ["redis", "resync"])
+async def test_what_comes_from_another_node_is_hidden_as_well(
+    by: str, fal: FalDouble, postgres_url: str, redis_server: Redis
+) -> None:
+    """Of a group an owner sees the own jobs, whichever way the others' states come in."""
+    shared: dict[str, Any] = {"database_url": postgres_url, **SETTINGS}
+    shared |= {"redis_url": redis_server.url, "resync_seconds": NEVER} if by == "redis" else {"resync_seconds": 0.05}
+    async with running_node(fal, **shared) as one, running_node(fal, **shared) as two:
+        await _ready(one, two)
+        for name, owner in (("theirs-1", "user-2"), ("mine-1", "user-1")):
+            await _put(one, name, owner)
+        url = f"/api/fal-jobs/events?group=g&token={token(sub='user-1')}"
+        async with two.client.stream("GET", url) as stream:
+            chunks = stream.aiter_text()
+            text = await anext(chunks)
+            for name, other in (("theirs-2", "user-2"), ("nobodys", None), ("mine-2", "user-1")):
+                await _put(one, name, other)
+            while "mine-2" not in text:
+                text += await anext(chunks)
+        assert text.count("event: job") == 2
+        assert "mine-1" in text
+        assert "theirs" not in text
+        assert "nobodys" not in text
+
+
+async def _put(node: Node, name: str, owner: str | None) -> None:
+    facts = {"group": "g", "owner": owner}
+    assert (await node.client.put(f"/api/fal-jobs/{name}", json=facts, headers=ADMIN)).status_code == 201

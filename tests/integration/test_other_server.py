@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -15,8 +16,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from hookcast.app import create_app, make_engine
+from hookcast.auth import Gate
 from hookcast.serve import Server, Site, bind
 from hookcast.settings import Settings
+from support.access import SECRET, token
 from support.fal import JWKS, FalDouble
 from support.push import nothing_left, state
 from support.raw import UPGRADE, events, raw, subscribe, versions
@@ -178,3 +181,19 @@ async def test_clients_that_leave_leave_nothing_behind(node: Node) -> None:
                 await one.until(b"\r\n\r\n")
             one.cut()
         await until(lambda: nothing_left(node.engine))
+
+
+async def test_streams_end_with_their_token(node: Node) -> None:
+    """On this server, too: SSE by its end, WebSocket by its code; and a token that is over opens none."""
+    await node.register("job-1")
+    node.engine.gate = Gate(time.time, secret=SECRET)
+    short = token(expires_in=2, jobs=["job-1"])
+    async with connect(f"ws{node.url[4:]}/api/fal-jobs/ws?token={short}", proxy=None) as client:
+        async with node.client.stream("GET", f"/api/fal-jobs/job-1/events?token={short}") as answer:
+            lines = [line async for line in answer.aiter_lines()]
+        await client.wait_closed()
+    assert "event: token-expiring" in lines
+    assert client.close_code == 4502
+    refused = await node.client.get(f"/api/fal-jobs/job-1/events?token={short}")
+    assert (refused.status_code, refused.json()["code"]) == (401, "token_expired")
+    await until(lambda: not node.engine.streams)

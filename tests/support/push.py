@@ -12,6 +12,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 from websockets.protocol import CLIENT, Protocol
 
+from hookcast.auth import EVERYBODY, Caller
 from hookcast.bus import LocalBus
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job, JobStatus, unseen
@@ -74,10 +75,11 @@ class MemoryStore(JobStore):
         await self._answer()
         return {request_id: self.jobs[request_id] for request_id in request_ids if request_id in self.jobs}
 
-    async def of_group(self, group: str, limit: int) -> list[Job]:
+    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[Job]:
         """A group's jobs."""
         await self._answer()
-        return [found for found in self.jobs.values() if found.group == group][:limit]
+        found = [job for job in self.jobs.values() if job.group == group]
+        return [job for job in found if seen_by.sees(job.request_id, job.owner, job.group)][:limit]
 
     def let_go(self) -> None:
         """Let the reads go on that wait."""

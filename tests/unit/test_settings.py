@@ -1,5 +1,7 @@
 """Addresses that cannot work are refused at the start, not at the first job."""
 
+from pathlib import Path
+
 import pytest
 
 from hookcast.errors import SettingsError
@@ -79,3 +81,47 @@ def test_secrets_are_not_in_the_repr() -> None:
     """Of settings that somebody prints."""
     given = load_settings(api_keys="key-1234", token_secret="secret-5678", fal_key="fal-9012")
     assert not any(secret in repr(given) + str(given) for secret in ("key-1234", "secret-5678", "fal-9012"))
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----", "ssh-ed25519 AAAAC3", '{"kty":"oct","k":"AA"}'],
+)
+def test_a_key_of_a_pair_is_no_secret(secret: str) -> None:
+    """Tokens that anybody could sign; it shows at the start, and is not shown."""
+    with pytest.raises(SettingsError, match="HOOKCAST_TOKEN_SECRET: must be random text") as caught:
+        load_settings(token_secret=secret)
+    assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["fal_jwks_url", "token_jwks_url"])
+def test_an_address_of_public_keys_holds_no_password(name: str) -> None:
+    """It is in logs, and in answers to those who are not let in."""
+    with pytest.raises(SettingsError, match=f"HOOKCAST_{name.upper()}") as caught:
+        load_settings(**{name: "https://user:hunter2@idp.test/jwks", "token_issuer": "x", "token_audience": "y"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_open_server_with_a_public_address_is_warned_of() -> None:
+    """A tunnel or a proxy lets the world in where the loopback address does not."""
+    assert any("whoever reaches" in hint for hint in load_settings(public_url="https://x.example").warnings())
+    for kept in ({"public_url": "http://127.0.0.1:8000"}, {"public_url": "https://x.example", "api_keys": "k"}, {}):
+        assert not any("whoever reaches" in hint for hint in load_settings(**kept).warnings())
+
+
+@pytest.mark.parametrize("value", ["", " ", ",", " , "])
+def test_keys_that_are_set_and_empty_open_no_server_to_the_world(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either they are wrong, or they count as not set, and then the server stays on loopback."""
+    monkeypatch.setenv("HOOKCAST_API_KEYS", value)
+    with pytest.raises(SettingsError):
+        load_settings(host="0.0.0.0")  # noqa: S104
+
+
+def test_an_empty_variable_does_not_undo_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys in `.env` count; those in the environment come first."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("HOOKCAST_API_KEYS=from-the-file\n")
+    monkeypatch.setenv("HOOKCAST_API_KEYS", "")
+    assert load_settings().keys == ("from-the-file",)
+    monkeypatch.setenv("HOOKCAST_API_KEYS", "from-the-environment")
+    assert load_settings().keys == ("from-the-environment",)

@@ -9,8 +9,6 @@ from hookcast.auth.access import EVERYBODY, NOBODY, Caller
 from hookcast.auth.provider import KEY_TYPES, Provider
 from hookcast.errors import TokenInvalid, Unauthorized
 
-MAX_CREDENTIAL = 16 * 1024  # characters
-
 
 class Gate:
     """Without a key, a secret and a provider it is open: everybody may do everything.
@@ -41,7 +39,7 @@ class Gate:
             return EVERYBODY
         if not credential:
             return NOBODY
-        if len(credential) > MAX_CREDENTIAL:
+        if len(credential) > tokens.MAX_CREDENTIAL:
             raise TokenInvalid("The token is too long.")
         digest = _digest(credential)
         # All are compared, each in constant time, so that time says nothing of any of them.

@@ -3,11 +3,11 @@
 RFC 7519 tokens signed with RS256, ES256 or EdDSA; keys as a JWKS (RFC 7517). Only `sub` is used: it names the owner.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import jwt
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from hookcast.auth import tokens
 from hookcast.auth.access import Caller
@@ -17,6 +17,16 @@ from hookcast.fal.jwks import PublishedKeys, split_jwks
 # Which kind of key each algorithm takes (RFC 7518 section 6.1, RFC 8037): never what the token alone says.
 KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 Keys = tuple[jwt.PyJWK, ...]
+
+
+class _Jwk(Struct):
+    """What a key has to say of itself. One that was published with its private part, `d`, is anybody's."""
+
+    kty: Literal["RSA", "EC", "OKP"]
+    alg: Literal["RS256", "ES256", "EdDSA"] | None = None
+    use: Literal["sig"] | None = None
+    kid: str | None = None
+    d: None = None
 
 
 def parse_keys(document: bytes) -> Keys:
@@ -30,10 +40,10 @@ def parse_keys(document: bytes) -> Keys:
 def _key(raw: Raw) -> jwt.PyJWK | None:
     """RFC 7517 section 5: a key that is not understood is ignored, and the others count all the same."""
     try:
-        jwk = msgspec.json.decode(raw, type=dict[str, Any])
-        if jwk.get("kty") not in KEY_TYPES.values() or jwk.get("use", "sig") != "sig":
-            return None
-        return jwt.PyJWK(jwk)
+        msgspec.json.decode(raw, type=_Jwk)
+        key = jwt.PyJWK(msgspec.json.decode(raw))
+        # RFC 7518 section 3.3: RSA keys have 2048 bits or more.
+        return key if key.Algorithm.check_key_length(key.key) is None else None
     except (msgspec.DecodeError, jwt.PyJWTError, ValueError, TypeError):
         return None
 

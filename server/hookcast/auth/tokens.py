@@ -4,6 +4,7 @@ Claims: `exp` (required), and what the token shows: `jobs` (requestIds), `groups
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,19 +14,22 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hookcast.auth.access import Caller
-from hookcast.errors import TokenExpired, TokenInvalid
+from hookcast.errors import InvalidRequest, TokenExpired, TokenInvalid
 
 LEEWAY_SECONDS = 30.0  # of other people's clocks, for `nbf`; `exp` has none, since access ends with it
+MAX_CREDENTIAL = 16 * 1024  # characters of a token or key: what fits into a request's head
 # Times are checked here, with a clock that is passed in; a token of our own has neither issuer nor audience.
 _OPTIONS: dict[str, bool] = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_jti": False}
+# Neither control characters nor the halves of surrogate pairs, which JSON can say and no database takes.
+_Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]+(?!\n)$")]
 
 
 class Grant(Struct, frozen=True):
     """What a token shows. Owners and groups are compared as they are."""
 
-    sub: Annotated[str, Meta(min_length=1)] | None = None
-    jobs: frozenset[str] = frozenset()
-    groups: frozenset[str] = frozenset()
+    sub: _Name | None = None
+    jobs: frozenset[_Name] = frozenset()
+    groups: frozenset[_Name] = frozenset()
 
 
 class _Times(Struct):
@@ -34,7 +38,7 @@ class _Times(Struct):
 
 
 def mint(grant: Grant, secret: str, *, expires_at: datetime) -> str:
-    """A token that shows `grant` until then (whole seconds)."""
+    """A token that shows `grant` until then (whole seconds). Raises InvalidRequest when `read` would not take it."""
     claims: dict[str, Any] = {"exp": int(expires_at.timestamp())}
     if grant.sub is not None:
         claims["sub"] = grant.sub
@@ -42,14 +46,21 @@ def mint(grant: Grant, secret: str, *, expires_at: datetime) -> str:
         claims["jobs"] = sorted(grant.jobs)
     if grant.groups:
         claims["groups"] = sorted(grant.groups)
-    return jwt.encode(claims, secret, algorithm="HS256")
+    try:
+        msgspec.convert(claims, Grant)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"No token can say this: {error}.") from None
+    token = jwt.encode(claims, secret, algorithm="HS256")
+    if len(token) > MAX_CREDENTIAL:
+        raise InvalidRequest(f"The token would have more than {MAX_CREDENTIAL} characters: name fewer jobs and groups.")
+    return token
 
 
 def algorithm_of(token: str) -> str:
     """What the token's header says; believe it only to choose how to check. Raises TokenInvalid."""
     try:
         return str(jwt.get_unverified_header(token).get("alg"))
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, UnicodeEncodeError):
         raise _invalid() from None
 
 
@@ -78,7 +89,9 @@ def caller(claims: Mapping[str, Any], *, now: float) -> Caller:
         grant = msgspec.convert(claims, Grant)
     except msgspec.ValidationError as error:
         raise TokenInvalid(f"The token's claims are not as documented: {error}.") from None
-    if not times.exp > now:  # not a number is never past now
+    if not math.isfinite(times.exp):  # Python's JSON reads Infinity and 1e400
+        raise TokenInvalid("The token's claims are not as documented: exp is not a time.")
+    if times.exp <= now:
         raise TokenExpired("The token has expired; get a new one.")
     if not times.nbf <= now + LEEWAY_SECONDS:
         raise TokenInvalid("The token is not valid yet.")

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from hookcast.auth import Caller, Gate
+from hookcast.auth import EVERYBODY, Caller, Gate
 from hookcast.bus import Bus
 from hookcast.errors import Draining, TooManyStreams
 from hookcast.jobs import Job
@@ -133,13 +133,13 @@ class Engine:
             tuple(group for group in names.groups if caller.knows_group(group) or caller.sub is not None),
         )
 
-    async def join(self, subscriber: Subscriber, names: Names) -> Joined:
-        """Subscribe and read. Raises StoreUnavailable; then nothing was subscribed."""
+    async def join(self, subscriber: Subscriber, names: Names, caller: Caller = EVERYBODY) -> Joined:
+        """Subscribe, and read what the caller sees. Raises StoreUnavailable; then nothing was subscribed."""
         assert self._bus is not None  # noqa: S101
         topics = self.hub.join(subscriber, names)
         try:
             await self._bus.subscribe([topic.name for topic in topics])
-            states = await self._read(names)
+            states = await self._read(names, caller)
         except BaseException:
             self.leave(subscriber, topics)
             raise
@@ -185,14 +185,14 @@ class Engine:
             self._watches.discard(watch)
             self.leave(watch, topics)
 
-    async def _read(self, names: Names) -> list[State]:
+    async def _read(self, names: Names, caller: Caller) -> list[State]:
         assert self._store is not None  # noqa: S101
         if len(names.jobs) == 1 and not names.groups:
             job = await self._store.get(names.jobs[0])
             return [] if job is None else [self._encode(job)]
         found: dict[str, State] = {}
         for group in names.groups:  # encoded one group at a time, so that others get their turn in between
-            for job in await self._store.of_group(group, GROUP_STATES):
+            for job in await self._store.of_group(group, GROUP_STATES, caller):
                 found[job.request_id] = self._encode(job)
         for job in (await self._store.get_many(names.jobs)).values():
             found[job.request_id] = self._encode(job)

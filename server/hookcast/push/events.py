@@ -4,6 +4,7 @@ import asyncio
 import random
 
 from hookcast.auth import EVERYBODY, Caller
+from hookcast.errors import TokenExpired
 from hookcast.push.engine import Engine
 from hookcast.push.hub import JobTopic, Names, Topic
 from hookcast.push.stream import Stream
@@ -23,9 +24,17 @@ class EventStream(Stream):
         self._open = 0
 
     async def join(self, names: Names) -> None:
-        """Subscribe, and read what to begin with. Raises StoreUnavailable."""
-        joined = await self.engine.join(self, names)
+        """Subscribe to what the engine permitted, and read what to begin with.
+
+        Raises StoreUnavailable, and TokenExpired when the token did so meanwhile.
+        """
+        # A job that may be seen stays so, since its owner and group do: only some groups have others' jobs, too.
+        if self.caller is not None and all(map(self.caller.knows_group, names.groups)):
+            self.caller = None
+        joined = await self.engine.join(self, names, self.caller or EVERYBODY)
         self._topics = tuple(joined.topics)
+        if self.engine.clock() >= self._expires_at:
+            raise TokenExpired("The token has expired; get a new one.")
         states = [state for state in joined.states if self.shows(state)]
         self.make_room(states)
         for state in states:
@@ -43,7 +52,7 @@ class EventStream(Stream):
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
         """Write at once, or let it wait."""
-        if self.caller is not None and not self.shows(state):
+        if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
             return
         if self._waiting is None:
             self.write(state.sse)

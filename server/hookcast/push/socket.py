@@ -49,7 +49,7 @@ class Socket(Stream):
 
     def push(self, state: State, now: float, *, ended: bool) -> None:  # noqa: ARG002
         """Write at once, or let it wait."""
-        if self.caller is not None and not self.shows(state):
+        if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
             return
         if self._waiting is None:
             self.write(state.websocket)
@@ -229,7 +229,7 @@ class Socket(Stream):
         self._send(messages.subscribed(names))
         pushed = self._pushed = {}
         try:
-            joined = await self.engine.join(self, names)
+            joined = await self.engine.join(self, names, self.caller or EVERYBODY)
         finally:
             self._pushed = None
         self.make_room(joined.states)

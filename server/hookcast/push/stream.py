@@ -31,7 +31,7 @@ class Stream(asyncio.Protocol):
 
     `_waiting` holds the newest state of each job while nothing may be written: before the stream has begun, while its
     reader is behind, and once it is closing. It is None while the stream is live. `_room` is how many jobs may wait.
-    `caller` is None when all may be seen; `_expires_at` and `_warn_at` are times of the engine's clock.
+    `caller` is None when all that it watches may be seen; `_expires_at` and `_warn_at` are times of the engine's clock.
     """
 
     __slots__ = (

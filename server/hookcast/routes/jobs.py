@@ -2,16 +2,18 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action, Caller
 from hookcast.errors import AlreadyTerminal, FalUnreachable, InvalidRequest, JobNotFound
 from hookcast.fal.queue import CancelAnswer
+from hookcast.fal.webhook import valid_request_id
 from hookcast.jobs import Cancelled, CancelRequested, Finished, Job, JobStatus, Phase, Update
 from hookcast.push import Drained, Watch
 from hookcast.routes.access import authorize, caller_of, check_origin
@@ -25,6 +27,7 @@ from hookcast.wire import State, encode
 
 MAX_FACTS_BYTES = 256 * 1024
 MAX_WAIT_SECONDS = 60
+_Cursor = tuple[Annotated[datetime, Meta(tz=True)], str]
 
 
 async def register(request: Request) -> Response:
@@ -154,8 +157,8 @@ def _state_response(state: State, status: int = 200) -> Response:
 
 
 def _headers(state: State) -> dict[str, str]:
-    # no-cache, not no-store: a client may keep the state and ask with its ETag whether it still holds.
-    return {"ETag": f'"{state.version}"', "Cache-Control": "no-cache"}
+    # no-cache, not no-store: a client may keep the state and ask with its ETag whether it still holds; a proxy may not.
+    return {"ETag": f'"{state.version}"', "Cache-Control": "private, no-cache"}
 
 
 def _entity_tags(header: str) -> set[str]:
@@ -168,11 +171,13 @@ def _encode_cursor(cursor: Cursor) -> str:
 
 
 def _decode_cursor(text: str) -> Cursor:
+    wrong = InvalidRequest("cursor must be a nextCursor of an earlier answer.")
     try:
         padded = text + "=" * (-len(text) % 4)
-        moment, request_id = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=tuple[datetime, str])
-    except (binascii.Error, msgspec.DecodeError, ValueError):
-        raise InvalidRequest("cursor must be a nextCursor of an earlier answer.") from None
-    if moment.tzinfo is None:
-        raise InvalidRequest("cursor must be a nextCursor of an earlier answer.")
-    return moment, request_id
+        moment, request_id = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=_Cursor)
+        utc = moment.astimezone(UTC)  # which a moment at the end of the calendar may not have
+    except (binascii.Error, msgspec.DecodeError, ValueError, OverflowError):
+        raise wrong from None
+    if not valid_request_id(request_id):
+        raise wrong
+    return utc, request_id

@@ -108,9 +108,11 @@ class JobStore:
         found = await asyncio.gather(*map(self.get, request_ids))
         return {job.request_id: job for job in found if job is not None}
 
-    async def of_group(self, group: str, limit: int) -> list[Job]:
-        """The group's jobs, the most recently changed first."""
+    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[Job]:
+        """The group's jobs that `seen_by` sees, the most recently changed first."""
         newest = select(jobs).where(jobs.c.group_name == group).order_by(jobs.c.updated_at.desc()).limit(limit)
+        if not seen_by.full:
+            newest = newest.where(_seen_by(seen_by))
         async with self._database.reading() as connection:
             rows = (await connection.execute(newest)).mappings().all()
         return [from_row(row) for row in rows]

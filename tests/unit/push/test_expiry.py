@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hookcast.auth import NOBODY, Caller, Gate
+from hookcast.errors import TokenExpired
 from hookcast.push import Engine, EventStream, Names, Socket
 from hookcast.wire import SSE_TOKEN_EXPIRING, split_frames
 from support.access import SECRET, token
@@ -211,3 +212,79 @@ async def test_a_name_that_the_token_has_may_be_watched_before_its_job(world: Wo
     _, transport = await world.events(Caller(jobs=frozenset({"later"})), Names(("later",)))
     world.engine.hub.deliver(state("later", 1))
     assert b'"requestId":"later"' in transport.take()
+
+
+class SlowStore:
+    """A store whose answers come late: time passes while it is asked."""
+
+    def __init__(self, world: World, seconds: float) -> None:
+        self._store = world.engine._store
+        self._world = world
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._store, name)
+
+        async def late(*arguments: Any) -> Any:
+            self._world.clock.now += self._seconds
+            return await verb(*arguments)
+
+        return late
+
+
+async def test_a_token_that_expires_while_the_database_is_asked_opens_no_sse_stream(world: World) -> None:
+    """Nothing of what was read is sent."""
+    world.engine._store = SlowStore(world, 6)  # type: ignore[assignment]
+    with pytest.raises(TokenExpired):
+        await world.events(world.caller(5, jobs=frozenset({"mine"})), Names(("mine",)))
+    assert not world.engine.streams
+    assert not len(world.engine.hub)
+
+
+async def test_a_token_that_expires_while_the_database_is_asked_shows_a_socket_nothing(world: World) -> None:
+    """The names are confirmed before; states are not sent any more."""
+    stream, transport = world.socket(world.caller(5, jobs=frozenset({"mine"})))
+    world.engine._store = SlowStore(world, 6)  # type: ignore[assignment]
+    await stream.receive(subscribe("mine"))
+    assert b'"type":"job"' not in transport.take()
+    await world.pass_time(0.2)
+    assert told(transport) == ["4502"]
+
+
+@pytest.mark.parametrize("rights", [{"jobs": frozenset({"mine"})}, {"sub": "user-1"}])
+async def test_between_the_end_and_the_timer_nothing_is_shown(world: World, rights: Any) -> None:
+    """The timer has a step; a state that comes within it is not for this caller any more."""
+    _, events = await world.events(world.caller(5, **rights), Names(("mine",)))
+    stream, socket = world.socket(world.caller(5, **rights))
+    await stream.receive(subscribe("mine"))
+    socket.take()
+    world.clock.now += 5
+    world.engine.hub.deliver(state("mine", 9, owner="user-1"))
+    assert events.take() == socket.take() == b""
+
+
+async def test_a_close_that_is_under_way_is_not_undone_by_a_newer_token(world: World) -> None:
+    """Renewal and expiry at the same moment: the stream ends, and watches nothing."""
+    stream, transport = world.socket(world.caller(5, sub="user-1"))
+    await stream.receive(subscribe("mine"))
+    transport.take()
+    await world.pass_time(5.2)
+    await stream.receive(subscribe("mine", token=token(sub="user-1")))
+    world.engine.hub.deliver(state("mine", 9, owner="user-1"))
+    assert told(transport) == ["4502"]
+    assert not len(world.engine.hub)
+
+
+async def test_a_socket_that_ends_while_its_token_is_read_watches_nothing(world: World) -> None:
+    """The provider's keys may take seconds to come."""
+    stream, transport = world.socket(world.caller(5, sub="user-1"))
+    gate, admit = world.engine.gate, world.engine.gate.admit
+
+    async def late(credential: str | None) -> Caller:
+        await world.pass_time(6)
+        return await admit(credential)
+
+    gate.admit = late  # type: ignore[method-assign]
+    await stream.receive(subscribe("mine", token=token(sub="user-1")))
+    assert told(transport) == ["4502"]
+    assert not len(world.engine.hub)

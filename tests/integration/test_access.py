@@ -219,6 +219,8 @@ async def test_a_hidden_job_is_answered_as_an_unknown_one(closed: Node, path: st
     headers = {"Authorization": f"Bearer {token(sub='user-2', groups=['h'])}"}
     answers = [await closed.client.get(path.format(name), headers=headers) for name in ("job-1", "job-0")]
     assert {answer.status_code for answer in answers} == {404}
+    heads = [await closed.client.head(path.format(name), headers=headers) for name in ("job-1", "job-0")]
+    assert {answer.status_code for answer in heads} == {404}
     texts = {answer.text.replace("job-1", "*").replace("job-0", "*") for answer in answers}
     assert len(texts) == 1
 

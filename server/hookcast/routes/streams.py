@@ -45,11 +45,11 @@ class Events:
             return await Response(status_code=204)(scope, receive, send)
         engine = services(request).engine
         engine.admit()
-        if scope["method"] == "HEAD":
-            return await send_head(scope, receive, send)
         names = await engine.permitted(caller, asked)
         if names == Names():
             raise JobNotFound(*asked.jobs, *asked.groups)
+        if scope["method"] == "HEAD":
+            return await send_head(scope, receive, send)
         stream = EventStream(engine, caller)
         with engine.opening(stream):
             await stream.join(names)

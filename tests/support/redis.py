@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from support.ports import quiet_port
 
 SECONDS = 30
 NODE_TIMEOUT = "1000"  # ms; a primary that is silent for so long is replaced
+PRIMARIES = 3
 USER = "hookcast"
 # What docs/operations.md tells an operator to allow.
 RIGHTS = (
@@ -135,9 +137,20 @@ def running_redis(entry: Entry = OPEN) -> Iterator[Redis]:
         shutil.rmtree(folder)
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a cluster says of one of its servers."""
+
+    server: Redis
+    name: str
+    fine: bool
+    slots: bool
+    primary: str  # the name of the one that it is a replica of; "-" = it is a primary
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
-    """Its servers; each stays what it is until one of them dies."""
+    """Its servers, which may be stopped, frozen and started again; some are primaries, the others their replicas."""
 
     servers: list[Redis]
 
@@ -146,25 +159,75 @@ class Cluster:
         """Its address: one server's, which tells of the others."""
         return self.servers[0].entry.url(f"127.0.0.1:{self.servers[0].port}", cluster=True)
 
+    def primaries(self) -> list[Redis]:
+        """Those that have slots."""
+        return [member.server for member in self._members() if member.slots]
+
+    def replica_of(self, primary: Redis) -> Redis:
+        """Its only one."""
+        members = self._members()
+        name = next(member.name for member in members if member.server is primary)
+        return next(member.server for member in members if member.primary == name)
+
+    def wait_for_failover(self, gone: Redis) -> None:
+        """Until others have its slots; it answers nobody."""
+        asked = next(server for server in self.servers if server is not gone)
+        _until(lambda: len([member for member in self._members(asked) if member.slots and member.fine]) == PRIMARIES)
+
+    def wait_until_whole(self) -> None:
+        """Until each server sees all of them, each primary with its replica."""
+        _until(lambda: all(self._whole(server) for server in self.servers))
+
+    def _whole(self, asked: Redis) -> bool:
+        members = self._members(asked)
+        replicas = [member for member in members if member.primary != "-"]
+        fine = len(members) == len(self.servers) and all(member.fine for member in members)
+        with_slots = sum(member.slots for member in members)
+        in_step = all("connected" in member.server.cli("role").splitlines() for member in replicas)
+        return fine and in_step and with_slots == PRIMARIES and len(replicas) == len(members) - PRIMARIES
+
+    def _members(self, asked: Redis | None = None) -> list[Member]:
+        """Redis documentation, CLUSTER NODES: id, address, flags, primary, pings, epoch, link, slots."""
+        by_port = {server.port: server for server in self.servers}
+        found = []
+        for line in (asked or self.servers[0]).cli("cluster", "nodes").splitlines():
+            name, address, flags, primary, _, _, _, link, *slots = line.split()
+            port = int(address.partition("@")[0].rpartition(":")[2])
+            fine = "fail" not in flags and (link == "connected" or "myself" in flags)
+            found.append(Member(by_port[port], name, fine, bool(slots), primary))
+        return found
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Each look takes redis-cli a while."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "the cluster did not become what it should"
+
 
 @contextmanager
 def running_cluster(entry: Entry = OPEN, *, replicas: int = 0) -> Iterator[Cluster]:
     """Three primaries that share the slots, each with so many replicas."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-cluster-"))
     servers = []
-    count = 3 * (1 + replicas)
+    count = PRIMARIES * (1 + replicas)
     try:
         ports = [quiet_port() for _ in range(2 * count)]
         for port, bus in zip(ports[:count], ports[count:], strict=True):
             (folder / str(port)).mkdir()
-            options = ("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", NODE_TIMEOUT)
+            options = (
+                *("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", NODE_TIMEOUT),
+                *("--repl-diskless-sync-delay", "0"),  # a replica that never was in step does not take over
+            )
             servers.append(Redis(port, folder / str(port), options, entry))
             servers[-1].start()
         addresses = [f"127.0.0.1:{server.port}" for server in servers]
         command = ["redis-cli", *entry.cli(ports[0]), "--cluster", "create", *addresses]
         command += ["--cluster-replicas", str(replicas), "--cluster-yes"]
         subprocess.run(command, stdout=subprocess.DEVNULL, timeout=SECONDS, check=True)
-        yield Cluster(servers)
+        cluster = Cluster(servers)
+        cluster.wait_until_whole()
+        yield cluster
     finally:
         for server in servers:
             server.stop()

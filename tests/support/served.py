@@ -25,7 +25,7 @@ class Served:
         self.port = quiet_port()
         self.log = folder / f"node-{self.port}.log"
         self._folder = folder
-        self._arguments = ["--workers", str(workers)]
+        self._workers = workers
         ownerless = (
             "HOOKCAST_",
             "FAL_",
@@ -47,7 +47,7 @@ class Served:
         assert self._process is None
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "hookcast", "serve", *self._arguments),
+                *(sys.executable, "-m", "hookcast", "serve", "--workers", str(self._workers)),
                 cwd=self._folder,
                 env=self._environment,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -56,12 +56,21 @@ class Served:
             )
 
     async def ready(self) -> None:
-        """Wait until it says that it listens."""
+        """Wait until it says that it listens, with each of its workers."""
+        await self._says(b"listens")
+        for _ in range(self._workers if self._workers > 1 else 0):
+            await self.worker_serves()
+
+    async def worker_serves(self) -> None:
+        """Wait until one more worker has begun."""
+        await self._says(b"serves")
+
+    async def _says(self, word: bytes) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
         async with asyncio.timeout(START_SECONDS):
             line = await self._process.stdout.readline()
-        assert b"listens" in line, self.log.read_text()
+        assert word in line, self.log.read_text()
 
     async def start(self) -> None:
         """Start it, and wait until it listens."""

@@ -30,9 +30,7 @@ _REDIS_SHAPE = (
     "host and perhaps a port; in a password write %23 for #, %2F for /, %3F for ?, %40 for @, %25 for %"
 )
 _REDIS_OPTIONS: dict[str, tuple[str, ...]] = {  # redis-py's words, and their values; () = the path of a file
-    "ssl_ca_certs": (),
-    "ssl_certfile": (),
-    "ssl_keyfile": (),
+    **dict.fromkeys(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"), ()),
     "ssl_cert_reqs": ("required", "none"),
     "ssl_check_hostname": ("true", "false"),
 }
@@ -78,9 +76,8 @@ def _redis_url(secret: SecretStr) -> SecretStr:
         port, options = parts.port, dict(parse_qsl(parts.query, keep_blank_values=True))
     except ValueError:
         raise ValueError(_REDIS_SHAPE) from None
-    if parts.scheme not in _REDIS_SCHEMES or not parts.hostname or port == 0 or parts.fragment:
-        raise ValueError(_REDIS_SHAPE)
-    if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+    named = parts.scheme in _REDIS_SCHEMES and parts.hostname and port != 0
+    if not named or parts.fragment or not f"0{parts.path.strip('/')}".isdecimal():
         raise ValueError(_REDIS_SHAPE)
     _check_redis_options(parts.scheme, options)
     return secret

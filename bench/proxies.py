@@ -19,9 +19,10 @@ from pathlib import Path
 
 import uvloop
 
+from support.certificates import make_certificate
 from support.clients import Seeing, Socket, curl, python_socket
 from support.fal import FalDouble
-from support.proxies import KINDS, Proxy, make_certificate, running_proxy
+from support.proxies import KINDS, Proxy, running_proxy
 from support.serving import Served, served
 
 STATES = 200
@@ -148,7 +149,7 @@ async def main(runs: int, seconds: float) -> None:
         folder = Path(name)
         async with served(folder, FalDouble()) as server, AsyncExitStack() as stack:
             await server.start()
-            certificate = await make_certificate(folder)
+            certificate = make_certificate(folder)
             proxies = [await stack.enter_async_context(running_proxy(kind, server.url, certificate)) for kind in KINDS]
             _say(f"Milliseconds from a change to the state read, {STATES} states a run")
             for run in range(runs):

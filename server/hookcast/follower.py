@@ -15,7 +15,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import KEPT_LOG_LINES, Cancelled, Finished, Job, Phase, Progressed
-from hookcast.leasekeeper import LeaseKeeper
+from hookcast.leasekeeper import LeaseKeeper, LeaseLost
 from hookcast.logs import get_logger
 from hookcast.push import Drained, Engine
 from hookcast.store import JobStore
@@ -90,6 +90,9 @@ class Follower:
                 return None
             async with self._keeper.held(f"follow:{request_id}"):
                 return await self._stream(job)
+        except LeaseLost:
+            _log.info("follow_lost", request_id=request_id)  # we hung, or could not reach the database, for too long
+            return False
         except StoreUnavailable as error:
             _log.warning("follow_interrupted", request_id=request_id, reason=str(error))
             return False

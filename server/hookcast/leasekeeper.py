@@ -1,6 +1,7 @@
 """Keeps the leases of one node: takes what is wanted in batches, prolongs it, and says when it is ours.
 
-A node that dies stops prolonging: within `LEASE_SECONDS` another one has the lease.
+A node that dies, hangs or is cut off from the database stops prolonging: within `LEASE_SECONDS` another one has the
+lease. If the first one comes back it finds out at its next turn.
 """
 
 import asyncio
@@ -17,6 +18,24 @@ TURN_SECONDS = 2.0
 _log = get_logger(__name__)
 
 
+class LeaseLost(Exception):
+    """Another node has the lease that was held here."""
+
+
+class _Claim:
+    """A lease that somebody here wants, and perhaps has."""
+
+    def __init__(self) -> None:
+        self.ours = asyncio.Event()
+        self.scope: asyncio.Timeout | None = None  # of the block that holds it
+
+    def lose(self) -> None:
+        """End the block."""
+        if self.scope is not None:
+            self.scope.reschedule(asyncio.get_running_loop().time())
+            self.ours.clear()
+
+
 class LeaseKeeper:
     """`node` names this node; `sleep` is passed in for tests."""
 
@@ -24,7 +43,7 @@ class LeaseKeeper:
         self._leases = leases
         self._node = node
         self._sleep = sleep
-        self._wanted: dict[str, asyncio.Event] = {}
+        self._wanted: dict[str, _Claim] = {}
         self._given_up: set[str] = set()
         self._changed = asyncio.Event()
 
@@ -43,16 +62,24 @@ class LeaseKeeper:
 
     @asynccontextmanager
     async def held(self, name: str) -> AsyncIterator[None]:
-        """Wait until the lease is ours; it is kept for the length of the block."""
-        mine = self._wanted[name] = asyncio.Event()
+        """Wait until the lease is ours; it is kept for the length of the block.
+
+        Raises LeaseLost, by cancelling the block, when another node has got it meanwhile.
+        """
+        claim = self._wanted[name] = _Claim()
         self._changed.set()
         try:
-            await mine.wait()
-            yield
+            await claim.ours.wait()
+            async with asyncio.timeout(None) as claim.scope:
+                yield
+        except TimeoutError:
+            if claim.scope is not None and claim.scope.expired():
+                raise LeaseLost(name) from None
+            raise
         finally:
-            if self._wanted.get(name) is mine:
+            if self._wanted.get(name) is claim:
                 del self._wanted[name]
-                if mine.is_set():
+                if claim.ours.is_set():
                     self._given_up.add(name)
                     self._changed.set()
 
@@ -66,6 +93,9 @@ class LeaseKeeper:
         given_up, self._given_up = self._given_up - self._wanted.keys(), set()
         if given_up:
             await self._leases.release(given_up, self._node)
-        for name in await self._leases.take(self._wanted, self._node, LEASE_SECONDS):
-            if name in self._wanted:
-                self._wanted[name].set()
+        ours = await self._leases.take(self._wanted, self._node, LEASE_SECONDS)
+        for name, claim in self._wanted.items():
+            if name in ours:
+                claim.ours.set()
+            elif claim.ours.is_set():
+                claim.lose()

@@ -4,8 +4,9 @@ Units are in the names: `_seconds`, `_bytes`. Secrets are `SecretStr`: they show
 """
 
 import ipaddress
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 from pydantic import (
@@ -22,6 +23,18 @@ from hookcast.errors import SettingsError
 
 PREFIX = "HOOKCAST_"
 SECRET_BYTES = 32
+
+
+_REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster")
+_REDIS_SHAPE = (
+    "must be redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster://, then user:password@ if it asks, a "
+    "host and perhaps a port; in a password write %23 for #, %2F for /, %3F for ?, %40 for @, %25 for %"
+)
+_REDIS_OPTIONS: dict[str, tuple[str, ...]] = {  # redis-py's words, and their values; () = the path of a file
+    **dict.fromkeys(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"), ()),
+    "ssl_cert_reqs": ("required", "none"),
+    "ssl_check_hostname": ("true", "false"),
+}
 
 
 def is_loopback(host: str) -> bool:
@@ -58,9 +71,16 @@ def _database_url(secret: SecretStr) -> SecretStr:
 
 
 def _redis_url(secret: SecretStr) -> SecretStr:
-    parts = urlsplit(secret.get_secret_value())
-    if parts.scheme not in {"redis", "rediss", "redis+cluster", "rediss+cluster"} or not parts.hostname:
-        raise ValueError("must be redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster:// and a host")
+    """Refuse what the client would choke on, without a word of the value: any part of it may be of the password."""
+    try:
+        parts = urlsplit(secret.get_secret_value())
+        port, options = parts.port, dict(parse_qsl(parts.query, keep_blank_values=True))
+    except ValueError:
+        raise ValueError(_REDIS_SHAPE) from None
+    named = parts.scheme in _REDIS_SCHEMES and parts.hostname and port != 0
+    if not named or parts.fragment or not f"0{parts.path.strip('/')}".isdecimal():
+        raise ValueError(_REDIS_SHAPE)
+    _check_redis_options(parts.scheme, options)
     return secret
 
 
@@ -98,6 +118,19 @@ def _origins(value: str) -> str:
         if origin != "*" and not plain:
             raise ValueError("must be origins like https://app.example.com, separated by commas, or *")
     return value
+
+
+def _check_redis_options(scheme: str, options: dict[str, str]) -> None:
+    if options.keys() - _REDIS_OPTIONS.keys():
+        raise ValueError(f"the words after ? may be {', '.join(_REDIS_OPTIONS)}")
+    if options and not scheme.startswith("rediss"):
+        raise ValueError(f"{', '.join(options)}: only for TLS, that is rediss:// or rediss+cluster://")
+    for name, value in options.items():
+        allowed = _REDIS_OPTIONS[name]
+        if allowed and value not in allowed:
+            raise ValueError(f"{name} must be {' or '.join(allowed)}")
+        if not allowed and not Path(value).is_file():
+            raise ValueError(f"{name}: there is no such file")
 
 
 HttpAddress = Annotated[str, AfterValidator(_http_url)]

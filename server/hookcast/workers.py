@@ -10,11 +10,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from hookcast.logs import get_logger
 
-MIN_LIFE_SECONDS = 5.0  # one that dies younger is started again only after a pause of this length
+MIN_LIFE_SECONDS = 5.0  # one that died younger is started again at the end of this time; the others do not wait for it
 LOOK_SECONDS = 0.2
 
 _log = get_logger(__name__)
@@ -26,44 +27,57 @@ def command(listener: socket.socket) -> list[str]:
 
 
 class Workers:
-    """Start them, watch them, end them. Use it in the main thread."""
+    """Start them, watch them, end them. Use it in the main thread; `clock` and `sleep` are passed in for tests."""
 
-    def __init__(self, listener: socket.socket, count: int) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        count: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._listener = listener
-        self._count = count
+        self._clock = clock
+        self._sleep = sleep
         self._running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
+        self._due = dict.fromkeys(range(count), clock())  # those that do not run, and from when on they are to
         self._signals = 0
 
     def run(self) -> None:
         """Until a signal ends it and the last worker has gone."""
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._on_signal)
-        for number in range(self._count):
-            self._start(number)
-        while self._running:
-            time.sleep(LOOK_SECONDS)
+        self._start_what_is_due()
+        while self._running or not self._signals:
+            self._sleep(LOOK_SECONDS)
             for number, (worker, started) in list(self._running.items()):
                 if worker.poll() is not None:
-                    self._ended(number, worker, time.monotonic() - started)
+                    self._ended(number, worker, started)
+            self._start_what_is_due()
+
+    def _start_what_is_due(self) -> None:
+        for number, due in list(self._due.items()):
+            if self._clock() >= due and not self._signals:
+                del self._due[number]
+                self._start(number)
 
     def _start(self, number: int) -> None:
         fd = self._listener.fileno()
         os.set_inheritable(fd, True)
         worker = subprocess.Popen(command(self._listener), pass_fds=(fd,), start_new_session=True)  # noqa: S603
-        self._running[number] = worker, time.monotonic()
+        self._running[number] = worker, self._clock()
         _log.info("worker_started", pid=worker.pid)
+        if self._signals:  # it came meanwhile
+            worker.send_signal(signal.SIGTERM)
 
-    def _ended(self, number: int, worker: "subprocess.Popen[bytes]", age: float) -> None:
+    def _ended(self, number: int, worker: "subprocess.Popen[bytes]", started: float) -> None:
         del self._running[number]
-        if self._signals:
-            return
-        _log.error("worker_died", pid=worker.pid, code=worker.returncode)
-        if age < MIN_LIFE_SECONDS:
-            time.sleep(MIN_LIFE_SECONDS)
         if not self._signals:
-            self._start(number)
+            _log.error("worker_died", pid=worker.pid, code=worker.returncode)
+            self._due[number] = started + MIN_LIFE_SECONDS
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1
-        for worker, _ in self._running.values():
+        for worker, _ in list(self._running.values()):
             worker.send_signal(signal.SIGTERM)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
+from support.certificates import make_certificate
 from support.clients import Seeing, Seen, after, chromium, page_at
-from support.proxies import KINDS, Kind, Proxy, make_certificate, running_proxy
+from support.proxies import KINDS, Kind, Proxy, running_proxy
 from support.server import Node, until
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +32,7 @@ async def browser() -> AsyncIterator[Browser]:
 async def proxy(request: pytest.FixtureRequest, node: Node, tmp_path: Path) -> AsyncIterator[Proxy]:
     """Each proxy in front of the node."""
     kind: Kind = request.param
-    certificate = await make_certificate(tmp_path)
+    certificate = make_certificate(tmp_path)
     async with running_proxy(kind, node.url, certificate) as running:
         yield running
 

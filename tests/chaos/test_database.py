@@ -10,6 +10,7 @@ from support.chaos import LONG, Chaos, sized
 from support.falhost import running_falhost
 from support.postgres import Postgres, running_postgres
 from support.proxy import Proxy, running_proxy
+from support.room import running_postgres_with_room
 from support.sender import Sender, outcomes, verify
 from support.served import Served, running_served
 from support.watchers import Ledger, Watcher, watching
@@ -158,3 +159,27 @@ async def test_a_full_disk_loses_no_webhook(chaos: Chaos) -> None:
         running_served(chaos.folder, {"database_url": url, **fal}) as nodes,
     ):
         await _under_load(chaos, nodes, lambda sender: full(sender, nodes[0]))
+
+
+@pytest.mark.parametrize("mount", sized([True], [True, False]), ids=lambda mount: "disk" if mount else "file limit")
+async def test_a_postgresql_without_room_loses_no_webhook(chaos: Chaos, mount: bool) -> None:
+    """For its tables, or for its log, which ends it: webhooks get 503 until it has room again; streams stay open."""
+    with running_postgres_with_room(mount=mount) as (postgres, room):
+
+        async def full(sender: Sender) -> None:
+            for number in range(sized(1, 4)):
+                await asyncio.sleep(CALM_SECONDS)
+                await asyncio.to_thread(room.fill)
+                if number % 2:
+                    await asyncio.to_thread(postgres.switch_log)
+                await _until_refused(sender)
+                await asyncio.sleep(AWAY_SECONDS)
+                await asyncio.to_thread(room.free)
+                if not postgres.running:
+                    chaos.note("  it had ended")
+                    await asyncio.to_thread(postgres.start)
+
+        async with asyncio.timeout(DEADLINE), running_falhost(chaos.key) as fal:
+            shared = {"database_url": postgres.create("chaos"), **fal}
+            async with running_served(chaos.folder, shared, count=2) as nodes:
+                await _under_load(chaos, nodes, full)

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import signal
+from collections.abc import Awaitable, Callable
 from random import Random
 
 import pytest
@@ -19,9 +22,15 @@ DEADLINE = sized(30, 360)
 WEBHOOKS = sized(500, 10_000)
 RATE = sized(320, 250)
 LONGEST_LIFE = sized(0.8, 1.5)
+LONGEST_CALM = sized(0.8, 4.0)  # between two workers' deaths
+LEAST_KILLS = sized(2, 15)
+LEAST_WORKERS = sized(1, 5)
 SINGLE_STREAMS = sized(100, 1000)
 NAMES_A_STREAM = 100
 PATIENCE = sized(0.1, 1.0)
+
+
+Killing = Callable[[list[Served], Sender, "asyncio.Task[None]", Random], Awaitable[int]]
 
 
 async def _killing(nodes: list[Served], sender: Sender, load: "asyncio.Task[None]", random: Random) -> int:
@@ -45,7 +54,21 @@ async def _killing(nodes: list[Served], sender: Sender, load: "asyncio.Task[None
     return kills
 
 
-async def _survive(chaos: Chaos, nodes: list[Served]) -> None:
+async def _killing_workers(nodes: list[Served], _: Sender, load: "asyncio.Task[None]", random: Random) -> int:
+    """Kill one worker after the other; their parent starts them again."""
+    kills = 0
+    while not load.done():
+        moment = asyncio.ensure_future(asyncio.sleep(random.uniform(0.05, LONGEST_CALM)))
+        await asyncio.wait((moment, load), return_when=asyncio.FIRST_COMPLETED)
+        moment.cancel()
+        node = random.choice(nodes)
+        os.kill(random.choice(node.workers()), signal.SIGKILL)
+        kills += 1
+        await node.worker_serves()
+    return kills
+
+
+async def _survive(chaos: Chaos, nodes: list[Served], killing: Killing = _killing, least: int = LEAST_KILLS) -> None:
     ports = [node.port for node in nodes]
     ended = outcomes((f"job-{number}" for number in range(WEBHOOKS)), chaos.random)
     registered = {outcome.name for outcome in ended if chaos.random.random() < 0.5}
@@ -60,7 +83,7 @@ async def _survive(chaos: Chaos, nodes: list[Served]) -> None:
     sender = Sender(chaos.key, ports, chaos.random, chaos.web)
     async with watching(watchers) as running:
         load = asyncio.ensure_future(sender.load(_twice(ended, chaos.random), RATE))
-        kills = await _killing(nodes, sender, load, chaos.random)
+        kills = await killing(nodes, sender, load, chaos.random)
         await load
         await running.ended()
     problems = await verify(chaos.web, ports, ended, ledger, versions=lambda name: 1 + (name in registered))
@@ -69,8 +92,8 @@ async def _survive(chaos: Chaos, nodes: list[Served]) -> None:
         f"  {kills} kills, {WEBHOOKS} webhooks, {dict(sender.answers)}, {visits} streams by {len(watchers)} watchers"
     )
     assert problems == []
-    assert [line for node in nodes for line in node.complaints()] == []
-    assert kills >= sized(2, 15)
+    assert [line for node in nodes for line in node.complaints() if '"worker_died"' not in line] == []
+    assert kills >= least
 
 
 def _twice(ended: list[Outcome], random: Random) -> list[Outcome]:
@@ -93,3 +116,11 @@ async def test_killed_nodes_lose_no_webhook(chaos: Chaos, postgres_url: str, red
         shared = {"database_url": postgres_url, "redis_url": redis_server.url, **fal}
         async with running_served(chaos.folder, shared, count=2) as nodes:
             await _survive(chaos, nodes)
+
+
+async def test_killed_workers_lose_no_webhook(chaos: Chaos, postgres_url: str, redis_server: Redis) -> None:
+    """The same with one node of two workers on one port: the parent lives on, and starts again what dies."""
+    async with asyncio.timeout(DEADLINE), running_falhost(chaos.key) as fal:
+        shared = {"database_url": postgres_url, "redis_url": redis_server.url, **fal}
+        async with running_served(chaos.folder, shared, workers=2) as nodes:
+            await _survive(chaos, nodes, _killing_workers, LEAST_WORKERS)

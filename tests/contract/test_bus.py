@@ -33,8 +33,8 @@ class Pair:
 @pytest.fixture(scope="session")
 def cluster_url() -> Iterator[str]:
     """A Redis Cluster for the whole run."""
-    with running_cluster() as url:
-        yield url
+    with running_cluster() as cluster:
+        yield cluster.url
 
 
 async def live(bus: RedisBus) -> RedisBus:

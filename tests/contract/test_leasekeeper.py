@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from hookcast.leasekeeper import LeaseKeeper
+from hookcast.leasekeeper import LeaseKeeper, LeaseLost
 from hookcast.store import JobStore, open_store
 from support.fakes import Sleeper
 from support.server import until
@@ -76,3 +76,22 @@ async def test_a_lease_is_prolonged_at_each_turn(store: JobStore) -> None:
             assert await store.leases.take(["a"], "two", 1.0) == set()
         task.cancel()
         await asyncio.wait({task})
+
+
+async def test_who_has_lost_a_lease_stops_and_may_wait_for_it_again(store: JobStore) -> None:
+    """A node that hung for too long finds at its next turn that another one does its work."""
+    one = Keeper(store, "one")
+    async with one.running():
+        task = asyncio.ensure_future(one.hold("a"))
+        await until(lambda: one.holds)
+        await store.leases.release(["a"], "one")
+        assert await store.leases.take(["a"], "two", 60.0) == {"a"}
+        one.turns.wake()
+        with pytest.raises(LeaseLost):
+            await task
+        again = asyncio.ensure_future(one.hold("a"))
+        await store.leases.release(["a"], "two")
+        one.turns.wake()
+        await until(lambda: one.holds == ["a", "a"])
+        again.cancel()
+        await asyncio.wait({again})

@@ -48,11 +48,36 @@ class Postgres:
         data = str(self.folder / "data")
         _run(_program("pg_ctl"), "-D", data, "-m", mode, "-w", "-t", str(SECONDS), "stop")
 
+    @property
+    def running(self) -> bool:
+        """Whether there is a server; one that cannot write its log (WAL) ends by itself."""
+        return (self.folder / "data" / "postmaster.pid").exists() and bool(self._processes())
+
+    def switch_log(self) -> None:
+        """Let it begin a new file of its log; what that leads to shows later."""
+        words = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "hookcast", "-c", "SELECT pg_switch_wal()", "postgres")
+        subprocess.run([_program("psql"), *words], capture_output=True, timeout=SECONDS, check=False)
+
+    def limit_files(self, size: int | None) -> None:
+        """Let none of its files grow past that many bytes, or let them (setrlimit(2), RLIMIT_FSIZE)."""
+        for pid in self._processes():
+            command = ("prlimit", "--pid", str(pid), f"--fsize={'unlimited' if size is None else size}:")
+            subprocess.run([*_as_postgres(), *command], capture_output=True, timeout=SECONDS, check=False)  # some end
+
+    def _processes(self) -> list[int]:
+        """The parent and its children (proc(5)); the parent first, so that it starts no others in between."""
+        pid = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        except OSError:
+            return []
+        return [pid, *map(int, children.split())]
+
 
 @contextmanager
-def running_postgres(*, fsync: bool = False) -> Iterator[Postgres]:
-    """A server for the length of the block."""
-    folder = Path(tempfile.mkdtemp(prefix="hookcast-postgres-"))
+def running_postgres(parent: Path | None = None, *, fsync: bool = False) -> Iterator[Postgres]:
+    """A server for the length of the block, in a folder of its own in this one."""
+    folder = Path(tempfile.mkdtemp(prefix="hookcast-postgres-", dir=parent))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     server = Postgres(folder, port, fsync)
@@ -75,9 +100,13 @@ def _program(name: str) -> str:
     return str(found[-1])
 
 
+def _as_postgres() -> tuple[str, ...]:
+    """It refuses to run as root."""
+    return ("runuser", "-u", "postgres", "--") if os.getuid() == 0 else ()
+
+
 def _run(*command: str) -> None:
-    as_postgres = ("runuser", "-u", "postgres", "--") if os.getuid() == 0 else ()
     done = subprocess.run(
-        [*as_postgres, *command], capture_output=True, text=True, timeout=SECONDS, check=False, cwd="/"
+        [*_as_postgres(), *command], capture_output=True, text=True, timeout=SECONDS, check=False, cwd="/"
     )
     assert done.returncode == 0, done.stderr

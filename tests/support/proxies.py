@@ -77,19 +77,6 @@ def changed(text: str, changes: Mapping[str, str]) -> str:
     return text
 
 
-async def make_certificate(folder: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
-    path = folder / "hookcast.pem"
-    await _run(
-        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-        *("-days", "2", "-subj", "/CN=hookcast", "-addext", "subjectAltName=IP:127.0.0.1"),
-        *("-keyout", str(folder / "key.pem"), "-out", str(path)),
-    )
-    with path.open("a") as file:
-        file.write((folder / "key.pem").read_text())
-    return path
-
-
 @asynccontextmanager
 async def running_proxy(
     kind: Kind, server: str, certificate: Path, *, http: str = "", **changes: str
@@ -153,9 +140,3 @@ async def _listening(process: asyncio.subprocess.Process, sign: str) -> None:
         line = (await process.stderr.readline()).decode()
         assert line, f"the proxy ended: {said}"
         said += line
-
-
-async def _run(*command: str) -> None:
-    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    _, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()

@@ -6,12 +6,66 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
+
+from support.ports import quiet_port
 
 SECONDS = 30
+NODE_TIMEOUT = "1000"  # ms; a primary that is silent for so long is replaced
+PRIMARIES = 3
+USER = "hookcast"
+# What docs/operations.md tells an operator to allow.
+RIGHTS = (
+    "resetchannels &hookcast &job:* &group:* -@all "
+    "+ping +publish +subscribe +unsubscribe +spublish +ssubscribe +sunsubscribe +cluster|slots"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a server lets its clients in: with a password, of a user with few rights, over TLS."""
+
+    password: str = field(default="", repr=False)
+    user: str = ""
+    certificate: Path | None = None  # and its key, in one file
+    rights: str = RIGHTS  # the user's
+
+    def options(self, port: int) -> list[str]:
+        """The server's."""
+        found = ["--port", str(port)]
+        if self.certificate:
+            file = str(self.certificate)
+            found = ["--port", "0", "--tls-port", str(port), "--tls-cert-file", file, "--tls-key-file", file]
+            found += ["--tls-ca-cert-file", file, "--tls-auth-clients", "no"]
+            found += ["--tls-cluster", "yes", "--tls-replication", "yes"]
+        if self.user:
+            found += ["--user", "default", "off", "--user", self.user, "on", f">{self.password}", *self.rights.split()]
+        elif self.password:
+            found += ["--requirepass", self.password, "--masterauth", self.password]
+        return found
+
+    def cli(self, port: int) -> list[str]:
+        """redis-cli's."""
+        found = ["-p", str(port)]
+        if self.certificate:
+            found += ["--tls", "--cacert", str(self.certificate)]
+        if self.password:
+            found += ["--no-auth-warning", "-a", self.password, *(("--user", self.user) if self.user else ())]
+        return found
+
+    def url(self, address: str, *, cluster: bool = False) -> str:
+        """As a user of Hookcast writes it."""
+        scheme = ("rediss" if self.certificate else "redis") + ("+cluster" if cluster else "")
+        who = f"{self.user}:{quote(self.password, safe='')}@" if self.password else ""
+        return f"{scheme}://{who}{address}" + (f"?ssl_ca_certs={self.certificate}" if self.certificate else "")
+
+
+OPEN = Entry()
 
 
 @dataclass
@@ -21,16 +75,17 @@ class Redis:
     port: int
     folder: Path
     options: tuple[str, ...] = ()
+    entry: Entry = OPEN
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
         """Its address."""
-        return f"redis://127.0.0.1:{self.port}"
+        return self.entry.url(f"127.0.0.1:{self.port}")
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command = ["redis-server", *self.entry.options(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += ["--save", "", "--appendonly", "no", "--loglevel", "warning", *self.options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         assert self.cli("ping", tries=200) == "PONG"
@@ -56,7 +111,7 @@ class Redis:
         """Ask it something with redis-cli; again while it says nothing, for so many tries."""
         said = ""
         for _ in range(tries):
-            command = ["redis-cli", "-p", str(self.port), *words]
+            command = ["redis-cli", *self.entry.cli(self.port), *words]
             said = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False).stdout.strip()
             if said:
                 break
@@ -70,10 +125,10 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def running_redis() -> Iterator[Redis]:
+def running_redis(entry: Entry = OPEN) -> Iterator[Redis]:
     """One server for the length of the block."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-redis-"))
-    server = Redis(_free_ports(1)[0], folder)
+    server = Redis(_free_ports(1)[0], folder, entry=entry)
     try:
         server.start()
         yield server
@@ -82,22 +137,97 @@ def running_redis() -> Iterator[Redis]:
         shutil.rmtree(folder)
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a cluster says of one of its servers."""
+
+    server: Redis
+    name: str
+    fine: bool
+    slots: bool
+    primary: str  # the name of the one that it is a replica of; "-" = it is a primary
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Its servers, which may be stopped, frozen and started again; some are primaries, the others their replicas."""
+
+    servers: list[Redis]
+
+    @property
+    def url(self) -> str:
+        """Its address: one server's, which tells of the others."""
+        return self.servers[0].entry.url(f"127.0.0.1:{self.servers[0].port}", cluster=True)
+
+    def primaries(self) -> list[Redis]:
+        """Those that have slots."""
+        return [member.server for member in self._members() if member.slots]
+
+    def replica_of(self, primary: Redis) -> Redis:
+        """Its only one."""
+        members = self._members()
+        name = next(member.name for member in members if member.server is primary)
+        return next(member.server for member in members if member.primary == name)
+
+    def wait_for_failover(self, gone: Redis) -> None:
+        """Until others have its slots; it answers nobody."""
+        asked = next(server for server in self.servers if server is not gone)
+        _until(lambda: len([member for member in self._members(asked) if member.slots and member.fine]) == PRIMARIES)
+
+    def wait_until_whole(self) -> None:
+        """Until each server sees all of them, each primary with its replica."""
+        _until(lambda: all(self._whole(server) for server in self.servers))
+
+    def _whole(self, asked: Redis) -> bool:
+        members = self._members(asked)
+        replicas = [member for member in members if member.primary != "-"]
+        fine = len(members) == len(self.servers) and all(member.fine for member in members)
+        with_slots = sum(member.slots for member in members)
+        in_step = all("connected" in member.server.cli("role").splitlines() for member in replicas)
+        return fine and in_step and with_slots == PRIMARIES and len(replicas) == len(members) - PRIMARIES
+
+    def _members(self, asked: Redis | None = None) -> list[Member]:
+        """Redis documentation, CLUSTER NODES: id, address, flags, primary, pings, epoch, link, slots."""
+        by_port = {server.port: server for server in self.servers}
+        found = []
+        for line in (asked or self.servers[0]).cli("cluster", "nodes").splitlines():
+            name, address, flags, primary, _, _, _, link, *slots = line.split()
+            port = int(address.partition("@")[0].rpartition(":")[2])
+            fine = "fail" not in flags and (link == "connected" or "myself" in flags)
+            found.append(Member(by_port[port], name, fine, bool(slots), primary))
+        return found
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Each look takes redis-cli a while."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "the cluster did not become what it should"
+
+
 @contextmanager
-def running_cluster() -> Iterator[str]:
-    """Three primaries that share the slots; the address of the cluster as a user of Hookcast writes it."""
+def running_cluster(entry: Entry = OPEN, *, replicas: int = 0) -> Iterator[Cluster]:
+    """Three primaries that share the slots, each with so many replicas."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-cluster-"))
     servers = []
+    count = PRIMARIES * (1 + replicas)
     try:
-        for port in _free_ports(3):
+        ports = [quiet_port() for _ in range(2 * count)]
+        for port, bus in zip(ports[:count], ports[count:], strict=True):
             (folder / str(port)).mkdir()
-            bus = _free_ports(1)[0]
-            options = ("--cluster-enabled", "yes", "--cluster-port", str(bus))
-            servers.append(Redis(port, folder / str(port), options))
+            options = (
+                *("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", NODE_TIMEOUT),
+                *("--repl-diskless-sync-delay", "0"),  # a replica that never was in step does not take over
+            )
+            servers.append(Redis(port, folder / str(port), options, entry))
             servers[-1].start()
         addresses = [f"127.0.0.1:{server.port}" for server in servers]
-        command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
+        command = ["redis-cli", *entry.cli(ports[0]), "--cluster", "create", *addresses]
+        command += ["--cluster-replicas", str(replicas), "--cluster-yes"]
         subprocess.run(command, stdout=subprocess.DEVNULL, timeout=SECONDS, check=True)
-        yield f"redis+cluster://{addresses[0]}"
+        cluster = Cluster(servers)
+        cluster.wait_until_whole()
+        yield cluster
     finally:
         for server in servers:
             server.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
@@ -20,10 +21,11 @@ STOP_SECONDS = 30.0
 class Served:
     """One node. Its log is a file that all its lives write to."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, object], workers: int = 1) -> None:
         self.port = quiet_port()
         self.log = folder / f"node-{self.port}.log"
         self._folder = folder
+        self._workers = workers
         ownerless = (
             "HOOKCAST_",
             "FAL_",
@@ -45,7 +47,7 @@ class Served:
         assert self._process is None
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "hookcast", "serve"),
+                *(sys.executable, "-m", "hookcast", "serve", "--workers", str(self._workers)),
                 cwd=self._folder,
                 env=self._environment,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -54,12 +56,21 @@ class Served:
             )
 
     async def ready(self) -> None:
-        """Wait until it says that it listens."""
+        """Wait until it says that it listens, with each of its workers."""
+        await self._says(b"listens")
+        for _ in range(self._workers if self._workers > 1 else 0):
+            await self.worker_serves()
+
+    async def worker_serves(self) -> None:
+        """Wait until one more worker has begun."""
+        await self._says(b"serves")
+
+    async def _says(self, word: bytes) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
         async with asyncio.timeout(START_SECONDS):
             line = await self._process.stdout.readline()
-        assert b"listens" in line, self.log.read_text()
+        assert word in line, self.log.read_text()
 
     async def start(self) -> None:
         """Start it, and wait until it listens."""
@@ -71,13 +82,28 @@ class Served:
         while (await web.request(self.port, "GET", "/readyz"))[0] != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # it is to have the processor meanwhile
 
+    def workers(self) -> list[int]:
+        """The processes that do the work, when there are several (proc(5), children)."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
     async def kill(self) -> None:
-        """SIGKILL. Idempotent."""
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.communicate()
+        """SIGKILL, workers and all. Idempotent."""
+        if self._process is not None:
+            with suppress(OSError):
+                pids = self.workers()
+                self._process.kill()
+                for pid in pids:
+                    os.kill(pid, signal.SIGKILL)
+            await self._process.communicate()
+            self._process = None
+
+    def freeze(self) -> None:
+        """SIGSTOP: it does nothing any more, and its connections stay."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on."""
+        os.kill(self.pid, signal.SIGCONT)
 
     async def stop(self) -> int:
         """SIGTERM, as an operator or an orchestrator does; answers the exit code."""
@@ -107,10 +133,10 @@ def _level(line: str) -> str:
 
 @asynccontextmanager
 async def running_served(
-    folder: Path, settings: Mapping[str, object], *, count: int = 1
+    folder: Path, settings: Mapping[str, object], *, count: int = 1, workers: int = 1
 ) -> AsyncIterator[list[Served]]:
     """Nodes for the length of the block; they are killed whatever happens."""
-    nodes = [Served(folder, settings) for _ in range(count)]
+    nodes = [Served(folder, settings, workers) for _ in range(count)]
     try:
         for node in nodes:
             await node.spawn()

@@ -125,3 +125,41 @@ def test_an_empty_variable_does_not_undo_the_file(tmp_path: Path, monkeypatch: p
     assert load_settings().keys == ("from-the-file",)
     monkeypatch.setenv("HOOKCAST_API_KEYS", "from-the-environment")
     assert load_settings().keys == ("from-the-environment",)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1",
+        "redis://",
+        "redis://user:sec#ret@127.0.0.1",
+        "redis://user:12#sec@127.0.0.1",
+        "redis://user:12/sec@127.0.0.1",
+        "redis://user:12?sec@127.0.0.1",
+        "redis://user:[sec]@127.0.0.1",
+        "redis://127.0.0.1:99999",
+        "redis://127.0.0.1:0",
+        "redis://127.0.0.1?protocol=3",
+        "redis://127.0.0.1?ssl_cert_reqs=none",
+        "rediss://127.0.0.1?ssl_cert_reqs=sec",
+        "rediss://127.0.0.1?ssl_ca_certs=/sec/there/is/no/such.pem",
+    ],
+)
+def test_a_wrong_address_of_redis_is_refused(address: str) -> None:
+    """Without a word of it: a sign that was not escaped may cut a password anywhere."""
+    with pytest.raises(SettingsError, match="HOOKCAST_REDIS_URL") as caught:
+        load_settings(redis_url=address)
+    assert "sec" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://127.0.0.1",
+        "rediss://user:p%23@[::1]:6379/0",
+        f"rediss+cluster://:p@host?ssl_ca_certs={__file__}&ssl_check_hostname=false",
+    ],
+)
+def test_a_right_address_of_redis_is_kept(address: str) -> None:
+    """As it is."""
+    assert load_settings(redis_url=address).bus_url == address

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from redis.asyncio import Redis
@@ -22,18 +22,30 @@ FAULTS = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
 _log = get_logger(__name__)
 
 
+def reason(error: BaseException) -> str:
+    """What is wrong, for the log: redis-py's repr names only a category, and a TimeoutError says nothing."""
+    return str(error) or type(error).__name__
+
+
 class Link:
     """What is wanted is subscribed to, and again after every break. `sharded` = the server belongs to a cluster.
 
-    `broken` is called after each break, before the next attempt.
+    `broken` is called after each break, before the next attempt; `sleep` is passed in for tests.
     """
 
     def __init__(
-        self, client: Redis, received: Callable[[bytes], None], *, sharded: bool, broken: Callable[[], None]
+        self,
+        client: Redis,
+        received: Callable[[bytes], None],
+        *,
+        sharded: bool,
+        broken: Callable[[], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._received = received
         self._broken = broken
+        self._sleep = sleep
         self._prefix = "S" if sharded else ""
         self._portion = 1 if sharded else PORTION  # sharded channels of one command must be of one slot
         self._changed = asyncio.Event()
@@ -69,23 +81,30 @@ class Link:
         async with asyncio.timeout(ANSWER_SECONDS), self._client.pipeline(transaction=False) as pipeline:
             for topic, payload in messages:
                 pipeline.execute_command(f"{self._prefix}PUBLISH", topic, payload)
-            await pipeline.execute()
+            answers = await pipeline.execute(raise_on_error=False)  # its own error would quote the message
+        for answer in answers:
+            if isinstance(answer, RedisError):
+                raise answer
 
     async def run(self) -> None:
         """Connect, listen, and connect again, until cancelled."""
         pause = MIN_PAUSE_SECONDS
+        clock = asyncio.get_running_loop().time
         try:
             while True:
+                began = clock()
                 connection = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
                 try:
                     await self._attend(connection)
                 finally:
-                    pause = MIN_PAUSE_SECONDS if self.live else min(pause * 2, MAX_PAUSE_SECONDS)
+                    # Also a server that lets us in may refuse a subscription, again and again.
+                    lasted = clock() - began > MAX_PAUSE_SECONDS
+                    pause = MIN_PAUSE_SECONDS if lasted else min(pause * 2, MAX_PAUSE_SECONDS)
                     self._lost()
                     with suppress(*FAULTS):
                         await connection.disconnect(nowait=True)
                 self._broken()
-                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
+                await self._sleep(pause * (0.5 + random.random()))  # noqa: S311
         finally:
             with suppress(*FAULTS):
                 await self._client.aclose()
@@ -98,7 +117,7 @@ class Link:
                 tasks.create_task(self._send(connection))
                 tasks.create_task(self._listen(connection))
         except* FAULTS as group:
-            _log.warning("bus_broken", reason=repr(group.exceptions[0]))
+            _log.warning("bus_broken", reason=reason(group.exceptions[0]))
 
     def _lost(self) -> None:
         self.live = False

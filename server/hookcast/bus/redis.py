@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
 from hookcast.bus.base import Deliver, group_topic, job_topic
-from hookcast.bus.link import ANSWER_SECONDS, FAULTS, Link
+from hookcast.bus.link import ANSWER_SECONDS, FAULTS, Link, reason
 from hookcast.logs import get_logger
 from hookcast.wire import State
 
@@ -102,7 +102,7 @@ class RedisBus:
         try:
             await link.publish(messages)
         except FAULTS as error:
-            _log.warning("bus_not_published", messages=len(messages) + len(self._queue), reason=repr(error))
+            _log.warning("bus_not_published", messages=len(messages) + len(self._queue), reason=reason(error))
             self._queue.clear()  # by the time Redis is back the other nodes have it from the database
             self._stale.set()
 
@@ -148,7 +148,7 @@ class RedisBus:
                     await self._read_map(address)
                     break
                 except FAULTS as error:
-                    _log.warning("bus_map_not_read", reason=repr(error))
+                    _log.warning("bus_map_not_read", reason=reason(error))
             try:
                 async with asyncio.timeout(REFRESH_SECONDS):
                     await self._stale.wait()

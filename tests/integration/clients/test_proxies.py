@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from integration.clients import hard
+from support.certificates import make_certificate
 from support.clients import (
     STATUS,
     Seeing,
@@ -25,7 +26,7 @@ from support.clients import (
     python_socket,
 )
 from support.fal import FalDouble, sign
-from support.proxies import KINDS, Kind, Proxy, make_certificate, running_proxy
+from support.proxies import KINDS, Kind, Proxy, running_proxy
 from support.server import Node, running_node, until
 from support.serving import served
 
@@ -42,9 +43,9 @@ PINGS = 8  # with a heartbeat of 0.3 s, at least 0.165 s apart: together longer 
 
 
 @pytest.fixture(scope="module")
-async def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One for all proxies."""
-    return await make_certificate(tmp_path_factory.mktemp("certificate"))
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture(params=KINDS)

@@ -86,7 +86,8 @@ def wrong(answer: bytes, *, cut: bool) -> str | None:
     if not found:
         return None if cut or not head else "half a head"
     if status != b"101":
-        return None if status in {b"400", b"403", b"404", b"405", b"422", b"426"} else f"the upgrade is answered {status!r}"
+        known = status in {b"400", b"403", b"404", b"405", b"422", b"426"}
+        return None if known else f"the upgrade is answered {status!r}"
     try:
         return next((wrongness for opcode, payload in _frames(frames) if (wrongness := _unlike(opcode, payload))), None)
     except ValueError as error:

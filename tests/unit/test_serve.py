@@ -18,7 +18,7 @@ from hookcast.push.stream import Stream
 from hookcast.routes.handover import take
 from hookcast.serve import HttpProtocol, Server, Site, WebSocketProtocol
 from support.push import FakeTransport, MemoryStore, client_frames, settle, ws_messages
-from support.raw import UPGRADE, events, subscribe
+from support.raw import UPGRADE, events
 
 pytestmark = pytest.mark.anyio
 CHANGED = f"uvicorn {uvicorn.__version__} is not as serve.py needs it: "

@@ -86,8 +86,7 @@ def wrong(answer: bytes, *, cut: bool) -> str | None:
     if not found:
         return None if cut or not head else "half a head"
     if status != b"101":
-        known = status in {b"400", b"403", b"404", b"405", b"422", b"426"}
-        return None if known else f"the upgrade is answered {status!r}"
+        return None if status[:1] < b"5" else f"the upgrade is answered {status!r}"
     try:
         return next((wrongness for opcode, payload in _frames(frames) if (wrongness := _unlike(opcode, payload))), None)
     except ValueError as error:

@@ -156,7 +156,7 @@ def _list() -> _Json:
 
 def _events(summary: str, names: list[_Json], wrong: type[HookcastError]) -> _Json:
     answers = {
-        "200": {"description": _STREAM, "content": {"text/event-stream": {"schema": _TEXT}}},
+        "200": {"description": _STREAM, "content": {"text/event-stream": {}}},
         "204": {"description": "Everything had ended: do not come back."},
     }
     found = _operation(summary, answers, problems=[wrong, errors.TooManyStreams, errors.Draining])

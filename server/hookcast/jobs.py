@@ -12,8 +12,11 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 KEPT_LOG_LINES = 50
-LABEL = r"^[^\x00-\x1f\x7f]+$"
-"""What the name of an owner or a group looks like: no control characters, which PostgreSQL and logs could not take."""
+LABEL = r"^[^\x00-\x1f\x7f]+$(?!\n)"
+"""What the name of an owner or a group looks like: no control characters, which PostgreSQL and logs could not take.
+
+`$` alone would let a newline stand at the end.
+"""
 
 
 class JobStatus(StrEnum):

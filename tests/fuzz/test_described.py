@@ -21,7 +21,7 @@ from support.jwks import published_to_threads
 from support.ports import quiet_port
 
 pytestmark = pytest.mark.timeout(1800 if LONG else 60)
-EXAMPLES = 1000 if LONG else 12
+EXAMPLES = 1000 if LONG else 8
 DEADLINE = 20.0
 CHECKS = [
     described.status_code_conformance,
@@ -99,7 +99,7 @@ def test_answers_are_as_described(address: str, case: schemathesis.Case) -> None
 
 def _sign(case: schemathesis.Case) -> None:
     """Every second one is fal's: only then its body is read."""
-    if case.body is NOT_SET:
+    if case.body is NOT_SET or isinstance(case.body, bytes):
         return
     body = requests.Request("POST", "http://x/", json=case.body).prepare().body
     if isinstance(body, bytes) and len(body) % 2:

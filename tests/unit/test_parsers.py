@@ -56,8 +56,7 @@ def test_a_webhook_is_refused_or_ends_the_job_it_names(fields: dict[str, Any]) -
     body = json.dumps(fields).encode()
     try:
         report = parse(body)
-    except Malformed as error:
-        assert "\n" not in str(error)
+    except Malformed:
         return
     assert report.request_id == fields["request_id"]
     assert valid_request_id(report.request_id)
@@ -284,3 +283,19 @@ def test_facts_are_refused_or_can_be_stored(value: Any) -> None:
         return
     for text in (found.owner, found.group):
         assert text is None or (0 < len(text) <= 200 and "\n" not in text)
+
+
+@pytest.mark.parametrize(
+    ("shape", "body"),
+    [
+        (Facts, b'{"owner":"a\\n"}'),
+        (Facts, b'{"group":"a\\n"}'),
+        (Submission, b'{"input":{},"options":{"runnerHint":"x\\n"}}'),
+        (Submission, b'{"input":{},"options":{"objectLifecycle":{"x\\n":1}}}'),
+        (messages.Subscribe, b'{"type":"subscribe","groups":["g\\n"]}'),
+    ],
+)
+def test_a_newline_at_the_end_is_a_control_character_too(shape: type[Any], body: bytes) -> None:
+    """`$` alone matches before it."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(body, type=shape)

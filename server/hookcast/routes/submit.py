@@ -27,7 +27,7 @@ from hookcast.wire import encode
 TURN_SECONDS = 20.0
 TOKEN_SPARE_SECONDS = 600  # to look at the result
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
-HeaderText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+HeaderText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$(?!\n)")]
 _ENDPOINT = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 

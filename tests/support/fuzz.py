@@ -19,7 +19,7 @@ from support.served import Served, running_served
 
 LONG = os.environ.get("FUZZ") == "long"
 SETTLE_SECONDS = 30.0
-GROWTH_KIB = 48 * 1024
+GROWTH_KIB = 24 * 1024
 """What the server may hold more at the end than after the warm-up: allocators keep what was freed in between."""
 GROWTH_FILES = 8
 """Sockets, that is: the database's own files and threads come and go."""

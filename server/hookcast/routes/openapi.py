@@ -17,6 +17,7 @@ from hookcast.errors import HookcastError
 from hookcast.jobs import LABEL, JobStatus
 from hookcast.push.messages import MAX_NAMES
 from hookcast.routes.jobs import MAX_WAIT_SECONDS
+from hookcast.routes.openapi_access import with_access
 from hookcast.routes.problems import json_response
 from hookcast.routes.submit import Facts, Submission
 from hookcast.wire import JobJson
@@ -57,6 +58,10 @@ def _encoded() -> bytes:
 
 def describe() -> _Json:
     """The whole document."""
+    return with_access(_open())
+
+
+def _open() -> _Json:
     _, schemas = msgspec.json.schema_components((JobJson, Submission, Facts), ref_template=_REF)
     return {
         "openapi": "3.1.0",

@@ -1,4 +1,4 @@
-"""What access by key or token adds to the description; pure. Nothing serves it until there is access."""
+"""What access by key or token adds to the description of the interface; pure."""
 
 from typing import Any
 
@@ -27,7 +27,8 @@ def _guarded(path: str, operation: Any) -> Any:
     security: list[dict[str, list[str]]] = [{"bearer": []}]
     if path.endswith(("/events", "/ws")):
         security.append({"token": []})
-    refusals = {"401": _refusal(*_UNAUTHORIZED), "403": _refusal("forbidden")}
+    forbidden = ("origin_not_allowed", "forbidden") if path.endswith("/ws") else ("forbidden",)
+    refusals = {"401": _refusal(*_UNAUTHORIZED), "403": _refusal(*forbidden)}
     return {**operation, "security": security, "responses": {**operation["responses"], **refusals}}
 
 
@@ -84,6 +85,7 @@ _MINT = {
                 }
             },
         },
+        "409": _refusal("no_token_secret"),
         "422": _refusal("invalid_request"),
     },
 }

@@ -10,8 +10,9 @@ import msgspec
 from support.mutation import JSON_TOKENS, mutate
 from support.raw import UPGRADE
 
-CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1009, 4001, 4002, 4503, 4504, *range(3000, 5000)})
-"""The documented ones, and those of a client that come back as they were; 1011 would be a fault of the server."""
+CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
+"""What a close may carry (RFC 6455 section 7.4): a client's own code comes back as it was."""
+FAULT = b"\x03\xf3internal error"
 TYPES = frozenset({"subscribed", "job", "ping", "error"})
 MARK = b"the end"
 _MESSAGES: Sequence[dict[str, Any]] = (
@@ -112,5 +113,6 @@ def _unlike(first: int, payload: bytes) -> str | None:
         return None if message.get("type") in TYPES else f"an unknown message {message}"
     if first == 0x88:
         code = int.from_bytes(payload[:2])
-        return None if not payload or code in CODES else f"closed with {code}"
+        fine = not payload or (code in CODES and payload != FAULT)
+        return None if fine else f"closed with {payload!r}"
     return None if first == 0x8A else f"a frame that begins with {first:#x}"

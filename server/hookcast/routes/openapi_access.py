@@ -71,15 +71,15 @@ _MINT = {
     },
     "responses": {
         "201": {
-            "description": "The token.",
+            "description": "The token; null where no secret is set and everybody may see everything.",
             "content": {
                 "application/json": {
                     "schema": {
                         "type": "object",
                         "required": ["token", "expiresAt"],
                         "properties": {
-                            "token": {"type": "string"},
-                            "expiresAt": {"type": "string", "format": "date-time"},
+                            "token": {"type": ["string", "null"]},
+                            "expiresAt": {"type": ["string", "null"], "format": "date-time"},
                         },
                     }
                 }

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from nacl.signing import SigningKey
 from schemathesis.core import NOT_SET
 from schemathesis.specs.openapi import checks as described
 
+import requests
 from hookcast.routes.openapi import describe
 from support.fal import sign
 from support.fuzz import LONG

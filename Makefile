@@ -14,7 +14,7 @@ PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.t
 _ := $(shell test -x $(BIN)/python || rm -f $(STAMPS)/python; test -x $(CHROMIUM) || rm -f $(STAMPS)/chromium; \
   test -d web/node_modules || rm -f $(STAMPS)/web; test -d tests/clients/node_modules || rm -f $(STAMPS)/clients)
 
-.PHONY: help run check test chaos bench soak format lock build clean
+.PHONY: help run check test chaos fuzz bench soak format lock build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,9 @@ test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $
 
 chaos: $(STAMPS)/python $(STAMPS)/services ## Kill, freeze and fill everything, for a quarter of an hour; ARGS='-k kill' for a part
 	CHAOS=long $(BIN)/pytest tests/chaos $(ARGS)
+
+fuzz: $(STAMPS)/python ## Send 1,000,000 wrong webhooks and 200,000 wrong WebSocket streams; FUZZ_SEED repeats a run
+	FUZZ=long $(BIN)/pytest tests/fuzz -s $(ARGS)
 
 bench: $(STAMPS)/bench/ready ## Measure Hookcast and its peers side by side; ARGS=--quick takes two minutes
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)

@@ -27,7 +27,7 @@ from hookcast.leasekeeper import LeaseKeeper
 from hookcast.push import Engine, Limits, Resync
 from hookcast.reconciler import Reconciler
 from hookcast.retention import Retention
-from hookcast.routes import health, jobs, problems, streams, submit, tokens, webhooks, websocket
+from hookcast.routes import health, jobs, openapi, problems, streams, submit, tokens, webhooks, websocket
 from hookcast.routes.access import cors
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
@@ -164,6 +164,7 @@ def _routes() -> list[BaseRoute]:
         Route(f"{one}/cancel", jobs.cancel, methods=["POST"]),
         Route(one, jobs.register, methods=["PUT"]),
         Route(one, jobs.poll, methods=["GET"]),
+        Route("/openapi.json", openapi.openapi, methods=["GET"]),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
         Mount("/", Pages(), name="pages"),

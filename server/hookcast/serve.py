@@ -6,7 +6,6 @@ Everything that relies on uvicorn's inside is in the two protocol classes here.
 import asyncio
 import contextlib
 import errno
-import functools
 import gc
 import ipaddress
 import resource
@@ -14,6 +13,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -143,18 +143,39 @@ def _tune_garbage_collection() -> None:
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, offering the connection of each request to the application (see routes/handover.py)."""
+    """uvicorn's HTTP/1.1, offering the connection of each request to the application (see routes/handover.py).
 
-    def on_headers_complete(self) -> None:
-        """A request begins, unless it is an upgrade: add the offer."""
-        super().on_headers_complete()
-        cycle = self.cycle
-        if cycle is not None and cycle.scope is self.scope:  # type: ignore[redundant-expr] # None at first
-            self.scope["extensions"] = {HANDOVER: {"take": functools.partial(self._take, cycle)}}
+    `_answered` is the request that is being answered, or was last; `cycle` is the newest one that was read.
+    """
+
+    _answered: RequestResponseCycle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell all the requests of the connection, not only the newest: none may be answered into a closed one."""
+        self._give_up()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+        if self._answered is not None:
+            self._answered.scope["extensions"] = {}  # the offer refers to this protocol
+        self._forget()
+        self.transport = self.flow = None  # type: ignore[assignment]
+
+    def send_400_response(self, msg: str) -> None:
+        """Behind an unanswered request a 400 would be taken for its answer: close (RFC 9112 section 9.3.2)."""
+        current = self._answered
+        behind = current is not None and not current.response_complete
+        if current is not None and current is self.cycle and current.more_body and not current.response_started:
+            behind = False  # it is the body of this very request that is no HTTP
+        self._give_up()
+        if behind:
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
 
     def handle_websocket_upgrade(self) -> None:
         """Refuse one that follows an unanswered request: both would have the connection (RFC 6455 section 4.1)."""
         if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr] # None at first
+            self._give_up()
             self.transport.close()
             return
         super().handle_websocket_upgrade()
@@ -162,8 +183,10 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.get_protocol().pause_writing()
         self._forget()
 
-    def _take(self, cycle: RequestResponseCycle, stream: Stream) -> asyncio.Transport | None:
-        transport = self.transport
+    def _take(self, stream: Stream) -> asyncio.Transport | None:
+        transport, cycle = self.transport, self._answered
+        if cycle is None:
+            return None
         gone = cycle.disconnected or transport.is_closing()
         # uvicorn then expects no response of the task any more. And it does not always notice by itself that a client
         # has gone: of pipelined requests it tells only the last one.
@@ -179,20 +202,42 @@ class HttpProtocol(HttpToolsProtocol):
         self._forget()
         return _hand_over(self, transport, stream)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Add the offer. The request must not refer to itself by it: each one would be left to the collector."""
+        self._answered = cycle
+        cycle.scope["extensions"] = {HANDOVER: {"take": self._take}}
+        super()._start_asgi_task(cycle, app)
+
+    def _give_up(self) -> None:
+        """No more answers: the request under way is told that its client has gone, those behind it never begin."""
+        self.pipeline.clear()
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+
     def _forget(self) -> None:
         """Break what refers in circles, so that nothing is left for the garbage collector to find late."""
-        self.cycle = self.parser = self.scope = None  # type: ignore[assignment]
+        self.cycle = self.parser = self.scope = self._answered = None  # type: ignore[assignment]
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, offering the connection once it was accepted."""
 
-    spoke_early = False
+    _early = b""
 
     def data_received(self, data: bytes) -> None:
-        """The first data is the request itself; a client that goes on before its 101 is heard by uvicorn alone."""
-        self.spoke_early = self.handshake_initiated
-        super().data_received(data)
+        """The first data is the request itself; what a client says before its 101 is kept for the stream."""
+        if not self.handshake_initiated:
+            return super().data_received(data)
+        self._early += data
+        return self.transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """No circles, as in HttpProtocol: the parser, a refusal's traceback, and the offer refer to each other."""
+        super().connection_lost(exc)
+        self.conn.parser.close()
+        self.conn.handshake_exc = self.request = self.response = None  # type: ignore[assignment]
+        getattr(self, "scope", {}).pop("extensions", None)
 
     async def run_asgi(self) -> None:
         """Add the offer to the scope."""
@@ -203,8 +248,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         transport = self.transport
         if not self.handshake_complete or self.close_sent or self.disconnected or transport.is_closing():
             return None
-        if self.spoke_early:
-            return None  # the words are in uvicorn's queue, and half a frame may be in its parser
+        if self._early:
+            stream.data_received(self._early)
         self.transport = _HandedOver()  # uvicorn closes its transport when the task ends
         self.conn.parser.close()  # as in HttpProtocol: no circles
         self.scope["extensions"] = {}

@@ -73,7 +73,7 @@ class _Progress(Struct, rename="camel"):
     expected_seconds: float | None
 
 
-class _Job(Struct, rename="camel"):
+class JobJson(Struct, rename="camel"):
     """The keys of the job's JSON, in the order of the protocol page."""
 
     request_id: str
@@ -95,7 +95,7 @@ class _Job(Struct, rename="camel"):
 def encode(job: Job) -> State:
     """The whole state as one JSON object; fal's own JSON inside it stays byte for byte."""
     body = json.encode(
-        _Job(
+        JobJson(
             request_id=job.request_id,
             status=job.status,
             version=job.version,

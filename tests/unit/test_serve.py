@@ -12,12 +12,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from hookcast.bus import LocalBus
 from hookcast.push import Engine, EventStream, Socket
 from hookcast.push.stream import Stream
 from hookcast.routes.handover import take
 from hookcast.serve import HttpProtocol, Server, Site, WebSocketProtocol
-from support.push import FakeTransport, settle
-from support.raw import UPGRADE, events, subscribe
+from support.push import FakeTransport, MemoryStore, client_frames, settle, ws_messages
+from support.raw import UPGRADE, events
 
 pytestmark = pytest.mark.anyio
 CHANGED = f"uvicorn {uvicorn.__version__} is not as serve.py needs it: "
@@ -68,7 +69,10 @@ def test_uvicorn_has_the_names_that_the_subclasses_use() -> None:
     assert config.http_protocol_class is HttpProtocol, changed("http= is not taken as it is")
     assert config.ws_protocol_class is WebSocketProtocol, changed("ws= is not taken as it is")
     methods = {
-        HttpToolsProtocol: ("on_headers_complete", "handle_websocket_upgrade", "_unset_keepalive_if_required"),
+        HttpToolsProtocol: (
+            *("handle_websocket_upgrade", "_unset_keepalive_if_required"),
+            *("connection_lost", "send_400_response", "_start_asgi_task"),
+        ),
         WebSocketsSansIOProtocol: ("run_asgi", "data_received", "pause_writing"),
         uvicorn.Server: ("capture_signals", "startup", "shutdown", "serve"),
     }
@@ -147,21 +151,34 @@ async def test_after_the_hand_over_of_a_websocket_uvicorn_touches_it_no_more() -
     assert not transport.is_closing(), changed("the connection is closed when the application returns")
 
 
-async def test_a_websocket_client_that_speaks_too_early_stays_with_uvicorn() -> None:
-    """Its words are in uvicorn's queue, and are not lost."""
-    heard: list[Any] = []
+async def test_what_a_websocket_client_says_too_early_is_kept_for_the_stream() -> None:
+    """uvicorn parses none of it, and nothing more is read meanwhile."""
+    ready = asyncio.Event()
+    engine = Engine()
+    stream = Socket(engine)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
+        await ready.wait()
         await send({"type": "websocket.accept", "subprotocol": None})
-        assert take(scope, Stream(Engine())) is None
-        heard.append(await receive())
+        assert take(scope, stream) is transport
 
     transport, shared = accept(app)
     transport.protocol.data_received(UPGRADE)
-    transport.protocol.data_received(subscribe("job-1"))
+    early = client_frames("no object")
+    for piece in (early[:3], early[3:]):
+        transport.protocol.data_received(piece)
+        transport.reading, paused = True, not transport.reading
+        assert paused
+    ready.set()
+    await settle()
+    transport.take()
+    async with asyncio.timeout(20), engine.running(MemoryStore(), LocalBus(engine.hub.deliver)):
+        stream.begin(transport)
+        await settle()
+        error, close = ws_messages(transport.take())
+    assert (error["code"], close) == ("bad_message", (4503, "bad message"))
     await _end(shared)
-    assert [message["type"] for message in heard] == ["websocket.receive"]
 
 
 async def test_a_client_that_has_gone_gets_no_stream_and_is_told_as_gone() -> None:

@@ -51,8 +51,9 @@ class Inbox:
         return Received(messages, b"".join(self._parser.data_to_send()), self._parser.close_sent is not None)
 
     def close(self) -> None:
-        """Let go of the parser, which refers to itself."""
+        """Let go of the parser, which refers to itself, also by what it found wrong."""
         self._parser.parser.close()
+        self._parser.parser_exc = None
 
     def _collect(self, messages: list[str | None]) -> None:
         for frame in self._parser.events_received():

@@ -42,10 +42,12 @@ class Socket(Stream):
         self._pushed: dict[str, int] | None = None  # while a subscription is read: what overtook it
 
     def begin(self, transport: asyncio.Transport) -> None:
-        """Go live. Nothing is watched yet. A client that was refused hears it now."""
+        """Go live. Nothing is watched yet, but something may have been said already. Who was refused hears it now."""
         self.open(transport, b"")
         if self._refusal is not None:
             self.refuse(self._refusal)
+        elif self._unread:
+            self._read_on()
 
     def push(self, state: State, now: float, *, ended: bool) -> None:  # noqa: ARG002
         """Write at once, or let it wait."""
@@ -82,6 +84,7 @@ class Socket(Stream):
 
     def leave(self) -> None:
         """Unsubscribe from everything."""
+        self._drop_inbox()
         topics, self._topics = self._topics, {}
         self.engine.leave(self, topics.values())
 
@@ -117,9 +120,9 @@ class Socket(Stream):
         self._listen()
 
     def data_received(self, data: bytes) -> None:
-        """The transport's way in."""
+        """The transport's way in; what comes before `begin` waits for it."""
         under_way, self._unread = bool(self._unread), self._unread + data
-        if not under_way:
+        if not under_way and self.transport is not None:
             self._read_on()
 
     def _read_on(self) -> None:
@@ -137,9 +140,8 @@ class Socket(Stream):
         inbox = self._inbox or Inbox()
         received = inbox.receive(data)
         self._inbox = inbox
-        if inbox.idle:
-            inbox.close()
-            self._inbox = None
+        if inbox.idle or received.closed:
+            self._drop_inbox()
         if self._closing:
             if received.closed:
                 transport.close()
@@ -150,6 +152,11 @@ class Socket(Stream):
             self._work_off(received.messages)
         if received.closed:
             self.end(received.reply)
+
+    def _drop_inbox(self) -> None:
+        inbox, self._inbox = self._inbox, None
+        if inbox is not None:
+            inbox.close()
 
     async def receive(self, text: str | None) -> None:
         """Do what one message says (None = it was binary)."""

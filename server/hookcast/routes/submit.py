@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -181,7 +182,7 @@ async def _settle(node: Services, key: str, request_id: str) -> None:
 
 def _accepted(node: Services, job: Job) -> Response:
     """The job, and a token that shows it for as long as it may take."""
-    path = f"/api/fal-jobs/{job.request_id}"
+    path = f"/api/fal-jobs/{quote(job.request_id, safe='')}"  # a header holds ASCII, and the id may have a "?" in it
     lifetime = timedelta(seconds=node.settings.job_timeout_seconds + TOKEN_SPARE_SECONDS)
     body = {
         "requestId": job.request_id,

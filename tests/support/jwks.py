@@ -1,0 +1,34 @@
+"""fal's keys for tests without an event loop."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from nacl.signing import SigningKey
+
+from support.fal import jwk
+
+
+@contextmanager
+def published_to_threads(key: SigningKey) -> Iterator[str]:
+    """The address of a JWKS with this key, served by a thread for the length of the block."""
+    body = json.dumps({"keys": [jwk(key)]}).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/jwks.json"
+        server.shutdown()
+        thread.join()

@@ -125,7 +125,7 @@ def test_if_none_match_finds_each_tag(tags: list[tuple[bool, int]], noise: str) 
     assert {str(version) for _, version in tags} <= found
 
 
-@given(moment=st.datetimes(), request_id=st.text(max_size=200))
+@given(moment=st.datetimes(), request_id=st.text(max_size=200).filter(valid_request_id))
 def test_a_cursor_comes_back_as_it_was(moment: Any, request_id: str) -> None:
     """In characters that need no quoting in a URL."""
     cursor = (moment.replace(tzinfo=MOMENT.tzinfo), request_id)

@@ -90,6 +90,7 @@ class JobStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._by_ids = select(jobs).where(database.among(jobs.c.request_id))  # once: each has circles of references
         self.reads = Batch(self._read_many)
         self.changes = Batch(Changes(database).work)
         self.leases = Leases(database)
@@ -217,10 +218,8 @@ class JobStore:
             await connection.execute(statement.on_conflict_do_update(index_elements=["url"], set_=values))
 
     async def _read_many(self, request_ids: Sequence[str]) -> list[Job | None]:
-        by_ids = select(jobs).where(self._database.among(jobs.c.request_id))
-
         def read(connection: Connection) -> dict[str, Job]:
-            rows = connection.execute(by_ids, {"ids": list(set(request_ids))}).mappings()
+            rows = connection.execute(self._by_ids, {"ids": list(set(request_ids))}).mappings()
             return {row["request_id"]: from_row(row) for row in rows}
 
         found = await self._database.read(read)

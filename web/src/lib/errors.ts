@@ -1,0 +1,21 @@
+/** The one error of the package. */
+
+/**
+ * `code` is stable: that of the server's problem document (RFC 9457), or one of ours: `network` (no answer),
+ * `timeout`, `unreadable`, `not_visible`, `unauthorized`, `token_failed`, `closed`, `job_failed`, `job_cancelled`.
+ */
+export class HookcastError extends Error {
+  override readonly name = "HookcastError";
+  readonly code: string;
+  /** The HTTP status, 0 where there was no answer. */
+  readonly status: number;
+  /** The whole problem document, or fal's error body. */
+  readonly detail: unknown;
+
+  constructor(code: string, message: string, status = 0, detail: unknown = null) {
+    super(message);
+    this.code = code;
+    this.status = status;
+    this.detail = detail;
+  }
+}

@@ -1,0 +1,63 @@
+/** Requests with the token in the header and a deadline, body included. */
+
+import { HookcastError } from "./errors.js";
+import type { Tokens } from "./tokens.js";
+import { retryAfter } from "./wire.js";
+
+/** Where the server is, and what speaks to it. */
+export interface Server {
+  /** The absolute address of a path below `/api/fal-jobs`. */
+  readonly url: (path: string) => string;
+  readonly fetch: typeof fetch;
+  readonly tokens: Tokens;
+}
+
+export interface Ask {
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+  /** Milliseconds. */
+  readonly timeout?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+  /** Milliseconds. */
+  readonly retryAfter: number | undefined;
+}
+
+const PATIENCE_MS = 15_000;
+
+/** The path of a job. */
+export function jobPath(requestId: string): string {
+  return `/${encodeURIComponent(requestId)}`;
+}
+
+/** The headers that open the door. */
+export function authorization(token: string | null): Record<string, string> {
+  return token === null ? {} : { Authorization: `Bearer ${token}` };
+}
+
+/**
+ * One answer, whatever its status; a token that is refused is renewed once. Raises HookcastError `network` (there was
+ * no answer, or none in time) and `token_failed`, and the reason of `ask.signal`.
+ */
+export async function request(server: Server, path: string, ask: Ask = {}, refused?: string | null): Promise<Answer> {
+  const { timeout = PATIENCE_MS, signal: given, ...init } = ask;
+  const { tokens, fetch, url } = server;
+  const token = await (refused === undefined ? tokens.current() : tokens.renew(refused));
+  const late = AbortSignal.timeout(timeout);
+  const signal = given ? AbortSignal.any([given, late]) : late;
+  try {
+    const headers = { ...init.headers, ...authorization(token) };
+    const response = await fetch(url(path), { ...init, headers, signal, cache: "no-store" });
+    const { status } = response;
+    if (status === 401 && tokens.renewable && refused === undefined) return await request(server, path, ask, token);
+    return { status, body: await response.text(), retryAfter: retryAfter(response.headers) };
+  } catch (error) {
+    given?.throwIfAborted();
+    throw error instanceof HookcastError ? error : new HookcastError("network", `The server did not answer: ${error}`);
+  }
+}

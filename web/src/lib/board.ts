@@ -15,6 +15,9 @@ interface Watch {
   readonly ended: Set<string>;
 }
 
+type Callback = "onUpdate" | "onCompleted" | "onFailed" | "onError" | "onTransport";
+type Told<Name extends Callback> = Parameters<NonNullable<WatchOptions[Name]>>[0];
+
 export interface Board {
   /** Answers what ends the watch. */
   add(topic: Topic, options: WatchOptions): () => void;
@@ -46,10 +49,10 @@ export function createBoard(openLink: OpenLink): Board {
     if (watches.delete(watch)) gather();
   };
   /** Nothing after the end of a watch. A callback that fails is its owner's fault, and nobody else's. */
-  const tell = <T>(watch: Watch, callback: ((value: T) => void) | undefined, value: T) => {
+  const tell = <Name extends Callback>(watch: Watch, name: Name, value: Told<Name>) => {
     if (!watches.has(watch)) return;
     try {
-      callback?.(value);
+      (watch.options[name] as ((value: Told<Name>) => void) | undefined)?.(value);
     } catch (error) {
       queueMicrotask(() => {
         throw error;
@@ -57,11 +60,10 @@ export function createBoard(openLink: OpenLink): Board {
     }
   };
   const show = (watch: Watch, job: Job) => {
-    const { onUpdate, onCompleted, onFailed } = watch.options;
-    tell(watch, onUpdate, job);
+    tell(watch, "onUpdate", job);
     if (!isTerminal(job) || watch.ended.has(job.requestId)) return;
     watch.ended.add(job.requestId);
-    tell(watch, job.status === "completed" ? onCompleted : onFailed, job);
+    tell(watch, job.status === "completed" ? "onCompleted" : "onFailed", job);
     if (watch.topic.startsWith("job")) remove(watch);
   };
 
@@ -81,11 +83,11 @@ export function createBoard(openLink: OpenLink): Board {
     },
     transport: (transport) => {
       shown = transport;
-      for (const watch of [...watches]) tell(watch, watch.options.onTransport, transport);
+      for (const watch of [...watches]) tell(watch, "onTransport", transport);
     },
     error: (error, topics) => {
       for (const watch of [...watches]) {
-        if (topics?.includes(watch.topic) ?? true) tell(watch, watch.options.onError, error);
+        if (topics?.includes(watch.topic) ?? true) tell(watch, "onError", error);
       }
     },
   };
@@ -102,7 +104,7 @@ export function createBoard(openLink: OpenLink): Board {
       gather();
       // What is known already, once the caller has got the function that stops it.
       queueMicrotask(() => {
-        tell(watch, options.onTransport, shown);
+        tell(watch, "onTransport", shown);
         for (const job of jobs.values()) if (about(job).includes(watch)) show(watch, job);
       });
       return stop;

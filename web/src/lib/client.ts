@@ -41,12 +41,34 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     fetch: options.fetch ?? ((...args) => fetch(...args)),
     tokens: createTokens(options.getToken),
   };
-  const closed = new AbortController();
+  let closed = false;
   const board = createBoard((events) => connect(server, events, options));
 
   const watch = (requestId: string, handlers: WatchOptions = {}) => board.add(`job:${requestId}`, handlers);
+  async function* updates(requestId: string, { signal }: CallOptions = {}): AsyncGenerator<Job, void> {
+    let next: Job | undefined;
+    let wake = () => {};
+    const onUpdate = (job: Job) => {
+      next = job;
+      wake();
+    };
+    const stop = watch(requestId, { onUpdate, onTransport: () => wake() });
+    signal?.addEventListener("abort", () => wake());
+    try {
+      while (!closed) {
+        signal?.throwIfAborted();
+        const job = next;
+        next = undefined;
+        if (job) yield job;
+        if (job && isTerminal(job)) return;
+        if (!next) await new Promise<void>((resolve) => (wake = resolve));
+      }
+    } finally {
+      stop();
+    }
+  }
   const call = async (path: string, ask: Ask) => {
-    if (closed.signal.aborted) throw new HookcastError("closed", "This client is closed.");
+    if (closed) throw new HookcastError("closed", "The client is closed");
     const { status, body } = await request(server, path, ask);
     if (status >= 400) throw problem(status, body);
     return body;
@@ -60,10 +82,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
   return {
     watch: watch as Hookcast["watch"],
     watchGroup: (name, handlers = {}) => board.add(`group:${name}`, handlers as WatchOptions),
-    updates: ((requestId, { signal } = {}) => {
-      const over = signal ? AbortSignal.any([closed.signal, signal]) : closed.signal;
-      return newest((onUpdate) => watch(requestId, { onUpdate }), over, signal);
-    }) as Hookcast["updates"],
+    updates: updates as Hookcast["updates"],
     submit: async (submission, { idempotencyKey = newKey(), signal } = {}) => {
       const headers = { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey };
       const ask = { method: "POST", headers, body: JSON.stringify(submission), timeout: SUBMIT_MS, signal };
@@ -74,7 +93,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     get: (requestId, ask = {}) => job(jobPath(requestId), ask) as never,
     cancel: (requestId, ask = {}) => job(`${jobPath(requestId)}/cancel`, { ...ask, method: "POST" }) as never,
     close: () => {
-      closed.abort();
+      closed = true;
       board.close();
     },
   };
@@ -91,35 +110,6 @@ function connect(server: Server, events: LinkEvents, options: HookcastOptions) {
   return openConnection(env, events, usable, whenHidden === "pause");
 }
 
-async function* newest(
-  subscribe: (onUpdate: (job: Job) => void) => () => void,
-  over: AbortSignal,
-  signal?: AbortSignal,
-): AsyncGenerator<Job, void> {
-  let next: Job | undefined;
-  let wake = () => {};
-  over.addEventListener("abort", () => wake());
-  const stop = subscribe((job) => {
-    next = job;
-    wake();
-  });
-  try {
-    while (!over.aborted) {
-      const job = next;
-      next = undefined;
-      if (job) yield job;
-      if (job && isTerminal(job)) return;
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-        if (next || over.aborted) resolve();
-      });
-    }
-    signal?.throwIfAborted();
-  } finally {
-    stop();
-  }
-}
-
 /** Again when there was no answer: the key makes it the same job. */
 async function persistently<T>(send: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
@@ -132,7 +122,7 @@ async function persistently<T>(send: () => Promise<T>): Promise<T> {
 }
 
 function readable(job: Job | null): Job {
-  if (job === null) throw new HookcastError("unreadable", "That is no answer of Hookcast's: is the url right?");
+  if (job === null) throw new HookcastError("unreadable", "This is no answer of Hookcast's");
   return job;
 }
 

@@ -147,8 +147,8 @@ export function openConnection(
   /** Whether there is a new token. */
   const token = async () => {
     try {
-      if (!env.tokens.renewable) throw new HookcastError("unauthorized", "The server wants a token: give getToken.");
-      await env.tokens.renew();
+      if (!env.tokens.renewable) throw new HookcastError("unauthorized", "There is no getToken");
+      await env.tokens.get(await env.tokens.get());
       return true;
     } catch (error) {
       events.error(error as HookcastError);
@@ -163,7 +163,7 @@ export function openConnection(
   };
   const forbid = (names: readonly Topic[]) => {
     for (const topic of names) forbidden.add(topic);
-    events.error(new HookcastError("not_visible", "The token does not open this job."), names);
+    events.error(new HookcastError("not_visible", "The token does not open the job"), names);
     share();
   };
 

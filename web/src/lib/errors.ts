@@ -6,16 +6,14 @@
  */
 export class HookcastError extends Error {
   override readonly name = "HookcastError";
-  readonly code: string;
+  declare readonly code: string;
   /** The HTTP status, 0 where there was no answer. */
-  readonly status: number;
+  declare readonly status: number;
   /** The whole problem document, or fal's error body. */
-  readonly detail: unknown;
+  declare readonly detail: unknown;
 
   constructor(code: string, message: string, status = 0, detail: unknown = null) {
     super(message);
-    this.code = code;
-    this.status = status;
-    this.detail = detail;
+    Object.assign(this, { code, status, detail });
   }
 }

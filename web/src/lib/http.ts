@@ -1,6 +1,7 @@
 /** Requests with the token in the header and a deadline, body included. */
 
 import { HookcastError } from "./errors.js";
+import type { End } from "./state.js";
 import type { Tokens } from "./tokens.js";
 import { retryAfter } from "./wire.js";
 
@@ -24,11 +25,16 @@ export interface Ask {
 export interface Answer {
   readonly status: number;
   readonly body: string;
-  /** Milliseconds. */
-  readonly retryAfter: number | undefined;
+  readonly end: End | undefined;
 }
 
 const PATIENCE_MS = 15_000;
+
+/** What an answer asks for that says neither yes nor no; undefined when it does. */
+export function endOf({ status, headers }: Response): End | undefined {
+  if (status === 401) return { why: "unauthorized" };
+  return status >= 500 || status === 429 ? { why: "failed", after: retryAfter(headers) } : undefined;
+}
 
 /** The path of a job. */
 export function jobPath(requestId: string): string {
@@ -47,7 +53,7 @@ export function authorization(token: string | null): Record<string, string> {
 export async function request(server: Server, path: string, ask: Ask = {}, refused?: string | null): Promise<Answer> {
   const { timeout = PATIENCE_MS, signal: given, ...init } = ask;
   const { tokens, fetch, url } = server;
-  const token = await (refused === undefined ? tokens.current() : tokens.renew(refused));
+  const token = await tokens.get(refused);
   const late = AbortSignal.timeout(timeout);
   const signal = given ? AbortSignal.any([given, late]) : late;
   try {
@@ -55,9 +61,9 @@ export async function request(server: Server, path: string, ask: Ask = {}, refus
     const response = await fetch(url(path), { ...init, headers, signal, cache: "no-store" });
     const { status } = response;
     if (status === 401 && tokens.renewable && refused === undefined) return await request(server, path, ask, token);
-    return { status, body: await response.text(), retryAfter: retryAfter(response.headers) };
+    return { status, body: await response.text(), end: endOf(response) };
   } catch (error) {
     given?.throwIfAborted();
-    throw error instanceof HookcastError ? error : new HookcastError("network", `The server did not answer: ${error}`);
+    throw error instanceof HookcastError ? error : new HookcastError("network", `No answer: ${error}`);
   }
 }

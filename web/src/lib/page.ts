@@ -19,6 +19,6 @@ export function watchPage(tell: TellPage, pauseHidden: boolean): () => void {
   };
   // The events of the document, too, pass the window on their way down.
   for (const type of EVENTS) addEventListener(type, listen, { capture: true, signal: controller.signal });
-  if (pauseHidden && isHidden()) tell("hide", true);
+  listen({ type: "visibilitychange" });
   return () => controller.abort();
 }

@@ -88,20 +88,20 @@ export function transportOf(state: State): TransportName {
   return state.ladder[state.rung] ?? "poll";
 }
 
-/** Full jitter: a random part of a time that doubles (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
-function pause(attempt: number, base = 0, next: "elapsed" | "climb" = "elapsed"): Effect {
-  return { type: "after", base, spread: Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** attempt), next };
+function go(state: State, phase: Phase, ...effects: Effect[]): Step {
+  return [{ ...state, phase }, effects];
 }
 
 function connect(state: State): Step {
-  return [{ ...state, phase: "connecting" }, [{ type: "open", transport: transportOf(state) }]];
+  return go(state, "connecting", { type: "open", transport: transportOf(state) });
 }
 
 /** Live; while there is something better than this rung, it is tried from time to time. */
 function live(state: State): Step {
-  if (state.rung === 0) return [{ ...state, phase: "live" }, []];
   const base = Math.min(MAX_CLIMB_MS, CLIMB_MS * 2 ** state.climbs);
-  return [{ ...state, phase: "live" }, [{ type: "after", base, spread: base / 2, next: "climb" }]];
+  return state.rung === 0
+    ? go(state, "live")
+    : go(state, "live", { type: "after", base, spread: base / 2, next: "climb" });
 }
 
 /** Which better rung is tried next: one after the other, over and over. */
@@ -110,8 +110,7 @@ function target(state: State): number {
 }
 
 function climb(state: State): Step {
-  const transport = state.ladder[target(state)] ?? "poll";
-  return [{ ...state, phase: "climbing" }, [{ type: "probe", transport }]];
+  return go(state, "climbing", { type: "probe", transport: transportOf({ ...state, rung: target(state) }) });
 }
 
 function promote(state: State): Step {
@@ -124,41 +123,42 @@ function settle(state: State): Step {
 }
 
 /** After a connection: what it proves, then by its end. */
-function recover(state: State, { end = { why: "failed" }, lasted = 0 }: Event): Step {
+function recover(state: State, { end: { why, after } = { why: "failed" }, lasted = 0 }: Event): Step {
   const calm = lasted < STABLE_MS ? state : { ...state, strikes: 0, attempt: 0 };
   const sure = lasted < TRUSTED_MS ? calm : { ...calm, climbs: 0 };
-  switch (end.why) {
-    case "failed":
-      return strike(sure, end.after);
-    case "unfit":
-      return lower(sure);
-    case "barred":
-      return lower({ ...sure, ladder: sure.ladder.toSpliced(sure.rung, 1), rung: sure.rung - 1 });
-    case "unauthorized":
-      return reauthorize(sure);
-    case "left":
-      return rest(sure, "paused");
-  }
+  if (why === "unfit") return lower(sure);
+  if (why === "barred") return lower({ ...sure, ladder: sure.ladder.toSpliced(sure.rung, 1), rung: sure.rung - 1 });
+  if (why === "unauthorized") return reauthorize(sure);
+  return why === "left" ? go(sure, "paused") : strike(sure, after);
 }
 
 function strike(state: State, after: number | undefined): Step {
   const strikes = state.strikes + 1;
   if (strikes >= MAX_STRIKES && state.rung < state.ladder.length - 1) return lower(state);
-  const next: State = { ...state, phase: "waiting", strikes, attempt: state.attempt + 1 };
+  const next = { ...state, strikes };
   // The server spreads the times that it names; ours come on top when they did not help.
-  const first = after !== undefined && state.attempt === 0;
-  return [next, [first ? { type: "after", base: after, spread: 0, next: "elapsed" } : pause(state.attempt, after)]];
+  return after === undefined || state.attempt > 0 ? later(next, "waiting", after) : later(next, "waiting", after, 0);
 }
 
 /** The next transport, at once; below the last one there are only pauses. */
 function lower(state: State): Step {
   const rung = state.rung + 1;
-  if (rung < state.ladder.length) return connect({ ...state, rung, strikes: 0 });
-  return [{ ...state, phase: "waiting", attempt: state.attempt + 1 }, [pause(state.attempt)]];
+  return rung < state.ladder.length ? connect({ ...state, rung, strikes: 0 }) : later(state, "waiting");
+}
+
+/** Full jitter: a random part of a time that doubles (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
+function later(
+  state: State,
+  phase: Phase,
+  base = 0,
+  spread = Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** state.attempt),
+): Step {
+  const attempt = state.attempt + 1;
+  return go({ ...state, attempt }, phase, { type: "after", base, spread, next: "elapsed" });
 }
 
 function authorize(state: State): Step {
-  return [{ ...state, phase: "authorizing" }, [{ type: "authorize" }]];
+  return go(state, "authorizing", { type: "authorize" });
 }
 
 /** At once for a token that was good for a while, else with growing pauses. */
@@ -167,11 +167,7 @@ function reauthorize(state: State): Step {
 }
 
 function defer(state: State): Step {
-  return [{ ...state, phase: "authorizing", attempt: state.attempt + 1 }, [pause(state.attempt)]];
-}
-
-function rest(state: State, phase: Phase): Step {
-  return [{ ...state, phase }, []];
+  return later(state, "authorizing");
 }
 
 export const ACTIONS = {
@@ -183,9 +179,9 @@ export const ACTIONS = {
   recover,
   authorize,
   defer,
-  idle: (state: State): Step => rest(state, "idle"),
-  close: (state: State): Step => rest(state, "closed"),
-  pause: (state: State): Step => rest(state, "paused"),
+  idle: (state: State): Step => go(state, "idle"),
+  close: (state: State): Step => go(state, "closed"),
+  pause: (state: State): Step => go(state, "paused"),
   reopen: (state: State, event: Event): Step => (event.stale ? connect(state) : [state, []]),
 } satisfies Record<string, (state: State, event: Event) => Step>;
 

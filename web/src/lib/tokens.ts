@@ -9,10 +9,8 @@ type Token = string | null;
 export interface Tokens {
   /** Whether there can be another token. */
   readonly renewable: boolean;
-  /** The token, null for none. Raises HookcastError `token_failed`. */
-  current(): Promise<Token>;
-  /** Another one than `refused`: the one that has come meanwhile, or a new one. Raises HookcastError `token_failed`. */
-  renew(refused?: Token): Promise<Token>;
+  /** The token, null for none; not the one that was refused, but a newer one. Raises HookcastError `token_failed`. */
+  get(refused?: Token): Promise<Token>;
 }
 
 export function createTokens(getToken: HookcastOptions["getToken"]): Tokens {
@@ -32,13 +30,12 @@ export function createTokens(getToken: HookcastOptions["getToken"]): Tokens {
       asking = undefined;
     }
   };
-  const ask = () => {
-    asking ??= call();
-    return asking;
-  };
   return {
     renewable: getToken !== undefined,
-    current: async () => (token === undefined ? ask() : token),
-    renew: async (refused = token) => (token === undefined || token === refused ? ask() : token),
+    get: async (refused) => {
+      if (token !== refused) return token ?? null;
+      asking ??= call();
+      return asking;
+    },
   };
 }

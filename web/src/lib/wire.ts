@@ -61,14 +61,13 @@ export function without(topics: readonly Topic[], others: Iterable<Topic>): Topi
 /** The error in an answer, whatever its body is. */
 export function problem(status: number, body: string): HookcastError {
   const fields = parse(body);
-  const text = fields.detail ?? fields.title ?? `The server answered ${status}`;
+  const text = fields.detail ?? fields.title ?? `HTTP ${status}`;
   return new HookcastError(String(fields.code ?? `http_${status}`), String(text), status, fields);
 }
 
 /** Retry-After in milliseconds (RFC 9110 section 10.2.3), undefined when there is none; ten minutes at most. */
 export function retryAfter(headers: Headers): number | undefined {
-  const text = headers.get("retry-after");
-  if (text === null) return undefined;
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  const text = headers.get("retry-after") ?? "";
+  const ms = Number(text) * 1000 || Date.parse(text) - Date.now();
   return ms >= 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
 }

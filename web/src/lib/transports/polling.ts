@@ -1,6 +1,7 @@
 /** Polling, and long-polling: a loop for each topic. */
 
 import { type Answer, jobPath, request } from "../http.js";
+import type { End } from "../state.js";
 import { asJob, parse, type Topic } from "../wire.js";
 import type { Env, Listener, OpenTransport, Transport } from "./transport.js";
 
@@ -9,16 +10,14 @@ const ASKED_MS = 15_000;
 const HELD_MS = WAIT_SECONDS * 1000 + ASKED_MS;
 /** A browser opens six connections to a host over HTTP/1.1: so many may be held, the others are asked in turn. */
 const MAX_HELD = 3;
-/** A job that is unknown is asked for ever more seldom, down to this; so is one that the connection cannot bring. */
+/** The least pause between two requests for a job that is not known yet, and for what the connection cannot bring. */
+const UNKNOWN_MS = 6_000;
 const GENTLE_MS = 15_000;
 const PAGE = 200;
 const MAX_PAGES = 5;
 
-/** An answer, and whether the server held it until there was something new, or for long. */
-interface Outcome {
-  readonly answer: Answer;
-  readonly held: boolean;
-}
+/** An answer, and the milliseconds until the next request: none after one that was held until there was something new. */
+type Outcome = readonly [answer: Answer, pause: number];
 
 /** `least`: the milliseconds between two requests for a topic, at least. */
 function open(env: Env, first: readonly Topic[], listener: Listener, wait: boolean, least: number): Transport {
@@ -33,11 +32,14 @@ function open(env: Env, first: readonly Topic[], listener: Listener, wait: boole
     for (const topic of topics) if (!loops.has(topic)) void run(topic);
   };
   const close = () => watch([]);
-  const end = (why: "failed" | "unauthorized") => {
+  const end = (over: End) => {
     close();
-    listener.ended({ why });
+    listener.ended(over);
   };
 
+  /** Milliseconds until the next request. */
+  const pause = (topic: Topic, { status }: Answer) =>
+    Math.max(least, env.interval(topic), status === 404 ? UNKNOWN_MS : 0);
   const job = async (id: string, topic: Topic, signal: AbortSignal): Promise<Outcome> => {
     const [version, began] = [env.version(id), Date.now()];
     const hold = wait && [...loops.keys()].indexOf(topic) < MAX_HELD;
@@ -48,7 +50,7 @@ function open(env: Env, first: readonly Topic[], listener: Listener, wait: boole
     if (!signal.aborted) listener.state(state);
     // A server that does not know how to wait, or a job that has ended, answers the same at once.
     const waited = (state?.version ?? 0) > version || Date.now() - began >= env.interval(topic);
-    return { answer, held: hold && waited };
+    return [answer, hold && waited ? 0 : pause(topic, answer)];
   };
   const group = async (name: string, signal: AbortSignal): Promise<Outcome> => {
     const query = new URLSearchParams({ group: name, limit: String(PAGE) });
@@ -56,19 +58,9 @@ function open(env: Env, first: readonly Topic[], listener: Listener, wait: boole
       const answer = await request(env, `?${query}`, { signal });
       const { jobs, nextCursor } = parse(answer.body);
       for (const value of Array.isArray(jobs) && !signal.aborted ? jobs : []) listener.state(asJob(value));
-      if (typeof nextCursor !== "string" || page === MAX_PAGES) return { answer, held: false };
+      if (typeof nextCursor !== "string" || page === MAX_PAGES) return [answer, pause(`group:${name}`, answer)];
       query.set("cursor", nextCursor);
     }
-  };
-  const check = ({ status, retryAfter }: Answer) => {
-    if (status === 401) end("unauthorized");
-    else if ((status >= 500 || status === 429) && retryAfter === undefined) end("failed");
-    else listener.alive();
-  };
-  /** Milliseconds until the next request. */
-  const pause = ({ answer, held }: Outcome, misses: number, interval: number) => {
-    if (misses > 0) return Math.min(Math.max(interval, GENTLE_MS), interval * 2 ** (misses - 1));
-    return answer.retryAfter ?? (held ? 0 : interval);
   };
   const run = async (topic: Topic) => {
     const controller = new AbortController();
@@ -76,15 +68,15 @@ function open(env: Env, first: readonly Topic[], listener: Listener, wait: boole
     const name = topic.slice(topic.indexOf(":") + 1);
     loops.set(topic, controller);
     try {
-      for (let misses = 0; ; ) {
-        const outcome = await (topic.startsWith("job") ? job(name, topic, signal) : group(name, signal));
+      for (;;) {
+        const [answer, ms] = await (topic.startsWith("job") ? job(name, topic, signal) : group(name, signal));
         signal.throwIfAborted();
-        check(outcome.answer);
-        misses = outcome.answer.status === 404 ? misses + 1 : 0;
-        await sleep(pause(outcome, misses, Math.max(least, env.interval(topic))), signal);
+        if (answer.end) return end(answer.end);
+        listener.alive();
+        await sleep(ms, signal);
       }
     } catch {
-      if (!signal.aborted) end("failed");
+      if (!signal.aborted) end({ why: "failed" });
     }
   };
 

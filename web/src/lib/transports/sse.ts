@@ -1,16 +1,10 @@
 /** Server-sent events by fetch: EventSource can send no token in a header, and does not show an HTTP status. */
 
 import { createParser } from "../eventstream.js";
-import { authorization } from "../http.js";
+import { authorization, endOf } from "../http.js";
 import type { End } from "../state.js";
-import { asJob, isTerminal, named, parse, retryAfter, split, type Topic, without } from "../wire.js";
+import { asJob, isTerminal, named, parse, split, type Topic, without } from "../wire.js";
 import type { Env, Listener, Transport } from "./transport.js";
-
-/** What an answer that is no event stream asks for. */
-export function refusal({ status, headers }: Response): End {
-  if (status === 401) return { why: "unauthorized" };
-  return status >= 500 || status === 429 ? { why: "failed", after: retryAfter(headers) } : { why: "unfit" };
-}
 
 export function openEventStreams(env: Env, first: readonly Topic[], listener: Listener): Transport {
   let topics = first;
@@ -29,7 +23,7 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
     const query = new URLSearchParams();
     for (const id of named("job", names)) query.append("requestId", id);
     for (const name of named("group", names)) query.append("group", name);
-    const headers = { Accept: "text/event-stream", ...authorization(await env.tokens.current()) };
+    const headers = { Accept: "text/event-stream", ...authorization(await env.tokens.get()) };
     return env.fetch(env.url(`/events?${query}`), { headers, signal, cache: "no-store" });
   };
   const take = (type: string, data: string) => {
@@ -38,11 +32,11 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
     listener.state(job);
     if (type === "token-expiring") listener.expiring();
   };
-  const read = async (body: ReadableStream<Uint8Array>, push: (text: string) => void, signal: AbortSignal) => {
-    const [reader, decoder] = [body.getReader(), new TextDecoder()];
-    for (let { done, value } = await reader.read(); !done && !signal.aborted; { done, value } = await reader.read()) {
+  const read = async (body: ReadableStream<Uint8Array<ArrayBuffer>>, push: (text: string) => void) => {
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
       listener.alive();
-      push(decoder.decode(value, { stream: true }));
+      push(read.value);
     }
   };
   const follow = async (names: readonly Topic[], signal: AbortSignal) => {
@@ -50,8 +44,8 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
     try {
       const response = await open(names, signal);
       const stream = response.status === 200 && response.headers.get("content-type")?.startsWith("text/event-stream");
-      if (!stream || !response.body) return end(refusal(response), signal);
-      await read(response.body, parser.push, signal);
+      if (!stream || !response.body) return end(endOf(response) ?? { why: "unfit" }, signal);
+      await read(response.body, parser.push);
     } catch {
       // The network failed, or getToken did: as good as a close.
     }

@@ -27,7 +27,7 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
 
   const say = async (type: "subscribe" | "unsubscribe", names: readonly Topic[]) => {
     const message = { type, requestIds: named("job", names), groups: named("group", names) };
-    const token = type === "subscribe" ? await env.tokens.current() : null;
+    const token = type === "subscribe" ? await env.tokens.get() : null;
     if (socket?.readyState === OPEN) socket.send(JSON.stringify(token === null ? message : { ...message, token }));
   };
   const share = () => {
@@ -61,7 +61,7 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
   };
   const open = async () => {
     try {
-      await env.tokens.current();
+      await env.tokens.get();
       if (over || !env.WebSocket) return;
       socket = new env.WebSocket(env.url("/ws").replace(/^http/, "ws"), PROTOCOL);
       socket.onopen = share;

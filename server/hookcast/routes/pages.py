@@ -34,7 +34,7 @@ class Pages(StaticFiles):
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         if path == LIBRARY:
-            # Module scripts of other origins are loaded with CORS (WHATWG HTML section 8.1.4.2); the name never changes.
+            # Other origins load module scripts with CORS (WHATWG HTML section 8.1.4.2); the name never changes.
             response.headers["Access-Control-Allow-Origin"] = "*"
             response.headers["Cache-Control"] = "no-cache"
         return response

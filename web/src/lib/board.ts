@@ -1,7 +1,7 @@
 /** All watches of a page: each newer state goes to whoever watches its job or its group. */
 
 import type { Link, LinkEvents, OpenLink } from "./link.js";
-import type { Job, Transport, WatchOptions } from "./types.js";
+import type { CompletedJob, Job, Transport, WatchOptions } from "./types.js";
 import { isTerminal, type Topic } from "./wire.js";
 
 const POLL_MS = 3_000;
@@ -63,7 +63,7 @@ export function createBoard(openLink: OpenLink): Board {
     tell(watch, "onUpdate", job);
     if (!isTerminal(job) || watch.ended.has(job.requestId)) return;
     watch.ended.add(job.requestId);
-    tell(watch, job.status === "completed" ? "onCompleted" : "onFailed", job);
+    tell(watch, job.status === "completed" ? "onCompleted" : "onFailed", job as CompletedJob);
     if (watch.topic.startsWith("job")) remove(watch);
   };
 

@@ -4,6 +4,7 @@ export { createHookcast, type Hookcast, type SubmitOptions } from "./client.js";
 export { HookcastError } from "./errors.js";
 export type {
   CallOptions,
+  CompletedJob,
   HookcastOptions,
   Job,
   JobStatus,

@@ -29,7 +29,7 @@ export interface State {
   readonly rung: number;
   /** Short or failed connections of this rung in a row: they end its use. */
   readonly strikes: number;
-  /** The same over all rungs: the pauses grow with them. */
+  /** Pauses in a row: they grow. */
   readonly attempt: number;
   /** Tries to get back up: the time between them grows. */
   readonly climbs: number;
@@ -143,7 +143,7 @@ function strike(state: State, after: number | undefined): Step {
 /** The next transport, at once; below the last one there are only pauses. */
 function lower(state: State): Step {
   const rung = state.rung + 1;
-  return rung < state.ladder.length ? connect({ ...state, rung, strikes: 0 }) : later(state, "waiting");
+  return rung < state.ladder.length ? connect({ ...state, rung, strikes: 0, attempt: 0 }) : later(state, "waiting");
 }
 
 /** Full jitter: a random part of a time that doubles (AWS Architecture Blog, "Exponential Backoff And Jitter"). */

@@ -43,6 +43,12 @@ export interface Job<JobResult = unknown> {
   readonly completedAt: string | null;
 }
 
+/** A job whose result is there. */
+export type CompletedJob<JobResult = unknown> = Job<JobResult> & {
+  readonly status: "completed";
+  readonly result: JobResult;
+};
+
 export type TransportName = "websocket" | "sse" | "long-poll" | "poll";
 /** How states arrive right now; `connecting` also between two connections. */
 export type Transport = TransportName | "connecting" | "paused" | "closed";
@@ -51,7 +57,7 @@ export interface WatchOptions<JobResult = unknown> {
   /** Each newer state, the last one too. */
   readonly onUpdate?: ((job: Job<JobResult>) => void) | undefined;
   /** Once for each job, after its `onUpdate`. */
-  readonly onCompleted?: ((job: Job<JobResult>) => void) | undefined;
+  readonly onCompleted?: ((job: CompletedJob<JobResult>) => void) | undefined;
   /** Once for each job that failed or was cancelled, after its `onUpdate`. */
   readonly onFailed?: ((job: Job<JobResult>) => void) | undefined;
   /** What stands in the way: `not_visible`, `unauthorized`, `token_failed`. The watch goes on. */

@@ -2,7 +2,15 @@
 
 /** One job in a component. */
 
-import { HookcastError, isTerminal, type Job, type JobStatus, type Progress, type Transport } from "../index.js";
+import {
+  type CompletedJob,
+  HookcastError,
+  isTerminal,
+  type Job,
+  type JobStatus,
+  type Progress,
+  type Transport,
+} from "../index.js";
 import { useHookcast } from "./provider.js";
 import { type Store, useLatest, useOnce, useWatch } from "./watch.js";
 
@@ -18,7 +26,7 @@ export interface FalJobOptions<JobResult = unknown> {
   /** Nothing is watched while this is false; true by default. */
   readonly enabled?: boolean;
   /** Once for each job. */
-  readonly onCompleted?: ((job: Job<JobResult>) => void) | undefined;
+  readonly onCompleted?: ((job: CompletedJob<JobResult>) => void) | undefined;
   /** Once for each job that failed or was cancelled. */
   readonly onFailed?: ((job: Job<JobResult>) => void) | undefined;
 }

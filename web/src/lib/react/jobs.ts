@@ -2,7 +2,7 @@
 
 /** A group of jobs in a component. */
 
-import type { HookcastError, Job, Transport } from "../index.js";
+import type { CompletedJob, HookcastError, Job, Transport } from "../index.js";
 import { useHookcast } from "./provider.js";
 import { type Store, useLatest, useOnce, useWatch } from "./watch.js";
 
@@ -11,7 +11,7 @@ export interface FalJobsOptions<JobResult = unknown> {
   /** Nothing is watched while this is false; true by default. */
   readonly enabled?: boolean;
   /** Once for each job. */
-  readonly onCompleted?: ((job: Job<JobResult>) => void) | undefined;
+  readonly onCompleted?: ((job: CompletedJob<JobResult>) => void) | undefined;
   /** Once for each job that failed or was cancelled. */
   readonly onFailed?: ((job: Job<JobResult>) => void) | undefined;
 }

@@ -31,7 +31,7 @@ export interface Hookcast {
   get<JobResult = unknown>(requestId: string, options?: CallOptions): Promise<Job<JobResult>>;
   /** Ask fal to cancel. Raises HookcastError, `already_terminal` among others. */
   cancel<JobResult = unknown>(requestId: string, options?: CallOptions): Promise<Job<JobResult>>;
-  /** End every watch and the connection, for good. */
+  /** End every watch and the connection, for good. Requests still work. */
   close(): void;
 }
 
@@ -68,7 +68,6 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     }
   }
   const call = async (path: string, ask: Ask) => {
-    if (closed) throw new HookcastError("closed", "The client is closed");
     const { status, body } = await request(server, path, ask);
     if (status >= 400) throw problem(status, body);
     return body;
@@ -86,9 +85,16 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     submit: async (submission, { idempotencyKey = newKey(), signal } = {}) => {
       const headers = { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey };
       const ask = { method: "POST", headers, body: JSON.stringify(submission), timeout: SUBMIT_MS, signal };
-      const value = parse(await persistently(() => call("", ask)));
-      readable(asJob(value.job));
-      return value as never;
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          const value = parse(await call("", ask));
+          readable(asJob(value.job));
+          return value as never;
+        } catch (error) {
+          // The key makes it the same job.
+          if ((error as HookcastError).code !== "network" || attempt === SUBMIT_TRIES) throw error;
+        }
+      }
     },
     get: (requestId, ask = {}) => job(jobPath(requestId), ask) as never,
     cancel: (requestId, ask = {}) => job(`${jobPath(requestId)}/cancel`, { ...ask, method: "POST" }) as never,
@@ -110,19 +116,8 @@ function connect(server: Server, events: LinkEvents, options: HookcastOptions) {
   return openConnection(env, events, usable, whenHidden === "pause");
 }
 
-/** Again when there was no answer: the key makes it the same job. */
-async function persistently<T>(send: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await send();
-    } catch (error) {
-      if ((error as HookcastError).code !== "network" || attempt === SUBMIT_TRIES) throw error;
-    }
-  }
-}
-
 function readable(job: Job | null): Job {
-  if (job === null) throw new HookcastError("unreadable", "This is no answer of Hookcast's");
+  if (job === null) throw new HookcastError("unreadable", "No answer of Hookcast's");
   return job;
 }
 

@@ -128,6 +128,7 @@ export function openConnection(
     for (const held of [probe, main]) {
       if (held && STREAM_TOPICS[held.name] && Date.now() >= held.silentAt) ended(held, { why: "unfit" });
     }
+    share(); // the gentle polling may have failed
   };
   const ended = (held: Held, end: End) => {
     if (held === probe) dispatch({ type: "unprobed" });
@@ -163,7 +164,7 @@ export function openConnection(
   };
   const forbid = (names: readonly Topic[]) => {
     for (const topic of names) forbidden.add(topic);
-    events.error(new HookcastError("not_visible", "The token does not open the job"), names);
+    events.error(new HookcastError("not_visible", "The token does not open it"), names);
     share();
   };
 

@@ -2,7 +2,7 @@
 
 /**
  * `code` is stable: that of the server's problem document (RFC 9457), or one of ours: `network` (no answer),
- * `timeout`, `unreadable`, `not_visible`, `unauthorized`, `token_failed`, `closed`, `job_failed`, `job_cancelled`.
+ * `timeout`, `unreadable`, `not_visible`, `unauthorized`, `token_failed`, `job_failed`, `job_cancelled`.
  */
 export class HookcastError extends Error {
   override readonly name = "HookcastError";

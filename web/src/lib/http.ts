@@ -28,7 +28,8 @@ export interface Answer {
   readonly end: End | undefined;
 }
 
-const PATIENCE_MS = 15_000;
+/** How long an answer may take. */
+export const ASK_MS = 15_000;
 
 /** What an answer asks for that says neither yes nor no; undefined when it does. */
 export function endOf({ status, headers }: Response): End | undefined {
@@ -51,7 +52,7 @@ export function authorization(token: string | null): Record<string, string> {
  * no answer, or none in time) and `token_failed`, and the reason of `ask.signal`.
  */
 export async function request(server: Server, path: string, ask: Ask = {}, refused?: string | null): Promise<Answer> {
-  const { timeout = PATIENCE_MS, signal: given, ...init } = ask;
+  const { timeout = ASK_MS, signal: given, ...init } = ask;
   const { tokens, fetch, url } = server;
   const token = await tokens.get(refused);
   const late = AbortSignal.timeout(timeout);

@@ -134,16 +134,18 @@ function recover(state: State, { end: { why, after } = { why: "failed" }, lasted
 
 function strike(state: State, after: number | undefined): Step {
   const strikes = state.strikes + 1;
-  if (strikes >= MAX_STRIKES && state.rung < state.ladder.length - 1) return lower(state);
+  if (strikes >= MAX_STRIKES) return lower(state);
   const next = { ...state, strikes };
   // The server spreads the times that it names; ours come on top when they did not help.
   return after === undefined || state.attempt > 0 ? later(next, "waiting", after) : later(next, "waiting", after, 0);
 }
 
-/** The next transport, at once; below the last one there are only pauses. */
+/** The next transport, at once; below the last one it begins again at the top, after a pause. */
 function lower(state: State): Step {
-  const rung = state.rung + 1;
-  return rung < state.ladder.length ? connect({ ...state, rung, strikes: 0, attempt: 0 }) : later(state, "waiting");
+  const next = { ...state, rung: state.rung + 1, strikes: 0 };
+  if (next.rung === state.ladder.length) return later({ ...next, rung: 0 }, "waiting");
+  // Pauses that have grown over the whole ladder go on growing.
+  return connect(state.attempt < MAX_STRIKES ? { ...next, attempt: 0 } : next);
 }
 
 /** Full jitter: a random part of a time that doubles (AWS Architecture Blog, "Exponential Backoff And Jitter"). */

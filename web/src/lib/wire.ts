@@ -26,7 +26,7 @@ export function parse(text: string): Fields {
 /** `value` as a job, if it is one; `text` is the JSON it was read from. */
 export function asJob(value: unknown, text?: string): Job | null {
   const job = value as Job | null | undefined;
-  if (typeof job?.requestId !== "string" || !(job.version > 0) || !job.progress) return null;
+  if (typeof job?.requestId !== "string" || !(job.version > 0)) return null;
   if (text !== undefined) raw.set(job, text);
   return job;
 }
@@ -61,8 +61,8 @@ export function without(topics: readonly Topic[], others: Iterable<Topic>): Topi
 /** The error in an answer, whatever its body is. */
 export function problem(status: number, body: string): HookcastError {
   const fields = parse(body);
-  const text = fields.detail ?? fields.title ?? `HTTP ${status}`;
-  return new HookcastError(String(fields.code ?? `http_${status}`), String(text), status, fields);
+  const code = String(fields.code ?? `http_${status}`);
+  return new HookcastError(code, String(fields.detail ?? code), status, fields);
 }
 
 /** Retry-After in milliseconds (RFC 9110 section 10.2.3), undefined when there is none; ten minutes at most. */

@@ -109,16 +109,27 @@ describe("the ladder", () => {
     expect(effects).toEqual([{ type: "open", transport: "sse" }]);
   });
 
+  it("is gone down with pauses that begin anew, but not after a whole pass in vain", () => {
+    expect(lost(at("connecting", { strikes: 2, attempt: 2 }), { why: "failed" })[0]).toMatchObject({
+      rung: 2,
+      attempt: 0,
+    });
+    expect(lost(at("connecting", { strikes: 2, attempt: 5 }), { why: "failed" })[0]).toMatchObject({
+      rung: 2,
+      attempt: 5,
+    });
+  });
+
   it("loses a transport that may not be used again", () => {
     const [next, effects] = lost(at("live", { rung: 0 }), { why: "barred" });
     expect(next).toMatchObject({ phase: "connecting", rung: 0, ladder: ["sse", "long-poll", "poll"] });
     expect(effects).toEqual([{ type: "open", transport: "sse" }]);
   });
 
-  it("ends with polling, which is tried again and again", () => {
+  it("begins again at the top, after a pause, when nothing of it leads anywhere", () => {
     for (const why of ["failed", "unfit"] as const) {
-      const [next] = lost(at("connecting", { rung: 3, strikes: 7, attempt: 9 }), { why });
-      expect(next).toMatchObject({ phase: "waiting", rung: 3 });
+      const [next] = lost(at("connecting", { rung: 3, strikes: 2, attempt: 2 }), { why });
+      expect(next).toMatchObject({ phase: "waiting", rung: 0, strikes: 0, attempt: 3 });
     }
   });
 

@@ -215,6 +215,15 @@ describe("the token of a WebSocket", () => {
     expect(seen).toEqual(["error not_visible", "update a 1"]);
     expect(world.socket.subscribed).toEqual(["a", "a"]);
   });
+
+  it("that does not open a job has it asked for on and on, though a request fails", async () => {
+    const { world, seen } = await live();
+    world.socket.say({ type: "error", code: "forbidden", message: "", requestIds: ["a"] });
+    await pass(4_000);
+    world.answer = () => json(job("a"));
+    await pass(2_000);
+    expect(seen).toEqual(["error not_visible", "update a 1"]);
+  });
 });
 
 describe("a lower transport", () => {

@@ -1,19 +1,20 @@
 /** Polling, and long-polling: a loop for each topic. */
 
-import { type Answer, jobPath, request } from "../http.js";
+import { type Answer, ASK_MS, type Ask, jobPath, request } from "../http.js";
 import type { End } from "../state.js";
 import { asJob, parse, type Topic } from "../wire.js";
 import type { Env, Listener, OpenTransport, Transport } from "./transport.js";
 
 const WAIT_SECONDS = 25;
-const ASKED_MS = 15_000;
-const HELD_MS = WAIT_SECONDS * 1000 + ASKED_MS;
+const HELD_MS = 40_000;
 /** A browser opens six connections to a host over HTTP/1.1: so many may be held, the others are asked in turn. */
 const MAX_HELD = 3;
 /** The least pause between two requests for a job that is not known yet, and for what the connection cannot bring. */
 const UNKNOWN_MS = 6_000;
 const GENTLE_MS = 15_000;
+const MAX_FAILURES = 3;
 const PAGE = 200;
+const NO_ANSWER: Answer = { status: 0, body: "", end: { why: "failed" } };
 const MAX_PAGES = 5;
 
 /** An answer, and the milliseconds until the next request: none after one that was held until there was something new. */
@@ -22,6 +23,7 @@ type Outcome = readonly [answer: Answer, pause: number];
 /** `least`: the milliseconds between two requests for a topic, at least. */
 function open(env: Env, first: readonly Topic[], listener: Listener, wait: boolean, least: number): Transport {
   const loops = new Map<Topic, AbortController>();
+  let failures = 0;
 
   const watch = (topics: readonly Topic[]) => {
     for (const [topic, loop] of loops) {
@@ -37,6 +39,7 @@ function open(env: Env, first: readonly Topic[], listener: Listener, wait: boole
     listener.ended(over);
   };
 
+  const ask = (path: string, options: Ask) => request(env, path, options).catch(() => NO_ANSWER);
   /** Milliseconds until the next request. */
   const pause = (topic: Topic, { status }: Answer) =>
     Math.max(least, env.interval(topic), status === 404 ? UNKNOWN_MS : 0);
@@ -45,9 +48,9 @@ function open(env: Env, first: readonly Topic[], listener: Listener, wait: boole
     const hold = wait && [...loops.keys()].indexOf(topic) < MAX_HELD;
     const headers: Record<string, string> = version > 0 ? { "If-None-Match": `"${version}"` } : {};
     const query = hold ? `?wait=${WAIT_SECONDS}&version=${version}` : "";
-    const answer = await request(env, jobPath(id) + query, { headers, signal, timeout: hold ? HELD_MS : ASKED_MS });
+    const answer = await ask(jobPath(id) + query, { headers, signal, timeout: hold ? HELD_MS : ASK_MS });
     const state = asJob(parse(answer.body), answer.body);
-    if (!signal.aborted) listener.state(state);
+    listener.state(state);
     // A server that does not know how to wait, or a job that has ended, answers the same at once.
     const waited = (state?.version ?? 0) > version || Date.now() - began >= env.interval(topic);
     return [answer, hold && waited ? 0 : pause(topic, answer)];
@@ -55,28 +58,28 @@ function open(env: Env, first: readonly Topic[], listener: Listener, wait: boole
   const group = async (name: string, signal: AbortSignal): Promise<Outcome> => {
     const query = new URLSearchParams({ group: name, limit: String(PAGE) });
     for (let page = 1; ; page += 1) {
-      const answer = await request(env, `?${query}`, { signal });
+      const answer = await ask(`?${query}`, { signal });
       const { jobs, nextCursor } = parse(answer.body);
-      for (const value of Array.isArray(jobs) && !signal.aborted ? jobs : []) listener.state(asJob(value));
+      for (const value of Array.isArray(jobs) ? jobs : []) listener.state(asJob(value));
       if (typeof nextCursor !== "string" || page === MAX_PAGES) return [answer, pause(`group:${name}`, answer)];
       query.set("cursor", nextCursor);
     }
+  };
+  /** One request may fail among many; when nothing else is answered either, it is the way that fails. */
+  const judge = ({ status, end: over }: Answer) => {
+    failures = over ? failures + 1 : 0;
+    if (!over) listener.alive();
+    else if (status === 401 || failures >= Math.min(loops.size, MAX_FAILURES)) end(over);
   };
   const run = async (topic: Topic) => {
     const controller = new AbortController();
     const { signal } = controller;
     const name = topic.slice(topic.indexOf(":") + 1);
     loops.set(topic, controller);
-    try {
-      for (;;) {
-        const [answer, ms] = await (topic.startsWith("job") ? job(name, topic, signal) : group(name, signal));
-        signal.throwIfAborted();
-        if (answer.end) return end(answer.end);
-        listener.alive();
-        await sleep(ms, signal);
-      }
-    } catch {
-      if (!signal.aborted) end({ why: "failed" });
+    while (!signal.aborted) {
+      const [answer, ms] = await (topic.startsWith("job") ? job(name, topic, signal) : group(name, signal));
+      if (!signal.aborted) judge(answer);
+      await sleep(Math.max(ms, answer.end?.after ?? 0), signal);
     }
   };
 
@@ -85,13 +88,14 @@ function open(env: Env, first: readonly Topic[], listener: Listener, wait: boole
   return { watch, renew: () => {}, close };
 }
 
+/** Ends early with the signal. */
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
     const timer = setTimeout(resolve, ms);
     signal.onabort = () => {
       clearTimeout(timer);
-      reject(signal.reason);
+      resolve();
     };
   });
 }

@@ -1,5 +1,3 @@
-"use client";
-
 /** One job in a component. */
 
 import {

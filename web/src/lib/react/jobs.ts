@@ -1,5 +1,3 @@
-"use client";
-
 /** A group of jobs in a component. */
 
 import type { CompletedJob, HookcastError, Job, Transport } from "../index.js";

@@ -1,5 +1,3 @@
-"use client";
-
 /** The client that the hooks of a tree use. */
 
 import { createContext, createElement, type ReactElement, type ReactNode, useContext, useState } from "react";

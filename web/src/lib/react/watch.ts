@@ -1,5 +1,3 @@
-"use client";
-
 /** What both hooks do: a snapshot that a watch replaces while the component is mounted. */
 
 import { useEffect, useMemo, useRef, useSyncExternalStore } from "react";

@@ -70,6 +70,16 @@ describe("polling", () => {
     expect(seen).toEqual(["update a 1"]);
   });
 
+  it("goes on for the other jobs while the requests for one fail", async () => {
+    const { world, client, transports, handlers } = setUp();
+    world.answer = ({ pathname }) => (pathname.endsWith("/a") ? json({}, 502) : json(job(pathname.at(-1))));
+    for (const id of ["a", "b", "c", "d"]) client.watch(id, handlers);
+    await pass(12_000);
+    expect([...new Set(transports)]).toEqual(["connecting", "poll"]);
+    expect(transports.at(-1)).toBe("poll");
+    expect([world.asked("fal-jobs/a"), world.asked("fal-jobs/b")].map((calls) => calls.length)).toEqual([5, 5]);
+  });
+
   it("gives up a request that nobody answers", async () => {
     const { world, client } = setUp();
     world.answer = () => null;

@@ -8,7 +8,7 @@ CHROMIUM := /usr/bin/chromium
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 PAGE := server/hookcast/static/index.html
-PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
+PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/vite.script.config.ts web/tsconfig.json -type f 2>/dev/null)
 
 # A stamp is worth nothing without what it stands for.
 _ := $(shell test -x $(BIN)/python || rm -f $(STAMPS)/python; test -x $(CHROMIUM) || rm -f $(STAMPS)/chromium; \
@@ -61,7 +61,7 @@ build: $(STAMPS)/python $(PAGE) ## Build the wheel, with the page inside
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean: ## Remove everything that was made here
-	rm -rf .venv .make dist web/node_modules tests/clients/node_modules server/hookcast/static
+	rm -rf .venv .make dist web/dist web/node_modules tests/clients/node_modules server/hookcast/static
 
 $(STAMPS)/python: pyproject.toml requirements/dev.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -1,4 +1,4 @@
-"""The demo page, as Vite built it."""
+"""The demo page and the browser library, as Vite built them."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from hookcast.routes.problems import problem
 
+LIBRARY = "hookcast.js"
 STATIC = Path(__file__).parent.parent / "static"
 _POLICY = "default-src 'self'; img-src * data:; media-src *; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -32,4 +33,8 @@ class Pages(StaticFiles):
         response = await super().get_response(path, scope)
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if path == LIBRARY:
+            # Other origins load module scripts with CORS (WHATWG HTML section 8.1.4.2); the name never changes.
+            response.headers["Access-Control-Allow-Origin"] = "*"
+            response.headers["Cache-Control"] = "no-cache"
         return response

@@ -1,0 +1,21 @@
+/** The public face of `hookcast`. */
+
+export { createHookcast, type Hookcast, type SubmitOptions } from "./client.js";
+export { HookcastError } from "./errors.js";
+export type {
+  CallOptions,
+  CompletedJob,
+  HookcastOptions,
+  Job,
+  JobStatus,
+  JsonObject,
+  LogLine,
+  Phase,
+  Progress,
+  Submission,
+  Submitted,
+  Transport,
+  TransportName,
+  WatchOptions,
+} from "./types.js";
+export { isTerminal, rawJson } from "./wire.js";

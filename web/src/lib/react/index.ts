@@ -1,0 +1,7 @@
+"use client";
+
+/** The public face of `hookcast/react`. */
+
+export { type FalJob, type FalJobOptions, useFalJob } from "./job.js";
+export { type FalJobs, type FalJobsOptions, useFalJobs } from "./jobs.js";
+export { HookcastProvider, type HookcastProviderProps, useHookcast } from "./provider.js";

@@ -1,0 +1,207 @@
+/**
+ * The connection of a page as a state machine: (state, event) → (state, effects). Pure: no socket, clock, timer or
+ * chance in here. `TABLE` is the table of SPEC.md; a pair that is not in it changes nothing.
+ *
+ * What is open follows from the phase alone: a transport in `connecting`, `live` and `climbing`, a second one, the
+ * probe, in `climbing`, none in the others. A timer belongs to the transition that set it, and ends with the next one.
+ */
+
+import type { TransportName } from "./types.js";
+
+export const LADDER: readonly TransportName[] = ["websocket", "sse", "long-poll", "poll"];
+
+/** So many connections in a row that fail, or end within `STABLE_MS`: the next transport is tried. */
+export const MAX_STRIKES = 3;
+export const STABLE_MS = 10_000;
+/** A connection of such an age shows that what went wrong before has been mended. */
+export const TRUSTED_MS = 300_000;
+const PAUSE_MS = 1_000;
+const MAX_PAUSE_MS = 30_000;
+const CLIMB_MS = 5_000;
+const MAX_CLIMB_MS = 600_000;
+
+export type Phase = "idle" | "connecting" | "live" | "climbing" | "waiting" | "authorizing" | "paused" | "closed";
+
+export interface State {
+  readonly phase: Phase;
+  /** The transports that may be used, best first, and which of them is. */
+  readonly ladder: readonly TransportName[];
+  readonly rung: number;
+  /** Short or failed connections of this rung in a row: they end its use. */
+  readonly strikes: number;
+  /** Pauses in a row: they grow. */
+  readonly attempt: number;
+  /** Tries to get back up: the time between them grows. */
+  readonly climbs: number;
+}
+
+/**
+ * Why a connection is over. `failed`: could not connect, or was closed; come back, after so many milliseconds if the
+ * server named a time. `unfit`: this way leads nowhere now (silent, 204, 404). `barred`: nor later (4500 to 4999).
+ * `unauthorized`: only with a new token. `left`: closed because the page is hidden.
+ */
+export interface End {
+  readonly why: "failed" | "unfit" | "barred" | "unauthorized" | "left";
+  readonly after?: number | undefined;
+}
+
+export type EventType =
+  | "start" // something is watched
+  | "stop" // nothing is
+  | "opened" // the first sign of life of the transport
+  | "lost" // it ended
+  | "elapsed" // the time of the phase is over
+  | "authorized" // there is a new token
+  | "unauthorized" // getToken failed
+  | "climb" // time to try something better
+  | "probed" // the better one lives
+  | "unprobed" // it does not
+  | "wake" // the page is visible, online or restored
+  | "hide" // the page is left, or hidden and is to pause
+  | "close"; // for good
+
+export interface Event {
+  readonly type: EventType;
+  /** Of `lost`. */
+  readonly end?: End;
+  /** Of `lost`: the milliseconds since `opened`, 0 if it never opened. */
+  readonly lasted?: number;
+  /** Of `wake`: the connection may be dead without anybody having noticed. */
+  readonly stale?: boolean;
+}
+
+export type Effect =
+  | { readonly type: "open" | "probe"; readonly transport: TransportName }
+  /** The probe becomes the transport. */
+  | { readonly type: "promote" | "authorize" }
+  /** Send `next` after `base` plus a random part of `spread` milliseconds. */
+  | { readonly type: "after"; readonly base: number; readonly spread: number; readonly next: "elapsed" | "climb" };
+
+export type Step = readonly [State, readonly Effect[]];
+
+export function initialState(ladder: readonly TransportName[] = LADDER): State {
+  return { phase: "idle", ladder, rung: 0, strikes: 0, attempt: 0, climbs: 0 };
+}
+
+/** The transport that the state is about. */
+export function transportOf(state: State): TransportName {
+  return state.ladder[state.rung] ?? "poll";
+}
+
+function go(state: State, phase: Phase, ...effects: Effect[]): Step {
+  return [{ ...state, phase }, effects];
+}
+
+function connect(state: State): Step {
+  return go(state, "connecting", { type: "open", transport: transportOf(state) });
+}
+
+/** Live; while there is something better than this rung, it is tried from time to time. */
+function live(state: State): Step {
+  const base = Math.min(MAX_CLIMB_MS, CLIMB_MS * 2 ** state.climbs);
+  return state.rung === 0
+    ? go(state, "live")
+    : go(state, "live", { type: "after", base, spread: base / 2, next: "climb" });
+}
+
+/** Which better rung is tried next: one after the other, over and over. */
+function target(state: State): number {
+  return state.climbs % state.rung;
+}
+
+function climb(state: State): Step {
+  return go(state, "climbing", { type: "probe", transport: transportOf({ ...state, rung: target(state) }) });
+}
+
+function promote(state: State): Step {
+  const [next, effects] = live({ ...state, rung: target(state), strikes: 0, climbs: state.climbs + 1 });
+  return [next, [{ type: "promote" }, ...effects]];
+}
+
+function settle(state: State): Step {
+  return live({ ...state, climbs: state.climbs + 1 });
+}
+
+/** After a connection: what it proves, then by its end. */
+function recover(state: State, { end: { why, after } = { why: "failed" }, lasted = 0 }: Event): Step {
+  const calm = lasted < STABLE_MS ? state : { ...state, strikes: 0, attempt: 0 };
+  const sure = lasted < TRUSTED_MS ? calm : { ...calm, climbs: 0 };
+  if (why === "unfit") return lower(sure);
+  if (why === "barred") return lower({ ...sure, ladder: sure.ladder.toSpliced(sure.rung, 1), rung: sure.rung - 1 });
+  if (why === "unauthorized") return reauthorize(sure);
+  return why === "left" ? go(sure, "paused") : strike(sure, after);
+}
+
+function strike(state: State, after: number | undefined): Step {
+  const strikes = state.strikes + 1;
+  if (strikes >= MAX_STRIKES) return lower(state);
+  const next = { ...state, strikes };
+  // The server spreads the times that it names; ours come on top when they did not help.
+  return after === undefined || state.attempt > 0 ? later(next, "waiting", after) : later(next, "waiting", after, 0);
+}
+
+/** The next transport, at once; below the last one it begins again at the top, after a pause. */
+function lower(state: State): Step {
+  const next = { ...state, rung: state.rung + 1, strikes: 0 };
+  if (next.rung === state.ladder.length) return later({ ...next, rung: 0 }, "waiting");
+  // Pauses that have grown over the whole ladder go on growing.
+  return connect(state.attempt < MAX_STRIKES ? { ...next, attempt: 0 } : next);
+}
+
+/** Full jitter: a random part of a time that doubles (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
+function later(
+  state: State,
+  phase: Phase,
+  base = 0,
+  spread = Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** state.attempt),
+): Step {
+  const attempt = state.attempt + 1;
+  return go({ ...state, attempt }, phase, { type: "after", base, spread, next: "elapsed" });
+}
+
+function authorize(state: State): Step {
+  return go(state, "authorizing", { type: "authorize" });
+}
+
+/** At once for a token that was good for a while, else with growing pauses. */
+function reauthorize(state: State): Step {
+  return state.attempt === 0 ? authorize({ ...state, attempt: 1 }) : defer(state);
+}
+
+function defer(state: State): Step {
+  return later(state, "authorizing");
+}
+
+export const ACTIONS = {
+  connect,
+  live,
+  climb,
+  promote,
+  settle,
+  recover,
+  authorize,
+  defer,
+  idle: (state: State): Step => go(state, "idle"),
+  close: (state: State): Step => go(state, "closed"),
+  pause: (state: State): Step => go(state, "paused"),
+  reopen: (state: State, event: Event): Step => (event.stale ? connect(state) : [state, []]),
+} satisfies Record<string, (state: State, event: Event) => Step>;
+
+type Row = { readonly [type in EventType]?: keyof typeof ACTIONS };
+const left: Row = { stop: "idle", hide: "pause", close: "close" };
+
+export const TABLE: { readonly [phase in Phase]: Row } = {
+  idle: { start: "connect", close: "close" },
+  connecting: { ...left, opened: "live", lost: "recover" },
+  live: { ...left, lost: "recover", climb: "climb", wake: "reopen" },
+  climbing: { ...left, lost: "recover", probed: "promote", unprobed: "settle", wake: "reopen" },
+  waiting: { ...left, elapsed: "connect", wake: "connect" },
+  authorizing: { ...left, elapsed: "authorize", authorized: "connect", unauthorized: "defer", start: "authorize" },
+  paused: { stop: "idle", wake: "connect", close: "close" },
+  closed: {},
+};
+
+export function transition(state: State, event: Event): Step {
+  const action = TABLE[state.phase][event.type];
+  return action === undefined ? [state, []] : ACTIONS[action](state, event);
+}

@@ -1,0 +1,84 @@
+/** The WebSocket `hookcast.v1`. */
+
+import { isHidden } from "../page.js";
+import type { End } from "../state.js";
+import { asJob, type Fields, named, parse, split, type Topic, without } from "../wire.js";
+import type { Env, Listener, Transport } from "./transport.js";
+
+const PROTOCOL = "hookcast.v1";
+const JOB_FRAME = '{"type":"job","job":';
+const OPEN = 1;
+
+/** What a close asks for; `after` is what the server announced before. */
+export function endOf(code: number, after: number | undefined, hidden: boolean): End {
+  if (code === 4501 || code === 4502) return { why: "unauthorized" };
+  if (code >= 4500) return { why: "barred" };
+  if (code <= 1001 && hidden) return { why: "left" };
+  // Rotated connections come back at once, spread over a second.
+  return { why: "failed", after: code === 4002 ? Math.random() * 1000 : after };
+}
+
+export function openWebSocket(env: Env, first: readonly Topic[], listener: Listener): Transport {
+  let topics = first;
+  let subscribed: readonly Topic[] = [];
+  let socket: WebSocket | undefined;
+  let after: number | undefined;
+  let over = false;
+
+  const say = async (type: "subscribe" | "unsubscribe", names: readonly Topic[]) => {
+    const message = { type, requestIds: named("job", names), groups: named("group", names) };
+    const token = type === "subscribe" ? await env.tokens.get() : null;
+    if (socket?.readyState === OPEN) socket.send(JSON.stringify(token === null ? message : { ...message, token }));
+  };
+  const share = () => {
+    if (socket?.readyState !== OPEN) return;
+    for (const part of split(without(subscribed, topics))) void say("unsubscribe", part);
+    for (const part of split(without(topics, subscribed))) void say("subscribe", part);
+    subscribed = topics;
+  };
+  const close = () => {
+    over = true;
+    socket?.close();
+  };
+  const end = (why: End) => {
+    if (!over) listener.ended(why);
+    close();
+  };
+  const forbid = ({ requestIds }: Fields) => {
+    const names = Array.isArray(requestIds) ? requestIds.map((id): Topic => `job:${id}`) : [];
+    subscribed = without(subscribed, names);
+    listener.forbidden(names);
+  };
+  const receive = (text: string) => {
+    if (over) return;
+    listener.alive();
+    const message = parse(text);
+    const { type } = message;
+    if (type === "job") listener.state(asJob(message.job, text.startsWith(JOB_FRAME) ? text.slice(20, -1) : undefined));
+    if (type === "token-expiring") listener.expiring();
+    if (type === "reconnect") after = Number(message.afterMs) || 0;
+    if (message.code === "forbidden") forbid(message);
+  };
+  const open = async () => {
+    try {
+      await env.tokens.get();
+      if (over || !env.WebSocket) return;
+      socket = new env.WebSocket(env.url("/ws").replace(/^http/, "ws"), PROTOCOL);
+      socket.onopen = share;
+      socket.onmessage = ({ data }) => receive(data);
+      socket.onclose = ({ code }) => end(endOf(code, after, isHidden()));
+    } catch {
+      end({ why: "failed" });
+    }
+  };
+
+  void open();
+  return {
+    watch: (names) => {
+      topics = names;
+      share();
+    },
+    renew: () => void say("subscribe", []),
+    close,
+  };
+}

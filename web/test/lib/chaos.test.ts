@@ -1,0 +1,187 @@
+/** A server that fails at random, by a seed: every watcher is told of every end, once. */
+
+import { describe, expect, it, vi } from "vitest";
+import { createHookcast, type Job } from "../../src/lib/index.js";
+import { FakeSocket, fakeTime, job, json, pass } from "./world.js";
+
+fakeTime();
+const JOBS = 1_000;
+const SECONDS = 300;
+const CLOSES = [1006, 1011, 1012, 4001, 4002, 1000];
+const encoder = new TextEncoder();
+
+/** Mulberry32. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+interface Line {
+  readonly names: Set<string>;
+  readonly write: (job: Job) => void;
+  readonly close: () => void;
+}
+
+/** Hookcast as far as it matters; what is in `blocked` cannot be reached, and while it is `stalled` nothing gets through. */
+class Server {
+  readonly jobs = new Map<string, Job>();
+  readonly lines = new Set<Line>();
+  readonly blocked = new Set<"websocket" | "sse" | "wait" | "all">();
+  stalled = false;
+  readonly #luck: () => number;
+
+  constructor(luck: () => number) {
+    this.#luck = luck;
+  }
+
+  change(id: string, status: Job["status"]): void {
+    const version = (this.jobs.get(id)?.version ?? 0) + 1;
+    this.jobs.set(id, job(id, { version, status }));
+    for (const line of this.lines) this.#tell(line, id);
+  }
+
+  cut(): void {
+    for (const line of this.lines) if (this.#luck() < 0.5) line.close();
+  }
+
+  #tell(line: Line, id: string): void {
+    const found = this.jobs.get(id);
+    if (found !== undefined && line.names.has(id) && !this.stalled) line.write(found);
+  }
+
+  #join(line: Line, names: readonly string[]): void {
+    this.lines.add(line);
+    for (const name of names) {
+      line.names.add(name);
+      this.#tell(line, name);
+    }
+  }
+
+  readonly fetch = (async (input: string, { signal }: RequestInit = {}) => {
+    await new Promise((resolve) => setTimeout(resolve, 5 + this.#luck() * 50));
+    signal?.throwIfAborted();
+    const { pathname, searchParams } = new URL(input);
+    const kind = pathname.endsWith("/events") ? "sse" : searchParams.has("wait") ? "wait" : "poll";
+    if (this.blocked.has("all") || (kind !== "poll" && this.blocked.has(kind))) throw new TypeError("blocked");
+    if (this.#luck() < 0.05) return json({}, this.#luck() < 0.5 ? 502 : 503, { "Retry-After": "2" });
+    if (kind === "sse") return this.#stream(searchParams.getAll("requestId"), signal as AbortSignal);
+    if (kind === "wait")
+      await this.#wait(pathname.split("/").at(-1) ?? "", Number(searchParams.get("version")), signal);
+    const found = this.jobs.get(pathname.split("/").at(-1) ?? "");
+    return found === undefined ? json({}, 404) : json(found);
+  }) as unknown as typeof fetch;
+
+  async #wait(id: string, version: number, signal: AbortSignal | null | undefined): Promise<void> {
+    for (let turn = 0; turn < 25; turn += 1) {
+      if ((this.jobs.get(id)?.version ?? 0) > version) return;
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      signal?.throwIfAborted();
+    }
+  }
+
+  #stream(names: string[], signal: AbortSignal): Response {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>({}, undefined, { highWaterMark: 9_999 });
+    const writer = writable.getWriter();
+    const send = (text: string) => void writer.write(encoder.encode(text)).catch(() => {});
+    const close = () => {
+      this.lines.delete(line);
+      void writer.close().catch(() => {});
+    };
+    const write = (state: Job) => send(`event: job\ndata: ${JSON.stringify(state)}\n\n`);
+    const line: Line = { names: new Set(), write, close };
+    signal.addEventListener("abort", () => this.lines.delete(line));
+    send("retry: 1500\n\n");
+    this.#join(line, names);
+    return new Response(readable, { headers: { "Content-Type": "text/event-stream" } });
+  }
+
+  readonly WebSocket = (() => {
+    const server = this;
+    return class extends FakeSocket {
+      readonly #line: Line = {
+        names: new Set(),
+        write: (state) => this.say({ type: "job", job: state }),
+        close: () => this.#end(CLOSES[Math.floor(server.#luck() * CLOSES.length)] ?? 1006),
+      };
+
+      constructor(url: string, protocol: string) {
+        super(url, protocol);
+        setTimeout(() => {
+          if (server.blocked.has("all") || server.blocked.has("websocket")) return this.#end(1006);
+          if (this.readyState !== 0) return;
+          this.readyState = 1;
+          this.onopen?.();
+        }, 20);
+      }
+
+      override send(text: string): void {
+        const { type, requestIds } = JSON.parse(text);
+        if (type === "unsubscribe") for (const id of requestIds) this.#line.names.delete(id);
+        if (type === "unsubscribe" || server.stalled) return;
+        this.say({ type: "subscribed", requestIds, groups: [] });
+        server.#join(this.#line, requestIds);
+      }
+
+      #end(code: number): void {
+        server.lines.delete(this.#line);
+        if (this.readyState < 3) void this.drop(code);
+      }
+
+      override close(): void {
+        super.close();
+        server.lines.delete(this.#line);
+      }
+    } as unknown as typeof WebSocket;
+  })();
+}
+
+const FAULTS = ["websocket", "sse", "wait", "all"] as const;
+
+/** One second of bad luck. */
+function disturb(server: Server, luck: () => number): void {
+  if (luck() < 0.1) server.cut();
+  for (const fault of FAULTS) {
+    if (luck() < (server.blocked.has(fault) ? 0.15 : 0.03)) {
+      if (!server.blocked.delete(fault)) server.blocked.add(fault);
+    }
+  }
+  if (server.stalled ? luck() < 0.05 : luck() < 0.01) server.stalled = !server.stalled;
+}
+
+describe.each([1, 2, 3])("under random faults of seed %i", (seed) => {
+  it(`each of ${JOBS} jobs is told to have ended, once`, { timeout: 60_000 }, async () => {
+    const luck = random(seed);
+    vi.mocked(Math.random).mockImplementation(luck);
+    const server = new Server(luck);
+    const client = createHookcast({ url: "https://hooks.test", fetch: server.fetch, WebSocket: server.WebSocket });
+    const told = new Map<string, number>();
+    const note = ({ requestId }: Job) => void told.set(requestId, (told.get(requestId) ?? 0) + 1);
+    const waiting: string[] = [];
+    let made = 0;
+    const make = () => {
+      const id = `job-${made++}`;
+      waiting.push(id);
+      server.change(id, "pending");
+      client.watch(id, { onCompleted: note, onFailed: note });
+    };
+    for (let second = 1; second <= SECONDS; second += 1) {
+      while (made < (JOBS * second) / SECONDS) make();
+      while (waiting.length > 20 + luck() * 20)
+        server.change(waiting.shift() ?? "", luck() < 0.8 ? "completed" : "failed");
+      disturb(server, luck);
+      await pass(1_000);
+    }
+    for (const id of waiting) server.change(id, "completed");
+    server.blocked.clear();
+    server.stalled = false;
+    await pass(120_000);
+    client.close();
+    expect([told.size, new Set(told.values())]).toEqual([JOBS, new Set([1])]);
+    await pass(60_000);
+  });
+});

@@ -1,0 +1,213 @@
+// @vitest-environment happy-dom
+
+import { act, createElement, type ReactNode, StrictMode } from "react";
+import { createRoot, type Root } from "react-dom/client";
+import { renderToString } from "react-dom/server";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { createHookcast, type Hookcast } from "../../src/lib/index.js";
+import {
+  type FalJob,
+  type FalJobOptions,
+  type FalJobs,
+  type FalJobsOptions,
+  HookcastProvider,
+  useFalJob,
+  useFalJobs,
+  useHookcast,
+} from "../../src/lib/react/index.js";
+import { fakeTime, pass, recorder, World } from "./world.js";
+
+fakeTime();
+let root: Root;
+let world: World;
+let client: Hookcast;
+let found: FalJob | undefined;
+
+beforeEach(() => {
+  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", true);
+  root = createRoot(document.createElement("div"));
+  world = new World();
+  client = createHookcast(world.options);
+});
+afterEach(async () => {
+  await act(async () => root.unmount());
+  client.close();
+  await vi.runOnlyPendingTimersAsync();
+});
+
+function Watching(options: FalJobOptions) {
+  found = useFalJob(options);
+  return found.status;
+}
+
+const clients = new Set<Hookcast>();
+function Probe() {
+  clients.add(useHookcast());
+  return null;
+}
+
+let jobs: FalJobs | undefined;
+function Group({ group, handlers }: { group: string | null; handlers: FalJobsOptions }) {
+  jobs = useFalJobs(group, handlers);
+  return null;
+}
+
+async function render(node: ReactNode): Promise<void> {
+  const strict = createElement(StrictMode, null, createElement(HookcastProvider, { client }, node));
+  await act(async () => root.render(strict));
+  await act(() => pass(0));
+}
+
+async function show(options: Partial<FalJobOptions> = {}): Promise<void> {
+  await render(createElement(Watching, { requestId: "a", ...options }));
+}
+
+async function live(options: Partial<FalJobOptions> = {}): Promise<void> {
+  await show(options);
+  await act(() => world.socket.accept());
+}
+
+async function state(...[requestId, changes]: Parameters<(typeof world.socket)["state"]>): Promise<void> {
+  await act(async () => world.socket.state(requestId, changes));
+}
+
+describe("useFalJob", () => {
+  it("is pending and polling from the start to the outcome, over one connection in StrictMode", async () => {
+    await live();
+    expect(world.sockets).toHaveLength(1);
+    expect(found).toMatchObject({
+      job: null,
+      status: "pending",
+      isPending: true,
+      isPolling: true,
+      transport: "websocket",
+    });
+    await state("a");
+    expect(found).toMatchObject({ status: "pending", isPolling: true, progress: { queuePosition: 2 } });
+    await state("a", { version: 2, status: "completed", result: { video: 1 } });
+    expect(found).toMatchObject({
+      job: { result: { video: 1 } },
+      isPending: false,
+      isPolling: false,
+      isCompleted: true,
+      isFailed: false,
+      error: null,
+    });
+  });
+
+  it("tells the end once, to the newest callback", async () => {
+    const [first, second] = [recorder(), recorder()];
+    await live(first.handlers);
+    await show(second.handlers);
+    await state("a", { version: 2, status: "completed" });
+    await show({ ...second.handlers, pollInterval: 1_000 });
+    await pass(60_000);
+    expect([first.seen, second.seen]).toEqual([[], ["completed a 2"]]);
+    expect(world.sockets).toHaveLength(1);
+  });
+
+  it("says why a job failed", async () => {
+    const { seen, handlers } = recorder();
+    await live(handlers);
+    await state("a", { version: 2, status: "failed", error: "prompt: missing", errorDetail: { loc: ["prompt"] } });
+    expect(found).toMatchObject({
+      isFailed: true,
+      isPolling: false,
+      error: { code: "job_failed", message: "prompt: missing" },
+    });
+    expect(found?.error?.detail).toEqual({ loc: ["prompt"] });
+    expect(seen).toEqual(["failed a 2"]);
+  });
+
+  it("watches nothing without a requestId or while it is not enabled", async () => {
+    for (const options of [{ requestId: null }, { enabled: false }]) {
+      await show(options);
+      expect(found).toMatchObject({ status: "idle", isPending: false, isPolling: false });
+    }
+    expect(world.sockets).toHaveLength(0);
+    await show({ enabled: true });
+    expect(world.sockets).toHaveLength(1);
+    expect(found).toMatchObject({ status: "pending", isPolling: true });
+  });
+
+  it("begins anew with another requestId", async () => {
+    const { seen, handlers } = recorder();
+    await live(handlers);
+    await state("a", { version: 2, status: "completed" });
+    await show({ ...handlers, requestId: "b" });
+    expect(found).toMatchObject({ job: null, status: "pending" });
+    await act(() => pass(50));
+    await act(() => world.socket.accept());
+    await state("b", { version: 2, status: "cancelled" });
+    expect(seen).toEqual(["completed a 2", "failed b 2"]);
+    expect(found?.error?.code).toBe("job_cancelled");
+  });
+
+  it("says nothing after it was unmounted", async () => {
+    const { seen, handlers } = recorder();
+    await live(handlers);
+    await render(null);
+    const { socket } = world;
+    await act(() => pass(50));
+    await act(async () => socket.state("a", { version: 2, status: "completed" }));
+    expect(seen).toEqual([]);
+    expect(socket.readyState).toBe(3);
+  });
+
+  it("is a timeout after maxPollTime, and listens no longer", async () => {
+    await live({ maxPollTime: 20_000 });
+    await act(() => pass(19_999));
+    expect(found).toMatchObject({ isPolling: true, error: null });
+    await act(() => pass(100));
+    expect(found).toMatchObject({ isPending: true, isPolling: false, error: { code: "timeout" } });
+    expect(world.socket.readyState).toBe(3);
+  });
+
+  it("listens on after maxPollTime when it is asked to", async () => {
+    const { seen, handlers } = recorder();
+    await live({ ...handlers, maxPollTime: 20_000, keepListening: true });
+    await act(() => pass(20_000));
+    expect(found).toMatchObject({ isPolling: true, error: { code: "timeout" } });
+    await state("a", { version: 2, status: "completed" });
+    expect(found).toMatchObject({ isCompleted: true, error: null });
+    expect(seen).toEqual(["completed a 2"]);
+  });
+
+  it("renders on a server as pending, and connects to nothing", () => {
+    const node = createElement(HookcastProvider, { client }, createElement(Watching, { requestId: "a" }));
+    expect(renderToString(node)).toBe("pending");
+    expect(world.sockets).toHaveLength(0);
+  });
+
+  it("wants a provider", () => {
+    expect(() => renderToString(createElement(Watching, { requestId: "a" }))).toThrow(/<HookcastProvider>/);
+  });
+});
+
+describe("a provider", () => {
+  it("makes one client from its options", async () => {
+    for (let turn = 0; turn < 2; turn += 1) {
+      await act(async () => root.render(createElement(HookcastProvider, world.options, createElement(Probe))));
+    }
+    expect(clients.size).toBe(1);
+  });
+});
+
+describe("useFalJobs", () => {
+  it("has the jobs of the group, newest first, and tells each end once", async () => {
+    const { seen, handlers } = recorder();
+    await render(createElement(Group, { group: "g", handlers }));
+    await act(() => world.socket.accept());
+    await state("a", { group: "g", createdAt: "2026-11-23T10:00:00.000Z" });
+    await state("b", { group: "g", createdAt: "2026-11-23T11:00:00.000Z" });
+    await state("a", { group: "g", createdAt: "2026-11-23T10:00:00.000Z", version: 2, status: "completed" });
+    expect(jobs?.jobs.map(({ requestId, version }) => [requestId, version])).toEqual([
+      ["b", 1],
+      ["a", 2],
+    ]);
+    expect(jobs?.transport).toBe("websocket");
+    expect(seen).toEqual(["completed a 2"]);
+    await render(createElement(Group, { group: null, handlers }));
+    expect(jobs?.jobs).toEqual([]);
+  });
+});

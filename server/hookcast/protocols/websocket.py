@@ -22,7 +22,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._early += data
             return self.transport.pause_reading()
         super().data_received(data)
-        if not self.handshake_initiated and not self.transport.is_closing():
+        if not self._asked() and not self.transport.is_closing():
             self._refuse()
         return None
 
@@ -32,6 +32,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.conn.parser.close()
         self.conn.handshake_exc = self.request = self.response = None  # type: ignore[assignment]
         getattr(self, "scope", {}).pop("extensions", None)
+
+    def _asked(self) -> bool:
+        """Whether the request has been read, and is a WebSocket's."""
+        return self.handshake_initiated
 
     def _refuse(self) -> None:
         """The websockets library does not take the request, and uvicorn would say nothing."""

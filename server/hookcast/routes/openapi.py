@@ -207,6 +207,7 @@ def _ready() -> _Json:
 
 _BODY = "Times out after 30 s, and a second more for each 16 KiB. `options` are fal's request headers by name."
 _BODY_PROBLEMS = (errors.InvalidRequest, errors.BodyTooLarge, errors.BodyTimeout, errors.StoreUnavailable)
+_ANYWHERE = (errors.BadRequest, errors.UrlTooLong, errors.HeadTooLarge, errors.HeadTimeout)
 _NO_ROOM = (errors.TooManyStreams, errors.Draining, errors.TooManyStreamsOfClient)
 _NOT_THERE = (errors.BadPath, errors.JobNotFound, errors.StoreUnavailable)
 
@@ -225,6 +226,8 @@ def _refusals(problems: Iterable[type[HookcastError]]) -> _Json:
         by_status.setdefault(str(problem.status), []).append(problem)
     if by_status and "503" not in by_status:
         by_status["503"] = [errors.StoreUnavailable]
+    for problem in _ANYWHERE:
+        by_status.setdefault(str(problem.status), []).append(problem)
     return {status: _refusal(kinds) for status, kinds in by_status.items()}
 
 

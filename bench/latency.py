@@ -77,7 +77,7 @@ async def watch(port: int, request_id: str, ready: asyncio.Event) -> float:
     return moment
 
 
-async def one_run(port: int, run: int, gap: float) -> list[float]:
+async def one_run(port: int, run: int | str, gap: float) -> list[float]:
     """Milliseconds of each job, its webhook sent `gap` seconds after the one before."""
     names = [f"run{run}-job{number}" for number in range(JOBS)]
     ready = [asyncio.Event() for _ in names]

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
@@ -14,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from hookcast.auth import Gate, Provider
 from hookcast.auth.provider import parse_keys
+from hookcast.buckets import Buckets
 from hookcast.bus import open_bus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
@@ -60,6 +62,8 @@ def make_engine(settings: Settings, *, max_streams: int | None = None) -> Engine
             heartbeat=settings.heartbeat_seconds,
             lifetime=settings.stream_lifetime_seconds,
             drain=settings.drain_seconds,
+            max_streams_per_address=settings.max_streams_per_address,
+            max_streams_per_token=settings.max_streams_per_token,
             **({"max_streams": min(found)} if found else {}),
         )
     )
@@ -92,6 +96,9 @@ def create_app(
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
             push.gate = _gate(settings, client, store, clock)
             node = Services(settings, clock, store, bus, push, dispatcher, collector, keys, queue)
+            if settings.submits_per_minute is not None:
+                count = settings.submits_per_minute
+                node = replace(node, submitting=Buckets(push.clock, rate=count / 60, burst=count))
             async with push.running(store, bus), _running(*_background(node, uuid.uuid4().hex)):
                 yield {"services": node}
 

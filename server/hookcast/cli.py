@@ -17,6 +17,7 @@ from hookcast.auth import Grant, mint
 from hookcast.doctor import Finding, Level, examine
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import HookcastError, InvalidRequest, SettingsError, UsageError
+from hookcast.protocols import Deadlines
 from hookcast.routes.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
 from hookcast.serve import Site
 from hookcast.settings import Settings, is_loopback, load_client_settings, load_settings
@@ -217,7 +218,8 @@ def _site(settings: Settings, listener: socket.socket) -> Site:
     open_files = serve.raise_open_files()
     engine = make_engine(settings, max_streams=open_files - min(RESERVED_FILES, open_files // 2))
     logs.get_logger(__name__).info("limits", open_files=open_files, max_streams=engine.limits.max_streams)
-    return Site(create_app(settings, engine=engine), listener, engine.drain)
+    deadlines = Deadlines(keep_alive=settings.keep_alive_seconds)
+    return Site(create_app(settings, engine=engine), listener, engine.drain, deadlines, settings.proxies)
 
 
 def _emulator_site(host: str, port: int, speed: float) -> Site:

@@ -6,13 +6,20 @@ HookcastError
 │   ├── BadPath                 400
 │   ├── UpgradeRequired         426
 │   ├── BodyTooLarge            413
-│   └── BodyTimeout             408
+│   ├── BodyTimeout             408
+│   ├── BadRequest              400, no HTTP/1.1
+│   ├── UrlTooLong              414
+│   ├── HeadTooLarge            431
+│   └── HeadTimeout             408
 ├── AccessError             the caller may not do this
 │   ├── Unauthorized            401
 │   ├── TokenInvalid            401
 │   ├── TokenExpired            401
 │   ├── Forbidden               403
 │   └── OriginNotAllowed        403
+├── LimitReached            this client has had its share, come back after `retry_after` seconds
+│   ├── TooManyStreamsOfClient  429
+│   └── RateLimited             429
 ├── JobNotFound             404
 ├── AlreadyTerminal         409
 ├── IdempotencyConflict     409
@@ -94,6 +101,62 @@ class BodyTimeout(RequestError):
     status = 408
     code = "body_timeout"
     title = "The body did not arrive in time"
+
+
+class BadRequest(RequestError):
+    """The bytes are no HTTP/1.1 request (RFC 9112)."""
+
+    status = 400
+    code = "bad_request"
+    title = "The request is not HTTP"
+
+
+class UrlTooLong(RequestError):
+    """The request's target is longer than the limit (RFC 9110 section 15.5.15)."""
+
+    status = 414
+    code = "url_too_long"
+    title = "The URL is too long"
+
+
+class HeadTooLarge(RequestError):
+    """The request's header fields are more, or longer, than the limit (RFC 6585 section 5)."""
+
+    status = 431
+    code = "headers_too_large"
+    title = "The headers are too large"
+
+
+class HeadTimeout(RequestError):
+    """The request's head did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+    title = "The request did not arrive in time"
+
+
+class LimitReached(HookcastError):
+    """One client has as much as it may have; the same request may be repeated after `retry_after` seconds."""
+
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooManyStreamsOfClient(LimitReached):
+    """The client's address, or its token, has as many streams as one may have."""
+
+    code = "too_many_streams_of_client"
+    title = "This client has too many streams"
+
+
+class RateLimited(LimitReached):
+    """The caller sends requests of this kind faster than it may."""
+
+    code = "rate_limited"
+    title = "Too many requests"
 
 
 class AccessError(HookcastError):

@@ -133,6 +133,18 @@ def _check_redis_options(scheme: str, options: dict[str, str]) -> None:
             raise ValueError(f"{name}: there is no such file")
 
 
+def _networks(value: str) -> str:
+    for entry in _listed(value):
+        try:
+            ipaddress.ip_network(entry)
+        except ValueError:
+            raise ValueError(
+                "must be addresses and networks of your proxies like 10.0.0.7 or 10.0.0.0/8, separated by commas; "
+                "with * everybody could claim any address"
+            ) from None
+    return value
+
+
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
 KeysAddress = Annotated[HttpAddress, AfterValidator(_keys_url)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
@@ -169,6 +181,11 @@ class Settings(BaseSettings):
     job_retention_days: float = Field(default=30.0, gt=0, le=36_500, allow_inf_nan=False)
     max_webhook_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     max_streams: int | None = Field(default=None, ge=1)
+    max_streams_per_address: int = Field(default=1000, ge=1)
+    max_streams_per_token: int = Field(default=1000, ge=1)
+    submits_per_minute: int | None = Field(default=None, ge=1)
+    keep_alive_seconds: Seconds = 5.0
+    forwarded_allow_ips: Annotated[str, AfterValidator(_networks)] = "127.0.0.1, ::1"
 
     api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = None
     token_secret: Annotated[SecretStr, AfterValidator(_token_secret)] | None = None
@@ -214,6 +231,11 @@ class Settings(BaseSettings):
     def origins(self) -> tuple[str, ...]:
         """The origins whose pages may ask; `*` = all."""
         return tuple(_listed(self.allowed_origins))
+
+    @property
+    def proxies(self) -> list[str]:
+        """The addresses and networks of proxies whose X-Forwarded-For is believed."""
+        return _listed(self.forwarded_allow_ips)
 
     @property
     def bus_url(self) -> str | None:

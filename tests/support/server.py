@@ -10,6 +10,7 @@ import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 
 from hookcast.app import create_app, make_engine
+from hookcast.protocols import Deadlines
 from hookcast.push import Engine
 from hookcast.serve import Server, Site, bind
 from hookcast.settings import Settings
@@ -61,7 +62,11 @@ async def until(condition: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def running_node(fal: FalDouble, *, emulator: str | None = None, **settings: Any) -> AsyncIterator[Node]:
-    """Start a server whose fal is the double, or an emulator at this URL; stop it, streams and all, at the end."""
+    """Start a server whose fal is the double, or an emulator at this URL; stop it, streams and all, at the end.
+
+    Among the settings there may be the `deadlines` of its connections.
+    """
+    deadlines = settings.pop("deadlines", Deadlines())
     values = {"fal_key": "key-of-the-test", "fal_queue_url": QUEUE, "fal_jwks_url": JWKS} | settings
     values.setdefault("public_url", "https://hookcast.example")
     listener = bind("127.0.0.1", 0)
@@ -72,7 +77,8 @@ async def running_node(fal: FalDouble, *, emulator: str | None = None, **setting
     engine = make_engine(given)
     ready = asyncio.Event()
     app = create_app(given, engine=engine, transport=None if emulator else fal)
-    server = Server(Site(app, listener, engine.drain), ready.set)
+    site = Site(app, listener, engine.drain, deadlines, given.proxies)
+    server = Server(site, ready.set)
     async with asyncio.timeout(DEADLINE * 2):
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         try:

@@ -13,12 +13,14 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from hookcast.bus import LocalBus
+from hookcast.protocols import Deadlines, HttpProtocol, WebSocketProtocol
 from hookcast.push import Engine, EventStream, Socket
 from hookcast.push.stream import Stream
 from hookcast.routes.handover import take
-from hookcast.serve import HttpProtocol, Server, Site, WebSocketProtocol
+from hookcast.serve import Server, Site
 from support.push import FakeTransport, MemoryStore, client_frames, settle, ws_messages
 from support.raw import UPGRADE, events
+from support.server import until
 
 pytestmark = pytest.mark.anyio
 CHANGED = f"uvicorn {uvicorn.__version__} is not as serve.py needs it: "
@@ -70,8 +72,9 @@ def test_uvicorn_has_the_names_that_the_subclasses_use() -> None:
     assert config.ws_protocol_class is WebSocketProtocol, changed("ws= is not taken as it is")
     methods = {
         HttpToolsProtocol: (
-            *("handle_websocket_upgrade", "_unset_keepalive_if_required"),
-            *("connection_lost", "send_400_response", "_start_asgi_task"),
+            *("connection_made", "connection_lost", "data_received", "pause_writing", "resume_writing"),
+            *("on_message_begin", "on_headers_complete", "on_body", "on_message_complete", "on_response_complete"),
+            *("send_400_response", "handle_websocket_upgrade", "_unset_keepalive_if_required", "_start_asgi_task"),
         ),
         WebSocketsSansIOProtocol: ("run_asgi", "data_received", "pause_writing"),
         uvicorn.Server: ("capture_signals", "startup", "shutdown", "serve"),
@@ -89,7 +92,17 @@ def test_the_protocols_have_the_state_that_the_hand_over_reads() -> None:
     async def look() -> None:
         transport, shared = accept(_never)
         http = transport.protocol
-        for name in ("cycle", "parser", "pipeline", "flow", "transport", "connections", "scope"):
+        for name in (
+            "cycle",
+            "parser",
+            "pipeline",
+            "flow",
+            "transport",
+            "connections",
+            "scope",
+            "loop",
+            "server_state",
+        ):
             assert hasattr(http, name), changed(f"HttpToolsProtocol has no {name}")
         assert http.connections is shared.connections, changed("connections are counted elsewhere")
         assert http in shared.connections, changed("a connection is not counted when it is made")
@@ -197,6 +210,26 @@ async def test_a_client_that_has_gone_gets_no_stream_and_is_told_as_gone() -> No
     assert answers == [None, "http.disconnect"]
     transport.lose()
     await _end(shared)
+
+
+async def test_a_reader_that_has_read_may_be_behind_again() -> None:
+    """With the next answer, and by more than with the one before."""
+    transport, _ = accept(_never)
+    transport.protocol.config.deadlines = Deadlines(unread=0.01)
+    sizes = iter((10, 20, 15, 15))
+    looks = []
+
+    def size() -> int:
+        looks.append(next(sizes))
+        return looks[-1]
+
+    transport.get_write_buffer_size = size  # type: ignore[method-assign]
+    transport.protocol.pause_writing()
+    transport.protocol.resume_writing()
+    await until(lambda: len(looks) == 3 or transport.was_aborted())
+    assert not transport.was_aborted()
+    await until(transport.was_aborted)
+    transport.lose()
 
 
 async def _never(_scope: Any, receive: Any, _send: Any) -> None:

@@ -163,3 +163,16 @@ def test_a_wrong_address_of_redis_is_refused(address: str) -> None:
 def test_a_right_address_of_redis_is_kept(address: str) -> None:
     """As it is."""
     assert load_settings(redis_url=address).bus_url == address
+
+
+@pytest.mark.parametrize("text", ["*", "proxy.internal", "10.0.0.1/8", "10.0.0.0/8;::1", "10.0.0.0/8, *"])
+def test_what_names_no_proxy_is_refused(text: str) -> None:
+    """With `*` everybody could claim any address."""
+    with pytest.raises(SettingsError, match="HOOKCAST_FORWARDED_ALLOW_IPS"):
+        load_settings(forwarded_allow_ips=text)
+
+
+def test_proxies_are_addresses_and_networks() -> None:
+    """Of either version; this machine unless the setting says otherwise."""
+    assert load_settings(forwarded_allow_ips="10.0.0.0/8, 2001:db8::1,").proxies == ["10.0.0.0/8", "2001:db8::1"]
+    assert load_settings().proxies == ["127.0.0.1", "::1"]

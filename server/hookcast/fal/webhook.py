@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 from hookcast.errors import Malformed
 from hookcast.fal.words import sentence
 from hookcast.jobs import Completed, Failed, Phase, Progressed
+from hookcast.nesting import MAX_DEPTH, too_deep
 
 _NULL = b"null"
 
@@ -34,8 +35,10 @@ class WebhookReport(Struct, frozen=True):
 def parse(body: bytes) -> WebhookReport:
     """Read a webhook whose signature held.
 
-    Raises Malformed when it is no JSON of fal's shape, or its request id cannot name a job.
+    Raises Malformed when it is no JSON of fal's shape, is nested too deep, or its request id cannot name a job.
     """
+    if too_deep(body):
+        raise Malformed(f"The body is nested more than {MAX_DEPTH} levels deep.")
     try:
         body.decode()  # msgspec skips over what it keeps raw, and nothing but UTF-8 may reach the clients
         webhook = msgspec.json.decode(body, type=_Webhook)

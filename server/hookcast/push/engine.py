@@ -5,16 +5,18 @@ Order of every subscription: listen on the bus → read the state from the store
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from hookcast.auth import EVERYBODY, Caller, Gate
+from hookcast.buckets import Buckets
 from hookcast.bus import Bus
 from hookcast.errors import Draining, TooManyStreams
 from hookcast.jobs import Job
 from hookcast.push.heartbeat import Looked, Wheel
+from hookcast.push.holders import Holders
 from hookcast.push.hub import Hub, Names, Subscriber, Topic
 from hookcast.push.watch import Watch
 from hookcast.store import JobStore
@@ -24,6 +26,9 @@ GROUP_STATES = 1000  # of a group's jobs, the most recently changed ones are sen
 WHEEL_STEPS = 100  # a heartbeat; how exact the timer is
 SHARED_STATES = 256
 SHARED_BYTES = 16 * 1024
+# What a WebSocket may subscribe to: a page that names its 1,000 jobs one by one, and renames them all, is within it.
+NAMES_AT_ONCE = 2000
+NAMES_PER_SECOND = 100
 
 
 class OpenStream(Looked, Protocol):
@@ -44,6 +49,8 @@ class Limits:
     lifetime: float = 3600.0
     drain: float = 10.0
     max_streams: int = 1_000_000
+    max_streams_per_address: int = 1000
+    max_streams_per_token: int = 1000
 
 
 class Joined(NamedTuple):
@@ -63,7 +70,11 @@ class Engine:
         self.gate = Gate(time.time)
         self.hub = Hub(clock)
         self.wheel = Wheel(clock, self.limits.heartbeat / WHEEL_STEPS)
-        self.streams: dict[OpenStream, None] = {}  # a set; as a dict it takes half the room
+        self.streams: dict[OpenStream, tuple[str, ...]] = {}  # each with its holders
+        self.holders = Holders(
+            {"address": self.limits.max_streams_per_address, "token": self.limits.max_streams_per_token}
+        )
+        self.asking = Buckets(clock, rate=NAMES_PER_SECOND, burst=NAMES_AT_ONCE)
         self._watches: set[Watch] = set()
         self._shared: dict[str, State] = {}
         self._store: JobStore | None = None
@@ -84,26 +95,41 @@ class Engine:
                 self._tasks = None
                 turning.cancel()
 
-    def admit(self) -> None:
-        """Raise Draining or TooManyStreams when no further stream may be opened."""
+    def admit(self, holders: Sequence[str] = ()) -> None:
+        """Raise Draining, TooManyStreams or TooManyStreamsOfClient when no further stream may be opened."""
         if self.draining:
             raise Draining("The server is restarting; connect again in a moment.")
         if len(self.streams) >= self.limits.max_streams:
             raise TooManyStreams(f"This server has its {self.limits.max_streams} streams; try another one, or later.")
+        self.holders.check(holders)
 
     @contextmanager
-    def opening(self, stream: OpenStream) -> Iterator[None]:
+    def opening(self, stream: OpenStream, holders: tuple[str, ...] = ()) -> Iterator[None]:
         """Hold a place for the stream; when the block fails, nothing of the stream stays. Raises what `admit` raises.
 
         The place counts from here on: of many that connect at the same moment no more get in than there is room for.
+        `holders` are whose stream it is (`push.holders`).
         """
-        self.admit()
-        self.streams[stream] = None
+        self.admit(holders)
+        self.holders.enter(holders)
+        self.streams[stream] = holders
         try:
             yield
         except BaseException:
             stream.discard()
             raise
+
+    def hold(self, stream: OpenStream, holder: str) -> None:
+        """The stream has a holder of this kind now, whoever was it before. Raises TooManyStreamsOfClient."""
+        before = self.streams.get(stream)
+        if before is None or holder in before:
+            return
+        self.holders.check((holder,))
+        kind = holder.partition(":")[0]
+        after = (*(name for name in before if name.partition(":")[0] != kind), holder)
+        self.holders.leave(before)
+        self.holders.enter(after)
+        self.streams[stream] = after
 
     def spawn(self, work: Coroutine[None, None, None]) -> bool:
         """Run the work of a stream, which must not raise; False (and nothing is run) when the engine has ended."""
@@ -157,7 +183,8 @@ class Engine:
 
     def closed(self, stream: OpenStream) -> None:
         """Forget it. Idempotent."""
-        self.streams.pop(stream, None)
+        self.holders.leave(self.streams.pop(stream, ()))
+        self.asking.forget(stream)
         self.wheel.drop(stream)
 
     def drain(self) -> None:

@@ -22,6 +22,25 @@ class Names(NamedTuple):
     jobs: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
+    def topics(self) -> list[str]:
+        """The names of their topics."""
+        return [*map(job_topic, self.jobs), *map(group_topic, self.groups)]
+
+    def without(self, fewer: "Names") -> "Names":
+        """Those that the other ones are not."""
+        jobs, groups = set(fewer.jobs), set(fewer.groups)
+        return Names(
+            tuple(name for name in self.jobs if name not in jobs),
+            tuple(name for name in self.groups if name not in groups),
+        )
+
+
+def names_of(topics: Iterable[str]) -> Names:
+    """The jobs and groups of these topics."""
+    split = [name.partition(":") for name in topics]
+    jobs = tuple(name for kind, _, name in split if kind == "job")
+    return Names(jobs, tuple(name for kind, _, name in split if kind == "group"))
+
 
 class Subscriber(Protocol):
     """Gets the states of its topics. None of this may block or raise."""

@@ -14,6 +14,7 @@ from hookcast.wire import websocket_close, websocket_text
 SUBPROTOCOL = "hookcast.v1"
 MAX_NAMES = 200  # a message, or a request for a stream
 
+NORMAL = 1000
 INTERNAL_ERROR = 1011
 RESTART = 1012
 SLOW = 4001

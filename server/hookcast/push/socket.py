@@ -2,25 +2,26 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from hookcast.auth import EVERYBODY, NOBODY, Caller
-from hookcast.bus import group_topic, job_topic
-from hookcast.errors import AccessError, InvalidRequest, TokenExpired, Unauthorized, Unavailable
+from hookcast.errors import AccessError, InvalidRequest, LimitReached, TokenExpired, Unauthorized, Unavailable
 from hookcast.fal.webhook import valid_request_id
 from hookcast.logs import get_logger
 from hookcast.push import messages
-from hookcast.push.engine import Engine
-from hookcast.push.hub import Names, Topic
+from hookcast.push.engine import NAMES_AT_ONCE, NAMES_PER_SECOND, Engine
+from hookcast.push.hub import Names, Topic, names_of
 from hookcast.push.inbox import Inbox
 from hookcast.push.messages import Subscribe, Unsubscribe
 from hookcast.push.stream import Stream
 from hookcast.wire import State, websocket_close
 
 MAX_SUBSCRIBED = 1000  # names a connection
+UNUSED_SECONDS = 60.0  # for a connection that never subscribes to anything
 IDENTIFY_SECONDS = 10.0  # for a connection that was opened without a token
 PARSED_BYTES = 4096  # in one turn of the loop: thousands of tiny frames fit into one read, and others have to wait
 
+_UNUSED: dict[str, Topic] = {}  # the topics of all that have not subscribed yet
 _log = get_logger(__name__)
 
 
@@ -35,7 +36,7 @@ class Socket(Stream):
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY, *, refusal: AccessError | None = None) -> None:
         super().__init__(engine, caller)
         self._refusal = refusal
-        self._topics: dict[str, Topic] = {}
+        self._topics = _UNUSED
         self._inbox: Inbox | None = None
         self._messages: deque[str | None] | None = None
         self._unread = b""
@@ -92,9 +93,17 @@ class Socket(Stream):
         """`reconnect`, then close 1012."""
         self.end(messages.reconnect(self.retry_ms()), wait=True)
 
+    def lifetime(self) -> float:
+        """A short one until something is subscribed."""
+        whole = super().lifetime()
+        return min(whole, UNUSED_SECONDS) if self._topics is _UNUSED else whole
+
     def rotate(self) -> None:
-        """Close 4002."""
-        self.close(messages.ROTATE, "rotate")
+        """Close 4002; or 1000, when the connection was for nothing."""
+        if self._topics is _UNUSED and self.engine.limits.lifetime > UNUSED_SECONDS:
+            self.close(messages.NORMAL, "unused")
+        else:
+            self.close(messages.ROTATE, "rotate")
 
     def refuse_slow(self) -> None:
         """Close 4001."""
@@ -161,24 +170,30 @@ class Socket(Stream):
     async def receive(self, text: str | None) -> None:
         """Do what one message says (None = it was binary)."""
         if self._closing:
-            return None
+            return
         try:
-            message = messages.parse(text)
-            names = messages.names_of(message)
-            if isinstance(message, Unsubscribe) and messages.asked(message) <= messages.MAX_NAMES:
-                return self._unsubscribe(names)
-            if not self._refuse_too_many(message, names):
-                await self._renew(getattr(message, "token", None))
-                await self._subscribe(names)
+            await self._obey(messages.parse(text))
         except InvalidRequest as error:
             self.close(messages.BAD_MESSAGE, "bad message", messages.error("bad_message", str(error)))
         except AccessError as error:
             self.refuse(error)
+        except LimitReached as error:
+            self._refuse_limit(str(error))
         except Unavailable:
             self.drain()
         except Exception as error:  # noqa: BLE001 - a fault of ours may end this connection, not the node
             _log.error("socket_crashed", exc_info=error)
             self.close(messages.INTERNAL_ERROR, "internal error")
+
+    async def _obey(self, message: Subscribe | Unsubscribe) -> None:
+        names = messages.names_of(message)
+        if self._refuse_too_fast(message):
+            return
+        if isinstance(message, Unsubscribe) and messages.asked(message) <= messages.MAX_NAMES:
+            self._unsubscribe(names)
+        elif not self._refuse_too_many(message, names):
+            await self._renew(getattr(message, "token", None))
+            await self._subscribe(names)
 
     def _work_off(self, new: list[str | None]) -> None:
         if self._messages is not None:
@@ -208,11 +223,14 @@ class Socket(Stream):
                 raise Unauthorized("Subscribe with a token.")
             return
         before = self.caller or EVERYBODY
-        self.identify(before.renewed(await self.engine.gate.admit(token)))
+        caller = before.renewed(await self.engine.gate.admit(token))
+        if caller.name and not caller.full:
+            self.engine.hold(self, caller.name)
+        self.identify(caller)
         if self.transport is not None and not self._closing:
             self.engine.wheel.put(self, self._next_look())
-        watched = _names_of(self._topics)
-        hidden = _without(watched, await self._permitted(watched))
+        watched = names_of(self._topics)
+        hidden = watched.without(await self._permitted(watched))
         if hidden != Names():
             self._unsubscribe(hidden)
             self._send(messages.forbidden(hidden))
@@ -228,10 +246,13 @@ class Socket(Stream):
         if self._closing:
             return
         if names != asked:
-            self._send(messages.forbidden(_without(asked, names)))
+            self._send(messages.forbidden(asked.without(names)))
             if names == Names():
                 return
         topics = self.engine.hub.join(self, names)
+        if self._topics is _UNUSED:
+            self._topics = {}
+            self._ends_at = self.engine.clock() + self.lifetime()
         self._topics.update((topic.name, topic) for topic in topics)
         self._send(messages.subscribed(names))
         pushed = self._pushed = {}
@@ -246,16 +267,26 @@ class Socket(Stream):
 
     def _refuse_too_many(self, message: Subscribe | Unsubscribe, names: Names) -> bool:
         asked = messages.asked(message)
-        after = len(self._topics.keys() | set(_topic_names(names)))  # what is watched already takes no room
+        after = len(self._topics.keys() | set(names.topics()))  # what is watched already takes no room
         if asked <= messages.MAX_NAMES and after <= MAX_SUBSCRIBED:
             return False
         text = f"At most {messages.MAX_NAMES} names a message and {MAX_SUBSCRIBED} a connection are taken."
-        told = messages.error("too_many", text, message.request_ids[: messages.MAX_NAMES])
-        self.close(messages.TOO_MANY, "too many", told)
+        self._refuse_limit(text, message.request_ids[: messages.MAX_NAMES])
         return True
 
+    def _refuse_too_fast(self, message: Subscribe | Unsubscribe) -> bool:
+        """What is subscribed is read from the store, and so costs by the name."""
+        cost = max(1, messages.asked(message)) if isinstance(message, Subscribe) else 1
+        if not self.engine.asking.take(self, cost):
+            return False
+        self._refuse_limit(f"At most {NAMES_AT_ONCE} names at once and {NAMES_PER_SECOND} a second are taken.")
+        return True
+
+    def _refuse_limit(self, text: str, request_ids: Sequence[str] = ()) -> None:
+        self.close(messages.TOO_MANY, "too many", messages.error("too_many", text, request_ids))
+
     def _unsubscribe(self, names: Names) -> None:
-        topics = [self._topics.pop(name, None) for name in _topic_names(names)]
+        topics = [self._topics.pop(name, None) for name in names.topics()]
         self.engine.leave(self, [topic for topic in topics if topic is not None])
 
     def _send(self, frame: bytes) -> None:
@@ -273,20 +304,3 @@ class Socket(Stream):
             transport.resume_reading()
         elif not wanted and transport.is_reading():
             transport.pause_reading()
-
-
-def _topic_names(names: Names) -> list[str]:
-    return [*map(job_topic, names.jobs), *map(group_topic, names.groups)]
-
-
-def _names_of(topics: Iterable[str]) -> Names:
-    split = [name.partition(":") for name in topics]
-    jobs = tuple(name for kind, _, name in split if kind == "job")
-    return Names(jobs, tuple(name for kind, _, name in split if kind == "group"))
-
-
-def _without(names: Names, fewer: Names) -> Names:
-    jobs, groups = set(fewer.jobs), set(fewer.groups)
-    return Names(
-        tuple(name for name in names.jobs if name not in jobs), tuple(g for g in names.groups if g not in groups)
-    )

@@ -84,7 +84,7 @@ class Stream(asyncio.Protocol):
         self._direct = _direct_way(transport)
         now = self.engine.clock()
         self._sent_at = now
-        self._ends_at = now + self.engine.limits.lifetime * random.uniform(0.8, 1.0)  # noqa: S311
+        self._ends_at = now + self.lifetime()
         if head:
             transport.write(head)
         if self._behind_since is None:
@@ -93,6 +93,10 @@ class Stream(asyncio.Protocol):
             self.engine.wheel.put(self, self._next_look())
         if self.engine.draining:
             self.drain()
+
+    def lifetime(self) -> float:
+        """For how long, in seconds; not the same for all, so that they do not come back together."""
+        return self.engine.limits.lifetime * random.uniform(0.8, 1.0)  # noqa: S311
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
         """The hub's way in."""

@@ -107,7 +107,7 @@ def _submit() -> _Json:
         "Submit a job to fal's queue",
         {"202": _json("Submitted; the job is stored.", _schema("Submitted"), Location=_header("The job's path."))},
         _BODY,
-        [*_BODY_PROBLEMS, errors.FalRejected, errors.FalUnreachable, errors.IdempotencyConflict],
+        [*_BODY_PROBLEMS, errors.FalRejected, errors.FalUnreachable, errors.IdempotencyConflict, errors.RateLimited],
     )
     key = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
     found["parameters"] = [_parameter("Idempotency-Key", key, where="header", text="The same key, the same job.")]
@@ -164,7 +164,7 @@ def _events(summary: str, names: list[_Json], wrong: type[HookcastError]) -> _Js
         "200": {"description": _STREAM, "content": {"text/event-stream": {}}},
         "204": {"description": "Everything had ended: do not come back."},
     }
-    found = _operation(summary, answers, problems=[wrong, errors.TooManyStreams, errors.Draining])
+    found = _operation(summary, answers, problems=[wrong, *_NO_ROOM])
     end = "`end` = the stream had ended; any other value means nothing."
     last = [_parameter("Last-Event-ID", _TEXT, where="header", text=end), _parameter("lastEventId", _TEXT, text=end)]
     return {**found, "parameters": [*names, *last]}
@@ -172,7 +172,7 @@ def _events(summary: str, names: list[_Json], wrong: type[HookcastError]) -> _Js
 
 def _socket() -> _Json:
     answers = {"101": {"description": _SOCKET}}
-    wrong = [errors.UpgradeRequired, errors.InvalidRequest, errors.TooManyStreams, errors.Draining]
+    wrong = [errors.UpgradeRequired, errors.InvalidRequest, *_NO_ROOM]
     return _operation("The WebSocket", answers, _SOCKET, wrong)
 
 
@@ -205,8 +205,10 @@ def _ready() -> _Json:
     return _operation("Does every dependency answer?", answers)
 
 
-_BODY = "Times out after 30 s. `options` are fal's request headers by name."
+_BODY = "Times out after 30 s, and a second more for each 16 KiB. `options` are fal's request headers by name."
 _BODY_PROBLEMS = (errors.InvalidRequest, errors.BodyTooLarge, errors.BodyTimeout, errors.StoreUnavailable)
+_ANYWHERE = (errors.BadRequest, errors.UrlTooLong, errors.HeadTooLarge, errors.HeadTimeout)
+_NO_ROOM = (errors.TooManyStreams, errors.Draining, errors.TooManyStreamsOfClient)
 _NOT_THERE = (errors.BadPath, errors.JobNotFound, errors.StoreUnavailable)
 
 
@@ -224,6 +226,8 @@ def _refusals(problems: Iterable[type[HookcastError]]) -> _Json:
         by_status.setdefault(str(problem.status), []).append(problem)
     if by_status and "503" not in by_status:
         by_status["503"] = [errors.StoreUnavailable]
+    for problem in _ANYWHERE:
+        by_status.setdefault(str(problem.status), []).append(problem)
     return {status: _refusal(kinds) for status, kinds in by_status.items()}
 
 
@@ -235,7 +239,11 @@ def _refusal(kinds: list[type[HookcastError]]) -> _Json:
         "description": " ".join(f"`{code}`: {title}." for code, title in codes.items()),
         "content": {"application/problem+json": {"schema": schema}},
     }
-    return {**found, "headers": _RETRY_AFTER} if all(issubclass(kind, errors.Unavailable) for kind in kinds) else found
+    return (
+        {**found, "headers": _RETRY_AFTER}
+        if all(issubclass(kind, errors.Unavailable | errors.LimitReached) for kind in kinds)
+        else found
+    )
 
 
 def _problem() -> _Json:

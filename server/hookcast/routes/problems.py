@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hookcast.errors import AccessError, HookcastError, Unauthorized, Unavailable, UpgradeRequired
+from hookcast.errors import AccessError, HookcastError, LimitReached, Unauthorized, Unavailable, UpgradeRequired
 from hookcast.logs import get_logger
 
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
@@ -25,7 +25,12 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
 async def on_error(_request: object, error: Exception) -> Response:
     """Answer one of our own errors."""
     assert isinstance(error, HookcastError)  # noqa: S101
-    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
+    return answer(error)
+
+
+def answer(error: HookcastError) -> Response:
+    """The problem document of one of our own errors."""
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable | LimitReached) else {}
     if isinstance(error, UpgradeRequired):
         headers = {"Upgrade": "websocket"}  # RFC 9110 section 15.5.22
     if isinstance(error, AccessError) and error.status == 401:  # RFC 6750 section 3

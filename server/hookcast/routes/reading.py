@@ -10,26 +10,32 @@ from starlette.requests import ClientDisconnect, Request
 from hookcast.errors import BadPath, BodyTimeout, BodyTooLarge, InvalidRequest
 from hookcast.fal.webhook import valid_request_id
 from hookcast.jobs import LABEL
+from hookcast.nesting import MAX_DEPTH, too_deep
 
 BODY_SECONDS = 30.0
+BODY_RATE = 16 * 1024  # bytes a second; each second's worth of them is a second more
 RESERVED_IDS = frozenset({"events", "ws"})
 _T = TypeVar("_T")
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The raw body of at most `limit` bytes. Raises BodyTooLarge and BodyTimeout."""
+    """The raw body of at most `limit` bytes. Raises BodyTooLarge and BodyTimeout.
+
+    Nobody holds a connection with a byte now and then, and an honest upload on a slow line has the time it needs.
+    """
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > limit:
         raise BodyTooLarge(f"The body has {announced} bytes; at most {limit} are taken.")
-    body = bytearray()
+    body, began = bytearray(), asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout_at(began + BODY_SECONDS) as deadline:
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
+                if len(body) + len(chunk) > limit:
                     raise BodyTooLarge(f"The body has more than {limit} bytes.")
+                body += chunk
+                deadline.reschedule(began + BODY_SECONDS + len(body) / BODY_RATE)
     except TimeoutError:
-        raise BodyTimeout(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
+        raise BodyTimeout(f"After {BODY_SECONDS:g} s a body must come with {BODY_RATE // 1024} KiB/s.") from None
     except ClientDisconnect:
         raise BodyTimeout("The connection closed before the body had arrived.") from None
     return bytes(body)
@@ -38,6 +44,8 @@ async def read_body(request: Request, limit: int) -> bytes:
 async def read_json(request: Request, shape: type[_T], limit: int) -> _T:
     """The body as `shape`. Raises InvalidRequest with the place of the first mistake."""
     body = await read_body(request, limit)
+    if too_deep(body):
+        raise InvalidRequest(f"The body is nested more than {MAX_DEPTH} levels deep.")
     try:
         body.decode()
         return msgspec.json.decode(body or b"{}", type=shape)

@@ -6,6 +6,7 @@ from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 
+from hookcast.buckets import Buckets
 from hookcast.bus import Bus
 from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
@@ -43,7 +44,7 @@ class Services:
     `submits` holds a lock for each Idempotency-Key that is being answered, and forgets it with its last user. `taken`
     holds the requestIds of keys that fal took while the database was away, until the next keyed submit stores them.
     `cancelling` holds the jobs for which fal is being asked to cancel: its webhook may be faster than its answer.
-    `heard` holds the signatures of the last webhooks.
+    `heard` holds the signatures of the last webhooks. `submitting` bounds how often a caller submits; None = nothing.
     """
 
     settings: Settings
@@ -59,6 +60,7 @@ class Services:
     taken: dict[str, str] = field(default_factory=dict)
     cancelling: set[str] = field(default_factory=set)
     heard: Heard = field(default_factory=Heard)
+    submitting: Buckets | None = None
 
 
 def services(request: Request) -> Services:

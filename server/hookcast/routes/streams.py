@@ -14,6 +14,7 @@ from hookcast.fal.webhook import valid_request_id
 from hookcast.push import EventStream, Names
 from hookcast.push.messages import MAX_NAMES
 from hookcast.routes.access import caller_of, cors_lines
+from hookcast.routes.clients import holders_of
 from hookcast.routes.handover import play_events, take
 from hookcast.routes.reading import check_label, request_id_of
 from hookcast.routes.services import services
@@ -44,14 +45,15 @@ class Events:
         if last == END_ID:
             return await Response(status_code=204)(scope, receive, send)
         engine = services(request).engine
-        engine.admit()
+        holders = holders_of(request, caller)
+        engine.admit(holders)
         names = await engine.permitted(caller, asked)
         if names == Names():
             raise JobNotFound(*asked.jobs, *asked.groups)
         if scope["method"] == "HEAD":
             return await send_head(scope, receive, send)
         stream = EventStream(engine, caller)
-        with engine.opening(stream):
+        with engine.opening(stream, holders):
             await stream.join(names)
             transport = take(scope, stream)
             if transport is not None:

@@ -1,6 +1,7 @@
 """Submit: fal's queue takes the request, Hookcast the job."""
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,8 +14,8 @@ from msgspec import Meta, Raw, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hookcast.auth import Action, Grant
-from hookcast.errors import FalError, FalUnreachable, IdempotencyConflict, InvalidRequest, StoreUnavailable
+from hookcast.auth import Action, Caller, Grant
+from hookcast.errors import FalError, FalUnreachable, IdempotencyConflict, InvalidRequest, RateLimited, StoreUnavailable
 from hookcast.fal.webhook import valid_request_id
 from hookcast.fal.words import app_id
 from hookcast.jobs import LABEL, Job, Registered
@@ -94,7 +95,7 @@ def check_endpoint(endpoint_id: str) -> None:
 async def submit(request: Request) -> Response:
     """POST /api/fal-jobs."""
     node = services(request)
-    await authorize(request, Action.SUBMIT)
+    _check_rate(node, await authorize(request, Action.SUBMIT))
     submission = await read_json(request, Submission, node.settings.max_webhook_bytes)
     if submission.endpoint_id is None:
         raise InvalidRequest("endpointId is missing.")
@@ -107,6 +108,14 @@ async def submit(request: Request) -> Response:
         raise InvalidRequest("Idempotency-Key has 1 to 255 visible ASCII characters.")
     async with _turn(node, key):
         return _accepted(node, await _submit_once(node, submission, submission.endpoint_id, key))
+
+
+def _check_rate(node: Services, caller: Caller) -> None:
+    """Raise RateLimited when the caller submits more than it may; what is refused does not count."""
+    wait = 0.0 if node.submitting is None else node.submitting.take(caller.name)
+    if wait:
+        text = f"This key may submit {node.settings.submits_per_minute} jobs a minute."
+        raise RateLimited(text, retry_after=math.ceil(wait))
 
 
 @asynccontextmanager

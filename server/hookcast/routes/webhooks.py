@@ -7,6 +7,7 @@ from hookcast.errors import UserMismatch, WebhookRefused
 from hookcast.fal.webhook import parse
 from hookcast.jobs import Cancelled, Failed, Update
 from hookcast.logs import get_logger
+from hookcast.routes.clients import address_of
 from hookcast.routes.problems import json_response
 from hookcast.routes.reading import read_body
 from hookcast.routes.services import services
@@ -25,7 +26,7 @@ async def fal_webhook(request: Request) -> Response:
             raise UserMismatch("The webhook belongs to another fal user.")
         report = parse(body)
     except WebhookRefused as error:
-        _log.warning("webhook_refused", code=error.code, reason=str(error))
+        _log.warning("webhook_refused", code=error.code, reason=str(error), client=address_of(request))
         raise
     update: Update = report.update
     if isinstance(update, Failed) and report.request_id in node.cancelling:

@@ -5,11 +5,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketClose
 
-from hookcast.auth import NOBODY
+from hookcast.auth import EVERYBODY, NOBODY
 from hookcast.errors import AccessError, HookcastError, InvalidRequest, UpgradeRequired
 from hookcast.push import Engine, Socket
 from hookcast.push.messages import SUBPROTOCOL
 from hookcast.routes.access import check_origin, credential_of
+from hookcast.routes.clients import holders_of
 from hookcast.routes.handover import play_socket, take
 from hookcast.routes.problems import on_error
 from hookcast.routes.services import Services
@@ -37,7 +38,7 @@ class JobSocket:
             socket = await _socket(node.engine, handshake)
             if offered and SUBPROTOCOL not in offered:
                 raise InvalidRequest(f"The subprotocol is {SUBPROTOCOL}; the client offers {', '.join(offered)}.")
-            with node.engine.opening(socket):
+            with node.engine.opening(socket, holders_of(handshake, socket.caller or EVERYBODY)):
                 await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
                 transport = take(scope, socket)
                 if transport is not None:

@@ -114,7 +114,8 @@ async def test_a_stream_without_end_of_its_rights_goes_on(world: World) -> None:
 
 async def test_a_socket_is_warned_and_closed_with_its_own_code(world: World) -> None:
     """4502: come back with a new token."""
-    _, transport = world.socket(world.caller(100, sub="user-1"))
+    socket, transport = world.socket(world.caller(100, sub="user-1", jobs=frozenset({"job-1"})))
+    await socket.receive('{"type":"subscribe","requestIds":["job-1"]}')
     await world.pass_time(70.5)
     assert '{"type":"token-expiring"}' in told(transport)
     await world.pass_time(30)

@@ -1,6 +1,7 @@
 """The life of a WebSocket: messages, closes, readers that are behind, connections that break."""
 
 import asyncio
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -183,11 +184,60 @@ async def test_a_reader_that_stays_behind_is_closed_with_4001() -> None:
         assert transport.was_aborted()
 
 
+async def test_a_socket_that_nobody_uses_is_closed_after_a_minute() -> None:
+    """It costs little, and there may be many."""
+    time = Time()
+    async with running_engine(time=time) as (engine, _):
+        unused, used = open_socket(engine), open_socket(engine)
+        await used[0].receive('{"type":"subscribe","requestIds":["job-1"]}')
+        await used[0].receive('{"type":"unsubscribe","requestIds":["job-1"]}')
+        for transport in (unused[1], used[1]):
+            transport.take()
+        time.now += 61
+        await engine.wheel.turn()
+        assert ws_messages(unused[1].take()) == [(1000, "unused")]
+        assert ws_messages(used[1].take()) == [{"type": "ping"}]
+
+
+async def test_a_page_may_subscribe_to_its_jobs_one_by_one() -> None:
+    """A thousand messages at once, and as many again after ten seconds, to let go of them."""
+    time = Time()
+    async with running_engine(time=time) as (engine, _):
+        socket, transport = open_socket(engine)
+        for kind in ("subscribe", "unsubscribe"):
+            for number in range(1000):
+                await socket.receive(json.dumps({"type": kind, "requestIds": [f"job-{number}"]}))
+        assert {message["type"] for message in ws_messages(transport.take())} == {"subscribed"}
+        assert not transport.is_closing()
+
+
+async def test_a_client_that_subscribes_without_end_is_closed_with_4504() -> None:
+    """What it subscribes to again costs as much as what is new; time gives it back."""
+    time = Time()
+    text = json.dumps({"type": "subscribe", "requestIds": [f"job-{number}" for number in range(200)]})
+    async with running_engine(time=time) as (engine, _):
+        socket, transport = open_socket(engine)
+        for _ in range(10):
+            await socket.receive(text)
+        time.now += 2
+        await socket.receive(text)
+        assert {message["type"] for message in ws_messages(transport.take())} == {"subscribed"}
+        await socket.receive('{"type":"subscribe","requestIds":["job-1"]}')
+        told, close = ws_messages(transport.take())
+        assert (told["type"], told["code"]) == ("error", "too_many")
+        assert close == (4504, "too many")
+        transport.lose()
+        assert nothing_left(engine)
+        assert len(engine.asking) == 0
+
+
 async def test_a_lifetime_that_is_over_closes_with_4002() -> None:
     """The client answers the close, and then the connection ends."""
     time = Time()
     async with running_engine(time=time, lifetime=100.0) as (engine, _):
         socket, transport = open_socket(engine)
+        await socket.receive('{"type":"subscribe","requestIds":["job-1"]}')
+        transport.take()
         time.now += 101
         await engine.wheel.turn()
         assert ws_messages(transport.take()) == [(4002, "rotate")]

@@ -1,0 +1,10 @@
+"""uvicorn's HTTP/1.1 and WebSocket protocols, with bounds on what a client sends, and the hand-over to streams.
+
+Everything that relies on uvicorn's inside is in the two protocol classes here.
+"""
+
+from hookcast.protocols.base import Config, Deadlines
+from hookcast.protocols.http import HttpProtocol
+from hookcast.protocols.websocket import WebSocketProtocol
+
+__all__ = ["Config", "Deadlines", "HttpProtocol", "WebSocketProtocol"]

@@ -33,7 +33,7 @@ check: $(STAMPS)/python $(STAMPS)/web ## Format, lint, types, layers
 test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $(STAMPS)/proxies $(PAGE) ## Run every test
 	npm --prefix web test
 	rm -f .coverage .coverage.*
-	$(BIN)/pytest -n 2 --dist worksteal --cov
+	$(BIN)/pytest -n 4 --dist worksteal --cov
 
 chaos: $(STAMPS)/python $(STAMPS)/services ## Kill, freeze and fill everything, for a quarter of an hour; ARGS='-k kill' for a part
 	CHAOS=long $(BIN)/pytest tests/chaos $(ARGS)

@@ -5,12 +5,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.fal import FalDouble
 from support.pooler import running_pooler
 from support.postgres import Postgres, running_postgres
 from support.redis import Redis, running_redis
 from support.server import Node, running_node
+
+# A busy machine is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -5,31 +5,17 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from hookcast.emulator import begin_shutdown, create_emulator
 from support.commands import COMMAND, hookcast, on_screen
-from support.fal import ENDPOINT, FalDouble
-from support.falhost import served_app
-from support.server import Node, running_node, until
+from support.fal import ENDPOINT
+from support.server import Node, until
 from support.stand import problem, standing
 
 pytestmark = pytest.mark.anyio
 KLING = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video"
-
-
-@pytest.fixture
-async def whole(database_url: str) -> AsyncIterator[Node]:
-    """A server whose fal is the emulator, ten times as fast as fal."""
-    emulated = create_emulator(speed=10)
-    async with (
-        served_app(emulated, lambda: begin_shutdown(emulated)) as emulator,
-        running_node(FalDouble(), emulator=emulator, database_url=database_url) as node,
-    ):
-        yield node
 
 
 def wish(*faults: str) -> str:

@@ -3,32 +3,17 @@
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from hookcast import client
-from hookcast.emulator import begin_shutdown, create_emulator
 from support.commands import DEADLINE
-from support.fal import FalDouble
-from support.falhost import served_app
-from support.server import Node, running_node
+from support.server import Node
 
 pytestmark = pytest.mark.anyio
 PAGE = (Path(__file__).parents[3] / "docs" / "python.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture
-async def whole(database_url: str) -> AsyncIterator[Node]:
-    """A server whose fal is the emulator, ten times as fast as fal."""
-    emulated = create_emulator(speed=10)
-    async with (
-        served_app(emulated, lambda: begin_shutdown(emulated)) as emulator,
-        running_node(FalDouble(), emulator=emulator, database_url=database_url) as node,
-    ):
-        yield node
 
 
 @pytest.mark.parametrize("number", range(2))

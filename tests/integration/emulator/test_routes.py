@@ -153,7 +153,7 @@ async def test_speed_of_one_job_can_be_chosen(fal: Emulated) -> None:
 
 async def test_stream_tells_the_whole_timeline_and_closes(fal: Emulated) -> None:
     """Positions fall, logs hold only new lines, COMPLETED is the last word."""
-    statuses = await fal.statuses(await fal.submit(speed=5), "?logs=1")
+    statuses = await fal.statuses(await fal.submit(speed=2), "?logs=1")
     positions = [status["queue_position"] for status in statuses if "queue_position" in status]
     lines = [line for status in statuses for line in (status["logs"] if isinstance(status["logs"], list) else [])]
     phases = list(dict.fromkeys(status["status"] for status in statuses))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypedDict
 
 import httpx
@@ -26,6 +27,7 @@ from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
 from hookcast.jobs import Clock
 from hookcast.leasekeeper import LeaseKeeper
+from hookcast.metrics import Metrics
 from hookcast.push import Engine, Limits, Resync
 from hookcast.reconciler import Reconciler
 from hookcast.retention import Retention
@@ -95,7 +97,8 @@ def create_app(
             collector = Collector(store, dispatcher, queue, clock=clock)
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
             push.gate = _gate(settings, client, store, clock)
-            node = Services(settings, clock, store, bus, push, dispatcher, collector, keys, queue)
+            metrics = Metrics(settings.metrics_folder)
+            node = Services(settings, clock, store, bus, push, dispatcher, collector, keys, queue, metrics=metrics)
             if settings.submits_per_minute is not None:
                 count = settings.submits_per_minute
                 node = replace(node, submitting=Buckets(push.clock, rate=count / 60, burst=count))
@@ -137,6 +140,8 @@ def _background(node: Services, name: str) -> list[Callable[[], Coroutine[None, 
     resync = Resync(store, node.engine, seconds=settings.resync_seconds)
     retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
     found = [collector.run, resync.run, reconciler.run, retention.run]
+    if settings.metrics_folder is not None:
+        found.append(partial(node.metrics.run, node.engine, node.dispatcher, node.bus))
     if node.queue is not None:
         keeper = LeaseKeeper(store.leases, name)
         follower = Follower(**shared, engine=node.engine, queue=node.queue, keeper=keeper)
@@ -174,5 +179,6 @@ def _routes() -> list[BaseRoute]:
         Route("/openapi.json", openapi.openapi, methods=["GET"]),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
+        Route("/metrics", health.metrics),
         Mount("/", Pages(), name="pages"),
     ]

@@ -64,7 +64,7 @@ def serve_command(host: Host = None, port: Port = None, workers: WorkerCount = 1
     settings = load_settings(host=host, port=port)
     if fd is not None:
         worker = _site(settings, serve.adopt(fd))
-        return serve.run(worker, on_ready=lambda: _say(f"Worker {os.getpid()} serves."))
+        return serve.run(worker, on_ready=lambda: _say(f"Worker {os.getpid()} serves."), lifeline=sys.stdin.fileno())
     if workers > 1:
         settings.check_shareable()
     listener = serve.bind(settings.host, settings.port)

@@ -1,23 +1,33 @@
 """The only writer: every change of a job goes advance → commit → publish, in this order."""
 
+from collections import Counter
+from typing import Literal
+
 from hookcast.bus import Bus
 from hookcast.jobs import Clock, Job, Registered, Update, advance, unseen
 from hookcast.logs import get_logger
 from hookcast.store import Change, JobStore
 from hookcast.wire import encode
 
+Source = Literal["webhook", "fal", "hookcast"]
+"""Who told of a change: fal's webhook, fal when it was asked, or nobody but ourselves (a time limit)."""
+
 _log = get_logger(__name__)
 
 
 class Dispatcher:
-    """Applies updates. Racing reports of one job are put in order by the store's transactions."""
+    """Applies updates. Racing reports of one job are put in order by the store's transactions.
+
+    `ended` counts the jobs that became terminal here, by status and by who told.
+    """
 
     def __init__(self, store: JobStore, bus: Bus, clock: Clock) -> None:
         self._store = store
         self._bus = bus
         self._clock = clock
+        self.ended: Counter[tuple[str, Source]] = Counter()
 
-    async def apply(self, request_id: str, update: Update) -> Change:
+    async def apply(self, request_id: str, update: Update, source: Source = "fal") -> Change:
         """Commit what `update` makes of the job (which it creates if need be), then tell the watchers.
 
         Raises StoreUnavailable: then it is unknown whether the change was committed, and the update may be repeated.
@@ -28,6 +38,8 @@ class Dispatcher:
             return advance(job or unseen(request_id, now=now), update, now=now)
 
         change = await self._store.change(request_id, step)
+        if change.ended:
+            self.ended[change.after.status, source] += 1
         if change.changed:
             await self._bus.publish(encode(change.after))
             _log.debug("job_changed", request_id=request_id, status=change.after.status, version=change.after.version)

@@ -96,7 +96,7 @@ class Reconciler:
         if job.status.terminal or job.progress.phase is Phase.SAVING:
             self._collector.collect(job)  # which has a time limit of its own
         elif self._clock() - job.created_at > self._timeout:
-            await self._dispatcher.apply(job.request_id, Failed(error=self._timed_out(job)))
+            await self._dispatcher.apply(job.request_id, Failed(error=self._timed_out(job)), "hookcast")
 
     async def _news(self, job: Job) -> Update | None:
         if job.endpoint_id is None and job.response_url is None:

@@ -61,14 +61,17 @@ def raise_open_files() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def run(*sites: Site, on_ready: Callable[[], None] = lambda: None) -> None:
-    """Serve until SIGINT or SIGTERM; a second signal ends at once."""
+def run(*sites: Site, on_ready: Callable[[], None] = lambda: None, lifeline: int | None = None) -> None:
+    """Serve until SIGINT or SIGTERM; a second signal ends at once.
+
+    `lifeline` is a pipe whose other end the parent holds: when the parent is gone, it ends as after a signal.
+    """
     _tune_garbage_collection()
     with asyncio.Runner(loop_factory=uvicorn.Config(sites[0].app, log_config=None).get_loop_factory()) as runner:
-        runner.run(_serve(sites, on_ready))
+        runner.run(_serve(sites, on_ready, lifeline))
 
 
-async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None]) -> None:
+async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None], lifeline: int | None) -> None:
     servers = [Server(site, on_ready if site is sites[-1] else lambda: None) for site in sites]
     loop = asyncio.get_running_loop()
 
@@ -79,6 +82,13 @@ async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None]) -> None:
 
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop)
+    if lifeline is not None:
+
+        def orphaned() -> None:
+            loop.remove_reader(lifeline)
+            stop()
+
+        loop.add_reader(lifeline, orphaned)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(server.serve(sockets=[server.site.listener])) for server in servers]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

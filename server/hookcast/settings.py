@@ -185,6 +185,9 @@ class Settings(BaseSettings):
     max_streams_per_token: int = Field(default=1000, ge=1)
     submits_per_minute: int | None = Field(default=None, ge=1)
     keep_alive_seconds: Seconds = 5.0
+    metrics_folder: Path | None = Field(  # set by the parent of `--workers` for its workers
+        default=None, validation_alias=AliasChoices("PROMETHEUS_MULTIPROC_DIR", "metrics_folder")
+    )
     forwarded_allow_ips: Annotated[str, AfterValidator(_networks)] = "127.0.0.1, ::1"
 
     api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = None

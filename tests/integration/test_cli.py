@@ -157,7 +157,7 @@ def test_more_than_one_worker_needs_a_database_and_a_bus_that_can_be_shared(tmp_
 
 
 def test_workers_share_a_port_and_are_started_again(tmp_path: Path, postgres_url: str, redis_server: Redis) -> None:
-    """A state stored by one is told by all; a worker that dies is replaced; SIGTERM ends them all."""
+    """A state stored by one is told by all, their metrics are one; one that dies is replaced; SIGTERM ends them all."""
     port = _free_port()
     variables = {"HOOKCAST_DATABASE_URL": postgres_url, "HOOKCAST_REDIS_URL": redis_server.url}
     with (
@@ -168,7 +168,26 @@ def test_workers_share_a_port_and_are_started_again(tmp_path: Path, postgres_url
         assert web.put("/api/fal-jobs/job-1", json={}).status_code == 201
         for _ in range(10):  # a connection each, so that both workers are asked
             assert httpx.get(f"http://127.0.0.1:{port}/api/fal-jobs/job-1", timeout=DEADLINE).status_code == 200
+        for number in range(20):
+            httpx.post(f"{web.base_url}/api/fal-jobs", json={"number": number}, timeout=DEADLINE)
         os.kill(pids[0], signal.SIGKILL)
         assert int(_wait_for_line(process, "Worker .* serves").split()[1]) not in pids
+        for _ in range(10):
+            assert 'hookcast_submits_total{answer="invalid_request"} 20.0' in httpx.get(f"{web.base_url}/metrics").text
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=DEADLINE) == 0
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path, postgres_url: str, redis_server: Redis) -> None:
+    """They hold the port, and nobody would look after them."""
+    port = _free_port()
+    variables = {"HOOKCAST_DATABASE_URL": postgres_url, "HOOKCAST_REDIS_URL": redis_server.url}
+    with _running(tmp_path, "serve", "--port", str(port), "--workers", "2", **variables) as process:
+        for _ in range(2):
+            _wait_for_line(process, "Worker .* serves")
+        process.kill()
+        process.wait(timeout=DEADLINE)
+        assert process.stdout is not None
+        assert process.stdout.read() == ""  # it ends when the last of them has closed it
+        with socket.create_server(("127.0.0.1", port)):
+            pass

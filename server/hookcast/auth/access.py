@@ -18,6 +18,7 @@ class Action(StrEnum):
     REGISTER = "register jobs"
     CANCEL = "cancel jobs"
     MINT = "mint tokens"
+    MEASURE = "read metrics"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,16 @@ Order of every subscription: listen on the bus → read the state from the store
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from hookcast.auth import EVERYBODY, Caller, Gate
 from hookcast.buckets import Buckets
 from hookcast.bus import Bus
-from hookcast.errors import Draining, TooManyStreams
+from hookcast.errors import Draining, HookcastError, TooManyStreams
 from hookcast.jobs import Job
 from hookcast.push.heartbeat import Looked, Wheel
 from hookcast.push.holders import Holders
@@ -34,6 +35,9 @@ NAMES_PER_SECOND = 100
 class OpenStream(Looked, Protocol):
     """A connection that the engine may tell to end."""
 
+    kind: str
+    """`sse` or `websocket`."""
+
     def drain(self) -> None:
         """Tell the client when to come back, then close."""
 
@@ -53,6 +57,21 @@ class Limits:
     max_streams_per_token: int = 1000
 
 
+@dataclass(slots=True)
+class Counts:
+    """What has happened since the start; numbers only, so that counting costs nothing.
+
+    `opened` and `closed` are streams by kind, `refused` those for which there was no room, by the error's code; `slow`
+    ones were closed since they could not keep up. `resynced` are states that the bus had not brought.
+    """
+
+    opened: Counter[str] = field(default_factory=Counter)
+    closed: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    slow: int = 0
+    resynced: int = 0
+
+
 class Joined(NamedTuple):
     """What a subscriber watches now, and the states to begin with (never older than what was pushed to it since)."""
 
@@ -69,6 +88,7 @@ class Engine:
         self.draining = False
         self.gate = Gate(time.time)
         self.hub = Hub(clock)
+        self.counts = Counts()
         self.wheel = Wheel(clock, self.limits.heartbeat / WHEEL_STEPS)
         self.streams: dict[OpenStream, tuple[str, ...]] = {}  # each with its holders
         self.holders = Holders(
@@ -97,6 +117,13 @@ class Engine:
 
     def admit(self, holders: Sequence[str] = ()) -> None:
         """Raise Draining, TooManyStreams or TooManyStreamsOfClient when no further stream may be opened."""
+        try:
+            self._check_room(holders)
+        except HookcastError as error:
+            self.counts.refused[error.code] += 1
+            raise
+
+    def _check_room(self, holders: Sequence[str]) -> None:
         if self.draining:
             raise Draining("The server is restarting; connect again in a moment.")
         if len(self.streams) >= self.limits.max_streams:
@@ -113,6 +140,7 @@ class Engine:
         self.admit(holders)
         self.holders.enter(holders)
         self.streams[stream] = holders
+        self.counts.opened[stream.kind] += 1
         try:
             yield
         except BaseException:
@@ -173,6 +201,7 @@ class Engine:
 
     def tell(self, job: Job) -> None:
         """Deliver what was read from the store to those who have less."""
+        self.counts.resynced += 1
         self.hub.deliver(self._encode(job))
 
     def leave(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
@@ -183,7 +212,10 @@ class Engine:
 
     def closed(self, stream: OpenStream) -> None:
         """Forget it. Idempotent."""
-        self.holders.leave(self.streams.pop(stream, ()))
+        holders = self.streams.pop(stream, None)
+        if holders is not None:
+            self.holders.leave(holders)
+            self.counts.closed[stream.kind] += 1
         self.asking.forget(stream)
         self.wheel.drop(stream)
 

@@ -17,6 +17,7 @@ class EventStream(Stream):
     """Server-sent events: ends with the last of its jobs, unless it watches a group."""
 
     __slots__ = ("_open", "_topics")
+    kind = "sse"
 
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
         super().__init__(engine, caller)
@@ -87,6 +88,7 @@ class EventStream(Stream):
 
     def refuse_slow(self) -> None:
         """Cut the connection: whatever was written now would wait behind what is not read."""
+        super().refuse_slow()
         self.end(b"")
         if self.transport is not None:
             self.transport.abort()

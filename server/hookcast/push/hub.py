@@ -134,6 +134,7 @@ class Hub:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.audience: Audience | None = None
+        self.pushed = 0  # states given to subscribers, since the start
         self._clock = clock
         self._topics: dict[str, Topic] = {}
         self._by_group: dict[str, int] = {}  # the groups through which a pending job is watched
@@ -207,6 +208,7 @@ class Hub:
         ended = state.terminal and not topic.ended
         topic.ended = state.terminal
         now = self._clock()
+        self.pushed += len(topic.subscribers) - (skip in topic.subscribers)
         for subscriber in tuple(topic.subscribers):  # one that ends leaves the set
             if subscriber is not skip:
                 subscriber.push(state, now, ended=ended)
@@ -221,7 +223,9 @@ class Hub:
             topic.pending.discard(state.request_id)
             self._unwatch(state.request_id)
         now = self._clock()
-        for subscriber in topic.subscribers.difference(told):
+        untold = topic.subscribers.difference(told)
+        self.pushed += len(untold)
+        for subscriber in untold:
             subscriber.push(state, now, ended=False)
 
     def _count(self, topic: Topic, subscriber: Subscriber, step: int) -> None:

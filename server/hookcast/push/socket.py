@@ -32,6 +32,7 @@ class Socket(Stream):
     """
 
     __slots__ = ("_inbox", "_messages", "_pushed", "_refusal", "_topics", "_unread")
+    kind = "websocket"
 
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY, *, refusal: AccessError | None = None) -> None:
         super().__init__(engine, caller)
@@ -107,6 +108,7 @@ class Socket(Stream):
 
     def refuse_slow(self) -> None:
         """Close 4001."""
+        super().refuse_slow()
         self.close(messages.SLOW, "slow")
 
     def close(self, code: int, reason: str, before: bytes = b"") -> None:

@@ -51,6 +51,7 @@ class Stream(asyncio.Protocol):
         "transport",
     )
     active = True
+    kind: str
 
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
         self.engine = engine
@@ -150,7 +151,7 @@ class Stream(asyncio.Protocol):
 
     def refuse_slow(self) -> None:
         """Close on a reader that could not keep up."""
-        raise NotImplementedError
+        self.engine.counts.slow += not self._closing
 
     def expiring(self) -> bytes:
         """What tells the client that its token is about to expire."""

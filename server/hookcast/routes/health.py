@@ -1,9 +1,11 @@
-"""Is the process alive, and can it do its work: two answers for whoever operates it."""
+"""For whoever operates it: is the process alive, can it do its work, and what has it done."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookcast.auth import Action
 from hookcast.errors import StoreUnavailable
+from hookcast.routes.access import authorize
 from hookcast.routes.problems import json_response
 from hookcast.routes.services import services
 
@@ -27,3 +29,12 @@ async def readyz(request: Request) -> Response:
         checks["falKeys"] = "unavailable"
     ready = set(checks.values()) == {"ok"}
     return json_response({"status": "ok" if ready else "unavailable", "checks": checks}, 200 if ready else 503)
+
+
+async def metrics(request: Request) -> Response:
+    """GET /metrics: for Prometheus; on a server with keys it needs one."""
+    await authorize(request, Action.MEASURE)
+    node = services(request)
+    node.metrics.read(node.engine, node.dispatcher, node.bus)
+    text, media_type = node.metrics.text(request.headers.get("accept", ""))
+    return Response(text, headers={"Content-Type": media_type, "Cache-Control": "no-store"})

@@ -98,6 +98,7 @@ def _paths() -> _Json:
         "/api/webhooks/fal": {"post": _webhook()},
         "/healthz": {"get": _operation("Is the process alive?", {"200": _json("It answers.", _object(status=_TEXT))})},
         "/readyz": {"get": _ready()},
+        "/metrics": {"get": _operation("What it has done, for Prometheus", {"200": _METRICS})},
         "/openapi.json": {"get": _operation("This document", {"200": _json("OpenAPI 3.1.", {"type": "object"})})},
     }
 
@@ -290,6 +291,10 @@ def _repeated(name: str, item: _Json) -> _Json:
     return _parameter(name, {"type": "array", "items": item, "maxItems": MAX_NAMES}) | {"explode": True}
 
 
+_METRICS: _Json = {
+    "description": "Prometheus' text format, or OpenMetrics by `Accept`.",
+    "content": {"text/plain": {"schema": _TEXT}, "application/openmetrics-text": {"schema": _TEXT}},
+}
 _OPTIONAL: _Json = {"type": ["string", "null"]}
 _ANSWERS: _Json = {
     "Page": _object(jobs={"type": "array", "items": _schema("JobJson")}, nextCursor=_OPTIONAL),

@@ -22,7 +22,7 @@ def with_access(document: dict[str, Any]) -> dict[str, Any]:
 
 def _guarded(path: str, operation: Any) -> Any:
     """The operation with its security and the refusals; what is open to all stays as it is."""
-    if not path.startswith(("/api/fal-jobs", "/api/tokens")) or not isinstance(operation, dict):
+    if not path.startswith(("/api/fal-jobs", "/api/tokens", "/metrics")) or not isinstance(operation, dict):
         return operation
     security: list[dict[str, list[str]]] = [{"bearer": []}]
     if path.endswith(("/events", "/ws")):

@@ -13,6 +13,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock
+from hookcast.metrics import Metrics
 from hookcast.push import Engine
 from hookcast.settings import Settings
 from hookcast.store import JobStore
@@ -61,6 +62,7 @@ class Services:
     cancelling: set[str] = field(default_factory=set)
     heard: Heard = field(default_factory=Heard)
     submitting: Buckets | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 def services(request: Request) -> Services:

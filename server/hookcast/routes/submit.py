@@ -15,7 +15,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action, Caller, Grant
-from hookcast.errors import FalError, FalUnreachable, IdempotencyConflict, InvalidRequest, RateLimited, StoreUnavailable
+from hookcast.errors import (
+    FalError,
+    FalUnreachable,
+    HookcastError,
+    IdempotencyConflict,
+    InvalidRequest,
+    RateLimited,
+    StoreUnavailable,
+)
 from hookcast.fal.webhook import valid_request_id
 from hookcast.fal.words import app_id
 from hookcast.jobs import LABEL, Job, Registered
@@ -95,6 +103,16 @@ def check_endpoint(endpoint_id: str) -> None:
 async def submit(request: Request) -> Response:
     """POST /api/fal-jobs."""
     node = services(request)
+    try:
+        answer = await _submitted(node, request)
+    except HookcastError as error:
+        node.metrics.submit(error.code)
+        raise
+    node.metrics.submit("accepted")
+    return answer
+
+
+async def _submitted(node: Services, request: Request) -> Response:
     _check_rate(node, await authorize(request, Action.SUBMIT))
     submission = await read_json(request, Submission, node.settings.max_webhook_bytes)
     if submission.endpoint_id is None:

@@ -3,14 +3,14 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hookcast.errors import UserMismatch, WebhookRefused
+from hookcast.errors import HookcastError, UserMismatch, WebhookRefused
 from hookcast.fal.webhook import parse
 from hookcast.jobs import Cancelled, Failed, Update
 from hookcast.logs import get_logger
 from hookcast.routes.clients import address_of
 from hookcast.routes.problems import json_response
 from hookcast.routes.reading import read_body
-from hookcast.routes.services import services
+from hookcast.routes.services import Services, services
 
 _log = get_logger(__name__)
 
@@ -18,6 +18,17 @@ _log = get_logger(__name__)
 async def fal_webhook(request: Request) -> Response:
     """POST /api/webhooks/fal."""
     node = services(request)
+    began = node.engine.clock()
+    try:
+        answer = await _take(node, request)
+    except HookcastError as error:
+        node.metrics.webhook(error.code, node.engine.clock() - began)
+        raise
+    node.metrics.webhook(answer, node.engine.clock() - began)
+    return json_response({"status": answer})
+
+
+async def _take(node: Services, request: Request) -> str:
     body = await read_body(request, node.settings.max_webhook_bytes)
     try:
         signed = await node.keys.verify(request.headers, body)
@@ -31,9 +42,9 @@ async def fal_webhook(request: Request) -> Response:
     update: Update = report.update
     if isinstance(update, Failed) and report.request_id in node.cancelling:
         update = Cancelled()  # the answer to our request is on its way, and this is what it did
-    change = await node.dispatcher.apply(report.request_id, update)
+    change = await node.dispatcher.apply(report.request_id, update, "webhook")
     node.collector.collect(change.after)
     answer = "accepted" if change.changed else "duplicate"
     if node.heard.first(report.request_id, signed.signature):
         _log.info("webhook", request_id=report.request_id, answer=answer)
-    return json_response({"status": answer})
+    return answer

@@ -32,6 +32,11 @@ class Change(Struct, frozen=True):
         """Whether there is a new version."""
         return self.before is None or self.before.version != self.after.version
 
+    @property
+    def ended(self) -> bool:
+        """Whether the job became terminal by it."""
+        return self.after.status.terminal and not (self.before is not None and self.before.status.terminal)
+
 
 class Ask(NamedTuple):
     """What becomes of one job: `step` is pure, and may be called more than once."""

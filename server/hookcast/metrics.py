@@ -1,0 +1,119 @@
+"""What `GET /metrics` shows, in Prometheus' text format (prometheus.io, "Exposition formats").
+
+Streams and states are counted by the parts themselves, as plain numbers, and read here only when somebody asks: a push
+costs nothing more. With `--workers` each process keeps its values in files of a folder that all of them share, and the
+one that is asked adds them up (prometheus_client documentation, "Multiprocess Mode"); there the numbers are read once a
+second, too.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from hookcast import __version__
+from hookcast.bus import Bus
+from hookcast.dispatcher import Dispatcher
+from hookcast.push import Engine
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that prometheus_client reads when it is imported."""
+READ_SECONDS = 1.0
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+KINDS = ("sse", "websocket")
+
+
+class Metrics:
+    """One node's. `folder` is what its processes share, None when there is one process only."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        own = self._registry = CollectorRegistry()
+        self._folder = folder
+        self._read: dict[tuple[Counter, tuple[str, ...]], int] = {}
+        if folder is None:
+            ProcessCollector(registry=own)
+        self._build = _gauge(own, "build_info", "1, with the version.", "version", mode="livemax")
+        self._bus = _gauge(own, "bus_up", "Whether states come from other nodes at once.", mode="livemin")
+        self._streams = _gauge(own, "streams", "Open streams.", "transport")
+        self._limit = _gauge(own, "streams_limit", "Streams that may be open.")
+        self._topics = _gauge(own, "topics", "Jobs and groups that are watched, by process.")
+        self._opened = _counter(own, "streams_opened", "Streams that were opened.", "transport")
+        self._refused = _counter(own, "streams_refused", "Streams for which there was no room.", "code")
+        self._slow = _counter(own, "streams_slow", "Streams closed since they could not keep up.")
+        self._pushed = _counter(own, "states_pushed", "States given to streams.")
+        self._resynced = _counter(own, "states_resynced", "States that came from the database, not by the bus.")
+        self._ended = _counter(own, "jobs_ended", "Jobs that ended, by who told.", "status", "source")
+        self._webhooks = _counter(own, "webhooks", "Webhooks, by answer.", "answer")
+        self._submits = _counter(own, "submits", "Jobs to submit, by answer.", "answer")
+        self._seconds = Histogram(
+            "hookcast_webhook_seconds", "From a webhook's head to its answer.", registry=own, buckets=BUCKETS
+        )
+        self._build.labels(__version__).set(1)
+
+    def webhook(self, answer: str, seconds: float) -> None:
+        """`answer` is `accepted`, `duplicate`, or the code of the problem."""
+        self._webhooks.labels(answer).inc()
+        self._seconds.observe(seconds)
+
+    def submit(self, answer: str) -> None:
+        """`answer` is `accepted`, or the code of the problem."""
+        self._submits.labels(answer).inc()
+
+    def read(self, engine: Engine, dispatcher: Dispatcher, bus: Bus) -> None:
+        """Take over what the parts have counted."""
+        counts = engine.counts
+        self._bus.set(bus.live)
+        self._limit.set(engine.limits.max_streams)
+        self._topics.set(len(engine.hub))
+        for kind in KINDS:
+            self._streams.labels(kind).set(counts.opened[kind] - counts.closed[kind])
+            self._follow(self._opened, counts.opened[kind], kind)
+        for code, count in counts.refused.items():
+            self._follow(self._refused, count, code)
+        for (status, source), count in dispatcher.ended.items():
+            self._follow(self._ended, count, status, source)
+        self._follow(self._slow, counts.slow)
+        self._follow(self._pushed, engine.hub.pushed)
+        self._follow(self._resynced, counts.resynced)
+
+    async def run(
+        self,
+        engine: Engine,
+        dispatcher: Dispatcher,
+        bus: Bus,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Read again and again, so that another process that is asked knows; until cancelled."""
+        while True:
+            self.read(engine, dispatcher, bus)
+            await sleep(READ_SECONDS)
+
+    def text(self, accept: str) -> tuple[bytes, str]:
+        """All values, and their media type: OpenMetrics for those who accept it."""
+        registry = self._registry
+        if self._folder is not None:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
+        encode, media_type = choose_encoder(accept)
+        return encode(registry), media_type
+
+    def _follow(self, counter: Counter, total: int, *labels: str) -> None:
+        known = self._read.get((counter, labels), 0)
+        self._read[counter, labels] = total
+        (counter.labels(*labels) if labels else counter).inc(total - known)
+
+
+def forget(folder: Path, pid: int) -> None:
+    """A process that has ended has no open streams any more; what it counted stays."""
+    mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]
+
+
+def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:
+    return Counter(f"hookcast_{name}", text, labels, registry=registry)
+
+
+def _gauge(registry: CollectorRegistry, name: str, text: str, *labels: str, mode: str = "livesum") -> Gauge:
+    return Gauge(f"hookcast_{name}", text, labels, registry=registry, multiprocess_mode=mode)  # type: ignore[arg-type]

@@ -113,6 +113,7 @@ NO_STREAM = {
     "a page": plain(200),
     "a login page": plain(302, location="/login"),
     "full": problem(503, "too_many_streams"),
+    "full for this address": problem(429, "too_many_streams_of_client"),
 }
 
 

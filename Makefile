@@ -7,7 +7,11 @@ STAMPS := .make
 CHROMIUM := /usr/bin/chromium
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
+NPM_INSTALL := npm install --no-save --prefer-offline --no-audit --no-fund --loglevel=error
 PAGE := server/hookcast/static/index.html
+PACKAGE := $(STAMPS)/hookcast.tgz
+PACKAGE_SOURCES := $(shell find web/src/lib web/package.json web/README.md web/SPEC.md web/tsconfig.json web/tsconfig.package.json -type f 2>/dev/null)
+PROJECTS := $(STAMPS)/projects/nextjs/built $(STAMPS)/projects/vite/built
 PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/vite.script.config.ts web/tsconfig.json -type f 2>/dev/null)
 
 # A stamp is worth nothing without what it stands for.
@@ -28,9 +32,10 @@ check: $(STAMPS)/python $(STAMPS)/web ## Format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	npm --prefix web run check
+	cd examples && ../web/node_modules/.bin/biome check
 	$(BIN)/python .ci/audit
 
-test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $(STAMPS)/proxies $(PAGE) ## Run every test
+test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $(STAMPS)/proxies $(PAGE) $(PROJECTS) ## Run every test
 	npm --prefix web test
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest -n 4 --dist worksteal --cov
@@ -51,6 +56,7 @@ format: $(STAMPS)/python $(STAMPS)/web ## Put the sources into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	npm --prefix web run format
+	cd examples && ../web/node_modules/.bin/biome check --write
 
 lock: $(STAMPS)/python ## Remake requirements/ from the newest versions that fit
 	$(LOCK) pyproject.toml -o requirements/server.txt
@@ -103,6 +109,19 @@ $(STAMPS)/services:
 
 $(PAGE): $(STAMPS)/web $(PAGE_SOURCES)
 	npm --prefix web run build --silent
+	@touch $@
+
+$(PACKAGE): $(PACKAGE_SOURCES) | $(STAMPS)/web
+	cd web && npm pack --silent --pack-destination ../$(STAMPS) >/dev/null
+	@mv $(STAMPS)/hookcast-*.tgz $@
+
+# A project as its user has it: type-checked and built in a copy, with the packed package beside its locked packages.
+$(STAMPS)/projects/nextjs/built: $(shell find examples/nextjs -type f -not -path '*/node_modules/*' -not -path '*/.next/*' 2>/dev/null)
+$(STAMPS)/projects/vite/built: $(shell find tests/projects/vite -type f -not -path '*/node_modules/*' 2>/dev/null)
+$(STAMPS)/projects/%/built: $(PACKAGE)
+	@mkdir -p $(@D) && find $(@D) -mindepth 1 -maxdepth 1 ! -name node_modules -exec rm -rf {} +
+	tar -C $(firstword $(wildcard examples/$* tests/projects/$*)) -c --exclude=node_modules --exclude=.next --exclude='.env*' . | tar -C $(@D) -x
+	cd $(@D) && $(NPM_INSTALL) ../../hookcast.tgz && NEXT_TELEMETRY_DISABLED=1 npm run --silent build
 	@touch $@
 
 $(STAMPS)/bench/ready: $(STAMPS)/bench/load $(STAMPS)/bench/requests $(STAMPS)/bench/floor $(STAMPS)/python $(STAMPS)/services

@@ -1,0 +1,67 @@
+"use client";
+
+import { isTerminal, type Job } from "hookcast";
+import { useFalJob } from "hookcast/react";
+import { useActionState } from "react";
+import { OFFLINE, type Video } from "@/lib/video";
+import { cancelVideo } from "./actions";
+
+/** One job: as the server rendered it, then live. */
+export function VideoCard({ known }: { known: Job<Video> }) {
+  const { requestId } = known;
+  const live = useFalJob<Video>({ requestId, enabled: !isTerminal(known), keepListening: true });
+  const job = live.job && live.job.version > known.version ? live.job : known;
+  const prompt = String(job.metadata.prompt ?? "");
+  return (
+    <article aria-label={prompt} data-status={job.status}>
+      <p className="prompt">{prompt}</p>
+      <p role="status">{progressOf(job)}</p>
+      {job.status === "pending" && <Waiting job={job} trouble={troubleOf(live.error?.code)} />}
+      {job.status === "completed" && <Player url={job.result?.video?.url} prompt={prompt} />}
+      {job.status === "failed" && <p role="alert">{job.error ?? "The model gave no reason."}</p>}
+    </article>
+  );
+}
+
+function Waiting({ job, trouble }: { job: Job; trouble: string | null }) {
+  const [refusal, cancel, isCancelling] = useActionState(
+    (): Promise<string | null> => cancelVideo(job.requestId).catch(() => OFFLINE),
+    null,
+  );
+  return (
+    <>
+      <progress aria-label="The video is being made" />
+      <p className="quiet log">{job.progress.logs.at(-1)?.message}</p>
+      <form action={cancel}>
+        <button type="submit" className="plain" disabled={isCancelling || job.progress.phase === "cancelling"}>
+          Cancel
+        </button>
+      </form>
+      <p role="alert">{refusal ?? trouble}</p>
+    </>
+  );
+}
+
+function Player({ url, prompt }: { url: string | undefined; prompt: string }) {
+  if (!url) return <p role="alert">The model made no video.</p>;
+  return <video src={url} controls playsInline preload="metadata" aria-label={prompt} />;
+}
+
+function progressOf({ status, progress }: Job): string {
+  if (status !== "pending") return { completed: "Ready", failed: "Failed", cancelled: "Cancelled" }[status];
+  const { queuePosition, expectedSeconds } = progress;
+  const usually = expectedSeconds ? `, usually about ${Math.ceil(expectedSeconds)} s` : "";
+  return {
+    queued: queuePosition ? `Queued, ${queuePosition} before you` : "Queued, next",
+    running: `Running${usually}`,
+    saving: "Saving",
+    cancelling: "Cancelling",
+  }[progress.phase];
+}
+
+/** What stands between the page and the job's states; they come by themselves when it is gone. */
+function troubleOf(code: string | undefined): string | null {
+  if (code === undefined) return null;
+  if (code === "timeout") return "This takes longer than usual. You can leave the page and come back.";
+  return "The progress cannot be shown right now. The video is being made all the same; reload to see it.";
+}

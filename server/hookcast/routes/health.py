@@ -8,11 +8,12 @@ from hookcast.errors import StoreUnavailable
 from hookcast.routes.access import authorize
 from hookcast.routes.problems import json_response
 from hookcast.routes.services import services
+from hookcast.wire import rfc3339
 
 
-async def healthz(_request: Request) -> Response:
-    """GET /healthz: the process answers."""
-    return json_response({"status": "ok"})
+async def healthz(request: Request) -> Response:
+    """GET /healthz: the process answers, with its time, which a page compares its own clock with."""
+    return json_response({"status": "ok", "now": rfc3339(services(request).clock())})
 
 
 async def readyz(request: Request) -> Response:

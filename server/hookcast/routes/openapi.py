@@ -96,11 +96,15 @@ def _paths() -> _Json:
         "/api/fal-jobs/ws": {"get": _socket()},
         f"{one}/cancel": {**named, "post": _cancel()},
         "/api/webhooks/fal": {"post": _webhook()},
-        "/healthz": {"get": _operation("Is the process alive?", {"200": _json("It answers.", _object(status=_TEXT))})},
+        "/healthz": {"get": _operation("Is the process alive?", {"200": _json("It answers.", _alive())})},
         "/readyz": {"get": _ready()},
         "/metrics": {"get": _operation("What it has done, for Prometheus", {"200": _METRICS})},
         "/openapi.json": {"get": _operation("This document", {"200": _json("OpenAPI 3.1.", {"type": "object"})})},
     }
+
+
+def _alive() -> _Json:
+    return _object(status=_TEXT, now={"type": "string", "format": "date-time", "description": "The server's time."})
 
 
 def _submit() -> _Json:

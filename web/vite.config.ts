@@ -9,9 +9,11 @@ export default defineConfig({
     // The page's Content-Security-Policy allows nothing inline.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // "use client" of hookcast/react is for bundlers of server components.
+    rolldownOptions: { checks: { moduleLevelDirective: false } },
   },
   server: {
     proxy: { "/api": server, "/healthz": server, "/readyz": server, "/metrics": server },
   },
-  test: { include: ["test/**/*.test.ts"] },
+  test: { include: ["test/**/*.test.{ts,tsx}"] },
 });

@@ -1,0 +1,70 @@
+/** A network that can be blocked, part by part, to watch the library find another way. */
+
+/** `network` is everything. */
+export type Gate = "websocket" | "sse" | "long-poll" | "network";
+
+export interface Gates {
+  readonly fetch: typeof fetch;
+  readonly WebSocket: typeof WebSocket;
+  /** What is blocked; another object after each change. */
+  readonly shut: () => ReadonlySet<Gate>;
+  /** Blocks, which also cuts what is open, or lets through again. */
+  readonly set: (gate: Gate, shut: boolean) => void;
+  /** Tells of changes until the returned function is called. */
+  readonly subscribe: (changed: () => void) => () => void;
+}
+
+/** Which gate a request of the library goes through. */
+export function gateOf(url: string): Gate {
+  const { pathname, searchParams } = new URL(url, "http://page.invalid");
+  if (pathname.endsWith("/events")) return "sse";
+  return searchParams.has("wait") ? "long-poll" : "network";
+}
+
+export function createGates(world: { fetch: typeof fetch; WebSocket: typeof WebSocket } = globalThis): Gates {
+  const listeners = new Set<() => void>();
+  const knives = new Map<Gate, AbortController>();
+  let shut: ReadonlySet<Gate> = new Set();
+
+  const knife = (gate: Gate) => {
+    const found = knives.get(gate) ?? new AbortController();
+    knives.set(gate, found);
+    return found;
+  };
+  /** Aborted when the gate shuts. Raises a TypeError, as `fetch` does, while it is shut. */
+  const pass = (gate: Gate): AbortSignal[] => {
+    if (shut.has(gate) || shut.has("network")) throw new TypeError(`Blocked on this page: ${gate}`);
+    return [knife(gate).signal, knife("network").signal];
+  };
+  class GatedWebSocket extends world.WebSocket {
+    constructor(url: string | URL, protocols?: string | string[]) {
+      const cut = AbortSignal.any(pass("websocket"));
+      super(url, protocols);
+      cut.addEventListener("abort", () => this.close());
+    }
+  }
+  return {
+    fetch: async (input, init = {}) => {
+      const signals = pass(gateOf(input instanceof Request ? input.url : String(input)));
+      if (init.signal) signals.push(init.signal);
+      return world.fetch(input, { ...init, signal: AbortSignal.any(signals) });
+    },
+    WebSocket: GatedWebSocket,
+    shut: () => shut,
+    set: (gate, closing) => {
+      const next = new Set(shut);
+      if (closing) next.add(gate);
+      else next.delete(gate);
+      shut = next;
+      if (closing) knife(gate).abort(new TypeError(`Blocked on this page: ${gate}`));
+      knives.delete(gate);
+      // A browser says so, too, when its network is back: nobody has to wait for the next try.
+      if (gate === "network") globalThis.dispatchEvent(new Event(closing ? "offline" : "online"));
+      for (const tell of listeners) tell();
+    },
+    subscribe: (changed) => {
+      listeners.add(changed);
+      return () => listeners.delete(changed);
+    },
+  };
+}

@@ -1,0 +1,34 @@
+/** Copying to the clipboard, with a word about it for a moment. */
+
+import { useEffect, useState } from "react";
+
+const SHOWN_MS = 1_500;
+
+/** What happened to the last copy, null after a moment; and what copies. */
+export function useCopy(text: string): readonly [done: boolean | null, copy: () => void] {
+  const [done, setDone] = useState<boolean | null>(null);
+  useEffect(() => {
+    if (done === null) return;
+    const timer = setTimeout(() => setDone(null), SHOWN_MS);
+    return () => clearTimeout(timer);
+  }, [done]);
+  return [done, () => void put(text).then(setDone)];
+}
+
+/** The clipboard API exists in secure contexts only; elsewhere the old command still works. */
+async function put(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const [area, focused] = [document.createElement("textarea"), document.activeElement];
+    area.value = text;
+    area.className = "unseen";
+    document.body.append(area);
+    area.select();
+    const copied = document.execCommand("copy");
+    area.remove();
+    if (focused instanceof HTMLElement) focused.focus();
+    return copied;
+  }
+}

@@ -1,0 +1,33 @@
+/** One job as it is now, over the library's hook, and how long its outcome took to get here. */
+
+import { useEffect, useRef, useState } from "react";
+import type { Job, Transport } from "../../lib/index.js";
+import { useFalJob } from "../../lib/react/index.js";
+import type { Clock } from "../clock";
+import { type Lag, lagOf } from "../lag";
+import type { Run, Seen } from "../runs";
+
+export function useWatched(run: Run, clock: Clock, tell: (id: string, seen: Seen) => void): Seen {
+  const { id, requestId } = run;
+  const [lag, setLag] = useState<Lag | null>(null);
+  const openSince = useRef<number | null>(null);
+  const measure = ({ completedAt }: Job) => {
+    const arrival = { completedAt, arrivedAt: performance.now(), openSince: openSince.current };
+    void clock.sample().then((sample) => setLag(lagOf(arrival, sample)));
+  };
+  // Whatever the transport, somebody who looks at the page wants to see the end.
+  const options = { requestId, keepListening: true, onCompleted: measure, onFailed: measure };
+  const { job: newest, transport } = useFalJob(options);
+  const job = newest ?? run.seen.job;
+  useEffect(() => {
+    openSince.current = isOpen(transport) ? performance.now() : null;
+  }, [transport]);
+  useEffect(() => {
+    if (requestId !== null) tell(id, { job, transport, lag });
+  }, [tell, id, requestId, job, transport, lag]);
+  return { job, transport, lag };
+}
+
+function isOpen(transport: Transport): boolean {
+  return !["connecting", "paused", "closed"].includes(transport);
+}

@@ -1,0 +1,34 @@
+/** What to show of a result. fal's models agree on a few shapes; anything else is shown as JSON. */
+
+import { isRecord } from "./json";
+
+export type MediaKind = "video" | "image" | "audio";
+
+export interface Media {
+  readonly kind: MediaKind;
+  readonly url: string;
+}
+
+/** A link that is safe in `src` and `href`: absolute and http(s). */
+export function safeUrl(value: unknown): string | null {
+  if (typeof value !== "string" || !URL.canParse(value)) return null;
+  const url = new URL(value);
+  return url.protocol === "https:" || url.protocol === "http:" ? url.href : null;
+}
+
+const KINDS: readonly MediaKind[] = ["video", "image", "audio"];
+
+/** Every video, image and audio file named at the top of `result`, in that order, each once. */
+export function mediaOf(result: unknown): Media[] {
+  if (!isRecord(result)) return [];
+  const found = KINDS.flatMap((kind) =>
+    [result[`${kind}s`], result[kind], result[`${kind}_url`]].flatMap(filesIn).map((url): Media => ({ kind, url })),
+  );
+  return found.filter((media, index) => found.findIndex((other) => other.url === media.url) === index);
+}
+
+function filesIn(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap((item) => filesIn(item));
+  const url = safeUrl(isRecord(value) ? value.url : value);
+  return url === null ? [] : [url];
+}

@@ -1,0 +1,28 @@
+import { type Run, statusOf } from "../runs";
+import { positionWords, runWords, TRANSPORTS } from "../words";
+
+export function JobHead({ run }: { readonly run: Run }) {
+  const { job, transport } = run.seen;
+  const position = job === null ? null : positionWords(job);
+  const sent = !["submitting", "rejected"].includes(statusOf(run));
+  return (
+    <div className="job-head">
+      <p className="status">
+        <span className="phase" data-testid="phase">
+          {runWords(run)}
+        </span>{" "}
+        {position && (
+          <span className="position" data-testid="position">
+            {position}
+          </span>
+        )}
+      </p>
+      {sent && (
+        <p className="transport" data-testid="transport">
+          <span className="unseen">over </span>
+          {TRANSPORTS[transport]}
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,52 @@
+/** The upper half of a card: the place in the queue, the time, then the result. */
+
+import type { Job } from "../../lib/index.js";
+import { mediaOf } from "../media";
+import { elapsedSeconds, formatSeconds } from "../progress";
+import { type Run, statusOf } from "../runs";
+import { Media } from "./Media";
+
+export function Screen({ run, now }: { readonly run: Run; readonly now: number }) {
+  const { job } = run.seen;
+  const media = mediaOf(job?.result);
+  if (media.length > 0) {
+    return (
+      <div className="screen media">
+        {media.map((file) => (
+          <Media key={file.url} file={file} title={run.prompt} />
+        ))}
+      </div>
+    );
+  }
+  const [big, small] = job?.status === "pending" ? waiting(job, now) : still(run);
+  // The lines below say all of it in words.
+  return (
+    <div className="screen" aria-hidden="true">
+      <span className="big">{big}</span>
+      <span className="small">{small}</span>
+    </div>
+  );
+}
+
+function waiting(job: Job, now: number): readonly [string, string] {
+  const { phase, queuePosition } = job.progress;
+  if (phase === "queued" && queuePosition !== null) return [String(queuePosition), "ahead in the queue"];
+  const clock = formatSeconds(elapsedSeconds(job, now));
+  return [
+    clock,
+    { queued: "queued", running: "running", saving: "saving the result", cancelling: "cancelling" }[phase],
+  ];
+}
+
+function still(run: Run): readonly [string, string] {
+  const words = {
+    submitting: ["···", "on its way to the server"],
+    rejected: ["!", "not submitted"],
+    connecting: ["···", "asking the server"],
+    pending: ["···", ""],
+    completed: ["{ }", "a result without media"],
+    failed: ["✕", "failed"],
+    cancelled: ["–", "cancelled"],
+  } as const;
+  return words[statusOf(run)];
+}

@@ -1,0 +1,43 @@
+/** How far a job is, from the clock alone: fal reports no percentage. */
+
+import { isTerminal, type Job } from "../lib/index.js";
+
+/** Where the bar stands when the usual time has just passed, and what it never passes before completion. */
+const AT_EXPECTED = 0.8;
+const CEILING = 0.98;
+
+/** The share of the work done at `now`, or null while nothing can be said. Always below 1. */
+export function fraction(startedAt: string | null, expectedSeconds: number | null, now: number): number | null {
+  if (startedAt === null || expectedSeconds === null || expectedSeconds <= 0) return null;
+  const started = Date.parse(startedAt);
+  if (Number.isNaN(started)) return null;
+  const share = Math.max(0, now - started) / 1000 / expectedSeconds;
+  if (share <= 1) return share * AT_EXPECTED;
+  const room = CEILING - AT_EXPECTED;
+  return AT_EXPECTED + room * (1 - Math.exp((-(share - 1) * AT_EXPECTED) / room));
+}
+
+/** Where the bar stands, 0 to 100; null while nothing can be said. */
+export function percentOf(job: Job, now: number): number | null {
+  if (job.status === "completed") return 100;
+  const { startedAt, expectedSeconds } = job.progress;
+  const at = job.completedAt === null ? now : Date.parse(job.completedAt);
+  const share = fraction(startedAt, expectedSeconds, at);
+  if (share === null) return isTerminal(job) ? 0 : null;
+  return Math.min(99, share * 100);
+}
+
+/** Seconds from the job's creation to its end, or to `now` while it has none. */
+export function elapsedSeconds(job: Pick<Job, "createdAt" | "completedAt">, now: number): number {
+  const start = Date.parse(job.createdAt);
+  const end = job.completedAt === null ? now : Date.parse(job.completedAt);
+  const seconds = (end - start) / 1000;
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : 0;
+}
+
+/** `75.4` as `1:15`. */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.floor(seconds);
+  const minutes = Math.floor(whole / 60);
+  return `${minutes}:${String(whole % 60).padStart(2, "0")}`;
+}

@@ -1,0 +1,84 @@
+/** The jobs on the page, newest first, and what becomes of them; pure. */
+
+import type { Job, Submission, Transport } from "../lib/index.js";
+import type { Lag } from "./lag";
+import type { Problem } from "./trouble";
+
+export interface Run {
+  /** The Idempotency-Key; the requestId of a job of before a reload. */
+  readonly id: string;
+  /** 1, 2, 3 …, to speak about it. */
+  readonly number: number;
+  readonly prompt: string;
+  /** When it was started, milliseconds since 1970. */
+  readonly startedAt: number;
+  /** Null for a job of before a reload. */
+  readonly submission: Submission | null;
+  /** Null until the server has taken it. */
+  readonly requestId: string | null;
+  /** Why it was not taken. */
+  readonly problem: Problem | null;
+  readonly seen: Seen;
+}
+
+/** What has been seen of a job. */
+export interface Seen {
+  readonly job: Job | null;
+  /** How its states arrive; how the last one did, once it has ended. */
+  readonly transport: Transport;
+  /** Null until it has ended. */
+  readonly lag: Lag | null;
+}
+
+export type RunAction =
+  | { readonly type: "started"; readonly run: Run }
+  | { readonly type: "sent" | "gone"; readonly id: string }
+  | { readonly type: "accepted"; readonly id: string; readonly requestId: string; readonly job: Job }
+  | { readonly type: "rejected"; readonly id: string; readonly problem: Problem }
+  | { readonly type: "seen"; readonly id: string; readonly seen: Seen };
+
+export const UNSEEN: Seen = { job: null, transport: "connecting", lag: null };
+
+export function reduce(runs: readonly Run[], action: RunAction): readonly Run[] {
+  switch (action.type) {
+    case "started":
+      return [action.run, ...runs];
+    case "gone":
+      return runs.filter(({ id }) => id !== action.id);
+    case "sent":
+      return change(runs, action.id, { problem: null });
+    case "accepted":
+      return change(runs, action.id, { requestId: action.requestId, seen: { ...UNSEEN, job: action.job } });
+    case "rejected":
+      return change(runs, action.id, { problem: action.problem });
+    case "seen":
+      return change(runs, action.id, { seen: action.seen });
+  }
+}
+
+function change(runs: readonly Run[], id: string, changes: Partial<Run>): readonly Run[] {
+  return runs.map((run) => (run.id === id ? { ...run, ...changes } : run));
+}
+
+/** The number of the next one. */
+export function nextNumber(runs: readonly Run[]): number {
+  return Math.max(0, ...runs.map(({ number }) => number)) + 1;
+}
+
+export type RunStatus = "submitting" | "rejected" | "connecting" | Job["status"];
+
+export function statusOf({ problem, requestId, seen: { job } }: Run): RunStatus {
+  if (problem !== null) return "rejected";
+  if (requestId === null) return "submitting";
+  return job?.status ?? "connecting";
+}
+
+/** Whether something is still to come from the server. */
+export function isActive(run: Run): boolean {
+  return run.requestId !== null && ["connecting", "pending"].includes(statusOf(run));
+}
+
+/** How states reach the page right now: all jobs share one connection. Null while nothing is waited for. */
+export function transportOf(runs: readonly Run[]): Transport | null {
+  return runs.find(isActive)?.seen.transport ?? null;
+}

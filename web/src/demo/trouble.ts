@@ -1,0 +1,79 @@
+/** What went wrong with a request, in one sentence, and what to do next; pure. */
+
+import type { HookcastError } from "../lib/index.js";
+import { isRecord } from "./json";
+
+export interface Problem {
+  readonly sentence: string;
+  readonly advice: string;
+  /** The server's stable code. */
+  readonly code: string;
+  /** fal's own answer, pretty-printed. */
+  readonly falBody: string | null;
+  /** Whether the very same request may succeed later. */
+  readonly retryable: boolean;
+  /** Whether it takes a key, or another one. */
+  readonly needsKey: boolean;
+}
+
+const KEY_ADVICE = "Enter one of the server's HOOKCAST_API_KEYS; the job is sent by itself then.";
+
+type Words = readonly [sentence: string, advice: string];
+
+export function problemOf(error: HookcastError, hasKey: boolean): Problem {
+  const [sentence, advice] = words(error, hasKey);
+  const { code, status } = error;
+  return {
+    sentence,
+    advice,
+    code,
+    falBody: falBodyOf(error),
+    retryable: status === 0 || status === 429 || status >= 500,
+    needsKey: status === 401 || status === 403,
+  };
+}
+
+function words(error: HookcastError, hasKey: boolean): Words {
+  const { code, status, message } = error;
+  if (code === "fal_rejected") return rejected(error);
+  if (code === "fal_unreachable") {
+    return [
+      "Hookcast could not reach fal.",
+      "Nothing was lost. Try again in a moment; `hookcast doctor` looks for the cause.",
+    ];
+  }
+  if (code === "network" || code === "timeout") {
+    return [
+      "The server did not answer.",
+      "Is Hookcast running, and are you online? Trying again never makes a second job.",
+    ];
+  }
+  if (status === 401)
+    return [hasKey ? "The server does not know this key." : "The server wants an API key.", KEY_ADVICE];
+  if (status === 403) return ["This key may watch jobs, but not start them.", KEY_ADVICE];
+  if (status === 422)
+    return [sentenceOf(message, "The server cannot use this request."), "Change the request and generate anew."];
+  if (status === 429) return ["Too many requests at once.", "Wait a minute, then try again."];
+  if (status >= 500) return [`The server failed with ${status}.`, "Try again in a moment; its log says why."];
+  return [sentenceOf(message, `The server answered ${status}.`), "Look at the server's log, then try again."];
+}
+
+function rejected({ detail }: HookcastError): Words {
+  const status = isRecord(detail) ? Number(detail.falStatus) : 0;
+  const sentence = status > 0 ? `fal refused the job with ${status}.` : "fal refused the job.";
+  if (status === 401 || status === 403) return [sentence, "Check the server's FAL_KEY."];
+  if (status >= 500 || status === 429) return [sentence, "fal is busy or down: try again in a moment."];
+  return [sentence, "fal's answer says what it wants: change that and generate anew."];
+}
+
+function falBodyOf({ detail }: HookcastError): string | null {
+  const body = isRecord(detail) ? detail.falBody : undefined;
+  if (body === undefined || body === null) return null;
+  return typeof body === "string" ? body : JSON.stringify(body, null, 2);
+}
+
+/** `text` with a full stop, or `other` where there is none worth reading. */
+function sentenceOf(text: string, other: string): string {
+  if (!text.includes(" ")) return other;
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

@@ -1,0 +1,14 @@
+import { expect, it } from "vitest";
+import { submissionOf } from "../../src/demo/submission";
+
+it("asks for no fault unless one is chosen", () => {
+  expect(submissionOf("p", "e", "none")).toEqual({ endpointId: "e", input: { prompt: "p" } });
+  expect(submissionOf("p", "e", "model_error").input).toEqual({ prompt: "p", _emulator: { faults: ["model_error"] } });
+});
+
+it("says how late a late webhook is", () => {
+  expect(submissionOf("p", "e", "webhook_late").input).toEqual({
+    prompt: "p",
+    _emulator: { faults: ["webhook_late"], seconds: 5 },
+  });
+});

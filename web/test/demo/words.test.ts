@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest";
+import { type Run, UNSEEN } from "../../src/demo/runs";
+import {
+  captionOf,
+  curlLine,
+  lagWords,
+  newsOf,
+  noticeWords,
+  positionWords,
+  runWords,
+  stageOf,
+} from "../../src/demo/words";
+import type { Job } from "../../src/lib/index.js";
+import { job, run } from "./fixtures";
+
+const seen = (changes: Partial<Job>): Run => run({ seen: { ...UNSEEN, job: job(changes) } });
+
+describe("the words on a card", () => {
+  it("give the position only while the job is queued", () => {
+    const progress = { ...job().progress, queuePosition: 2 };
+    expect(positionWords(job({ progress }))).toBe("position 2 in the queue");
+    expect(positionWords(job({ progress: { ...progress, queuePosition: 0 } }))).toBe("next in the queue");
+    expect(positionWords(job({ progress: { ...progress, phase: "running" } }))).toBeNull();
+    expect(positionWords(job({ progress, status: "cancelled" }))).toBeNull();
+  });
+
+  it("name the end rather than the phase once the job has ended", () => {
+    expect(runWords(run({ requestId: null }))).toBe("Submitting");
+    expect(runWords(run())).toBe("Connecting");
+    expect(runWords(seen({}))).toBe("Queued");
+    expect(runWords(seen({ status: "failed" }))).toBe("Failed");
+  });
+
+  it("say when updates are interrupted, and nothing while they are live", () => {
+    expect(noticeWords("poll")).toBe("Live updates interrupted - checking every 3 s");
+    expect(noticeWords("connecting")).toMatch(/^No connection right now/);
+    for (const live of ["websocket", "sse", "long-poll"] as const) expect(noticeWords(live)).toBeNull();
+  });
+
+  it("give the milliseconds with what they mean, and a dash where they would mean nothing", () => {
+    const [text, meaning] = lagWords({ kind: "measured", ms: 12.4, error: 1.6 });
+    expect([text, meaning.includes("give or take 2 ms")]).toEqual(["12 ms", true]);
+    expect(lagWords({ kind: "measured", ms: 0.2, error: 1 })[0]).toBe("< 1 ms");
+    for (const kind of ["late", "unknown"] as const) expect(lagWords({ kind })[0]).toBe("—");
+  });
+});
+
+describe("the way of a job", () => {
+  it("is at the stage of the job's phase, and at its end", () => {
+    expect(stageOf(undefined)).toBe("idle");
+    expect(stageOf(run({ requestId: null }))).toBe("submitting");
+    expect(stageOf(seen({}))).toBe("queued");
+    expect(stageOf(seen({ status: "completed" }))).toBe("done");
+    expect(stageOf(seen({ status: "cancelled" }))).toBe("failed");
+  });
+
+  it("ends with the milliseconds that it took, where they are known", () => {
+    expect(captionOf("done", { kind: "measured", ms: 9, error: 1 })).toMatch(/cast to this page 9 ms later\.$/);
+    expect(captionOf("done", { kind: "late" })).toMatch(/cast to this page\.$/);
+  });
+});
+
+describe("what is said aloud", () => {
+  it("is that a job was taken, and that it has ended well or was cancelled", () => {
+    const before = [run({ requestId: null })];
+    expect(newsOf(before, [seen({})])).toBe("Job 1 submitted.");
+    expect(newsOf([seen({})], [seen({ status: "completed" })])).toBe("Job 1 completed.");
+    expect(newsOf([seen({})], [seen({ status: "cancelled" })])).toBe("Job 1 cancelled.");
+  });
+
+  it("is not each state on the way, nor what was there at a reload, nor a failure, which is an alert itself", () => {
+    expect(newsOf([seen({})], [seen({ version: 2 })])).toBeNull();
+    expect(newsOf([run()], [seen({ status: "completed" })])).toBeNull();
+    expect(newsOf([], [seen({})])).toBeNull();
+    expect(newsOf([seen({})], [seen({ status: "failed" })])).toBeNull();
+  });
+});
+
+describe("the curl line", () => {
+  it("quotes the address, and names a key without showing it", () => {
+    expect(curlLine("http://h", "/a'b", false)).toBe("curl -N 'http://h/a%27b'");
+    expect(curlLine("http://h", "/a", true)).toBe(`curl -N -H "Authorization: Bearer $KEY" 'http://h/a'`);
+  });
+});

@@ -1,12 +1,15 @@
 """A `hookcast dev` that can be killed and started again, and a page in a fresh Chromium."""
 
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
@@ -25,8 +28,9 @@ def _free_port() -> int:
 class Dev:
     """`hookcast dev` in a folder of its own, always on the same ports."""
 
-    def __init__(self, folder: Path, speed: str) -> None:
+    def __init__(self, folder: Path, speed: str, settings: dict[str, str] | None = None) -> None:
         self._folder = folder
+        self._environment = {**os.environ, **(settings or {})}
         ports = ["--port", str(_free_port()), "--emulator-port", str(_free_port())]
         self._command = [sys.executable, "-m", "hookcast", "dev", *ports, "--speed", speed]
         self._process: subprocess.Popen[str] | None = None
@@ -34,7 +38,9 @@ class Dev:
 
     def start(self) -> None:
         """Start it, and wait until it says where its page is."""
-        self._process = subprocess.Popen(self._command, cwd=self._folder, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            self._command, cwd=self._folder, env=self._environment, stdout=subprocess.PIPE, text=True
+        )
         assert self._process.stdout is not None
         found = next(filter(None, (re.search(r"Demo page\s+(\S+)", line) for line in self._process.stdout)))
         self.address = found.group(1)
@@ -59,9 +65,15 @@ def speed() -> str:
 
 
 @pytest.fixture
-def dev(tmp_path: Path, speed: str) -> Iterator[Dev]:
+def settings() -> dict[str, str]:
+    """What is set in the environment of `hookcast dev`."""
+    return {}
+
+
+@pytest.fixture
+def dev(tmp_path: Path, speed: str, settings: dict[str, str]) -> Iterator[Dev]:
     """A running `hookcast dev`."""
-    dev = Dev(tmp_path, speed)
+    dev = Dev(tmp_path, speed, settings)
     try:
         dev.start()
         yield dev
@@ -70,18 +82,27 @@ def dev(tmp_path: Path, speed: str) -> Iterator[Dev]:
         dev.kill()
 
 
-@pytest.fixture
-def page(dev: Dev) -> Iterator[Page]:
-    """The page in a fresh browser, at the width of a phone; it must never load twice or report an error."""
+@contextmanager
+def opened(dev: Dev, **options: Any) -> Iterator[Page]:
+    """The page in a fresh browser, at the width of a phone; it must not report an error or break its own policy."""
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page = browser.new_page(**{"viewport": {"width": 390, "height": 844}, **options})
         page.set_default_timeout(DEADLINE * 1000)
-        loads: list[str] = []
         errors: list[str] = []
-        page.on("load", lambda _: loads.append("load"))
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if "Content Security Policy" in line.text else None)
         page.goto(dev.address)
         yield page
-        assert (loads, errors) == (["load"], [])
+        assert errors == []
         browser.close()
+
+
+@pytest.fixture
+def page(dev: Dev) -> Iterator[Page]:
+    """The page, which must never load twice."""
+    with opened(dev) as page:
+        loads: list[str] = []
+        page.on("load", lambda _: loads.append("load"))
+        yield page
+        assert loads == []

@@ -1,23 +1,44 @@
 """The demo page in real Chromium, against `hookcast dev`."""
 
+import json
 import re
+from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Locator, Page, Response, Route, expect
 
-from browser.conftest import DEADLINE, Dev
+from browser.conftest import DEADLINE, Dev, opened
+
+LADDER = ["websocket", "sse", "long-poll", "poll"]
+WORDS = {"websocket": "WebSocket", "sse": "SSE", "long-poll": "Long-poll", "poll": "Poll"}
+MILLISECONDS = re.compile(r"^(< 1|[\d,]+) ms")
+SLOW = pytest.mark.parametrize("speed", ["0.1"])
+KEY = "key-of-the-demo-page"
+
+
+def _completed(card: Locator) -> None:
+    expect(card).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
+
+
+def _live(card: Locator, transport: str, seconds: float = DEADLINE) -> None:
+    expect(card).to_have_attribute("data-transport", transport, timeout=seconds * 1000)
 
 
 def test_generate_shows_progress_and_then_plays_the_video(page: Page) -> None:
-    """Without a reload: queue or run, then a video whose time moves on."""
+    """Without a reload: queue or run, then a video whose time moves on, and how fast the outcome got here."""
     page.get_by_test_id("prompt").fill("a lighthouse in a storm")
     page.get_by_test_id("generate").click()
     card = page.get_by_test_id("job")
     expect(card).to_have_attribute("data-status", "pending")
     expect(card).to_have_attribute("data-phase", re.compile("queued|running"))
     expect(card.get_by_test_id("log")).not_to_be_empty()
-    expect(card).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
+    expect(card.get_by_test_id("transport")).to_contain_text("WebSocket")
+    _completed(card)
+    expect(card.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
     page.wait_for_function("() => { const v = document.querySelector('video'); return v && v.currentTime > 0.1; }")
+    expect(card.get_by_test_id("lag")).to_have_text(MILLISECONDS)
+    expect(card.get_by_test_id("lag")).to_contain_text("From the moment the server recorded the outcome")
+    expect(page.get_by_test_id("news")).to_have_text("Job 1 completed.")
 
 
 def test_two_jobs_at_once_end_each_in_their_own_card(page: Page) -> None:
@@ -28,7 +49,7 @@ def test_two_jobs_at_once_end_each_in_their_own_card(page: Page) -> None:
     cards = page.get_by_test_id("job")
     expect(cards).to_have_count(2)
     for number in range(2):
-        expect(cards.nth(number)).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
+        _completed(cards.nth(number))
 
 
 def test_a_failed_job_shows_fals_reason(page: Page) -> None:
@@ -44,46 +65,212 @@ def test_a_failed_job_shows_fals_reason(page: Page) -> None:
     expect(card.locator("video")).to_have_count(0)
 
 
-@pytest.mark.parametrize("speed", ["0.1"])
-def test_a_broken_stream_is_told_and_the_job_polled_until_it_is_back(page: Page) -> None:
-    """The page says that it asks every 3 s (its unit tests count them), does so, and goes back to the stream."""
-    page.route("**/events", lambda route: route.fulfill(status=503))
+def test_a_result_keeps_every_digit_and_the_logs_can_be_opened(page: Page) -> None:
+    """The emulator's seeds are beyond 2^53."""
+    page.get_by_test_id("model-image").check()
+    page.get_by_test_id("generate").click()
+    card = page.get_by_test_id("job")
+    _completed(card)
+    expect(card.locator("img")).to_be_visible()
+    card.get_by_text("Result as JSON").click()
+    result = json.loads(card.get_by_test_id("result").inner_text())
+    stored = page.request.get(f"{page.url}api/fal-jobs/{card.get_attribute('data-request-id')}").text()
+    assert result["seed"] > 2**53
+    assert result == json.loads(stored)["result"]
+    card.get_by_test_id("log").click()
+    expect(card.get_by_test_id("logs")).to_contain_text("Sampling: 25%")
+
+
+@pytest.mark.parametrize("speed", ["0.5"])
+@pytest.mark.parametrize("blocked", [1, 2, 3], ids=["websocket", "sse too", "long-poll too"])
+def test_a_job_ends_whatever_is_blocked_and_the_page_says_how(page: Page, blocked: int) -> None:
+    """What is blocked beforehand is never used."""
+    for name in LADDER[:blocked]:
+        page.get_by_test_id(f"block-{name}").click()
+        expect(page.get_by_test_id(f"block-{name}")).to_be_checked()
+    page.get_by_test_id("generate").click()
+    card = page.get_by_test_id("job")
+    _live(card, LADDER[blocked])
+    expect(card).to_have_attribute("data-status", "pending")
+    _completed(card)
+    expect(card).to_have_attribute("data-transport", LADDER[blocked])
+    expect(card.get_by_test_id("lag")).to_have_text(MILLISECONDS)
+    expect(card.get_by_test_id("transport")).to_contain_text(WORDS[LADDER[blocked]])
+
+
+@pytest.mark.parametrize("speed", ["0.05"])
+def test_each_transport_that_is_cut_is_followed_by_the_next_until_polling_is_told_and_then_all_come_back(
+    page: Page,
+) -> None:
+    """While a job runs: WebSocket, SSE, long-poll, then a request every 3 s (its unit tests count them)."""
     page.get_by_test_id("generate").click()
     card, notice = page.get_by_test_id("job"), page.get_by_test_id("notice")
-    expect(notice).to_have_text("Live updates interrupted - checking every 3 s")
-    expect(card).to_have_attribute("data-transport", "polling")
-    for _ in range(2):
-        page.wait_for_event("response", _answers_poll)
-    page.unroute("**/events")
-    expect(card).to_have_attribute("data-transport", "live")
+    rungs = page.locator(".rung")
+    for place, name in enumerate(LADDER[:3]):
+        _live(card, name)
+        expect(rungs.nth(place)).to_have_attribute("aria-current", "true")
+        page.get_by_test_id(f"block-{name}").click()
+    _live(card, "poll")
+    with page.expect_response(_answers_poll):
+        expect(notice).to_have_text("Live updates interrupted - checking every 3 s")
+        expect(page.get_by_test_id("live")).to_contain_text("States arrive over Poll.")
+    for name in LADDER[:3]:
+        page.get_by_test_id(f"block-{name}").click()
+    _live(card, "websocket", 2 * DEADLINE)
+    expect(notice).to_be_hidden()
+    expect(card).to_have_attribute("data-status", "pending")
+
+
+@SLOW
+def test_offline_is_told_and_the_job_is_found_again_afterwards(page: Page) -> None:
+    """As in a tunnel: nothing gets through, and then everything does."""
+    page.get_by_test_id("generate").click()
+    card, notice = page.get_by_test_id("job"), page.get_by_test_id("notice")
+    _live(card, "websocket")
+    page.get_by_test_id("block-network").click()
+    expect(notice).to_contain_text("No connection right now")
+    page.get_by_test_id("block-network").click()
+    _live(card, "websocket")
     expect(notice).to_be_hidden()
 
 
-@pytest.mark.parametrize("speed", ["0.1"])
+@SLOW
 def test_the_page_finds_its_job_again_after_the_server_was_killed(page: Page, dev: Dev) -> None:
-    """It says that nobody answers, and goes on by itself when the server is back."""
+    """It says that there is no connection, and goes on by itself when the server is back."""
     page.get_by_test_id("generate").click()
     card, notice = page.get_by_test_id("job"), page.get_by_test_id("notice")
-    expect(card).to_have_attribute("data-transport", "live")
+    _live(card, "websocket")
     dev.kill()
-    expect(notice).to_contain_text("The server does not answer either.")
+    expect(notice).to_contain_text("No connection right now")
     dev.start()
-    expect(card).to_have_attribute("data-transport", "live")
+    _live(card, "websocket")
     expect(card).to_have_attribute("data-status", "pending")
     expect(notice).to_be_hidden()
 
 
+def test_a_reload_finds_the_jobs_again_and_measures_nothing_that_was_over(dev: Dev) -> None:
+    """The one that runs goes on; of the one that had ended the milliseconds would say when the page came."""
+    with opened(dev) as page:
+        page.get_by_test_id("prompt").fill("a fox")
+        page.get_by_test_id("generate").click()
+        card = page.get_by_test_id("job")
+        expect(card).to_have_attribute("data-status", "pending")
+        page.reload()
+        expect(card).to_contain_text("a fox")
+        _completed(card)
+        page.reload()
+        _completed(card)
+        expect(card.locator("video")).to_be_visible()
+        expect(card.get_by_test_id("lag")).to_have_text(re.compile("^—"))
+
+
+def test_a_job_that_the_server_does_not_know_any_more_is_forgotten_at_a_reload(dev: Dev) -> None:
+    """Its database was thrown away, for example."""
+    with opened(dev) as page:
+        page.evaluate('sessionStorage.setItem(\'hookcast.jobs\', \'[{"requestId": "gone", "prompt": "p"}]\')')
+        page.reload()
+        expect(page.get_by_text("No jobs yet.")).to_be_visible()
+        assert page.evaluate("sessionStorage.getItem('hookcast.jobs')") == "[]"
+
+
+@pytest.mark.parametrize("settings", [{"HOOKCAST_API_KEYS": KEY}])
+def test_a_server_with_keys_is_asked_with_the_one_that_was_entered(dev: Dev) -> None:
+    """The page asks for it, sends the job by itself then, and forgets it with the tab."""
+    with opened(dev) as page:
+        page.get_by_test_id("generate").click()
+        card, field = page.get_by_test_id("job"), page.get_by_test_id("key")
+        expect(card.get_by_role("alert")).to_have_text("The server wants an API key.")
+        expect(field).to_be_focused()
+        field.fill("wrong")
+        field.press("Enter")
+        expect(card.get_by_role("alert")).to_have_text("The server does not know this key.")
+        expect(field).to_be_focused()
+        field.fill(KEY)
+        field.press("Enter")
+        _completed(card)
+        expect(field).to_have_count(0)
+        page.reload()
+        _completed(card)
+        assert KEY not in page.content()
+        assert page.evaluate("[sessionStorage.getItem('hookcast.key'), localStorage.length]") == [KEY, 0]
+
+
+REFUSALS: dict[str, tuple[int, dict[str, Any], str]] = {
+    "server": (503, {"code": "store_unavailable"}, "The server failed with 503."),
+    "input": (422, {"code": "invalid_request", "detail": "input: wrong type"}, "input: wrong type."),
+    "rate": (429, {"code": "rate_limited"}, "Too many requests at once."),
+    "fal": (
+        502,
+        {"code": "fal_rejected", "falStatus": 422, "falBody": {"detail": "no"}},
+        "fal refused the job with 422.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_job_that_is_refused_says_why_and_what_to_do(page: Page, name: str) -> None:
+    """A request that may succeed later can be sent again, and is one job then."""
+    status, body, sentence = REFUSALS[name]
+
+    def refuse(route: Route) -> None:
+        if route.request.method == "POST":
+            route.fulfill(status=status, json=body, content_type="application/problem+json")
+        else:
+            route.continue_()
+
+    page.route("**/api/fal-jobs", refuse)
+    page.get_by_test_id("generate").click()
+    card = page.get_by_test_id("job")
+    expect(card.get_by_role("alert")).to_have_text(sentence)
+    expect(card.locator(".advice")).to_contain_text(f"({body['code']})")
+    page.unroute("**/api/fal-jobs")
+    if status == 422:
+        expect(card.get_by_test_id("retry")).to_have_count(0)
+        return
+    card.get_by_test_id("retry").click()
+    _completed(card)
+    expect(page.get_by_test_id("job")).to_have_count(1)
+
+
+def test_a_job_that_meets_no_network_can_be_sent_again(page: Page) -> None:
+    """Whoever was on the button that goes away is led to the card."""
+    page.get_by_test_id("block-network").click()
+    page.get_by_test_id("generate").click()
+    card = page.get_by_test_id("job")
+    expect(card.get_by_role("alert")).to_have_text("The server did not answer.")
+    page.get_by_test_id("block-network").click()
+    card.get_by_test_id("retry").focus()
+    page.keyboard.press("Enter")
+    expect(card.get_by_role("heading")).to_be_focused()
+    _completed(card)
+
+
 def test_the_page_can_be_worked_with_the_keyboard_alone(page: Page) -> None:
-    """Model, fault and button follow the prompt; an empty prompt starts nothing."""
+    """Model, fault, button and switches follow the prompt; an empty prompt starts nothing."""
     page.get_by_test_id("prompt").fill("   ")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_test_id("job")).to_have_count(0)
     expect(page.get_by_test_id("prompt")).to_be_focused()
     reached: list[str] = []
-    for _ in range(3):
+    for _ in range(5):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.dataset.testid ?? document.activeElement.tagName"))
-    assert reached == ["model-video", "SUMMARY", "generate"]
+    assert reached == ["model-video", "SUMMARY", "generate", "block-websocket", "block-sse"]
+    page.keyboard.press("Space")
+    expect(page.get_by_role("switch", name="Block SSE")).to_be_checked()
+
+
+@SLOW
+def test_a_job_is_cancelled_by_key_and_the_focus_stays_with_its_card(page: Page) -> None:
+    """The button goes away with the job's end."""
+    page.get_by_test_id("prompt").press("Control+Enter")
+    card = page.get_by_test_id("job")
+    card.get_by_test_id("cancel").focus()
+    page.keyboard.press("Enter")
+    expect(card).to_have_attribute("data-status", "cancelled", timeout=DEADLINE * 1000)
+    expect(card.get_by_test_id("cancel")).to_have_count(0)
+    expect(card.get_by_role("heading")).to_be_focused()
+    expect(page.get_by_test_id("news")).to_have_text("Job 1 cancelled.")
 
 
 def _answers_poll(response: Response) -> bool:

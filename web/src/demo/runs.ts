@@ -82,3 +82,8 @@ export function isActive(run: Run): boolean {
 export function transportOf(runs: readonly Run[]): Transport | null {
   return runs.find(isActive)?.seen.transport ?? null;
 }
+
+/** Whether states arrive, by whatever way. */
+export function isOpen(transport: Transport): boolean {
+  return !["connecting", "paused", "closed"].includes(transport);
+}

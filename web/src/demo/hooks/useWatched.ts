@@ -1,11 +1,11 @@
 /** One job as it is now, over the library's hook, and how long its outcome took to get here. */
 
 import { useEffect, useRef, useState } from "react";
-import type { Job, Transport } from "../../lib/index.js";
+import type { Job } from "../../lib/index.js";
 import { useFalJob } from "../../lib/react/index.js";
 import type { Clock } from "../clock";
 import { type Lag, lagOf } from "../lag";
-import type { Run, Seen } from "../runs";
+import { isOpen, type Run, type Seen } from "../runs";
 
 export function useWatched(run: Run, clock: Clock, tell: (id: string, seen: Seen) => void): Seen {
   const { id, requestId } = run;
@@ -26,8 +26,4 @@ export function useWatched(run: Run, clock: Clock, tell: (id: string, seen: Seen
     if (requestId !== null) tell(id, { job, transport, lag });
   }, [tell, id, requestId, job, transport, lag]);
   return { job, transport, lag };
-}
-
-function isOpen(transport: Transport): boolean {
-  return !["connecting", "paused", "closed"].includes(transport);
 }

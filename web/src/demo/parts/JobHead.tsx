@@ -1,10 +1,9 @@
-import { type Run, statusOf } from "../runs";
+import { isActive, isOpen, type Run } from "../runs";
 import { positionWords, runWords, TRANSPORTS } from "../words";
 
 export function JobHead({ run }: { readonly run: Run }) {
   const { job, transport } = run.seen;
   const position = job === null ? null : positionWords(job);
-  const sent = !["submitting", "rejected"].includes(statusOf(run));
   return (
     <div className="job-head">
       <p className="status">
@@ -17,7 +16,7 @@ export function JobHead({ run }: { readonly run: Run }) {
           </span>
         )}
       </p>
-      {sent && (
+      {(isActive(run) || isOpen(transport)) && (
         <p className="transport" data-testid="transport">
           <span className="unseen">over </span>
           {TRANSPORTS[transport]}

@@ -1,6 +1,7 @@
 /** The last line of the logs; all that are kept, when it is opened. */
 
 import type { Job } from "../../lib/index.js";
+import { Code } from "./Code";
 
 export function Logs({ job }: { readonly job: Job | null }) {
   const lines = job?.progress.logs ?? [];
@@ -14,10 +15,7 @@ export function Logs({ job }: { readonly job: Job | null }) {
         </span>
         <span className="unseen"> (logs)</span>
       </summary>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by key (WCAG 2.1.1) */}
-      <pre tabIndex={0} data-testid="logs">
-        {lines.map(({ timestamp, message }) => `${timeOf(timestamp)}${message}`).join("\n")}
-      </pre>
+      <Code testid="logs">{lines.map(({ timestamp, message }) => `${timeOf(timestamp)}${message}`).join("\n")}</Code>
     </details>
   );
 }

@@ -3,6 +3,7 @@
 import { rawJson } from "../../lib/index.js";
 import { pretty, rawMember } from "../rawjson";
 import type { Run } from "../runs";
+import { Code } from "./Code";
 
 export function Problem({ run }: { readonly run: Run }) {
   const found = run.problem === null ? failureOf(run) : refusalOf(run.problem);
@@ -16,7 +17,7 @@ export function Problem({ run }: { readonly run: Run }) {
       {found.body !== null && (
         <details>
           <summary>fal's own {run.problem === null ? "error" : "answer"}</summary>
-          <pre data-testid="error-detail">{found.body}</pre>
+          <Code testid="error-detail">{found.body}</Code>
         </details>
       )}
     </div>

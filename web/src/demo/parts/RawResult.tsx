@@ -1,5 +1,6 @@
 import { type Job, rawJson } from "../../lib/index.js";
 import { pretty, rawMember } from "../rawjson";
+import { Code } from "./Code";
 
 /** The result as fal wrote it, every digit of it. */
 export function RawResult({ job }: { readonly job: Job | null }) {
@@ -8,10 +9,7 @@ export function RawResult({ job }: { readonly job: Job | null }) {
   return (
     <details className="raw">
       <summary>Result as JSON</summary>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by key (WCAG 2.1.1) */}
-      <pre tabIndex={0} data-testid="result">
-        {pretty(text)}
-      </pre>
+      <Code testid="result">{pretty(text)}</Code>
     </details>
   );
 }

@@ -1,0 +1,56 @@
+"""Whether everybody can use the demo page: axe-core's rules (WCAG 2.2 AA and its best practices) in both schemes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from browser.conftest import DEADLINE, Dev, opened
+
+AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
+RUN = "async () => (await axe.run()).violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)])"
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+def _violations(page: Page) -> list[Any]:
+    # Not as a script element: the page's policy forbids inline scripts, and this is no part of the page.
+    page.evaluate(AXE.read_text())
+    found: list[Any] = page.evaluate(RUN)
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_no_rule_of_axe_is_broken(dev: Dev, scheme: str, viewport: dict[str, int]) -> None:
+    """Empty; then with a job that ended well, a failed, a refused and a running one, a blocked transport, the key."""
+    with opened(dev, viewport=viewport, color_scheme=scheme, reduced_motion="reduce") as page:
+        assert _violations(page) == []
+        page.get_by_text("Try a fault").click()
+        cards = page.get_by_test_id("job")
+        for number, fault in enumerate(["none", "model_error"], start=1):
+            page.get_by_test_id("fault").select_option(fault)
+            page.get_by_test_id("generate").click()
+            expect(cards).to_have_count(number)
+        expect(cards.nth(0)).to_have_attribute("data-status", "failed", timeout=DEADLINE * 1000)
+        expect(cards.nth(1)).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
+        for summary in page.locator("summary:visible").all()[1:]:
+            summary.click()
+        page.get_by_test_id("block-websocket").click()
+        page.route("**/api/fal-jobs", lambda route: route.fulfill(status=401, json={"code": "unauthorized"}))
+        page.get_by_test_id("generate").click()
+        expect(page.get_by_test_id("key")).to_be_visible()
+        page.unroute("**/api/fal-jobs")
+        page.get_by_test_id("fault").select_option("webhook_late")
+        page.get_by_test_id("generate").click()
+        expect(cards.nth(0)).to_have_attribute("data-status", "pending")
+        assert _violations(page) == []
+
+
+def test_nothing_is_wider_than_a_phone(dev: Dev) -> None:
+    """Nobody scrolls sideways, with long words neither."""
+    with opened(dev, viewport={"width": 320, "height": 640}) as page:
+        page.get_by_test_id("prompt").fill("x" * 200)
+        page.get_by_test_id("generate").click()
+        expect(page.get_by_test_id("job")).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
+        assert page.evaluate("document.documentElement.scrollWidth") == 320

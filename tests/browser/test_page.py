@@ -113,7 +113,7 @@ def test_each_transport_that_is_cut_is_followed_by_the_next_until_polling_is_tol
     _live(card, "poll")
     with page.expect_response(_answers_poll):
         expect(notice).to_have_text("Live updates interrupted - checking every 3 s")
-        expect(page.get_by_test_id("live")).to_contain_text("States arrive over Poll.")
+        expect(page.get_by_test_id("live")).to_contain_text("States arrive by polling.")
     for name in LADDER[:3]:
         page.get_by_test_id(f"block-{name}").click()
     _live(card, "websocket", 2 * DEADLINE)

@@ -53,6 +53,7 @@ function words(live: Transport | null, blocked: boolean): string {
   }
   if (live === "connecting") return "Looking for a way to the server.";
   if (live === "websocket") return "States arrive over WebSocket. Block it, and the next one takes over.";
+  const way = { sse: "over SSE", "long-poll": "by long-polling", poll: "by polling" }[live];
   const back = blocked ? "A better one that is let through" : "A better one";
-  return `States arrive over ${TRANSPORTS[live]}. ${back} comes back by itself, the sooner the shorter it was away.`;
+  return `States arrive ${way}. ${back} comes back by itself, the sooner the shorter it was away.`;
 }

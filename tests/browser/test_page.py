@@ -20,8 +20,9 @@ def _completed(card: Locator) -> None:
     expect(card).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
 
 
-def _live(card: Locator, transport: str, seconds: float = DEADLINE) -> None:
-    expect(card).to_have_attribute("data-transport", transport, timeout=seconds * 1000)
+def _live(card: Locator, transport: str) -> None:
+    # A long-poll may be held for 25 s before its first answer shows that it works.
+    expect(card).to_have_attribute("data-transport", transport, timeout=2 * DEADLINE * 1000)
 
 
 def test_generate_shows_progress_and_then_plays_the_video(page: Page) -> None:
@@ -116,7 +117,7 @@ def test_each_transport_that_is_cut_is_followed_by_the_next_until_polling_is_tol
         expect(page.get_by_test_id("live")).to_contain_text("States arrive by polling.")
     for name in LADDER[:3]:
         page.get_by_test_id(f"block-{name}").click()
-    _live(card, "websocket", 2 * DEADLINE)
+    _live(card, "websocket")
     expect(notice).to_be_hidden()
     expect(card).to_have_attribute("data-status", "pending")
 
@@ -128,7 +129,7 @@ def test_offline_is_told_and_the_job_is_found_again_afterwards(page: Page) -> No
     card, notice = page.get_by_test_id("job"), page.get_by_test_id("notice")
     _live(card, "websocket")
     page.get_by_test_id("block-network").click()
-    expect(notice).to_contain_text("No connection right now")
+    expect(notice).to_contain_text("looking for another way")
     page.get_by_test_id("block-network").click()
     _live(card, "websocket")
     expect(notice).to_be_hidden()
@@ -136,12 +137,12 @@ def test_offline_is_told_and_the_job_is_found_again_afterwards(page: Page) -> No
 
 @SLOW
 def test_the_page_finds_its_job_again_after_the_server_was_killed(page: Page, dev: Dev) -> None:
-    """It says that there is no connection, and goes on by itself when the server is back."""
+    """It says that updates are interrupted, and goes on by itself when the server is back."""
     page.get_by_test_id("generate").click()
     card, notice = page.get_by_test_id("job"), page.get_by_test_id("notice")
     _live(card, "websocket")
     dev.kill()
-    expect(notice).to_contain_text("No connection right now")
+    expect(notice).to_contain_text("looking for another way")
     dev.start()
     _live(card, "websocket")
     expect(card).to_have_attribute("data-status", "pending")

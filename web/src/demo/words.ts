@@ -46,7 +46,7 @@ export function positionWords(job: Job): string | null {
 /** What a job that waits has to say about how it waits; `transport` as it has been for a while. */
 export function noticeWords(transport: Transport): string | null {
   if (transport === "poll") return "Live updates interrupted - checking every 3 s";
-  if (transport === "connecting") return "No connection right now - trying again by itself. The job goes on at fal.";
+  if (transport === "connecting") return "Live updates interrupted - looking for another way. The job goes on at fal.";
   return null;
 }
 

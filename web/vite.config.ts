@@ -13,7 +13,13 @@ export default defineConfig({
     rolldownOptions: { checks: { moduleLevelDirective: false } },
   },
   server: {
-    proxy: { "/api": server, "/healthz": server, "/readyz": server, "/metrics": server },
+    proxy: {
+      "/api": { target: server, ws: true },
+      "/healthz": server,
+      "/readyz": server,
+      "/metrics": server,
+      "/openapi.json": server,
+    },
   },
   test: { include: ["test/**/*.test.{ts,tsx}"] },
 });

@@ -21,7 +21,7 @@ export function recall(box: Box): Kept[] {
 
 export function keep(box: Box, { requestId, prompt }: Kept): void {
   const others = recall(box).filter((kept) => kept.requestId !== requestId);
-  write(box, JOBS, JSON.stringify([{ requestId, prompt }, ...others].slice(0, LIMIT)));
+  write(box, JOBS, JSON.stringify([{ requestId, prompt }, ...others]));
 }
 
 export function drop(box: Box, requestId: string): void {

@@ -1,3 +1,5 @@
+/** What can be done about a job. */
+
 import type { Cancel } from "../hooks/useCancel";
 import { isActive, type Run } from "../runs";
 import { LeavingButton } from "./LeavingButton";

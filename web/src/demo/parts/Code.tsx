@@ -1,9 +1,10 @@
+/** Text as it was written, which scrolls when it is long. */
+
 interface CodeProps {
   readonly children: string;
   readonly testid: string;
 }
 
-/** Text as it was written, which scrolls when it is long. */
 export function Code({ children, testid }: CodeProps) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by key (WCAG 2.1.1)

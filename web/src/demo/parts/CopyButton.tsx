@@ -1,3 +1,5 @@
+/** A button that copies. */
+
 import type { ReactNode } from "react";
 import { useCopy } from "../hooks/useCopy";
 

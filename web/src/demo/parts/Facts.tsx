@@ -1,3 +1,5 @@
+/** What a job is called, and when it began. */
+
 import type { Run } from "../runs";
 import { CopyButton } from "./CopyButton";
 

@@ -1,3 +1,5 @@
+/** What the emulator is to do wrong. */
+
 import { FAULTS } from "../submission";
 
 export function FaultPicker() {

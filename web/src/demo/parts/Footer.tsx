@@ -1,3 +1,5 @@
+/** The way out of the page: the newest job as a curl line, and the server's own addresses. */
+
 import type { Run } from "../runs";
 import { recallKey } from "../session";
 import { curlLine } from "../words";

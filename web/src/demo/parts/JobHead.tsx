@@ -1,3 +1,5 @@
+/** Where a job is, and how its states arrive. */
+
 import { isActive, isOpen, type Run } from "../runs";
 import { positionWords, runWords, TRANSPORTS } from "../words";
 

@@ -1,3 +1,5 @@
+/** The name of it all. */
+
 export function Masthead() {
   return (
     <header className="masthead">

@@ -1,3 +1,5 @@
+/** Which model runs. */
+
 import { MODELS } from "../submission";
 
 export function ModelPicker() {

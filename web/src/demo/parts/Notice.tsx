@@ -1,8 +1,9 @@
+/** What stands in the way of a job that is waited for. */
+
 import { useSettled } from "../hooks/useSettled";
 import { isActive, type Run } from "../runs";
 import { noticeWords } from "../words";
 
-/** What stands in the way of a job that is waited for. */
 export function Notice({ run, trouble }: { readonly run: Run; readonly trouble: string | null }) {
   const { transport } = run.seen;
   const settled = useSettled(transport) === transport;

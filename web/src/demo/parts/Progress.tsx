@@ -1,3 +1,5 @@
+/** How far a job is. */
+
 import { percentOf } from "../progress";
 import type { Run } from "../runs";
 import { runWords } from "../words";

@@ -1,8 +1,9 @@
+/** The result as fal wrote it, every digit of it. */
+
 import { type Job, rawJson } from "../../lib/index.js";
 import { pretty, rawMember } from "../rawjson";
 import { Code } from "./Code";
 
-/** The result as fal wrote it, every digit of it. */
 export function RawResult({ job }: { readonly job: Job | null }) {
   if (job === null || job.result === null) return null;
   const text = rawMember(rawJson(job) ?? JSON.stringify(job), "result") ?? "null";

@@ -1,3 +1,5 @@
+/** One transport of the ladder. */
+
 import type { ReactNode } from "react";
 
 interface RungProps {

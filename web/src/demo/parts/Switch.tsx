@@ -1,3 +1,5 @@
+/** A switch (WAI-ARIA 1.2, role switch): a button, so that every key of a button works. */
+
 interface SwitchProps {
   readonly label: string;
   readonly on: boolean;

@@ -92,7 +92,7 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
     },
     hidden: isHidden,
     transport: (transport) => {
-      if (transport === shown) return;
+      if (closed || transport === shown) return;
       shown = transport;
       for (const watch of [...watches]) tell(watch, "onTransport", transport);
     },
@@ -121,8 +121,8 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
       return stop;
     },
     close: async () => {
-      closed = true;
       events.transport("closed");
+      closed = true;
       watches.clear();
       jobs.clear();
       clearTimeout(timer);

@@ -188,7 +188,8 @@ export class Browser {
 
   /** Sockets that are open or being opened. */
   get sockets() {
-    return this.tabs.flatMap(({ world }) => world.sockets).filter(({ readyState }) => readyState < 2);
+    const alive = this.tabs.filter(({ state }) => state !== "dead");
+    return alive.flatMap(({ world }) => world.sockets).filter(({ readyState }) => readyState < 2);
   }
 }
 

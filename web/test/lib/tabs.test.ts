@@ -63,11 +63,11 @@ describe("tabs", () => {
   it("that come later are told at once what is known, and what stands in the way", async () => {
     const { leader } = await opened(2);
     await tell(leader.world.socket, "a", { version: 4 });
-    leader.world.socket.say({ type: "error", code: "forbidden", requestIds: ["secret"] });
     const [late, other] = [context.browser.open(), context.browser.open()];
     await late.watch(["a", "secret"]);
     expect(late.seen).toEqual(["update a 4"]);
     leader.world.socket.say({ type: "error", code: "forbidden", requestIds: ["secret"] });
+    await arrived();
     await other.watch(["secret"]);
     expect(late.seen).toEqual(["update a 4", "error not_visible"]);
     expect(other.seen).toEqual(["error not_visible"]);
@@ -83,7 +83,7 @@ describe("tabs", () => {
     await pass(100);
     context.browser.posted.length = 0;
     const text = JSON.stringify(job("a")).replace('"result":null', '"result":9007199254740993123');
-    leader.world.socket.onmessage?.({ data: `{"type":"job","job":${text}}` });
+    leader.world.socket.receive(`{"type":"job","job":${text}}`);
     await arrived();
     expect(found).toEqual([text]);
     const to = new Set(context.browser.posted.map(({ name }) => name));
@@ -250,7 +250,9 @@ describe("a tab that leads", () => {
     const { leader, follower } = await opened(2);
     leader.hidden = true;
     await leader.world.socket.drop(1001);
+    await arrived();
     expect(follower.transport).toBe("connecting");
+    await pass(1_000);
     await newSocket();
     follower.hidden = true;
     await pass(10_000);
@@ -341,8 +343,8 @@ describe("identities", () => {
 
   it("that are not known yet, since getToken failed, are asked for again", async () => {
     const tab = context.browser.open();
-    const answers = [Promise.reject(new Error("offline")), "key"];
-    await tab.watch(["a"], { getToken: async () => (await answers.shift()) ?? "key" });
+    const getToken = vi.fn(async () => "key").mockRejectedValueOnce(new Error("offline"));
+    await tab.watch(["a"], { getToken });
     expect([tab.seen, context.browser.sockets]).toEqual([["error token_failed"], []]);
     await pass(10_000);
     await arrived();

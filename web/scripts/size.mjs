@@ -17,7 +17,7 @@ async function sizes(entry) {
       rolldownOptions: {
         optimization: { inlineConst: true },
         external: ["react", "../index.js"],
-        output: { minify: true, comments: false },
+        output: { minify: true, comments: false, chunkFileNames: "[name].js" },
       },
     },
   });

@@ -145,7 +145,18 @@ describe("a tab for itself", () => {
     },
   );
 
-  it("whose origin may have no locks, or that could not load the code, has its own connection", async () => {
+  it("that could not load the code has its own connection", async () => {
+    vi.doMock("../../src/lib/tabs/index.js", () => {
+      throw new TypeError("Failed to fetch dynamically imported module");
+    });
+    const { leader } = await opened(2);
+    vi.doUnmock("../../src/lib/tabs/index.js");
+    expect(context.browser.sockets).toHaveLength(2);
+    await tell(leader.world.socket, "a", { version: 2 });
+    expect(leader.seen).toEqual(["update a 2"]);
+  });
+
+  it("whose origin may have no locks has its own connection", async () => {
     const query = vi.spyOn(context.browser.locks, "query").mockRejectedValue(new DOMException("", "SecurityError"));
     const { leader } = await opened(1);
     expect(query).toHaveBeenCalledOnce();

@@ -46,7 +46,8 @@ export function openHost(env: Env, open: (env: Env) => Link, tell: (tab: string,
   const link = open({
     ...env,
     version,
-    interval: (topic) => Math.min(...[...tabs.values()].map(({ wishes }) => wishes.get(topic) ?? MAX_POLL_MS)),
+    interval: (topic) =>
+      Math.min(MAX_POLL_MS, ...[...tabs.values()].map(({ wishes }) => wishes.get(topic) ?? MAX_POLL_MS)),
     hidden: () => [...tabs.values()].every(({ hidden }) => hidden),
     state: (job) => {
       const concerned = wanting(topicsOf(job));
@@ -85,8 +86,8 @@ export function openHost(env: Env, open: (env: Env) => Link, tell: (tab: string,
       here(tab);
       for (const job of jobs.values()) if (topicsOf(job).some(isNew)) tell(tab, { type: "state", job });
       for (const [topic, error] of errors) if (isNew(topic)) tell(tab, { type: "error", error, topics: [topic] });
-      // The first one waits for nobody.
-      if (tabs.size === 1) settle();
+      // The first one waits for nobody; the timers of a hidden page come late.
+      if (tabs.size === 1 || env.hidden()) settle();
       else gather();
       if (wake) link.page("wake", false);
     },

@@ -44,6 +44,9 @@ describe("tabs", () => {
     expect(context.browser.sockets).toHaveLength(1);
     expect(tabs.map(({ transport }) => transport)).toEqual(Array(3).fill("websocket"));
     await tell(leader.world.socket, "a", { version: 2 });
+    const posted = context.browser.posted.length;
+    await tell(leader.world.socket, "a", { version: 2 });
+    expect(context.browser.posted).toHaveLength(posted);
     await tell(leader.world.socket, "a", { version: 3, status: "completed" });
     for (const { seen } of tabs) expect(seen).toEqual(["update a 2", "update a 3", "completed a 3"]);
   });
@@ -71,6 +74,10 @@ describe("tabs", () => {
     await other.watch(["secret"]);
     expect(late.seen).toEqual(["update a 4", "error not_visible"]);
     expect(other.seen).toEqual(["error not_visible"]);
+    await tell(leader.world.socket, "secret", {});
+    const last = context.browser.open();
+    await last.watch(["secret"]);
+    expect(last.seen).toEqual(["update secret 1"]);
   });
 
   it("get a state as the text that came, and only those that watch its job", async () => {
@@ -106,12 +113,18 @@ describe("tabs", () => {
   });
 
   it("that watch nothing any more leave, but not before those that live on their connection", async () => {
-    const { leader, follower } = await opened(2);
-    const client = await leader.watch(["b"], {});
-    client.close();
+    const { leader } = await opened(1);
+    const other = context.browser.open();
+    await other.watch(["b"]);
+    await pass(50);
     await tell(leader.world.socket, "a", { version: 2, status: "completed" });
-    await pass(20_100);
-    expect(follower.seen).toEqual(["update a 2", "completed a 2"]);
+    await pass(25_000);
+    expect(other.world.sockets).toEqual([]);
+    await tell(leader.world.socket, "b", { version: 2, status: "completed" });
+    expect(other.seen).toEqual(["update b 2", "completed b 2"]);
+    await pass(50);
+    expect(context.browser.channels.get(other)?.size).toBe(0);
+    await pass(10_000);
     expect([...context.browser.locks.requests.values()].flat()).toEqual([]);
     expect([...context.browser.channels.values()].every(({ size }) => size === 0)).toBe(true);
   });
@@ -199,6 +212,17 @@ describe("a tab that leads", () => {
     });
   });
 
+  it("is none that is hidden from the start and is to pause", async () => {
+    const tab = context.browser.open();
+    tab.hidden = true;
+    await tab.watch(["a"], { whenHidden: "pause" });
+    expect([tab.transport, context.browser.sockets]).toEqual(["paused", []]);
+    tab.hidden = false;
+    tab.fire("visibilitychange");
+    await arrived();
+    expect(context.browser.sockets).toHaveLength(1);
+  });
+
   it("holds no lock and no channel while it is left, and is one of them again when it is back", async () => {
     const { leader, follower } = await opened(2);
     leader.fire("pagehide");
@@ -228,6 +252,16 @@ describe("a tab that leads", () => {
     expect(leader.seen).toEqual(["update a 2"]);
     await tell(socket, "a", { version: 3, status: "failed" });
     for (const { seen } of [leader, ...others]) expect(seen).toEqual(["update a 2", "update a 3", "failed a 3"]);
+  });
+
+  it("and answers late is not robbed", async () => {
+    const { leader } = await opened(2);
+    await pass(9_950);
+    leader.hang();
+    await pass(4_000);
+    await leader.goOn();
+    await pass(5_000);
+    expect(context.browser.tabs.flatMap(({ world }) => world.sockets)).toHaveLength(1);
   });
 
   it("and answers is never robbed", async () => {
@@ -260,6 +294,7 @@ describe("a tab that leads", () => {
   it("and is hidden does not rest while another tab is seen", async () => {
     const { leader, follower } = await opened(2);
     leader.hidden = true;
+    await pass(10_000);
     await leader.world.socket.drop(1001);
     await arrived();
     expect(follower.transport).toBe("connecting");

@@ -52,7 +52,6 @@ export function join(around: Surroundings): Member {
     if (host) return;
     unanswered += 1;
     if (unanswered < ASKS) return ask();
-    answered();
     queue.abort();
     void compete({ steal: true });
   };

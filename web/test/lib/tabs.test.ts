@@ -216,7 +216,7 @@ describe("a tab that leads", () => {
     const tab = context.browser.open();
     tab.hidden = true;
     await tab.watch(["a"], { whenHidden: "pause" });
-    expect([tab.transport, context.browser.sockets]).toEqual(["paused", []]);
+    expect([tab.transport, context.browser.sockets, names()]).toEqual(["paused", [], []]);
     tab.hidden = false;
     tab.fire("visibilitychange");
     await arrived();
@@ -255,9 +255,9 @@ describe("a tab that leads", () => {
   });
 
   it("and answers late is not robbed", async () => {
-    const { leader } = await opened(2);
-    await pass(9_950);
+    const { leader, follower } = await opened(2);
     leader.hang();
+    follower.fire("visibilitychange");
     await pass(4_000);
     await leader.goOn();
     await pass(5_000);

@@ -201,7 +201,13 @@ async def chromium() -> AsyncIterator[Browser]:
 async def untouched_chromium() -> AsyncIterator[Browser]:
     """Debian's Chromium as its users have it: Playwright keeps pages visible, and out of the back/forward cache."""
     with TemporaryDirectory() as profile:
-        options = ("--headless", "--no-first-run", "--remote-debugging-port=0", f"--user-data-dir={profile}")
+        options = (
+            "--headless",
+            "--no-first-run",
+            "--remote-debugging-port=0",
+            f"--user-data-dir={profile}",
+            "about:blank",
+        )
         process = await asyncio.create_subprocess_exec(
             "/usr/bin/chromium", *FLAGS, *options, stderr=asyncio.subprocess.PIPE
         )

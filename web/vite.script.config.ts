@@ -1,15 +1,12 @@
 import { defineConfig } from "vite";
 
-/** The library as one file, `/hookcast.js`, beside the demo page. */
+/** The library, `/hookcast.js` beside the demo page, and the part of it that is loaded when tabs share a connection. */
 export default defineConfig({
   publicDir: false,
   build: {
     outDir: "../server/hookcast/static",
     emptyOutDir: false,
-    rolldownOptions: {
-      input: "src/lib/index.ts",
-      preserveEntrySignatures: "strict",
-      output: { entryFileNames: "hookcast.js" },
-    },
+    lib: { entry: "src/lib/index.ts", formats: ["es"], fileName: "hookcast" },
+    rolldownOptions: { output: { chunkFileNames: "hookcast-[name]-[hash].js", minify: true, comments: false } },
   },
 });

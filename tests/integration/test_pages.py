@@ -43,12 +43,16 @@ async def test_the_page_may_load_only_its_own_scripts(tmp_path: Path) -> None:
 
 
 async def test_pages_of_any_origin_may_load_the_library_and_get_the_newest(tmp_path: Path) -> None:
-    """As a module script; other files stay the page's own."""
+    """As a module script, and what it loads; other files stay the page's own."""
     (tmp_path / "index.html").write_text("<!doctype html><title>Hookcast</title>")
-    (tmp_path / "hookcast.js").write_text("export {};")
+    for name in ("hookcast.js", "hookcast-tabs-1a2b3c.js"):
+        (tmp_path / name).write_text("export {};")
     async with _client(tmp_path) as client:
-        library, page = await client.get("/hookcast.js"), await client.get("/")
-    assert library.headers["content-type"].startswith("text/javascript")
-    assert library.headers["access-control-allow-origin"] == "*"
+        page = await client.get("/")
+        library, part = await client.get("/hookcast.js"), await client.get("/hookcast-tabs-1a2b3c.js")
+    for script in (library, part):
+        assert script.headers["content-type"].startswith("text/javascript")
+        assert script.headers["access-control-allow-origin"] == "*"
     assert library.headers["cache-control"] == "no-cache"
+    assert "immutable" in part.headers["cache-control"]
     assert "access-control-allow-origin" not in page.headers

@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Protocol
 
 import httpx
@@ -194,6 +195,37 @@ async def chromium() -> AsyncIterator[Browser]:
         browser = await driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         yield browser
         await browser.close()
+
+
+@asynccontextmanager
+async def untouched_chromium() -> AsyncIterator[Browser]:
+    """Debian's Chromium as its users have it: Playwright keeps pages visible, and out of the back/forward cache."""
+    with TemporaryDirectory() as profile:
+        options = (
+            "--headless",
+            "--no-first-run",
+            "--remote-debugging-port=0",
+            f"--user-data-dir={profile}",
+            "about:blank",
+        )
+        process = await asyncio.create_subprocess_exec(
+            "/usr/bin/chromium", *FLAGS, *options, stderr=asyncio.subprocess.PIPE
+        )
+        try:
+            address = await asyncio.wait_for(_devtools(process), DEADLINE)
+            async with async_playwright() as driver:
+                yield await driver.chromium.connect_over_cdp(address, no_defaults=True)
+        finally:
+            process.terminate()
+            await process.communicate()
+
+
+async def _devtools(process: asyncio.subprocess.Process) -> str:
+    assert process.stderr is not None
+    async for line in process.stderr:
+        if found := re.search(rb"listening on (ws://\S+)", line):
+            return found.group(1).decode()
+    raise AssertionError("Chromium did not start")
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """The demo page and the browser library, as Vite built them."""
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -10,6 +11,8 @@ from starlette.types import Scope
 from hookcast.routes.problems import problem
 
 LIBRARY = "hookcast.js"
+PARTS = "hookcast*.js"  # with those that the library loads itself, whose names change with their content
+FOREVER = "public, max-age=31536000, immutable"
 STATIC = Path(__file__).parent.parent / "static"
 _POLICY = "default-src 'self'; img-src * data:; media-src *; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -33,8 +36,8 @@ class Pages(StaticFiles):
         response = await super().get_response(path, scope)
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
-        if path == LIBRARY:
-            # Other origins load module scripts with CORS (WHATWG HTML section 8.1.4.2); the name never changes.
+        if fnmatchcase(path, PARTS):
+            # Other origins load module scripts with CORS (WHATWG HTML section 8.1.4.2).
             response.headers["Access-Control-Allow-Origin"] = "*"
-            response.headers["Cache-Control"] = "no-cache"
+            response.headers["Cache-Control"] = "no-cache" if path == LIBRARY else FOREVER
         return response

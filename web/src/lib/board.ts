@@ -1,10 +1,13 @@
 /** All watches of a page: each newer state goes to whoever watches its job or its group. */
 
 import type { Link, LinkEvents, OpenLink } from "./link.js";
-import type { CompletedJob, Job, Transport, WatchOptions } from "./types.js";
-import { isTerminal, type Topic } from "./wire.js";
+import { isHidden, watchPage } from "./page.js";
+import type { CompletedJob, HookcastOptions, Job, Transport, WatchOptions } from "./types.js";
+import { isOfJob, isTerminal, type Topic, topicsOf } from "./wire.js";
 
 const POLL_MS = 3_000;
+/** The longest time that a timer can wait. */
+const MAX_POLL_MS = 2 ** 31 - 1;
 /** Topics that come and go together change the connection once. */
 const GATHER_MS = 50;
 
@@ -26,23 +29,31 @@ export interface Board {
   close(): void;
 }
 
-export function createBoard(openLink: OpenLink): Board {
+/** `openLink` is called when something is watched first. */
+export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whenHidden"]): Board {
   const watches = new Set<Watch>();
   const jobs = new Map<string, Job>();
   let shown: Transport = "connecting";
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let link: Promise<Link> | undefined;
+  let leavePage = () => {};
   let closed = false;
 
-  const settle = () => {
+  const settle = async () => {
     timer = undefined;
-    for (const [id, job] of jobs) if (about(job).length === 0) jobs.delete(id);
-    link.want([...new Set([...watches].map((watch) => watch.topic))]);
+    for (const job of jobs.values()) if (about(job).length === 0) jobs.delete(job.requestId);
+    const topics = new Set([...watches].map((watch) => watch.topic));
+    link ??= openLink(events);
+    const { want, page } = await link;
+    leavePage();
+    if (topics.size > 0 && !closed) leavePage = watchPage(page, whenHidden);
+    want([...topics]);
   };
   const gather = () => {
     if (!closed) timer ??= setTimeout(settle, jobs.size > 0 ? GATHER_MS : 0);
   };
   const about = (job: Job) => {
-    const topics: Topic[] = [`job:${job.requestId}`, `group:${job.group ?? ""}`];
+    const topics = topicsOf(job);
     return [...watches].filter((watch) => topics.includes(watch.topic));
   };
   const remove = (watch: Watch) => {
@@ -64,42 +75,42 @@ export function createBoard(openLink: OpenLink): Board {
     if (!isTerminal(job) || watch.ended.has(job.requestId)) return;
     watch.ended.add(job.requestId);
     tell(watch, job.status === "completed" ? "onCompleted" : "onFailed", job as CompletedJob);
-    if (watch.topic.startsWith("job")) remove(watch);
+    if (isOfJob(watch.topic)) remove(watch);
   };
 
-  const version = (requestId: string) => jobs.get(requestId)?.version ?? 0;
   const events: LinkEvents = {
-    version,
+    version: (requestId) => jobs.get(requestId)?.version ?? 0,
     interval: (topic) => {
       const meant = [...watches].filter((watch) => watch.topic === topic);
-      const wished = meant.map(({ options }) => options.pollInterval ?? POLL_MS);
-      return wished.length > 0 ? Math.min(...wished) : POLL_MS;
+      return Math.min(MAX_POLL_MS, ...meant.map(({ options }) => options.pollInterval ?? POLL_MS));
     },
     state: (job) => {
       const concerned = about(job);
-      if (concerned.length === 0 || job.version <= version(job.requestId)) return;
+      if (concerned.length === 0 || job.version <= events.version(job.requestId)) return;
       jobs.set(job.requestId, job);
       for (const watch of concerned) show(watch, job);
     },
+    hidden: isHidden,
     transport: (transport) => {
+      if (closed || transport === shown) return;
       shown = transport;
       for (const watch of [...watches]) tell(watch, "onTransport", transport);
     },
     error: (error, topics) => {
       for (const watch of [...watches]) {
-        if (topics?.includes(watch.topic) ?? true) tell(watch, "onError", error);
+        if (!topics || topics.includes(watch.topic)) tell(watch, "onError", error);
       }
     },
   };
-  const link: Link = openLink(events);
 
   return {
     state: events.state,
     add: (topic, options) => {
       const watch: Watch = { topic, options, ended: new Set() };
       const stop = () => remove(watch);
-      if (options.signal?.aborted) return stop;
-      options.signal?.addEventListener("abort", stop);
+      const { signal } = options;
+      if (signal?.aborted) return stop;
+      signal?.addEventListener("abort", stop);
       watches.add(watch);
       gather();
       // What is known already, once the caller has got the function that stops it.
@@ -109,12 +120,14 @@ export function createBoard(openLink: OpenLink): Board {
       });
       return stop;
     },
-    close: () => {
+    close: async () => {
+      events.transport("closed");
       closed = true;
-      link.close();
       watches.clear();
       jobs.clear();
       clearTimeout(timer);
+      leavePage();
+      (await link)?.close();
     },
   };
 }

@@ -4,11 +4,12 @@ import { createBoard } from "./board.js";
 import { openConnection } from "./connection.js";
 import { HookcastError } from "./errors.js";
 import { type Ask, jobPath, request, type Server } from "./http.js";
-import type { LinkEvents } from "./link.js";
+import type { Link, LinkEvents } from "./link.js";
 import { LADDER } from "./state.js";
 import { createTokens } from "./tokens.js";
-import type { CallOptions, HookcastOptions, Job, Submission, Submitted, WatchOptions } from "./types.js";
-import { asJob, isTerminal, parse, problem } from "./wire.js";
+import type { Env } from "./transports/transport.js";
+import type { CallOptions, HookcastOptions, Job, Submission, Submitted, Transport, WatchOptions } from "./types.js";
+import { asJob, type Fields, isTerminal, parse, problem, rawJson, readJob } from "./wire.js";
 
 const SUBMIT_MS = 60_000;
 const SUBMIT_TRIES = 3;
@@ -36,45 +37,53 @@ export interface Hookcast {
 }
 
 export function createHookcast(options: HookcastOptions = {}): Hookcast {
+  const { url = "/" } = options;
   const server: Server = {
-    url: (path) => address(options.url ?? "/", path),
-    fetch: options.fetch ?? ((...args) => fetch(...args)),
+    url: (path) => new URL(`${url.replace(/\/$/, "")}/api/fal-jobs${path}`, globalThis.location?.href).href,
+    fetch: (...args) => (options.fetch ?? fetch)(...args),
     tokens: createTokens(options.getToken),
   };
-  let closed = false;
-  const board = createBoard((events) => connect(server, events, options));
+  const board = createBoard((events) => connect(server, events, options), options.whenHidden);
 
   const watch = (requestId: string, handlers: WatchOptions = {}) => board.add(`job:${requestId}`, handlers);
   async function* updates(requestId: string, { signal }: CallOptions = {}): AsyncGenerator<Job, void> {
     let next: Job | undefined;
+    let closed = false;
     let wake = () => {};
     const onUpdate = (job: Job) => {
       next = job;
       wake();
     };
-    const stop = watch(requestId, { onUpdate, onTransport: () => wake() });
+    const onTransport = (transport: Transport) => {
+      closed = transport === "closed";
+      wake();
+    };
+    const stop = watch(requestId, { onUpdate, onTransport });
     signal?.addEventListener("abort", () => wake());
     try {
       while (!closed) {
         signal?.throwIfAborted();
         const job = next;
         next = undefined;
-        if (job) yield job;
-        if (job && isTerminal(job)) return;
+        if (job) {
+          yield job;
+          if (isTerminal(job)) return;
+        }
         if (!next) await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {
       stop();
     }
   }
-  const call = async (path: string, ask: Ask) => {
+  const call = async <Answer>(path: string, ask: Ask, read: (body: string) => Answer | null) => {
     const { status, body } = await request(server, path, ask);
     if (status >= 400) throw problem(status, body);
-    return body;
+    const answer = read(body);
+    if (answer === null) throw new HookcastError("unreadable", "An unreadable answer");
+    return answer;
   };
   const job = async (path: string, ask: Ask) => {
-    const body = await call(path, ask);
-    const found = readable(asJob(parse(body), body));
+    const found = await call(path, ask, readJob);
     board.state(found);
     return found;
   };
@@ -82,14 +91,14 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     watch: watch as Hookcast["watch"],
     watchGroup: (name, handlers = {}) => board.add(`group:${name}`, handlers as WatchOptions),
     updates: updates as Hookcast["updates"],
-    submit: async (submission, { idempotencyKey = newKey(), signal } = {}) => {
-      const headers = { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey };
+    submit: async (submission, { idempotencyKey, signal } = {}) => {
+      // `crypto.randomUUID` is missing on plain-http origins other than loopback.
+      const key = idempotencyKey ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
+      const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
       const ask = { method: "POST", headers, body: JSON.stringify(submission), timeout: SUBMIT_MS, signal };
       for (let attempt = 1; ; attempt += 1) {
         try {
-          const value = parse(await call("", ask));
-          readable(asJob(value.job));
-          return value as never;
+          return (await call("", ask, readSubmitted)) as never;
         } catch (error) {
           // The key makes it the same job.
           if ((error as HookcastError).code !== "network" || attempt === SUBMIT_TRIES) throw error;
@@ -98,35 +107,28 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     },
     get: (requestId, ask = {}) => job(jobPath(requestId), ask) as never,
     cancel: (requestId, ask = {}) => job(`${jobPath(requestId)}/cancel`, { ...ask, method: "POST" }) as never,
-    close: () => {
-      closed = true;
-      board.close();
-    },
+    close: board.close,
   };
 }
 
-/** The link of this page alone. */
-function connect(server: Server, events: LinkEvents, options: HookcastOptions) {
-  const { transports = LADDER, heartbeatSeconds = 15, whenHidden } = options;
-  const socket = options.WebSocket ?? globalThis.WebSocket;
-  const usable = LADDER.filter(
-    (name) => name === "poll" || (transports.includes(name) && (name !== "websocket" || socket)),
-  );
-  const env = { ...server, ...events, WebSocket: socket, heartbeatMs: heartbeatSeconds * 1000 };
-  return openConnection(env, events, usable, whenHidden === "pause");
+/** The connection that all tabs share, where there can be one, else one of this page alone. */
+async function connect(server: Server, events: LinkEvents, options: HookcastOptions): Promise<Link> {
+  const { transports = LADDER, heartbeatSeconds = 15, whenHidden, WebSocket = globalThis.WebSocket } = options;
+  const ladder = LADDER.filter((name) => name === "poll" || transports.includes(name));
+  const env: Env = { ...server, ...events, WebSocket, heartbeatSeconds, whenHidden, ladder };
+  const { shareTabs = !options.fetch && !options.WebSocket } = options;
+  try {
+    if (shareTabs && navigator.locks) {
+      const { openTabs } = await import("./tabs/index.js");
+      return await openTabs(env, openConnection, readJob, rawJson, HookcastError);
+    }
+  } catch {
+    // There is no navigator, the code could not be loaded, or the browser does not let it.
+  }
+  return openConnection(env);
 }
 
-function readable(job: Job | null): Job {
-  if (job === null) throw new HookcastError("unreadable", "No answer of Hookcast's");
-  return job;
-}
-
-function address(base: string, path: string): string {
-  const { origin, pathname } = new URL(base, globalThis.location?.href);
-  return `${origin}${pathname.replace(/\/$/, "")}/api/fal-jobs${path}`;
-}
-
-/** `crypto.randomUUID` is missing on plain-http origins other than loopback. */
-function newKey(): string {
-  return crypto.getRandomValues(new Uint32Array(4)).join("-");
+function readSubmitted(body: string): Fields | null {
+  const fields = parse(body);
+  return asJob(fields.job) && fields;
 }

@@ -1,27 +1,25 @@
 /** The machine of `state.ts` at work: its effects become transports and timers, what they tell becomes its events. */
 
 import { HookcastError } from "./errors.js";
-import type { Link, LinkEvents } from "./link.js";
-import { watchPage } from "./page.js";
-import { type Effect, type End, type Event, initialState, transition, transportOf } from "./state.js";
+import type { Link } from "./link.js";
+import { type Effect, type End, type Event, initialState, type Lost, transition, transportOf } from "./state.js";
 import { openGentlePolling, openLongPolling, openPolling } from "./transports/polling.js";
 import { openEventStreams } from "./transports/sse.js";
 import type { Env, OpenTransport, Transport } from "./transports/transport.js";
 import { openWebSocket } from "./transports/websocket.js";
-import type { Job, Transport as Shown, TransportName } from "./types.js";
+import type { Job, TransportName } from "./types.js";
 import { type Topic, without } from "./wire.js";
 
-const OPENERS: Record<TransportName, OpenTransport> = {
-  websocket: openWebSocket,
-  sse: openEventStreams,
-  "long-poll": openLongPolling,
-  poll: openPolling,
-};
 /**
- * Streams are never silent for long, and bring so many topics at most; the others are polled gently. SSE: in four
- * requests, of the six connections that a browser opens to a host over HTTP/1.1.
+ * What opens each transport, and how many topics a stream brings at most; the others are polled gently. Streams are
+ * never silent for long. SSE: in four requests, of the six connections that a browser opens to a host over HTTP/1.1.
  */
-const STREAM_TOPICS: Partial<Record<TransportName, number>> = { websocket: 1000, sse: 800 };
+const KINDS: Record<TransportName, readonly [open: OpenTransport, topics?: number]> = {
+  websocket: [openWebSocket, 1000],
+  sse: [openEventStreams, 800],
+  "long-poll": [openLongPolling],
+  poll: [openPolling],
+};
 /** A stream has to begin within this time: a proxy that swallows it is no way. */
 const OPEN_MS = 5_000;
 const SILENT_HEARTBEATS = 2.5;
@@ -37,24 +35,18 @@ interface Held {
   silentAt: number;
 }
 
-export function openConnection(
-  env: Env,
-  events: LinkEvents,
-  ladder: readonly TransportName[],
-  pauseHidden: boolean,
-): Link {
-  let state = initialState(ladder);
+/** `env` is told what comes in. */
+export function openConnection(env: Env): Link {
+  let state = initialState(env.ladder);
   let topics: readonly Topic[] = [];
   let main: Held | undefined;
   let probe: Held | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let looking: ReturnType<typeof setInterval> | undefined;
-  let shown: Shown = "connecting";
-  let leavePage = () => {};
   /** What the token does not open, as far as the transport knows. */
   const forbidden = new Set<Topic>();
 
-  const dispatch = (event: Event) => {
+  const dispatch = (event: Event | Lost) => {
     const before = state;
     const [next, effects] = transition(before, event);
     if (next === before) return;
@@ -62,7 +54,6 @@ export function openConnection(
     clearTimeout(timer);
     for (const effect of effects) perform(effect);
     tidy();
-    show();
   };
   const perform = (effect: Effect) => {
     switch (effect.type) {
@@ -82,34 +73,28 @@ export function openConnection(
         void authorize();
         break;
       default:
-        timer = setTimeout(() => dispatch({ type: effect.next }), effect.base + Math.random() * effect.spread);
+        timer = setTimeout(() => dispatch({ type: "elapsed" }), effect.base + Math.random() * effect.spread);
     }
   };
   /** What may be open follows from the phase. */
   const tidy = () => {
     const { phase } = state;
-    const open = phase === "connecting" || phase === "live" || phase === "climbing";
+    const live = phase === "live" || phase === "climbing";
+    const open = live || phase === "connecting";
     if (phase !== "climbing") probe = drop(probe);
     if (!open) main = drop(main);
     clearInterval(looking);
     if (open) looking = setInterval(look, LOOK_MS);
     else forbidden.clear();
     share();
-  };
-  const show = () => {
-    const { phase } = state;
-    const live = phase === "live" || phase === "climbing";
-    const now = live ? transportOf(state) : phase === "paused" || phase === "closed" ? phase : "connecting";
-    if (now === shown) return;
-    shown = now;
-    events.transport(now);
+    env.transport(live ? transportOf(state) : phase === "paused" ? phase : "connecting");
   };
 
-  const hold = (name: TransportName, open = OPENERS[name], first = carried(name)): Held => {
-    const transport = open(env, first, {
+  const hold = (name: TransportName, open = KINDS[name][0]): Held => {
+    const transport = open(env, carried(name), {
       alive: () => alive(held),
       state: take,
-      expiring: () => void renew(held),
+      expiring: renew,
       forbidden: forbid,
       ended: (end) => ended(held, end),
     });
@@ -118,80 +103,76 @@ export function openConnection(
   };
   const alive = (held: Held) => {
     const now = Date.now();
-    held.silentAt = now + env.heartbeatMs * SILENT_HEARTBEATS;
+    held.silentAt = now + env.heartbeatSeconds * 1000 * SILENT_HEARTBEATS;
     if (held.openedAt > 0) return;
     held.openedAt = now;
-    if (held === probe) dispatch({ type: "probed" });
-    if (held === main) dispatch({ type: "opened" });
+    if (held === probe || held === main) dispatch({ type: "done" });
   };
   const look = () => {
     for (const held of [probe, main]) {
-      if (held && STREAM_TOPICS[held.name] && Date.now() >= held.silentAt) ended(held, { why: "unfit" });
+      if (held && KINDS[held.name][1] && Date.now() >= held.silentAt) ended(held, { why: "unfit" });
     }
     share(); // the gentle polling may have failed
   };
   const ended = (held: Held, end: End) => {
-    if (held === probe) dispatch({ type: "unprobed" });
-    else if (held === main) dispatch({ type: "lost", end, lasted: held.openedAt && Date.now() - held.openedAt });
+    if (held === probe) dispatch({ type: "failed" });
+    if (held === main) dispatch({ type: "lost", end, lasted: held.openedAt && Date.now() - held.openedAt });
   };
   const take = (job: Job | null) => {
     if (job === null) return;
-    events.state(job);
+    env.state(job);
     // It may be seen now: the transport brings it from here on.
     if (forbidden.delete(`job:${job.requestId}`)) queueMicrotask(share);
   };
 
   const authorize = async () => {
-    if (await token()) dispatch({ type: "authorized" });
-    else if (env.tokens.renewable) dispatch({ type: "unauthorized" });
+    if (await token()) dispatch({ type: "done" });
+    else if (env.tokens.renewable) dispatch({ type: "failed" });
   };
   /** Whether there is a new token. */
   const token = async () => {
     try {
-      if (!env.tokens.renewable) throw new HookcastError("unauthorized", "There is no getToken");
+      if (!env.tokens.renewable) throw new HookcastError("unauthorized", "No getToken");
       await env.tokens.get(await env.tokens.get());
       return true;
     } catch (error) {
-      events.error(error as HookcastError);
+      env.error(error as HookcastError);
       return false;
     }
   };
-  const renew = async (held: Held) => {
+  const renew = async () => {
     if (!(await token())) return;
     forbidden.clear();
-    held.transport.renew();
+    main?.transport.renew?.();
+    probe?.transport.renew?.();
     share();
   };
   const forbid = (names: readonly Topic[]) => {
     for (const topic of names) forbidden.add(topic);
-    events.error(new HookcastError("not_visible", "The token does not open it"), names);
+    env.error(new HookcastError("not_visible", "The token does not open it"), names);
     share();
   };
 
-  const carried = (name: TransportName) => without(topics, forbidden).slice(0, STREAM_TOPICS[name]);
+  const carried = (name: TransportName) => without(topics, forbidden).slice(0, KINDS[name][1]);
   /** The transport watches what it can, and what it cannot is asked for gently while it lives. */
   const share = () => {
     for (const held of [main, probe]) held?.transport.watch(carried(held.name));
     gentle.transport.watch(main?.openedAt ? without(topics, carried(main.name)) : []);
   };
-  const gentle = hold("poll", openGentlePolling, []);
+  const gentle = hold("poll", openGentlePolling);
 
-  const rest = (type: "stop" | "close") => {
-    leavePage();
-    dispatch({ type });
-  };
-  const page = (type: "wake" | "hide", certain: boolean) =>
-    dispatch({ type, stale: certain || Date.now() + env.heartbeatMs > (main?.silentAt ?? 0) });
   return {
     want: (names) => {
-      const [first, added] = [topics.length === 0, without(names, topics).length > 0];
+      const added = without(names, topics).length > 0;
       topics = names;
       share();
       if (added) dispatch({ type: "start" });
-      if (added && first) leavePage = watchPage(page, pauseHidden);
-      if (names.length === 0) rest("stop");
+      if (names.length === 0) dispatch({ type: "stop" });
+      if (env.whenHidden === "pause" && env.hidden()) dispatch({ type: "hide" });
     },
-    close: () => rest("close"),
+    page: (type, certain) =>
+      dispatch({ type, stale: certain || Date.now() + env.heartbeatSeconds * 1000 > (main?.silentAt ?? 0) }),
+    close: () => dispatch({ type: "close" }),
   };
 }
 

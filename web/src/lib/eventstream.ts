@@ -3,42 +3,34 @@
  * streams begins with the present states, so none is resumed.
  */
 
-export interface EventStreamParser {
-  /** Take the next piece of text, decoded and without a byte order mark, as TextDecoder makes it. */
-  push(chunk: string): void;
-  /** The reconnection time in milliseconds, once the stream has named one. */
-  retry(): number | undefined;
-}
-
-/** `tell` gets each event with its type and its data. */
-export function createParser(tell: (type: string, data: string) => void): EventStreamParser {
+/**
+ * `tell` gets each event with its type and its data, and `retry` with the milliseconds when the stream names a
+ * reconnection time. Answers what takes the next piece of text, decoded and without a byte order mark, as TextDecoder
+ * makes it.
+ */
+export function createParser(tell: (type: string, data: string) => void): (chunk: string) => void {
   let rest = "";
   let afterCr = false;
   let type = "";
   let data: string[] = [];
-  let retry: number | undefined;
 
-  const dispatch = () => {
-    if (data.length > 0) tell(type || "message", data.join("\n"));
-    type = "";
-    data = [];
-  };
   const take = (line: string) => {
-    if (line === "") return dispatch();
-    const [, field, value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? [];
+    const [field, value = ""] = line.split(/: ?(.*)/s);
+    if (line === "") {
+      if (data.length > 0) tell(type || "message", data.join("\n"));
+      type = "";
+      data = [];
+    }
     if (field === "data") data.push(value);
     if (field === "event") type = value;
-    if (field === "retry" && /^\d+$/.test(value)) retry = Number(value);
+    if (field === "retry" && /^\d+$/.test(value)) tell(field, value);
   };
-  return {
-    push: (chunk) => {
-      const text = afterCr && chunk.startsWith("\n") ? chunk.slice(1) : chunk;
-      if (chunk !== "") afterCr = text.endsWith("\r");
-      const lines = text.split(/\r\n|\r|\n/);
-      lines[0] = rest + lines[0];
-      rest = lines.pop() ?? "";
-      lines.forEach(take);
-    },
-    retry: () => retry,
+  return (chunk) => {
+    const text = afterCr ? chunk.replace(/^\n/, "") : chunk;
+    afterCr = text.endsWith("\r");
+    const lines = text.split(/\r\n|\r|\n/);
+    lines[0] = rest + lines[0];
+    rest = lines.pop() ?? "";
+    lines.forEach(take);
   };
 }

@@ -53,13 +53,13 @@ export function authorization(token: string | null): Record<string, string> {
  */
 export async function request(server: Server, path: string, ask: Ask = {}, refused?: string | null): Promise<Answer> {
   const { timeout = ASK_MS, signal: given, ...init } = ask;
-  const { tokens, fetch, url } = server;
+  const { tokens } = server;
   const token = await tokens.get(refused);
   const late = AbortSignal.timeout(timeout);
   const signal = given ? AbortSignal.any([given, late]) : late;
   try {
     const headers = { ...init.headers, ...authorization(token) };
-    const response = await fetch(url(path), { ...init, headers, signal, cache: "no-store" });
+    const response = await server.fetch(server.url(path), { ...init, headers, signal, cache: "no-store" });
     const { status } = response;
     if (status === 401 && tokens.renewable && refused === undefined) return await request(server, path, ask, token);
     return { status, body: await response.text(), end: endOf(response) };

@@ -4,12 +4,15 @@
  */
 
 import type { HookcastError } from "./errors.js";
+import type { TellPage } from "./page.js";
 import type { Job, Transport } from "./types.js";
 import type { Topic } from "./wire.js";
 
 export interface Link {
   /** Bring the states of exactly these from now on, the present ones first. */
   want(topics: readonly Topic[]): void;
+  /** The page sleeps, or is back. */
+  page: TellPage;
   /** For good. Idempotent. */
   close(): void;
 }
@@ -24,6 +27,8 @@ export interface LinkEvents {
   version(requestId: string): number;
   /** Milliseconds between two requests. */
   interval(topic: Topic): number;
+  /** Whether nobody looks. */
+  hidden(): boolean;
 }
 
-export type OpenLink = (events: LinkEvents) => Link;
+export type OpenLink = (events: LinkEvents) => Promise<Link>;

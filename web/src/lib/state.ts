@@ -48,38 +48,37 @@ export interface End {
 export type EventType =
   | "start" // something is watched
   | "stop" // nothing is
-  | "opened" // the first sign of life of the transport
-  | "lost" // it ended
+  | "done" // what was tried works: the transport or the probe lives, or there is a new token
+  | "failed" // it does not: the probe, or getToken
+  | "lost" // the transport ended
   | "elapsed" // the time of the phase is over
-  | "authorized" // there is a new token
-  | "unauthorized" // getToken failed
-  | "climb" // time to try something better
-  | "probed" // the better one lives
-  | "unprobed" // it does not
   | "wake" // the page is visible, online or restored
   | "hide" // the page is left, or hidden and is to pause
   | "close"; // for good
 
 export interface Event {
   readonly type: EventType;
-  /** Of `lost`. */
-  readonly end?: End;
-  /** Of `lost`: the milliseconds since `opened`, 0 if it never opened. */
-  readonly lasted?: number;
   /** Of `wake`: the connection may be dead without anybody having noticed. */
   readonly stale?: boolean;
+}
+
+export interface Lost extends Event {
+  readonly type: "lost";
+  readonly end: End;
+  /** Milliseconds since it lived, 0 if it never did. */
+  readonly lasted: number;
 }
 
 export type Effect =
   | { readonly type: "open" | "probe"; readonly transport: TransportName }
   /** The probe becomes the transport. */
   | { readonly type: "promote" | "authorize" }
-  /** Send `next` after `base` plus a random part of `spread` milliseconds. */
-  | { readonly type: "after"; readonly base: number; readonly spread: number; readonly next: "elapsed" | "climb" };
+  /** Send `elapsed` after `base` plus a random part of `spread` milliseconds. */
+  | { readonly type: "after"; readonly base: number; readonly spread: number };
 
 export type Step = readonly [State, readonly Effect[]];
 
-export function initialState(ladder: readonly TransportName[] = LADDER): State {
+export function initialState(ladder: readonly TransportName[]): State {
   return { phase: "idle", ladder, rung: 0, strikes: 0, attempt: 0, climbs: 0 };
 }
 
@@ -99,9 +98,7 @@ function connect(state: State): Step {
 /** Live; while there is something better than this rung, it is tried from time to time. */
 function live(state: State): Step {
   const base = Math.min(MAX_CLIMB_MS, CLIMB_MS * 2 ** state.climbs);
-  return state.rung === 0
-    ? go(state, "live")
-    : go(state, "live", { type: "after", base, spread: base / 2, next: "climb" });
+  return state.rung === 0 ? go(state, "live") : go(state, "live", { type: "after", base, spread: base / 2 });
 }
 
 /** Which better rung is tried next: one after the other, over and over. */
@@ -118,16 +115,14 @@ function promote(state: State): Step {
   return [next, [{ type: "promote" }, ...effects]];
 }
 
-function settle(state: State): Step {
-  return live({ ...state, climbs: state.climbs + 1 });
-}
-
 /** After a connection: what it proves, then by its end. */
-function recover(state: State, { end: { why, after } = { why: "failed" }, lasted = 0 }: Event): Step {
+function recover(state: State, event: Event): Step {
+  const { end, lasted } = event as Lost;
+  const { why, after } = end;
   const calm = lasted < STABLE_MS ? state : { ...state, strikes: 0, attempt: 0 };
   const sure = lasted < TRUSTED_MS ? calm : { ...calm, climbs: 0 };
-  if (why === "unfit") return lower(sure);
   if (why === "barred") return lower({ ...sure, ladder: sure.ladder.toSpliced(sure.rung, 1), rung: sure.rung - 1 });
+  if (why === "unfit") return lower(sure);
   if (why === "unauthorized") return reauthorize(sure);
   return why === "left" ? go(sure, "paused") : strike(sure, after);
 }
@@ -135,9 +130,9 @@ function recover(state: State, { end: { why, after } = { why: "failed" }, lasted
 function strike(state: State, after: number | undefined): Step {
   const strikes = state.strikes + 1;
   if (strikes >= MAX_STRIKES) return lower(state);
-  const next = { ...state, strikes };
   // The server spreads the times that it names; ours come on top when they did not help.
-  return after === undefined || state.attempt > 0 ? later(next, "waiting", after) : later(next, "waiting", after, 0);
+  const spread = after === undefined || state.attempt > 0 ? undefined : 0;
+  return later({ ...state, strikes }, "waiting", after, spread);
 }
 
 /** The next transport, at once; below the last one it begins again at the top, after a pause. */
@@ -156,7 +151,7 @@ function later(
   spread = Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** state.attempt),
 ): Step {
   const attempt = state.attempt + 1;
-  return go({ ...state, attempt }, phase, { type: "after", base, spread, next: "elapsed" });
+  return go({ ...state, attempt }, phase, { type: "after", base, spread });
 }
 
 function authorize(state: State): Step {
@@ -177,7 +172,7 @@ export const ACTIONS = {
   live,
   climb,
   promote,
-  settle,
+  settle: (state: State): Step => live({ ...state, climbs: state.climbs + 1 }),
   recover,
   authorize,
   defer,
@@ -192,11 +187,11 @@ const left: Row = { stop: "idle", hide: "pause", close: "close" };
 
 export const TABLE: { readonly [phase in Phase]: Row } = {
   idle: { start: "connect", close: "close" },
-  connecting: { ...left, opened: "live", lost: "recover" },
-  live: { ...left, lost: "recover", climb: "climb", wake: "reopen" },
-  climbing: { ...left, lost: "recover", probed: "promote", unprobed: "settle", wake: "reopen" },
+  connecting: { ...left, done: "live", lost: "recover" },
+  live: { ...left, lost: "recover", elapsed: "climb", wake: "reopen" },
+  climbing: { ...left, done: "promote", failed: "settle", lost: "recover", wake: "reopen" },
   waiting: { ...left, elapsed: "connect", wake: "connect" },
-  authorizing: { ...left, elapsed: "authorize", authorized: "connect", unauthorized: "defer", start: "authorize" },
+  authorizing: { ...left, done: "connect", failed: "defer", elapsed: "authorize", start: "authorize" },
   paused: { stop: "idle", wake: "connect", close: "close" },
   closed: {},
 };

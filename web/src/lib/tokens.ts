@@ -19,7 +19,7 @@ export function createTokens(getToken: HookcastOptions["getToken"]): Tokens {
 
   const call = async () => {
     const late = new Promise<never>((_, reject) => {
-      AbortSignal.timeout(PATIENCE_MS).onabort = () => reject("no answer");
+      AbortSignal.timeout(PATIENCE_MS).onabort = () => reject("No answer");
     });
     try {
       token = (await Promise.race([getToken?.(), late])) ?? null;
@@ -31,7 +31,7 @@ export function createTokens(getToken: HookcastOptions["getToken"]): Tokens {
     }
   };
   return {
-    renewable: getToken !== undefined,
+    renewable: !!getToken,
     get: async (refused) => {
       if (token !== refused) return token ?? null;
       asking ??= call();

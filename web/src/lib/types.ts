@@ -108,6 +108,11 @@ export interface HookcastOptions {
   readonly getToken?: () => string | null | Promise<string | null>;
   /** What a hidden page does with its connection; `keep` by default. A page that is left (bfcache) always closes it. */
   readonly whenHidden?: "keep" | "pause";
+  /**
+   * Whether tabs of one origin share one connection if they ask the same server for the same user with the same
+   * options; true by default, but not where `fetch` or `WebSocket` is replaced.
+   */
+  readonly shareTabs?: boolean;
   /** The ways to try, best first; all four by default. `poll` is always the last resort. */
   readonly transports?: readonly TransportName[];
   /** The server's HEARTBEAT_SECONDS, 15 by default: a stream that is silent for 2.5 of them is given up. */

@@ -10,7 +10,7 @@ export type Topic = `job:${string}` | `group:${string}`;
 export const MAX_NAMES = 200;
 const MAX_RETRY_AFTER_MS = 600_000;
 /** The text of a job's state, for whoever needs its digits: JSON.parse rounds integers beyond 2^53. */
-const raw = new WeakMap<object, string>();
+const raw = new WeakMap<object, string | undefined>();
 
 export type Fields = Record<string, unknown>;
 
@@ -23,12 +23,22 @@ export function parse(text: string): Fields {
   }
 }
 
+/** `value`, if it is a list; else an empty one. */
+export function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
 /** `value` as a job, if it is one; `text` is the JSON it was read from. */
 export function asJob(value: unknown, text?: string): Job | null {
   const job = value as Job | null | undefined;
   if (typeof job?.requestId !== "string" || !(job.version > 0)) return null;
-  if (text !== undefined) raw.set(job, text);
+  raw.set(job, text);
   return job;
+}
+
+/** The job in `text`, if it is one. */
+export function readJob(text: string): Job | null {
+  return asJob(parse(text), text);
 }
 
 /** The JSON a state was read from, every digit as fal wrote it; undefined where the state came in a list. */
@@ -40,16 +50,23 @@ export function isTerminal(job: Job): boolean {
   return job.status !== "pending";
 }
 
-/** The requestIds or the groups among the topics. */
-export function named(kind: "job" | "group", topics: readonly Topic[]): string[] {
-  return topics.filter((topic) => topic.startsWith(kind)).map((topic) => topic.slice(kind.length + 1));
+export function isOfJob(topic: Topic): boolean {
+  return topic.startsWith("job");
+}
+
+/** The requestId or the group. */
+export function nameOf(topic: Topic): string {
+  return topic.slice(topic.indexOf(":") + 1);
+}
+
+/** Whoever watches one of these is shown the job. */
+export function topicsOf(job: Job): Topic[] {
+  return [`job:${job.requestId}`, `group:${job.group ?? ""}`];
 }
 
 /** The same topics in parts of at most `MAX_NAMES`. */
 export function split(topics: readonly Topic[]): Topic[][] {
-  const parts: Topic[][] = [];
-  for (let at = 0; at < topics.length; at += MAX_NAMES) parts.push(topics.slice(at, at + MAX_NAMES));
-  return parts;
+  return topics.length > 0 ? [topics.slice(0, MAX_NAMES), ...split(topics.slice(MAX_NAMES))] : [];
 }
 
 /** What is in `topics` and not in `others`. */
@@ -61,8 +78,8 @@ export function without(topics: readonly Topic[], others: Iterable<Topic>): Topi
 /** The error in an answer, whatever its body is. */
 export function problem(status: number, body: string): HookcastError {
   const fields = parse(body);
-  const code = String(fields.code ?? `http_${status}`);
-  return new HookcastError(code, String(fields.detail ?? code), status, fields);
+  const { code = `http_${status}`, detail = code } = fields;
+  return new HookcastError(String(code), String(detail), status, fields);
 }
 
 /** Retry-After in milliseconds (RFC 9110 section 10.2.3), undefined when there is none; ten minutes at most. */

@@ -22,7 +22,7 @@ describe("polling", () => {
     expect(world.calls).toHaveLength(1);
     await pass(60_000);
     expect(world.calls.map(({ url }) => url.href)).toEqual(Array(3).fill("https://hooks.test/base/api/fal-jobs/a"));
-    expect(world.calls.map(({ headers }) => headers.get("If-None-Match"))).toEqual([null, '"1"', '"1"']);
+    expect(world.calls.map(({ headers }) => headers.get("If-None-Match"))).toEqual(['"0"', '"1"', '"1"']);
     expect(seen).toEqual(["update a 1", "update a 2", "failed a 2"]);
     expect(transports).toContain("poll");
   });

@@ -55,6 +55,19 @@ describe("an event stream", () => {
     expect(world.calls).toHaveLength(2);
   });
 
+  it("brings the states of all names after it was opened anew", async () => {
+    const { world, client, stream, seen, handlers } = setUp();
+    client.watch("a", handlers);
+    await pass(0);
+    await stream().state("a");
+    client.watch("b", handlers);
+    await pass(50);
+    await stream().state("a", { version: 2 });
+    await stream().state("b");
+    expect(seen).toEqual(["update a 1", "update a 2", "update b 1"]);
+    expect(world.calls.map((call) => call.aborted())).toEqual([true, false]);
+  });
+
   it("names at most 200 jobs a request", async () => {
     const { world, client } = setUp();
     for (let n = 0; n < 450; n += 1) client.watch(`job-${n}`);
@@ -83,6 +96,7 @@ describe("an event stream", () => {
       client.watch(id);
       await pass(0);
       await stream().state(id, { status: "completed" });
+      await stream().write("event: end\nid: end\ndata: {}\n\n");
       await stream().end();
       await pass(50);
     }
@@ -174,25 +188,22 @@ describe("an event stream", () => {
 describe("the parser of event streams", () => {
   function parsed(...chunks: string[]) {
     const events: string[][] = [];
-    const parser = createParser((type, data) => void events.push([type, data]));
-    chunks.forEach(parser.push);
-    return { events, retry: parser.retry() };
+    chunks.forEach(createParser((type, data) => void events.push([type, data])));
+    return events;
   }
 
   it("reads the examples of WHATWG HTML 9.2.6", () => {
-    expect(parsed("data: YHOO\ndata: +2\ndata: 10\n\n").events).toEqual([["message", "YHOO\n+2\n10"]]);
-    expect(
-      parsed(": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third\n\n").events,
-    ).toEqual([
+    expect(parsed("data: YHOO\ndata: +2\ndata: 10\n\n")).toEqual([["message", "YHOO\n+2\n10"]]);
+    expect(parsed(": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third\n\n")).toEqual([
       ["message", "first event"],
       ["message", "second event"],
       ["message", " third"],
     ]);
-    expect(parsed("data\n\ndata\ndata\n\ndata:").events).toEqual([
+    expect(parsed("data\n\ndata\ndata\n\ndata:")).toEqual([
       ["message", ""],
       ["message", "\n"],
     ]);
-    expect(parsed("data:test\n\ndata: test\n\n").events).toEqual([
+    expect(parsed("data:test\n\ndata: test\n\n")).toEqual([
       ["message", "test"],
       ["message", "test"],
     ]);
@@ -200,18 +211,19 @@ describe("the parser of event streams", () => {
 
   it("takes every line ending, wherever the text is cut", () => {
     const text = 'event: job\r\ndata: {"a":\rdata: "b: c"}\n\r\n: comment\r\rretry: 1500\nretry: x\nnonsense: 1\n\n';
+    const events = [
+      ["job", '{"a":\n"b: c"}'],
+      ["retry", "1500"],
+    ];
     for (let cut = 0; cut <= text.length; cut += 1) {
-      expect(parsed(text.slice(0, cut), "", text.slice(cut))).toEqual({
-        events: [["job", '{"a":\n"b: c"}']],
-        retry: 1500,
-      });
+      expect(parsed(...[text.slice(0, cut), text.slice(cut)].filter(Boolean))).toEqual(events);
     }
-    expect(parsed(...text)).toEqual({ events: [["job", '{"a":\n"b: c"}']], retry: 1500 });
+    expect(parsed(...text)).toEqual(events);
   });
 
   it("keeps an event for itself until it is whole, and forgets a type that had no data", () => {
-    expect(parsed("event: job\ndata: 1\n").events).toEqual([]);
-    expect(parsed("event: job\n\ndata: 1\n\n").events).toEqual([["message", "1"]]);
+    expect(parsed("event: job\ndata: 1\n")).toEqual([]);
+    expect(parsed("event: job\n\ndata: 1\n\n")).toEqual([["message", "1"]]);
   });
 });
 

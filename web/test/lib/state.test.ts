@@ -6,6 +6,7 @@ import {
   type Event,
   type EventType,
   initialState,
+  LADDER,
   type Phase,
   type State,
   TABLE,
@@ -13,29 +14,15 @@ import {
 } from "../../src/lib/state.js";
 
 const PHASES = Object.keys(TABLE) as Phase[];
-const EVENTS: EventType[] = [
-  "start",
-  "stop",
-  "opened",
-  "lost",
-  "elapsed",
-  "authorized",
-  "unauthorized",
-  "climb",
-  "probed",
-  "unprobed",
-  "wake",
-  "hide",
-  "close",
-];
+const EVENTS: EventType[] = ["start", "stop", "done", "failed", "lost", "elapsed", "wake", "hide", "close"];
 const PAIRS = PHASES.flatMap((phase) => EVENTS.map((type) => ({ phase, type })));
 
 function at(phase: Phase, changes: Partial<State> = {}): State {
-  return { ...initialState(), phase, rung: 1, ...changes };
+  return { ...initialState(LADDER), phase, rung: 1, ...changes };
 }
 
 function lost(state: State, end: End, lasted = 0) {
-  return transition(state, { type: "lost", end, lasted });
+  return transition(state, { type: "lost", end, lasted } as Event);
 }
 
 /** The phase that each action of the table leads to from rung 1, and the effects by type. */
@@ -74,7 +61,7 @@ describe("the machine", () => {
 
   it.each(PAIRS)("does in $phase at $type what its table says, and nothing else", ({ phase, type }) => {
     const state = at(phase);
-    const [next, effects] = transition(state, { type, stale: true });
+    const [next, effects] = transition(state, { type, stale: true, end: { why: "failed" }, lasted: 0 } as Event);
     const action = TABLE[phase][type];
     if (action === undefined) {
       expect(next).toBe(state);
@@ -138,9 +125,9 @@ describe("the ladder", () => {
     const probes: unknown[] = [];
     const times: number[] = [];
     for (let turn = 0; turn < 4; turn += 1) {
-      const [live, [timer]] = transition(state, { type: turn === 0 ? "opened" : "unprobed" });
+      const [live, [timer]] = transition(state, { type: turn === 0 ? "done" : "failed" });
       if (timer?.type === "after") times.push(timer.base);
-      const [climbing, [probe]] = transition(live, { type: "climb" });
+      const [climbing, [probe]] = transition(live, { type: "elapsed" });
       if (probe?.type === "probe") probes.push(probe.transport);
       state = climbing;
     }
@@ -149,10 +136,10 @@ describe("the ladder", () => {
   });
 
   it("is climbed to the transport that was probed, without losing what carried the states", () => {
-    const [next, effects] = transition(at("climbing", { rung: 3, climbs: 1 }), { type: "probed" });
+    const [next, effects] = transition(at("climbing", { rung: 3, climbs: 1 }), { type: "done" });
     expect(next).toMatchObject({ phase: "live", rung: 1, climbs: 2 });
     expect(effects[0]).toEqual({ type: "promote" });
-    const [top, none] = transition(at("climbing", { rung: 1 }), { type: "probed" });
+    const [top, none] = transition(at("climbing", { rung: 1 }), { type: "done" });
     expect(top).toMatchObject({ phase: "live", rung: 0 });
     expect(none).toEqual([{ type: "promote" }]);
   });
@@ -168,7 +155,7 @@ describe("pauses", () => {
 
   it("are random up to a time that doubles, 30 s at most", () => {
     const found = [0, 1, 2, 9].map((attempt) => spread(attempt, { why: "failed" })[0]);
-    expect(found).toMatchObject([1_000, 2_000, 4_000, 30_000].map((ms) => ({ base: 0, spread: ms, next: "elapsed" })));
+    expect(found).toMatchObject([1_000, 2_000, 4_000, 30_000].map((ms) => ({ base: 0, spread: ms })));
   });
 
   it("are those that the server names, and longer when these did not help", () => {
@@ -189,7 +176,7 @@ describe("tokens", () => {
     for (let turn = 0; turn < 4; turn += 1) {
       const [next, [effect]] = lost(state, { why: "unauthorized" });
       if (effect?.type === "after") spreads.push(effect.spread);
-      [state] = transition({ ...next, phase: "authorizing" }, { type: "authorized" });
+      [state] = transition({ ...next, phase: "authorizing" }, { type: "done" });
     }
     expect(spreads).toEqual([2_000, 4_000, 8_000]);
   });

@@ -1,5 +1,6 @@
 /** A server and a clock that a test holds in its hands. */
 
+import { AsyncResource } from "node:async_hooks";
 import { afterEach, beforeEach, expect, vi } from "vitest";
 import type { Job } from "../../src/lib/types.js";
 
@@ -29,6 +30,8 @@ export class FakeSocket {
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: ((event: { code: number }) => void) | null = null;
   readonly sent: Record<string, unknown>[] = [];
+  /** What happens to it happens to whoever opened it. */
+  readonly #enter = AsyncResource.bind((task: () => void) => task());
 
   readonly url: string;
   readonly protocol: string;
@@ -49,13 +52,17 @@ export class FakeSocket {
   /** The handshake succeeds, and the server answers the subscription. */
   async accept(): Promise<void> {
     this.readyState = 1;
-    this.onopen?.();
+    this.#enter(() => this.onopen?.());
     await settled();
     this.say({ type: "subscribed", requestIds: [], groups: [] });
   }
 
   say(message: object): void {
-    if (this.readyState === 1) this.onmessage?.({ data: JSON.stringify(message) });
+    this.receive(JSON.stringify(message));
+  }
+
+  receive(data: string): void {
+    if (this.readyState === 1) this.#enter(() => this.onmessage?.({ data }));
   }
 
   state(requestId: string, changes: Partial<Job> = {}): void {
@@ -65,7 +72,7 @@ export class FakeSocket {
   /** The server closes, or the network does. */
   async drop(code = 1006): Promise<void> {
     this.readyState = 3;
-    this.onclose?.({ code });
+    this.#enter(() => this.onclose?.({ code }));
     await settled();
   }
 

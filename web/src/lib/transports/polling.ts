@@ -2,7 +2,7 @@
 
 import { type Answer, ASK_MS, type Ask, jobPath, request } from "../http.js";
 import type { End } from "../state.js";
-import { asJob, parse, type Topic } from "../wire.js";
+import { asJob, isOfJob, list, nameOf, parse, readJob, type Topic, without } from "../wire.js";
 import type { Env, Listener, OpenTransport, Transport } from "./transport.js";
 
 const WAIT_SECONDS = 25;
@@ -13,7 +13,7 @@ const MAX_HELD = 3;
 const UNKNOWN_MS = 6_000;
 const GENTLE_MS = 15_000;
 const MAX_FAILURES = 3;
-const PAGE = 200;
+const PAGE = "200";
 const NO_ANSWER: Answer = { status: 0, body: "", end: { why: "failed" } };
 const MAX_PAGES = 5;
 
@@ -21,17 +21,16 @@ const MAX_PAGES = 5;
 type Outcome = readonly [answer: Answer, pause: number];
 
 /** `least`: the milliseconds between two requests for a topic, at least. */
-function open(env: Env, first: readonly Topic[], listener: Listener, wait: boolean, least: number): Transport {
+function open(wait: boolean, least: number, env: Env, first: readonly Topic[], listener: Listener): Transport {
   const loops = new Map<Topic, AbortController>();
   let failures = 0;
 
   const watch = (topics: readonly Topic[]) => {
-    for (const [topic, loop] of loops) {
-      if (topics.includes(topic)) continue;
-      loop.abort();
+    for (const topic of without([...loops.keys()], topics)) {
+      loops.get(topic)?.abort();
       loops.delete(topic);
     }
-    for (const topic of topics) if (!loops.has(topic)) void run(topic);
+    for (const topic of without(topics, loops.keys())) void run(topic);
   };
   const close = () => watch([]);
   const end = (over: End) => {
@@ -44,25 +43,26 @@ function open(env: Env, first: readonly Topic[], listener: Listener, wait: boole
   const pause = (topic: Topic, { status }: Answer) =>
     Math.max(least, env.interval(topic), status === 404 ? UNKNOWN_MS : 0);
   const job = async (id: string, topic: Topic, signal: AbortSignal): Promise<Outcome> => {
-    const [version, began] = [env.version(id), Date.now()];
+    const version = env.version(id);
+    const began = Date.now();
     const hold = wait && [...loops.keys()].indexOf(topic) < MAX_HELD;
-    const headers: Record<string, string> = version > 0 ? { "If-None-Match": `"${version}"` } : {};
+    const headers = { "If-None-Match": `"${version}"` };
     const query = hold ? `?wait=${WAIT_SECONDS}&version=${version}` : "";
     const answer = await ask(jobPath(id) + query, { headers, signal, timeout: hold ? HELD_MS : ASK_MS });
-    const state = asJob(parse(answer.body), answer.body);
+    const state = readJob(answer.body);
     listener.state(state);
     // A server that does not know how to wait, or a job that has ended, answers the same at once.
     const waited = (state?.version ?? 0) > version || Date.now() - began >= env.interval(topic);
     return [answer, hold && waited ? 0 : pause(topic, answer)];
   };
   const group = async (name: string, signal: AbortSignal): Promise<Outcome> => {
-    const query = new URLSearchParams({ group: name, limit: String(PAGE) });
+    const query = new URLSearchParams({ group: name, limit: PAGE });
     for (let page = 1; ; page += 1) {
       const answer = await ask(`?${query}`, { signal });
       const { jobs, nextCursor } = parse(answer.body);
-      for (const value of Array.isArray(jobs) ? jobs : []) listener.state(asJob(value));
-      if (typeof nextCursor !== "string" || page === MAX_PAGES) return [answer, pause(`group:${name}`, answer)];
-      query.set("cursor", nextCursor);
+      for (const value of list(jobs)) listener.state(asJob(value));
+      if (!nextCursor || page === MAX_PAGES) return [answer, pause(`group:${name}`, answer)];
+      query.set("cursor", String(nextCursor));
     }
   };
   /** One request may fail among many; when nothing else is answered either, it is the way that fails. */
@@ -74,18 +74,17 @@ function open(env: Env, first: readonly Topic[], listener: Listener, wait: boole
   const run = async (topic: Topic) => {
     const controller = new AbortController();
     const { signal } = controller;
-    const name = topic.slice(topic.indexOf(":") + 1);
+    const name = nameOf(topic);
     loops.set(topic, controller);
     while (!signal.aborted) {
-      const [answer, ms] = await (topic.startsWith("job") ? job(name, topic, signal) : group(name, signal));
+      const [answer, ms] = await (isOfJob(topic) ? job(name, topic, signal) : group(name, signal));
       if (!signal.aborted) judge(answer);
       await sleep(Math.max(ms, answer.end?.after ?? 0), signal);
     }
   };
 
   watch(first);
-  // Each request asks for the token anyway.
-  return { watch, renew: () => {}, close };
+  return { watch, close };
 }
 
 /** Ends early with the signal. */
@@ -101,11 +100,10 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** Requests that the server holds until there is something new. */
-export const openLongPolling: OpenTransport = (env, topics, listener) => open(env, topics, listener, true, 0);
+export const openLongPolling: OpenTransport = (...args) => open(true, 0, ...args);
 
 /** One request after the other. */
-export const openPolling: OpenTransport = (env, topics, listener) => open(env, topics, listener, false, 0);
+export const openPolling: OpenTransport = (...args) => open(false, 0, ...args);
 
 /** The same for what the connection cannot bring. It may be used on after it has ended. */
-export const openGentlePolling: OpenTransport = (env, topics, listener) =>
-  open(env, topics, listener, false, GENTLE_MS);
+export const openGentlePolling: OpenTransport = (...args) => open(false, GENTLE_MS, ...args);

@@ -1,15 +1,16 @@
 /** What every transport is: opened with topics, it reports states until it ends or is closed. */
 
 import type { Server } from "../http.js";
+import type { LinkEvents } from "../link.js";
 import type { End } from "../state.js";
-import type { Job } from "../types.js";
+import type { HookcastOptions, Job, TransportName } from "../types.js";
 import type { Topic } from "../wire.js";
 
 export interface Transport {
   /** Watch exactly these from now on. */
   watch(topics: readonly Topic[]): void;
-  /** There is a newer token: use it. */
-  renew(): void;
+  /** There is a newer token: use it. Missing where each request asks for the token anyway. */
+  renew?(): void;
   /** Say nothing any more. Idempotent. */
   close(): void;
 }
@@ -27,13 +28,13 @@ export interface Listener {
   ended(end: End): void;
 }
 
-export interface Env extends Server {
+/** What a connection needs, and whom it tells. */
+export interface Env extends Server, LinkEvents {
   readonly WebSocket: typeof WebSocket | undefined;
-  readonly heartbeatMs: number;
-  /** The newest known version of a job, 0 for none. */
-  readonly version: (requestId: string) => number;
-  /** Milliseconds between two requests. */
-  readonly interval: (topic: Topic) => number;
+  readonly heartbeatSeconds: number;
+  readonly whenHidden: HookcastOptions["whenHidden"];
+  /** The transports that may be used, best first. */
+  readonly ladder: readonly TransportName[];
 }
 
 export type OpenTransport = (env: Env, topics: readonly Topic[], listener: Listener) => Transport;

@@ -1,8 +1,7 @@
 /** The WebSocket `hookcast.v1`. */
 
-import { isHidden } from "../page.js";
 import type { End } from "../state.js";
-import { asJob, type Fields, named, parse, split, type Topic, without } from "../wire.js";
+import { asJob, isOfJob, list, nameOf, parse, split, type Topic, without } from "../wire.js";
 import type { Env, Listener, Transport } from "./transport.js";
 
 const PROTOCOL = "hookcast.v1";
@@ -26,9 +25,10 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
   let over = false;
 
   const say = async (type: "subscribe" | "unsubscribe", names: readonly Topic[]) => {
-    const message = { type, requestIds: named("job", names), groups: named("group", names) };
-    const token = type === "subscribe" ? await env.tokens.get() : null;
-    if (socket?.readyState === OPEN) socket.send(JSON.stringify(token === null ? message : { ...message, token }));
+    const token = (type === "subscribe" && (await env.tokens.get())) || undefined;
+    const requestIds = names.filter(isOfJob).map(nameOf);
+    const groups = names.filter((topic) => !isOfJob(topic)).map(nameOf);
+    if (socket?.readyState === OPEN) socket.send(JSON.stringify({ type, requestIds, groups, token }));
   };
   const share = () => {
     if (socket?.readyState !== OPEN) return;
@@ -44,29 +44,28 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
     if (!over) listener.ended(why);
     close();
   };
-  const forbid = ({ requestIds }: Fields) => {
-    const names = Array.isArray(requestIds) ? requestIds.map((id): Topic => `job:${id}`) : [];
+  const forbid = (names: Topic[]) => {
     subscribed = without(subscribed, names);
     listener.forbidden(names);
   };
   const receive = (text: string) => {
     if (over) return;
     listener.alive();
-    const message = parse(text);
-    const { type } = message;
-    if (type === "job") listener.state(asJob(message.job, text.startsWith(JOB_FRAME) ? text.slice(20, -1) : undefined));
+    const { type, job, afterMs, code, requestIds } = parse(text);
+    if (type === "job") listener.state(asJob(job, text.startsWith(JOB_FRAME) ? text.slice(20, -1) : undefined));
     if (type === "token-expiring") listener.expiring();
-    if (type === "reconnect") after = Number(message.afterMs) || 0;
-    if (message.code === "forbidden") forbid(message);
+    if (type === "reconnect") after = Number(afterMs) || 0;
+    if (code === "forbidden") forbid(list(requestIds).map((id): Topic => `job:${id}`));
   };
   const open = async () => {
     try {
       await env.tokens.get();
-      if (over || !env.WebSocket) return;
+      if (over) return;
+      if (!env.WebSocket) return end({ why: "barred" });
       socket = new env.WebSocket(env.url("/ws").replace(/^http/, "ws"), PROTOCOL);
       socket.onopen = share;
       socket.onmessage = ({ data }) => receive(data);
-      socket.onclose = ({ code }) => end(endOf(code, after, isHidden()));
+      socket.onclose = ({ code }) => end(endOf(code, after, env.hidden()));
     } catch {
       end({ why: "failed" });
     }

@@ -1,0 +1,412 @@
+import { describe, expect, it, vi } from "vitest";
+import { type Job, rawJson } from "../../src/lib/index.js";
+import { arrived, browsing, type Tab } from "./browser.js";
+import { type FakeSocket, fakeTime, job, json, pass, recorder } from "./world.js";
+
+fakeTime();
+const context = browsing();
+
+/** So many tabs that watch the same, and the one that leads, whose socket is open. */
+async function opened(count: number, names: readonly string[] = ["a"], options = {}) {
+  const tabs: Tab[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const tab = context.browser.open();
+    tabs.push(tab);
+    await tab.watch(names, options);
+  }
+  const [leader, ...others] = tabs as [Tab, Tab, ...Tab[]];
+  await leader.world.socket.accept();
+  await pass(50);
+  return { tabs, leader, others, follower: others[0] as Tab };
+}
+
+/** The socket of whoever leads now, which is the only one. */
+async function newSocket(): Promise<FakeSocket> {
+  await pass(50);
+  const [socket, ...rest] = context.browser.sockets as [FakeSocket];
+  expect(rest).toEqual([]);
+  await socket.accept();
+  await arrived();
+  return socket;
+}
+
+async function tell(socket: FakeSocket, id: string, changes: Partial<Job>): Promise<void> {
+  socket.state(id, changes);
+  await arrived();
+}
+
+const token = (claims: object) => `e30.${btoa(JSON.stringify(claims)).replaceAll("=", "")}.c2ln`;
+const names = () => [...context.browser.posted.map(({ name }) => name), ...context.browser.locks.requests.keys()];
+
+describe("tabs", () => {
+  it("share one connection, and each sees every state and how it comes", async () => {
+    const { tabs, leader } = await opened(3);
+    expect(context.browser.sockets).toHaveLength(1);
+    expect(tabs.map(({ transport }) => transport)).toEqual(Array(3).fill("websocket"));
+    await tell(leader.world.socket, "a", { version: 2 });
+    const posted = context.browser.posted.length;
+    await tell(leader.world.socket, "a", { version: 2 });
+    expect(context.browser.posted).toHaveLength(posted);
+    await tell(leader.world.socket, "a", { version: 3, status: "completed" });
+    for (const { seen } of tabs) expect(seen).toEqual(["update a 2", "update a 3", "completed a 3"]);
+  });
+
+  it("watch all that any of them watches, until the last one does no more", async () => {
+    const { leader, follower } = await opened(2);
+    const client = await follower.watch(["b"]);
+    const stop = follower.run(() => client.watch("a"));
+    await pass(100);
+    expect(leader.world.socket.subscribed).toEqual(["a", "b"]);
+    follower.run(stop);
+    client.close();
+    await pass(100);
+    expect(leader.world.socket.sent.at(-1)).toMatchObject({ type: "unsubscribe", requestIds: ["b"] });
+  });
+
+  it("that come later are told at once what is known, and what stands in the way", async () => {
+    const { leader } = await opened(2);
+    await tell(leader.world.socket, "a", { version: 4 });
+    const [late, other] = [context.browser.open(), context.browser.open()];
+    await late.watch(["a", "secret"]);
+    expect(late.seen).toEqual(["update a 4"]);
+    leader.world.socket.say({ type: "error", code: "forbidden", requestIds: ["secret"] });
+    await arrived();
+    await other.watch(["secret"]);
+    expect(late.seen).toEqual(["update a 4", "error not_visible"]);
+    expect(other.seen).toEqual(["error not_visible"]);
+    await tell(leader.world.socket, "secret", {});
+    const last = context.browser.open();
+    await last.watch(["secret"]);
+    expect(last.seen).toEqual(["update secret 1"]);
+  });
+
+  it("get a state as the text that came, and only those that watch its job", async () => {
+    const { leader, follower } = await opened(2, ["a"]);
+    const third = context.browser.open();
+    await third.watch(["b"]);
+    const found: (string | undefined)[] = [];
+    const client = follower.client();
+    follower.run(() => client.watch("a", { onUpdate: (job) => void found.push(rawJson(job)) }));
+    await pass(100);
+    context.browser.posted.length = 0;
+    const text = JSON.stringify(job("a")).replace('"result":null', '"result":9007199254740993123');
+    leader.world.socket.receive(`{"type":"job","job":${text}}`);
+    await arrived();
+    expect(found).toEqual([text]);
+    const to = new Set(context.browser.posted.map(({ name }) => name));
+    expect(to.size).toBe(2); // the two clients of the second tab
+    expect(third.seen).toEqual([]);
+  });
+
+  it("ask as often as the most impatient of them wishes", async () => {
+    const poll = { transports: ["poll"] as const };
+    const [first, second] = [context.browser.open(), context.browser.open()];
+    first.world.answer = () => json(job("a"));
+    await first.watch(["a"], poll);
+    const client = second.client(poll);
+    second.run(() => client.watch("a", { pollInterval: 500 }));
+    await pass(3_000);
+    const before = first.world.calls.length;
+    await pass(5_000);
+    expect(first.world.calls.length - before).toBe(10);
+    expect(second.world.calls).toHaveLength(0);
+  });
+
+  it("that watch nothing any more leave, but not before those that live on their connection", async () => {
+    const { leader } = await opened(1);
+    const other = context.browser.open();
+    await other.watch(["b"]);
+    await pass(50);
+    await tell(leader.world.socket, "a", { version: 2, status: "completed" });
+    await pass(25_000);
+    expect(other.world.sockets).toEqual([]);
+    await tell(leader.world.socket, "b", { version: 2, status: "completed" });
+    expect(other.seen).toEqual(["update b 2", "completed b 2"]);
+    await pass(50);
+    expect(context.browser.channels.get(other)?.size).toBe(0);
+    await pass(10_000);
+    expect([...context.browser.locks.requests.values()].flat()).toEqual([]);
+    expect([...context.browser.channels.values()].every(({ size }) => size === 0)).toBe(true);
+  });
+
+  it("of other options are left alone", async () => {
+    await opened(1);
+    for (const options of [{ transports: ["websocket"] as const }, { heartbeatSeconds: 3 }, { url: "https://b.test" }])
+      await context.browser.open().watch(["a"], options);
+    expect(context.browser.sockets).toHaveLength(4);
+  });
+});
+
+describe("a tab for itself", () => {
+  it.each([
+    ["that does not want to share", { shareTabs: false }],
+    ["with a fetch of its own", { shareTabs: undefined as never }],
+  ])("%s has its own connection", async (_, options) => {
+    await opened(1, ["a"], options);
+    await opened(1, ["a"], options);
+    expect(context.browser.sockets).toHaveLength(2);
+    expect(names()).toEqual([]);
+  });
+
+  it.each(["BroadcastChannel", "document", "navigator"])(
+    "in a place without %s has its own connection",
+    async (name) => {
+      vi.stubGlobal(name, undefined);
+      await context.browser.open().watch(["a"]);
+      await context.browser.open().watch(["a"]);
+      expect(context.browser.sockets).toHaveLength(2);
+    },
+  );
+
+  it("that could not load the code has its own connection", async () => {
+    vi.doMock("../../src/lib/tabs/index.js", () => {
+      throw new TypeError("Failed to fetch dynamically imported module");
+    });
+    const { leader } = await opened(2);
+    vi.doUnmock("../../src/lib/tabs/index.js");
+    expect(context.browser.sockets).toHaveLength(2);
+    await tell(leader.world.socket, "a", { version: 2 });
+    expect(leader.seen).toEqual(["update a 2"]);
+  });
+
+  it("whose origin may have no locks has its own connection", async () => {
+    const query = vi.spyOn(context.browser.locks, "query").mockRejectedValue(new DOMException("", "SecurityError"));
+    const { leader } = await opened(1);
+    expect(query).toHaveBeenCalledOnce();
+    await tell(leader.world.socket, "a", { version: 2 });
+    expect(leader.seen).toEqual(["update a 2"]);
+  });
+});
+
+describe("a tab that leads", () => {
+  const ends: [string, (leader: Tab) => unknown][] = [
+    ["closes its client", (leader) => leader.closeAll()],
+    ["crashes", (leader) => leader.crash()],
+    ["is left", (leader) => leader.fire("pagehide")],
+    ["is frozen", (leader) => leader.fire("freeze")],
+  ];
+  it.each(ends)("and %s is followed by another one, which misses nothing", async (_, end) => {
+    const { leader, others } = await opened(3, ["a", "b"]);
+    await tell(leader.world.socket, "a", { version: 2 });
+    await end(leader);
+    const socket = await newSocket();
+    expect(leader.world.sockets).not.toContain(socket);
+    expect(new Set(socket.subscribed)).toEqual(new Set(["a", "b"]));
+    await tell(socket, "a", { version: 2 });
+    await tell(socket, "a", { version: 3, status: "completed" });
+    for (const { seen } of others) expect(seen).toEqual(["update a 2", "update a 3", "completed a 3"]);
+  });
+
+  it("and is hidden keeps leading, unless it is to pause", async () => {
+    const { leader } = await opened(2);
+    leader.hidden = true;
+    leader.fire("visibilitychange");
+    await pass(50);
+    expect(leader.world.socket.readyState).toBe(1);
+    await opened(2, ["a"], { whenHidden: "pause" }).then(async ({ leader, follower }) => {
+      leader.hidden = true;
+      leader.fire("visibilitychange");
+      await pass(50);
+      expect([leader.transport, leader.world.socket.readyState]).toEqual(["paused", 3]);
+      expect(follower.world.sockets).toHaveLength(1);
+    });
+  });
+
+  it("is none that is hidden from the start and is to pause", async () => {
+    const tab = context.browser.open();
+    tab.hidden = true;
+    await tab.watch(["a"], { whenHidden: "pause" });
+    expect([tab.transport, context.browser.sockets, names()]).toEqual(["paused", [], []]);
+    tab.hidden = false;
+    tab.fire("visibilitychange");
+    await arrived();
+    expect(context.browser.sockets).toHaveLength(1);
+  });
+
+  it("holds no lock and no channel while it is left, and is one of them again when it is back", async () => {
+    const { leader, follower } = await opened(2);
+    leader.fire("pagehide");
+    await arrived();
+    expect([...context.browser.locks.requests.values()].flat().filter(({ tab }) => tab === leader)).toEqual([]);
+    expect(context.browser.channels.get(leader)?.size).toBe(0);
+    await tell(await newSocket(), "a", { version: 5 });
+    leader.fire("pageshow");
+    await pass(50);
+    expect(leader.seen).toEqual(["update a 5"]);
+    expect(follower.world.sockets).toHaveLength(1);
+    expect(context.browser.sockets).toHaveLength(1);
+  });
+
+  it("and hangs is robbed, and steps down when it goes on", async () => {
+    const { leader, others } = await opened(3);
+    leader.hang();
+    await pass(16_000);
+    const [old, socket] = context.browser.sockets as [FakeSocket, FakeSocket];
+    await socket.accept();
+    await pass(50);
+    await tell(socket, "a", { version: 2 });
+    for (const { seen } of others) expect(seen).toEqual(["update a 2"]);
+    await leader.goOn();
+    await pass(50);
+    expect([old.readyState, context.browser.sockets]).toEqual([3, [socket]]);
+    expect(leader.seen).toEqual(["update a 2"]);
+    await tell(socket, "a", { version: 3, status: "failed" });
+    for (const { seen } of [leader, ...others]) expect(seen).toEqual(["update a 2", "update a 3", "failed a 3"]);
+  });
+
+  it("and answers late is not robbed", async () => {
+    const { leader, follower } = await opened(2);
+    leader.hang();
+    follower.fire("visibilitychange");
+    await pass(4_000);
+    await leader.goOn();
+    await pass(5_000);
+    expect(context.browser.tabs.flatMap(({ world }) => world.sockets)).toHaveLength(1);
+  });
+
+  it("and answers is never robbed", async () => {
+    const { leader } = await opened(3);
+    for (let n = 0; n < 60; n += 1) {
+      await pass(10_000);
+      leader.world.socket.say({ type: "ping" });
+    }
+    expect(context.browser.tabs.flatMap(({ world }) => world.sockets)).toHaveLength(1);
+  });
+
+  it("connects at once when somebody comes back to another tab", async () => {
+    const { leader, follower } = await opened(2);
+    await leader.world.socket.drop(1012);
+    follower.fire("visibilitychange");
+    await arrived();
+    expect(leader.world.sockets).toHaveLength(2);
+  });
+
+  it("and is hidden, where timers are slow, connects when a tab that is seen asks", async () => {
+    const { leader } = await opened(2);
+    leader.hidden = true;
+    await pass(10_000);
+    leader.world.socket.say({ type: "reconnect", afterMs: 60_000 });
+    await leader.world.socket.drop(1012);
+    await pass(10_000);
+    expect(leader.world.sockets).toHaveLength(2);
+  });
+
+  it("and is hidden does not rest while another tab is seen", async () => {
+    const { leader, follower } = await opened(2);
+    leader.hidden = true;
+    await pass(10_000);
+    await leader.world.socket.drop(1001);
+    await arrived();
+    expect(follower.transport).toBe("connecting");
+    await pass(1_000);
+    await newSocket();
+    follower.hidden = true;
+    await pass(10_000);
+    await leader.world.socket.drop(1001);
+    await arrived();
+    expect(follower.transport).toBe("paused");
+  });
+});
+
+describe("a tab that follows", () => {
+  it.each(["crash", "hang"] as const)("and does a %s keeps its topics no longer than it lives", async (end) => {
+    const { leader } = await opened(1);
+    const tab = context.browser.open();
+    await tab.watch(["b"]);
+    await pass(50);
+    expect(leader.world.socket.subscribed).toEqual(["a", "b"]);
+    await tab[end]();
+    await pass(100);
+    const last = leader.world.socket.sent.at(-1);
+    expect(last?.type).toBe(end === "crash" ? "unsubscribe" : "subscribe");
+  });
+
+  it("and needs no token of its own but to know whose it is asks for it once", async () => {
+    const getToken = vi.fn(() => token({ sub: "u1", exp: 1 }));
+    await opened(1, ["a"], { getToken });
+    const calls = getToken.mock.calls.length;
+    await context.browser.open().watch(["a"], { getToken });
+    await pass(60_000);
+    expect(getToken.mock.calls.length - calls).toBe(1);
+  });
+});
+
+describe("identities", () => {
+  it("share nothing, and their tokens stand in no name", async () => {
+    const tokens = [token({ sub: "u1" }), token({ sub: "u2" }), "key-1", "key-2", null];
+    for (const each of tokens) await context.browser.open().watch(["a"], { getToken: () => each });
+    expect(context.browser.sockets).toHaveLength(5);
+    for (const name of names()) expect(name).toMatch(/^hookcast:1:[0-9a-f]{64}(:[0-9a-f-]{36})?$/);
+  });
+
+  it("are the same after a renewal, whatever changed that opens nothing", async () => {
+    const renewals = [1, 2].map((n) => token({ exp: n, iat: n, nbf: n, jti: `${n}`, sub: "u1", fva: [n, -1] }));
+    for (const each of renewals) await context.browser.open().watch(["a"], { getToken: () => each });
+    expect(context.browser.sockets).toHaveLength(1);
+  });
+
+  it("of a token that opens other jobs are others", async () => {
+    for (const jobs of [["a"], ["b"]])
+      await context.browser.open().watch(["a"], { getToken: () => token({ sub: "u1", jobs }) });
+    expect(context.browser.sockets).toHaveLength(2);
+  });
+
+  it("that change with a renewed token change the share, and no state crosses over", async () => {
+    const users = ["u1", "u2"];
+    const getToken = vi.fn(() => token({ sub: users.shift() ?? "u2" }));
+    const [first, second] = [context.browser.open(), context.browser.open()];
+    await first.watch(["a"], { getToken: () => token({ sub: "u1" }) });
+    await first.world.socket.accept();
+    const client = await second.watch(["a"], { getToken });
+    await pass(50);
+    await tell(first.world.socket, "a", { version: 1 });
+    expect(second.seen).toEqual(["update a 1"]);
+    second.world.answer = (_, { headers }) =>
+      headers.get("Authorization")?.includes(token({ sub: "u2" })) ? json(job("x")) : json({}, 401);
+    await second.run(() => client.get("x"));
+    await arrived();
+    await tell(first.world.socket, "a", { version: 2 });
+    expect(second.seen).toEqual(["update a 1"]);
+    expect(second.world.sockets).toHaveLength(1);
+    await second.world.socket.accept();
+    expect(second.world.socket.sent.at(0)).toMatchObject({ token: token({ sub: "u2" }) });
+  });
+
+  it("that change under the tab that leads close its connection, with the new token unsaid", async () => {
+    const users = ["u1", "u2"];
+    const [first, second] = [context.browser.open(), context.browser.open()];
+    await first.watch(["a"], { getToken: () => token({ sub: users.shift() ?? "u2" }) });
+    const old = first.world.socket;
+    await old.accept();
+    await second.watch(["a"], { getToken: () => token({ sub: "u1" }) });
+    old.say({ type: "token-expiring" });
+    await arrived();
+    await pass(50);
+    expect(old.readyState).toBe(3);
+    expect(JSON.stringify(old.sent)).not.toContain(token({ sub: "u2" }));
+    expect([first.world.sockets.length, second.world.sockets.length]).toEqual([2, 1]);
+  });
+
+  it("that are not known yet, since getToken failed, are asked for again", async () => {
+    const tab = context.browser.open();
+    const getToken = vi.fn(async () => "key").mockRejectedValueOnce(new Error("offline"));
+    await tab.watch(["a"], { getToken });
+    expect([tab.seen, context.browser.sockets]).toEqual([["error token_failed"], []]);
+    await pass(10_000);
+    await arrived();
+    expect(context.browser.sockets).toHaveLength(1);
+  });
+});
+
+describe("a client that is closed", () => {
+  it("ends its loops, the later ones too, and tells nothing more", async () => {
+    const { leader } = await opened(2);
+    const client = await leader.watch(["a"]);
+    const { handlers, seen } = recorder();
+    leader.run(() => client.watch("a", handlers));
+    client.close();
+    expect(await client.updates("a").next()).toEqual({ done: true, value: undefined });
+    await tell(leader.world.socket, "a", { version: 9 });
+    expect(seen).toEqual([]);
+  });
+});

@@ -55,6 +55,19 @@ describe("an event stream", () => {
     expect(world.calls).toHaveLength(2);
   });
 
+  it("that is opened again is not ended by what is left of the one before", async () => {
+    const { client, stream, streams, seen, handlers } = setUp();
+    client.watch("a", handlers);
+    await pass(0);
+    await stream().state("a");
+    client.watch("b", handlers);
+    await pass(50);
+    expect(streams).toHaveLength(2);
+    await stream().state("a", { version: 2 });
+    await stream().state("b");
+    expect(seen).toEqual(["update a 1", "update a 2", "update b 1"]);
+  });
+
   it("names at most 200 jobs a request", async () => {
     const { world, client } = setUp();
     for (let n = 0; n < 450; n += 1) client.watch(`job-${n}`);

@@ -16,7 +16,8 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
 
   const close = () => controller.abort();
   const end = (why: End, signal: AbortSignal) => {
-    if (!signal.aborted) listener.ended(why);
+    if (signal.aborted) return; // another one has taken its place
+    listener.ended(why);
     close();
   };
   const open = async (names: readonly Topic[], signal: AbortSignal) => {

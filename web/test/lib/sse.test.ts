@@ -139,9 +139,27 @@ describe("an event stream", () => {
     expect(world.asked("/a?wait=25&version=0")).toHaveLength(1);
   });
 
-  it.each([429, 503])("answered with %i is asked for again after Retry-After", async (status) => {
+  it("answered with 429 gives way to long-polling at once, and is not asked for before Retry-After", async () => {
+    const { client, world, transports, handlers } = setUp();
+    const refusal = { code: "too_many_streams_of_client" };
+    world.answer = (url) => {
+      if (url.pathname.endsWith("/events")) return json(refusal, 429, { "Retry-After": "10" });
+      return world.asked("/a?").length === 1 ? json(job()) : null;
+    };
+    client.watch("a", handlers);
+    await pass(0);
+    expect(transports).toEqual(["connecting", "long-poll"]);
+    await pass(9_999);
+    expect(world.asked("/events")).toHaveLength(1);
+    await pass(10_000);
+    expect(world.asked("/events")).toHaveLength(2);
+    await pass(10_000);
+    expect([world.asked("/events").length, transports.length]).toEqual([2, 2]);
+  });
+
+  it("answered with 503 is asked for again after Retry-After", async () => {
     const { client, world } = setUp();
-    world.answer = () => json({}, status, { "Retry-After": "7" });
+    world.answer = () => json({}, 503, { "Retry-After": "7" });
     client.watch("a");
     await pass(6_999);
     expect(world.calls).toHaveLength(1);

@@ -45,7 +45,9 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
     try {
       const response = await open(names, signal);
       const stream = response.status === 200 && response.headers.get("content-type")?.startsWith("text/event-stream");
-      if (!stream || !response.body) return end(endOf(response) ?? { why: "unfit" }, signal);
+      const over: End = endOf(response) ?? { why: "unfit" };
+      // 429: there are too many streams, and other ways are none.
+      if (!stream || !response.body) return end(response.status === 429 ? { ...over, why: "unfit" } : over, signal);
       await read(response.body, parser.push);
     } catch {
       // The network failed, or getToken did: as good as a close.

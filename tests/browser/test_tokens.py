@@ -130,9 +130,8 @@ async def test_a_token_that_could_not_be_renewed_in_time_is_replaced_after_its_e
     await backend.will_give(*JOBS, seconds=600)
     async with page_of(browser, node, backend) as tab:
         await tab.begin(*JOBS, keyed=True, transports=[transport])
+        await until(lambda: backend.asked == 3)
         await tab.live(transport, states=len(JOBS))
-        await tab.until("transports.filter((name) => name === 'connecting').length === 2")
-        await tab.live(transport)
         await all_end(node, tab)
         assert backend.asked == 3
         assert set(await tab.ask("errors")) == {"token_failed"}

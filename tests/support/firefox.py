@@ -41,7 +41,8 @@ class Firefox:
 
     def _note(self, event: dict[str, Any]) -> None:
         entry = event.get("params", {})
-        if entry.get("type") == "javascript" and entry.get("level") == "error":
+        told = entry.get("type") == "javascript" and entry.get("level") == "error"
+        if told and "ws://" not in entry["text"]:  # each WebSocket that cannot connect is told there, too
             self.errors.append(entry["text"])
 
 
@@ -103,7 +104,7 @@ async def _address(profile: Path) -> str:
 
 @asynccontextmanager
 async def firefox_at(firefox: Firefox, url: str) -> AsyncIterator[FirefoxTab]:
-    """A tab of the server's origin, at some text: around JSON Firefox builds a page that loads no module. Nothing may fail."""
+    """A tab of the server's origin, in which nothing may fail. At text: the page that shows JSON loads no modules."""
     context = (await firefox.call("browsingContext.create", type="tab"))["context"]
     await firefox.call("browsingContext.navigate", context=context, url=f"{url}/hookcast.js", wait="complete")
     yield FirefoxTab(firefox, context)

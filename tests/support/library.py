@@ -49,7 +49,7 @@ async def _address(file: Path) -> str:
 async def until_so(condition: Callable[[], Awaitable[object]]) -> None:
     """Ask again and again, as only a question can be asked of a browser. Raises TimeoutError."""
     async with asyncio.timeout(DEADLINE):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - a browser tells nobody
             await asyncio.sleep(STEP_SECONDS)
 
 

@@ -128,7 +128,13 @@ export function openConnection(
     for (const held of [probe, main]) {
       if (held && STREAM_TOPICS[held.name] && Date.now() >= held.silentAt) ended(held, { why: "unfit" });
     }
+    doubt();
     share(); // the gentle polling may have failed
+  };
+  /** An event stream is silent about jobs that its token does not open: what it has not brought may be one. */
+  const doubt = () => {
+    if (!env.tokens.renewable || main?.name !== "sse" || !main.openedAt) return;
+    for (const topic of topics) if (topic.startsWith("job") && !env.version(topic.slice(4))) forbidden.add(topic);
   };
   const ended = (held: Held, end: End) => {
     if (held === probe) dispatch({ type: "unprobed" });

@@ -247,6 +247,34 @@ describe("the parser of event streams", () => {
 });
 
 describe("polling beside an event stream", () => {
+  it("finds a job that is made after the stream was opened for a token that does not name it", async () => {
+    const { client, world, stream, streams, seen, handlers } = setUp({ getToken: () => "of the owner" });
+    let made = false;
+    const { answer } = world;
+    world.answer = (url, call) => (url.pathname.endsWith("/b") ? json(job("b"), made ? 200 : 404) : answer(url, call));
+    client.watch("a", handlers);
+    client.watch("b", handlers);
+    await pass(0);
+    await stream().state("a");
+    await pass(10_000);
+    made = true;
+    await stream().write(": ping\n\n");
+    await pass(15_000);
+    expect(seen).toEqual(["update a 1", "update b 1"]);
+    expect(streams).toHaveLength(2);
+    expect(query(world.calls.findLast(({ url }) => url.pathname.endsWith("/events")) as Call)).toEqual(["a", "b"]);
+  });
+
+  it("leaves a job to the stream that is not known yet, where there are no tokens", async () => {
+    const { client, world, stream } = setUp();
+    client.watch("a");
+    client.watch("b");
+    await pass(0);
+    await stream().state("a");
+    await pass(30_000);
+    expect(world.calls).toHaveLength(1);
+  });
+
   it("brings the jobs past what four requests can name", async () => {
     const { client, world, stream } = setUp();
     const base = world.answer;

@@ -50,9 +50,9 @@ class Backend:
         self._node = node
         self._next: list[str | None] = []
 
-    async def will_give(self, *jobs: str, seconds: int) -> None:
+    async def will_give(self, *jobs: str, seconds: int, **claims: str) -> None:
         """A token for these jobs, and for so long."""
-        body = {"jobs": jobs, "expiresIn": seconds}
+        body = {"jobs": jobs, "expiresIn": seconds, **claims}
         answer = await self._node.client.post("/api/tokens", json=body)
         self._next.append(answer.raise_for_status().json()["token"])
 
@@ -150,3 +150,20 @@ async def test_a_job_that_only_a_newer_token_opens_is_shown_with_it(
         await tab.live(transport, states=len(JOBS))
         await all_end(node, tab)
         assert await tab.ask("errors") == (["not_visible"] if transport == "websocket" else [])
+
+
+@pytest.mark.parametrize("transport", STREAMS)
+async def test_a_job_that_is_made_later_for_the_owner_in_the_token_is_shown(
+    node: Node, browser: Browser, backend: Backend, transport: str
+) -> None:
+    """The server does not subscribe to it, since nobody knows yet whose it will be; so it is asked for."""
+    await backend.will_give(JOBS[0], seconds=600, sub="user-1")
+    async with page_of(browser, node, backend) as tab:
+        await tab.begin(JOBS[0], "later", keyed=True, transports=[transport])
+        await tab.live(transport)
+        await node.register("later", owner="user-1")
+        await tab.page.clock.fast_forward(16_000)
+        await tab.until("seen.length === 2")
+        await node.post_webhook(node.fal.webhook("later"))
+        assert await tab.end() == [["completed", "later"]]
+        assert await tab.ask("transports") == ["connecting", transport]

@@ -9,7 +9,7 @@ from playwright.async_api import Browser
 
 from support.clients import chromium
 from support.fal import FalDouble
-from support.library import watching_at
+from support.library import DEADLINE, watching_at
 from support.push import state
 from support.server import Node, until
 from support.serving import served
@@ -67,9 +67,12 @@ async def test_a_job_ends_though_its_page_was_too_slow_for_the_server(
         await tab.begin("job-1", *(f"other-{number}" for number in range(100)), transports=[transport])
         await tab.live(transport)
         [slow] = node.engine.streams
+        paused = asyncio.Event()
+        tab.cdp.on("Debugger.paused", lambda _: paused.set())
         await tab.cdp.send("Debugger.enable")
         await tab.cdp.send("Debugger.pause")
         stuck = asyncio.ensure_future(tab.ask("1"))  # a pause begins with the next statement
+        await asyncio.wait_for(paused.wait(), DEADLINE)
         for number in range(STATES):
             node.engine.hub.deliver(state(f"other-{number % 100}", version=1 + number // 100, pad=SIZE))
             await asyncio.sleep(0)

@@ -5,6 +5,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 STAMPS := .make
 CHROMIUM := /usr/bin/chromium
+FIREFOX := /usr/bin/firefox-esr
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 NPM_INSTALL := npm install --no-save --prefer-offline --no-audit --no-fund --loglevel=error
@@ -16,6 +17,7 @@ PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.t
 
 # A stamp is worth nothing without what it stands for.
 _ := $(shell test -x $(BIN)/python || rm -f $(STAMPS)/python; test -x $(CHROMIUM) || rm -f $(STAMPS)/chromium; \
+  test -x $(FIREFOX) || rm -f $(STAMPS)/firefox; \
   test -d web/node_modules || rm -f $(STAMPS)/web; test -d tests/clients/node_modules || rm -f $(STAMPS)/clients)
 
 .PHONY: help run check test chaos fuzz bench soak format lock build clean
@@ -35,7 +37,7 @@ check: $(STAMPS)/python $(STAMPS)/web ## Format, lint, types, layers
 	cd examples && ../web/node_modules/.bin/biome check
 	$(BIN)/python .ci/audit
 
-test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/services $(STAMPS)/proxies $(PAGE) $(PROJECTS) ## Run every test
+test: $(STAMPS)/python $(STAMPS)/clients $(STAMPS)/chromium $(STAMPS)/firefox $(STAMPS)/services $(STAMPS)/proxies $(PAGE) $(PROJECTS) ## Run every test
 	npm --prefix web test
 	rm -f .coverage .coverage.*
 	$(BIN)/pytest -n 4 --dist worksteal --cov
@@ -94,6 +96,10 @@ $(STAMPS)/clients: tests/clients/package-lock.json | $(STAMPS)/node
 
 $(STAMPS)/chromium:
 	@test -x $(CHROMIUM) || $(call install,chromium)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/firefox:
+	@test -x $(FIREFOX) || $(call install,firefox-esr)
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/proxies:

@@ -23,6 +23,11 @@ class Proxy:
         self._flowing.set()
         self._open: set[asyncio.StreamWriter] = set()
 
+    @property
+    def url(self) -> str:
+        """Its address, for HTTP."""
+        return f"http://127.0.0.1:{self.port}"
+
     def stall(self) -> None:
         """Nothing goes through any more, and every connection stays open."""
         self._flowing.clear()

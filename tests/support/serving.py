@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from support.fal import FalDouble, jwk, sign
+from support.ports import quiet_port
 
 DEADLINE = 20.0
 
@@ -48,7 +49,16 @@ class Served:
             stderr=asyncio.subprocess.DEVNULL,
         )
         assert self.process.stdout is not None
-        assert b"listens on" in await self.process.stdout.readline()
+        line = await self.process.stdout.readline()
+        assert b"listens on" in line, line
+
+    async def stop(self) -> None:
+        """As a deployment does: it drains, and ends in order."""
+        assert self.process is not None
+        self.process.terminate()
+        await self.process.communicate()
+        assert self.process.returncode == 0
+        self.process = None
 
     async def kill(self) -> None:
         """As a power cut does."""
@@ -82,7 +92,7 @@ async def served(folder: Path, fal: FalDouble, **environment: str) -> AsyncItera
 
     publisher = await asyncio.start_server(publish, "127.0.0.1", 0)
     jwks = f"http://127.0.0.1:{publisher.sockets[0].getsockname()[1]}/"
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{quiet_port()}"
     variables = {"HOOKCAST_FAL_JWKS_URL": jwks, **environment}
     async with httpx.AsyncClient(base_url=url, timeout=DEADLINE) as client:
         server = Served(url, folder, fal, client, variables)

@@ -8,7 +8,7 @@ import { openEventStreams } from "./transports/sse.js";
 import type { Env, OpenTransport, Transport } from "./transports/transport.js";
 import { openWebSocket } from "./transports/websocket.js";
 import type { Job, TransportName } from "./types.js";
-import { type Topic, without } from "./wire.js";
+import { isOfJob, type Topic, without } from "./wire.js";
 
 /**
  * What opens each transport, and how many topics a stream brings at most; the others are polled gently. Streams are
@@ -112,7 +112,13 @@ export function openConnection(env: Env): Link {
     for (const held of [probe, main]) {
       if (held && KINDS[held.name][1] && Date.now() >= held.silentAt) ended(held, { why: "unfit" });
     }
+    doubt();
     share(); // the gentle polling may have failed
+  };
+  /** An event stream is silent about jobs that its token does not open: what it has not brought may be one. */
+  const doubt = () => {
+    if (!env.tokens.renewable || main?.name !== "sse" || !main.openedAt) return;
+    for (const topic of topics) if (isOfJob(topic) && !env.version(topic.slice(4))) forbidden.add(topic);
   };
   const ended = (held: Held, end: End) => {
     if (held === probe) dispatch({ type: "failed" });

@@ -33,12 +33,14 @@ export interface State {
   readonly attempt: number;
   /** Tries to get back up: the time between them grows. */
   readonly climbs: number;
+  /** The milliseconds for which the server wants to hear nothing of what is better. */
+  readonly rest: number;
 }
 
 /**
  * Why a connection is over. `failed`: could not connect, or was closed; come back, after so many milliseconds if the
- * server named a time. `unfit`: this way leads nowhere now (silent, 204, 404). `barred`: nor later (4500 to 4999).
- * `unauthorized`: only with a new token. `left`: closed because the page is hidden.
+ * server named a time. `unfit`: this way leads nowhere now (silent, 204, 404), nor for the time that the server named.
+ * `barred`: nor later (4500 to 4999). `unauthorized`: only with a new token. `left`: closed because the page is hidden.
  */
 export interface End {
   readonly why: "failed" | "unfit" | "barred" | "unauthorized" | "left";
@@ -79,7 +81,7 @@ export type Effect =
 export type Step = readonly [State, readonly Effect[]];
 
 export function initialState(ladder: readonly TransportName[]): State {
-  return { phase: "idle", ladder, rung: 0, strikes: 0, attempt: 0, climbs: 0 };
+  return { phase: "idle", ladder, rung: 0, strikes: 0, attempt: 0, climbs: 0, rest: 0 };
 }
 
 /** The transport that the state is about. */
@@ -97,7 +99,7 @@ function connect(state: State): Step {
 
 /** Live; while there is something better than this rung, it is tried from time to time. */
 function live(state: State): Step {
-  const base = Math.min(MAX_CLIMB_MS, CLIMB_MS * 2 ** state.climbs);
+  const base = Math.max(state.rest, Math.min(MAX_CLIMB_MS, CLIMB_MS * 2 ** state.climbs));
   return state.rung === 0 ? go(state, "live") : go(state, "live", { type: "after", base, spread: base / 2 });
 }
 
@@ -107,7 +109,10 @@ function target(state: State): number {
 }
 
 function climb(state: State): Step {
-  return go(state, "climbing", { type: "probe", transport: transportOf({ ...state, rung: target(state) }) });
+  return go({ ...state, rest: 0 }, "climbing", {
+    type: "probe",
+    transport: transportOf({ ...state, rung: target(state) }),
+  });
 }
 
 function promote(state: State): Step {
@@ -122,7 +127,7 @@ function recover(state: State, event: Event): Step {
   const calm = lasted < STABLE_MS ? state : { ...state, strikes: 0, attempt: 0 };
   const sure = lasted < TRUSTED_MS ? calm : { ...calm, climbs: 0 };
   if (why === "barred") return lower({ ...sure, ladder: sure.ladder.toSpliced(sure.rung, 1), rung: sure.rung - 1 });
-  if (why === "unfit") return lower(sure);
+  if (why === "unfit") return lower({ ...sure, rest: after ?? 0 });
   if (why === "unauthorized") return reauthorize(sure);
   return why === "left" ? go(sure, "paused") : strike(sure, after);
 }

@@ -140,9 +140,27 @@ describe("an event stream", () => {
     expect(world.asked("/a?wait=25&version=0")).toHaveLength(1);
   });
 
-  it.each([429, 503])("answered with %i is asked for again after Retry-After", async (status) => {
+  it("answered with 429 gives way to long-polling at once, and is not asked for before Retry-After", async () => {
+    const { client, world, transports, handlers } = setUp();
+    const refusal = { code: "too_many_streams_of_client" };
+    world.answer = (url) => {
+      if (url.pathname.endsWith("/events")) return json(refusal, 429, { "Retry-After": "10" });
+      return world.asked("/a?").length === 1 ? json(job()) : null;
+    };
+    client.watch("a", handlers);
+    await pass(0);
+    expect(transports).toEqual(["connecting", "long-poll"]);
+    await pass(9_999);
+    expect(world.asked("/events")).toHaveLength(1);
+    await pass(10_000);
+    expect(world.asked("/events")).toHaveLength(2);
+    await pass(10_000);
+    expect([world.asked("/events").length, transports.length]).toEqual([2, 2]);
+  });
+
+  it("answered with 503 is asked for again after Retry-After", async () => {
     const { client, world } = setUp();
-    world.answer = () => json({}, status, { "Retry-After": "7" });
+    world.answer = () => json({}, 503, { "Retry-After": "7" });
     client.watch("a");
     await pass(6_999);
     expect(world.calls).toHaveLength(1);
@@ -228,6 +246,34 @@ describe("the parser of event streams", () => {
 });
 
 describe("polling beside an event stream", () => {
+  it("finds a job that is made after the stream was opened for a token that does not name it", async () => {
+    const { client, world, stream, streams, seen, handlers } = setUp({ getToken: () => "of the owner" });
+    let made = false;
+    const { answer } = world;
+    world.answer = (url, call) => (url.pathname.endsWith("/b") ? json(job("b"), made ? 200 : 404) : answer(url, call));
+    client.watch("a", handlers);
+    client.watch("b", handlers);
+    await pass(0);
+    await stream().state("a");
+    await pass(10_000);
+    made = true;
+    await stream().write(": ping\n\n");
+    await pass(15_000);
+    expect(seen).toEqual(["update a 1", "update b 1"]);
+    expect(streams).toHaveLength(2);
+    expect(query(world.calls.findLast(({ url }) => url.pathname.endsWith("/events")) as Call)).toEqual(["a", "b"]);
+  });
+
+  it("leaves a job to the stream that is not known yet, where there are no tokens", async () => {
+    const { client, world, stream } = setUp();
+    client.watch("a");
+    client.watch("b");
+    await pass(0);
+    await stream().state("a");
+    await pass(30_000);
+    expect(world.calls).toHaveLength(1);
+  });
+
   it("brings the jobs past what four requests can name", async () => {
     const { client, world, stream } = setUp();
     const base = world.answer;

@@ -22,6 +22,22 @@ async function live(options: HookcastOptions = {}) {
 }
 
 describe("a WebSocket", () => {
+  it("closed as unused (1000) is opened again, and asks for the same", async () => {
+    const { world, client } = setUp();
+    client.watch("a");
+    await pass(0);
+    await world.socket.accept();
+    for (let second = 0; second < 60; second += 15) {
+      await pass(15_000);
+      world.socket.say({ type: "ping" });
+    }
+    expect(world.sockets).toHaveLength(1);
+    await world.socket.drop(1000);
+    await pass(1_000);
+    await world.socket.accept();
+    expect([world.sockets.length, world.socket.subscribed]).toEqual([2, ["a"]]);
+  });
+
   it("carries all watches of a page", async () => {
     const { world, client } = await live();
     client.watch("b");

@@ -103,6 +103,11 @@ export class FakeStream {
     void this.#writer.close();
     await settled();
   }
+
+  /** As a browser does it: the reader of a request that is called off hears of it. */
+  follow(signal: AbortSignal | null | undefined): void {
+    signal?.addEventListener("abort", () => void this.#writer.abort(signal.reason).catch(() => {}));
+  }
 }
 
 type Reply = Response | FakeStream | (() => Response);
@@ -138,6 +143,7 @@ export class World {
     signal?.throwIfAborted();
     const reply = this.answer(url, call);
     if (reply === undefined) throw new TypeError("Failed to fetch");
+    if (reply instanceof FakeStream) reply.follow(signal);
     if (reply !== null)
       return reply instanceof FakeStream ? reply.response : typeof reply === "function" ? reply() : reply;
     return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));

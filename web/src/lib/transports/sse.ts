@@ -16,7 +16,7 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
 
   const close = () => controller.abort();
   const end = (why: End, signal: AbortSignal) => {
-    if (signal.aborted) return;
+    if (signal.aborted) return; // another one has taken its place
     listener.ended(why);
     close();
   };
@@ -44,7 +44,9 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
       const response = await open(names, signal);
       const { status, headers, body } = response;
       const fit = status === 200 && headers.get("content-type")?.startsWith("text/event-stream");
-      if (!fit || !body) return end(endOf(response) ?? { why: "unfit" }, signal);
+      const why: End = endOf(response) ?? { why: "unfit" };
+      // 429: there are too many streams, and other ways are none.
+      if (!fit || !body) return end(status === 429 ? { ...why, why: "unfit" } : why, signal);
       await body.pipeThrough(new TextDecoderStream()).pipeTo(new WritableStream({ write }), { signal });
     } catch {
       // The network failed, or getToken did: as good as a close.

@@ -124,7 +124,6 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
       events.transport("closed");
       closed = true;
       watches.clear();
-      jobs.clear();
       clearTimeout(timer);
       leavePage();
       (await link)?.close();

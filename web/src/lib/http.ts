@@ -57,14 +57,15 @@ export async function request(server: Server, path: string, ask: Ask = {}, refus
   const token = await tokens.get(refused);
   const late = AbortSignal.timeout(timeout);
   const signal = given ? AbortSignal.any([given, late]) : late;
+  const headers = { ...init.headers, ...authorization(token) };
+  let answer: Answer;
   try {
-    const headers = { ...init.headers, ...authorization(token) };
     const response = await server.fetch(server.url(path), { ...init, headers, signal, cache: "no-store" });
-    const { status } = response;
-    if (status === 401 && tokens.renewable && refused === undefined) return await request(server, path, ask, token);
-    return { status, body: await response.text(), end: endOf(response) };
+    answer = { status: response.status, body: await response.text(), end: endOf(response) };
   } catch (error) {
     given?.throwIfAborted();
-    throw error instanceof HookcastError ? error : new HookcastError("network", `No answer: ${error}`);
+    throw new HookcastError("network", `No answer: ${error}`);
   }
+  const again = answer.status === 401 && tokens.renewable && refused === undefined;
+  return again ? request(server, path, ask, token) : answer;
 }

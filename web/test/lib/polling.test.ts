@@ -27,6 +27,15 @@ describe("polling", () => {
     expect(transports).toContain("poll");
   });
 
+  it("is known to work before the first state is shown", async () => {
+    const { world, client, transports } = setUp();
+    world.answer = () => json(job("a", { status: "completed" }));
+    const shown: unknown[] = [];
+    client.watch("a", { onTransport: (name) => transports.push(name), onUpdate: () => shown.push(transports.at(-1)) });
+    await pass(0);
+    expect(shown).toEqual(["poll"]);
+  });
+
   it("asks as often as the most impatient watch wishes", async () => {
     const { world, client } = setUp();
     world.answer = () => json(job("a"));

@@ -38,7 +38,11 @@ function open(wait: boolean, least: number, env: Env, first: readonly Topic[], l
     listener.ended(over);
   };
 
-  const ask = (path: string, options: Ask) => request(env, path, options).catch(() => NO_ANSWER);
+  const ask = async (path: string, options: Ask) => {
+    const answer = await request(env, path, options).catch(() => NO_ANSWER);
+    if (!options.signal?.aborted) judge(answer);
+    return answer;
+  };
   /** Milliseconds until the next request. */
   const pause = (topic: Topic, { status }: Answer) =>
     Math.max(least, env.interval(topic), status === 404 ? UNKNOWN_MS : 0);
@@ -78,7 +82,6 @@ function open(wait: boolean, least: number, env: Env, first: readonly Topic[], l
     loops.set(topic, controller);
     while (!signal.aborted) {
       const [answer, ms] = await (isOfJob(topic) ? job(name, topic, signal) : group(name, signal));
-      if (!signal.aborted) judge(answer);
       await sleep(Math.max(ms, answer.end?.after ?? 0), signal);
     }
   };

@@ -13,7 +13,7 @@ from hookcast.wire import rfc3339
 
 async def healthz(request: Request) -> Response:
     """GET /healthz: the process answers, with its time, which a page compares its own clock with."""
-    return json_response({"status": "ok", "now": rfc3339(services(request).clock())})
+    return json_response({"now": rfc3339(services(request).clock()), "status": "ok"})
 
 
 async def readyz(request: Request) -> Response:

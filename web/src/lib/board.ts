@@ -5,11 +5,11 @@ import { isHidden, watchPage } from "./page.js";
 import type { CompletedJob, HookcastOptions, Job, Transport, WatchOptions } from "./types.js";
 import { isOfJob, isTerminal, type Topic, topicsOf } from "./wire.js";
 
-const POLL_MS = 3_000;
+export const POLL_MS = 3_000;
 /** The longest time that a timer can wait. */
-const MAX_POLL_MS = 2 ** 31 - 1;
+export const MAX_POLL_MS = 2 ** 31 - 1;
 /** Topics that come and go together change the connection once. */
-const GATHER_MS = 50;
+export const GATHER_MS = 50;
 
 /** One call of `watch` or `watchGroup`; `ended` are the jobs whose end was told. */
 interface Watch {

@@ -11,8 +11,8 @@ import type { Env } from "./transports/transport.js";
 import type { CallOptions, HookcastOptions, Job, Submission, Submitted, Transport, WatchOptions } from "./types.js";
 import { asJob, type Fields, isTerminal, parse, problem, rawJson, readJob } from "./wire.js";
 
-const SUBMIT_MS = 60_000;
-const SUBMIT_TRIES = 3;
+export const SUBMIT_MS = 60_000;
+export const SUBMIT_TRIES = 3;
 
 export interface SubmitOptions extends CallOptions {
   /** The same key is the same job, however often it is sent; a random one by default. */

@@ -21,10 +21,10 @@ const KINDS: Record<TransportName, readonly [open: OpenTransport, topics?: numbe
   poll: [openPolling],
 };
 /** A stream has to begin within this time: a proxy that swallows it is no way. */
-const OPEN_MS = 5_000;
-const SILENT_HEARTBEATS = 2.5;
+export const OPEN_MS = 5_000;
+export const SILENT_HEARTBEATS = 2.5;
 /** The wall clock goes on while a machine sleeps and its timers do not: look at it often. */
-const LOOK_MS = 5_000;
+export const LOOK_MS = 5_000;
 
 /** An open transport. */
 interface Held {

@@ -15,10 +15,10 @@ export const MAX_STRIKES = 3;
 export const STABLE_MS = 10_000;
 /** A connection of such an age shows that what went wrong before has been mended. */
 export const TRUSTED_MS = 300_000;
-const PAUSE_MS = 1_000;
-const MAX_PAUSE_MS = 30_000;
-const CLIMB_MS = 5_000;
-const MAX_CLIMB_MS = 600_000;
+export const PAUSE_MS = 1_000;
+export const MAX_PAUSE_MS = 30_000;
+export const CLIMB_MS = 5_000;
+export const MAX_CLIMB_MS = 600_000;
 
 export type Phase = "idle" | "connecting" | "live" | "climbing" | "waiting" | "authorizing" | "paused" | "closed";
 

@@ -3,7 +3,7 @@
 import { HookcastError } from "./errors.js";
 import type { HookcastOptions } from "./types.js";
 
-const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 30_000;
 type Token = string | null;
 
 export interface Tokens {

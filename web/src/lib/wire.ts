@@ -8,7 +8,7 @@ export type Topic = `job:${string}` | `group:${string}`;
 
 /** A message or a request names at most so many. */
 export const MAX_NAMES = 200;
-const MAX_RETRY_AFTER_MS = 600_000;
+export const MAX_RETRY_AFTER_MS = 600_000;
 /** The text of a job's state, for whoever needs its digits: JSON.parse rounds integers beyond 2^53. */
 const raw = new WeakMap<object, string | undefined>();
 

@@ -5,17 +5,17 @@ import type { End } from "../state.js";
 import { asJob, isOfJob, list, nameOf, parse, readJob, type Topic, without } from "../wire.js";
 import type { Env, Listener, OpenTransport, Transport } from "./transport.js";
 
-const WAIT_SECONDS = 25;
-const HELD_MS = 40_000;
+export const WAIT_SECONDS = 25;
+export const HELD_MS = 40_000;
 /** A browser opens six connections to a host over HTTP/1.1: so many may be held, the others are asked in turn. */
-const MAX_HELD = 3;
+export const MAX_HELD = 3;
 /** The least pause between two requests for a job that is not known yet, and for what the connection cannot bring. */
-const UNKNOWN_MS = 6_000;
-const GENTLE_MS = 15_000;
-const MAX_FAILURES = 3;
+export const UNKNOWN_MS = 6_000;
+export const GENTLE_MS = 15_000;
+export const MAX_FAILURES = 3;
 const PAGE = "200";
 const NO_ANSWER: Answer = { status: 0, body: "", end: { why: "failed" } };
-const MAX_PAGES = 5;
+export const MAX_PAGES = 5;
 
 /** An answer, and the milliseconds until the next request: none after one that was held until there was something new. */
 type Outcome = readonly [answer: Answer, pause: number];

@@ -6,7 +6,7 @@ import type { Env, Listener, Transport } from "./transport.js";
 
 const PROTOCOL = "hookcast.v1";
 const JOB_FRAME = '{"type":"job","job":';
-const OPEN = 1;
+export const OPEN = 1;
 
 /** What a close asks for; `after` is what the server announced before. */
 export function endOf(code: number, after: number | undefined, hidden: boolean): End {

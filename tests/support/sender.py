@@ -59,8 +59,8 @@ class Sender:
     async def deliver(self, outcome: Outcome) -> None:
         """Send it until it is taken."""
         self.under_way += 1
-        body, gap = outcome.webhook(), FIRST_GAP_SECONDS
-        while not await self._attempt(outcome.name, body):
+        gap = FIRST_GAP_SECONDS
+        while not await self.attempt(outcome):
             await asyncio.sleep(gap * self._random.uniform(0.5, 1.0))
             gap = min(gap * 2, LONGEST_GAP_SECONDS)
         self.under_way -= 1
@@ -78,7 +78,9 @@ class Sender:
                 if until():
                     break
 
-    async def _attempt(self, name: str, body: bytes) -> bool:
+    async def attempt(self, outcome: Outcome) -> bool:
+        """Send it once; whether it was taken."""
+        name, body = outcome.name, outcome.webhook()
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):

@@ -109,8 +109,8 @@ async def test_a_frozen_page_is_told_when_it_thaws(node: Node, sleeper: Watching
     await sleeper.live(transport)
     await sleeper.stop_time()
     async with hidden(sleeper):
-        await sleeper.freeze()
         die_unnoticed(node)
+        await sleeper.freeze()
         await node.post_webhook(node.fal.webhook("job-1"))
         assert await sleeper.ask("ended()") == []
         await sleeper.thaw()

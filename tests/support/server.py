@@ -17,6 +17,8 @@ from hookcast.settings import Settings
 from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble, sign
 
 DEADLINE = 20.0
+# Given up before the server does, which may be in the moment of the next request.
+CONNECTIONS = httpx.Limits(keepalive_expiry=2.0)
 
 
 @dataclass
@@ -83,7 +85,7 @@ async def running_node(fal: FalDouble, *, emulator: str | None = None, **setting
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         try:
             await ready.wait()
-            async with httpx.AsyncClient(base_url=url, timeout=DEADLINE) as client:
+            async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, limits=CONNECTIONS) as client:
                 yield Node(url, client, fal, engine, server)
         finally:  # a test that fails must not leave half a server behind
             server.should_exit = True

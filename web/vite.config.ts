@@ -1,3 +1,4 @@
+import "./scripts/node20.mjs";
 import { defineConfig } from "vitest/config";
 
 const server = "http://127.0.0.1:8000";

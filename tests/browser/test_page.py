@@ -21,7 +21,6 @@ def _completed(card: Locator) -> None:
 
 
 def _live(card: Locator, transport: str) -> None:
-    # A long-poll may be held for 25 s before its first answer shows that it works.
     expect(card).to_have_attribute("data-transport", transport, timeout=2 * DEADLINE * 1000)
 
 

@@ -92,14 +92,14 @@ class Server {
     if (kind === "sse") return this.#stream(searchParams, signal as AbortSignal);
     const group = searchParams.get("group");
     if (group !== null) return json({ jobs: [...this.jobs.values()].filter((state) => state.group === group) });
-    if (kind === "wait")
-      await this.#wait(pathname.split("/").at(-1) ?? "", Number(searchParams.get("version")), signal);
-    const found = this.jobs.get(pathname.split("/").at(-1) ?? "");
+    const id = pathname.split("/").at(-1) ?? "";
+    await this.#wait(id, Number(searchParams.get("version")), Number(searchParams.get("wait")), signal);
+    const found = this.jobs.get(id);
     return found === undefined ? json({}, 404) : json(found);
   }) as unknown as typeof fetch;
 
-  async #wait(id: string, version: number, signal: AbortSignal | null | undefined): Promise<void> {
-    for (let turn = 0; turn < 25; turn += 1) {
+  async #wait(id: string, version: number, seconds: number, signal?: AbortSignal | null): Promise<void> {
+    for (let turn = 0; turn < seconds; turn += 1) {
       if ((this.jobs.get(id)?.version ?? 0) > version) return;
       await new Promise((resolve) => setTimeout(resolve, 1_000));
       signal?.throwIfAborted();
@@ -167,14 +167,20 @@ class Server {
 
 const FAULTS = ["websocket", "sse", "wait", "all"] as const;
 
+/** What is blocked whatever the luck, so that the whole ladder is used: streams, then requests that are held, too. */
+function spell(second: number): readonly (typeof FAULTS)[number][] {
+  return second < 100 || second > 200 ? [] : FAULTS.slice(0, second < 150 ? 2 : 3);
+}
+
 /** One second of bad luck. */
-function disturb(server: Server, luck: () => number): void {
+function disturb(server: Server, luck: () => number, second: number): void {
   if (luck() < 0.1) server.cut();
   for (const fault of FAULTS) {
     if (luck() < (server.blocked.has(fault) ? 0.15 : 0.03)) {
       if (!server.blocked.delete(fault)) server.blocked.add(fault);
     }
   }
+  for (const fault of spell(second)) server.blocked.add(fault);
   if (server.stalled ? luck() < 0.05 : luck() < 0.01) server.stalled = !server.stalled;
 }
 
@@ -213,7 +219,8 @@ describe.each([1, 2, 3])("under random faults of seed %i", (seed) => {
     const server = new Server(luck);
     const client = createHookcast({ url: "https://hooks.test", fetch: server.fetch, WebSocket: server.WebSocket });
     const { told, delays, noting, follow } = watchers(server, client);
-    watchGroups(client, noting("watchGroup"));
+    const transports = new Set<string>();
+    watchGroups(client, { ...noting("watchGroup"), onTransport: (name) => void transports.add(name) });
     const waiting: string[] = [];
     let made = 0;
     const make = () => {
@@ -226,7 +233,7 @@ describe.each([1, 2, 3])("under random faults of seed %i", (seed) => {
     for (let second = 1; second <= SECONDS; second += 1) {
       while (made < (JOBS * second) / SECONDS) make();
       endSome(server, waiting, luck);
-      disturb(server, luck);
+      disturb(server, luck, second);
       await pass(1_000);
     }
     for (const id of waiting) server.change(id, "completed");
@@ -234,6 +241,7 @@ describe.each([1, 2, 3])("under random faults of seed %i", (seed) => {
     server.stalled = false;
     await pass(120_000);
     client.close();
+    expect([...transports]).toEqual(expect.arrayContaining(["websocket", "sse", "long-poll", "poll"]));
     expect([told.size, new Set(told.values())]).toEqual([3 * JOBS, new Set([1])]);
     // biome-ignore lint/suspicious/noConsole: what the run has found out
     console.info(`seed ${seed}: ${told.size} ends told, ${spread(delays)} after them`);

@@ -123,16 +123,28 @@ describe("polling", () => {
 });
 
 describe("long-polling", () => {
-  const held = (world: World) => world.calls.filter((call) => call.url.searchParams.has("wait") && !call.aborted());
+  const held = (world: World) =>
+    world.calls.filter(({ url, aborted }) => url.searchParams.get("wait") === "25" && !aborted());
 
   it("asks for what is newer than the known state, again as soon as it is answered", async () => {
     const { world, client } = setUp({ transports: ["long-poll"] });
-    const answers = [json(job("a")), json(job("a", { version: 2 }))];
+    const answers = [json({}, 304), json(job("a")), json(job("a", { version: 2 }))];
     world.answer = () => answers.shift() ?? null;
     client.watch("a");
     await pass(0);
     await pass(5);
-    expect(world.calls.map(({ url }) => url.search)).toEqual([0, 1, 2].map((version) => `?wait=25&version=${version}`));
+    const queries = ["?wait=0&version=0", ...[0, 1, 2].map((version) => `?wait=25&version=${version}`)];
+    expect(world.calls.map(({ url }) => url.search)).toEqual(queries);
+  });
+
+  it("is known to work at once, though the job has nothing new", async () => {
+    const { world, client, transports, handlers } = setUp({ transports: ["long-poll"] });
+    world.answer = ({ searchParams }) => (searchParams.get("wait") === "0" ? json({}, 304) : null);
+    client.watch("a", handlers);
+    await pass(0);
+    expect(transports.at(-1)).toBe("long-poll");
+    await pass(5);
+    expect(held(world)).toHaveLength(1);
   });
 
   it("is not made a storm by a server that does not know how to wait", async () => {
@@ -145,7 +157,7 @@ describe("long-polling", () => {
 
   it("holds three requests at most, the other jobs are polled", async () => {
     const { world, client } = setUp({ transports: ["long-poll"] });
-    world.answer = ({ searchParams }) => (searchParams.has("wait") ? null : json({}, 304));
+    world.answer = ({ searchParams }) => (searchParams.get("wait") === "25" ? null : json({}, 304));
     for (const id of ["a", "b", "c", "d", "e"]) client.watch(id);
     await pass(3_000);
     expect(held(world)).toHaveLength(3);
@@ -159,5 +171,24 @@ describe("long-polling", () => {
     await pass(3_000);
     expect(transports.at(-1)).toBe("poll");
     expect((world.calls.at(-1) as Call).url.search).toBe("");
+  });
+
+  it("holds the requests for jobs, however many groups are watched", async () => {
+    const { world, client } = setUp({ transports: ["long-poll"] });
+    world.answer = ({ searchParams }) => (searchParams.get("wait") === "25" ? null : json({ jobs: [] }));
+    for (const name of ["a", "b", "c", "d"]) client.watchGroup(name);
+    client.watch("job");
+    await pass(5);
+    expect(held(world)).toHaveLength(1);
+  });
+
+  it("gives way to polling when the requests that are held fail, though the others are answered", async () => {
+    const { world, client, seen, transports, handlers } = setUp({ transports: ["long-poll"] });
+    world.answer = ({ searchParams }) =>
+      searchParams.has("wait") ? undefined : json(searchParams.has("group") ? { jobs: [] } : job("a"));
+    for (const name of ["a", "b", "c", "d"]) client.watchGroup(name);
+    client.watch("a", handlers);
+    await pass(10_000);
+    expect([transports.at(-1), ...seen]).toEqual(["poll", "update a 1"]);
   });
 });

@@ -1,12 +1,10 @@
 /** Polling, and long-polling: a loop for each topic. */
 
 import { type Answer, ASK_MS, type Ask, jobPath, request } from "../http.js";
-import type { End } from "../state.js";
 import { asJob, isOfJob, list, nameOf, parse, readJob, type Topic, without } from "../wire.js";
 import type { Env, Listener, OpenTransport, Transport } from "./transport.js";
 
 export const WAIT_SECONDS = 25;
-export const HELD_MS = 40_000;
 /** A browser opens six connections to a host over HTTP/1.1: so many may be held, the others are asked in turn. */
 export const MAX_HELD = 3;
 /** The least pause between two requests for a job that is not known yet, and for what the connection cannot bring. */
@@ -23,7 +21,8 @@ type Outcome = readonly [answer: Answer, pause: number];
 /** `least`: the milliseconds between two requests for a topic, at least. */
 function open(wait: boolean, least: number, env: Env, first: readonly Topic[], listener: Listener): Transport {
   const loops = new Map<Topic, AbortController>();
-  let failures = 0;
+  /** In a row: of requests that are not to be held, and of those that are; these begin with the suspicion of one. */
+  const failures: [number, number] = [0, 1];
 
   const watch = (topics: readonly Topic[]) => {
     for (const topic of without([...loops.keys()], topics)) {
@@ -33,14 +32,18 @@ function open(wait: boolean, least: number, env: Env, first: readonly Topic[], l
     for (const topic of without(topics, loops.keys())) void run(topic);
   };
   const close = () => watch([]);
-  const end = (over: End) => {
-    close();
-    listener.ended(over);
-  };
 
-  const ask = async (path: string, options: Ask) => {
+  /** One request may fail among many; when nothing else is answered either, it is the way that fails. */
+  const ask = async (path: string, options: Ask, held: 0 | 1 = 0) => {
     const answer = await request(env, path, options).catch(() => NO_ANSWER);
-    if (!options.signal?.aborted) judge(answer);
+    const { status, end } = answer;
+    if (options.signal?.aborted) return answer;
+    failures[held] = end ? failures[held] + 1 : 0;
+    if (!end) listener.alive();
+    else if (status === 401 || failures[held] >= Math.min(loops.size, MAX_FAILURES)) {
+      close();
+      listener.ended(end);
+    }
     return answer;
   };
   /** Milliseconds until the next request. */
@@ -49,39 +52,34 @@ function open(wait: boolean, least: number, env: Env, first: readonly Topic[], l
   const job = async (id: string, topic: Topic, signal: AbortSignal): Promise<Outcome> => {
     const version = env.version(id);
     const began = Date.now();
-    const hold = wait && [...loops.keys()].indexOf(topic) < MAX_HELD;
+    const hold = wait && [...loops.keys()].filter(isOfJob).indexOf(topic) < MAX_HELD;
+    // Where it failed, or is new, a quick answer has to show first that this is a way.
+    const seconds = hold && failures[1] === 0 ? WAIT_SECONDS : 0;
     const headers = { "If-None-Match": `"${version}"` };
-    const query = hold ? `?wait=${WAIT_SECONDS}&version=${version}` : "";
-    const answer = await ask(jobPath(id) + query, { headers, signal, timeout: hold ? HELD_MS : ASK_MS });
-    const state = readJob(answer.body);
-    listener.state(state);
+    const query = hold ? `?wait=${seconds}&version=${version}` : "";
+    const timeout = ASK_MS + seconds * 1000;
+    const answer = await ask(jobPath(id) + query, { headers, signal, timeout }, +hold as 0 | 1);
+    listener.state(readJob(answer.body));
     // A server that does not know how to wait, or a job that has ended, answers the same at once.
-    const waited = (state?.version ?? 0) > version || Date.now() - began >= env.interval(topic);
+    const waited = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);
     return [answer, hold && waited ? 0 : pause(topic, answer)];
   };
-  const group = async (name: string, signal: AbortSignal): Promise<Outcome> => {
+  const group = async (name: string, topic: Topic, signal: AbortSignal): Promise<Outcome> => {
     const query = new URLSearchParams({ group: name, limit: PAGE });
     for (let page = 1; ; page += 1) {
       const answer = await ask(`?${query}`, { signal });
       const { jobs, nextCursor } = parse(answer.body);
       for (const value of list(jobs)) listener.state(asJob(value));
-      if (!nextCursor || page === MAX_PAGES) return [answer, pause(`group:${name}`, answer)];
+      if (!nextCursor || page === MAX_PAGES) return [answer, pause(topic, answer)];
       query.set("cursor", String(nextCursor));
     }
-  };
-  /** One request may fail among many; when nothing else is answered either, it is the way that fails. */
-  const judge = ({ status, end: over }: Answer) => {
-    failures = over ? failures + 1 : 0;
-    if (!over) listener.alive();
-    else if (status === 401 || failures >= Math.min(loops.size, MAX_FAILURES)) end(over);
   };
   const run = async (topic: Topic) => {
     const controller = new AbortController();
     const { signal } = controller;
-    const name = nameOf(topic);
     loops.set(topic, controller);
     while (!signal.aborted) {
-      const [answer, ms] = await (isOfJob(topic) ? job(name, topic, signal) : group(name, signal));
+      const [answer, ms] = await (isOfJob(topic) ? job : group)(nameOf(topic), topic, signal);
       await sleep(Math.max(ms, answer.end?.after ?? 0), signal);
     }
   };
@@ -95,10 +93,7 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const timer = setTimeout(resolve, ms);
-    signal.onabort = () => {
-      clearTimeout(timer);
-      resolve();
-    };
+    signal.onabort = () => resolve(clearTimeout(timer));
   });
 }
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis.internal.conjecture.optimiser  # noqa: F401 - else loaded deep in a test, where Python 3.11 may fail to
 import pytest
 from hypothesis import HealthCheck, settings
 

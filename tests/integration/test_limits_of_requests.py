@@ -70,7 +70,7 @@ async def test_a_head_at_the_limit_is_taken(node: Node, request_: bytes) -> None
     async with raw(node) as client:
         await client.send(request_)
         await client.until(b'"status":"ok"}')
-        client.seen = b""
+        client.forget()
         for start in range(0, len(request_), 1000):
             await client.send(request_[start : start + 1000])
         await client.until(b'"status":"ok"}')

@@ -34,11 +34,20 @@ def subscribe(*names: str) -> bytes:
 
 
 class Raw:
-    """One connection. `seen` is all that was read."""
+    """One connection."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.seen = b""
+        self._seen = bytearray()
+
+    @property
+    def seen(self) -> bytes:
+        """All that was read since the beginning, or since `forget`."""
+        return bytes(self._seen)
+
+    def forget(self) -> None:
+        """What was read is of no interest any more."""
+        self._seen.clear()
 
     async def send(self, data: bytes) -> None:
         """Send it all."""
@@ -50,13 +59,15 @@ class Raw:
             data = await asyncio.get_running_loop().sock_recv(self.sock, 65536)
         except ConnectionResetError:
             data = b""
-        self.seen += data
+        self._seen += data
         return data
 
     async def until(self, mark: bytes) -> bytes:
         """Read until the mark has come; all that was read."""
-        while mark not in self.seen:
-            assert await self.more(), f"the connection ended before {mark!r}: {self.seen[-500:]!r}"
+        looked = 0
+        while self._seen.find(mark, looked) < 0:
+            looked = max(len(self._seen) - len(mark), 0)
+            assert await self.more(), f"the connection ended before {mark!r}: {self._seen[-500:]!r}"
         return self.seen
 
     async def rest(self) -> bytes:

@@ -59,16 +59,9 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
   const remove = (watch: Watch) => {
     if (watches.delete(watch)) gather();
   };
-  /** Nothing after the end of a watch. A callback that fails is its owner's fault, and nobody else's. */
-  const tell = <Name extends Callback>(watch: Watch, name: Name, value: Told<Name>) => {
-    if (!watches.has(watch)) return;
-    try {
-      (watch.options[name] as ((value: Told<Name>) => void) | undefined)?.(value);
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
+  /** Nothing after the end of a watch. A callback that fails is its owner's fault: a rejection that nobody handles. */
+  const tell = async <Name extends Callback>(watch: Watch, name: Name, value: Told<Name>) => {
+    if (watches.has(watch)) (watch.options[name] as ((value: Told<Name>) => void) | undefined)?.(value);
   };
   const show = (watch: Watch, job: Job) => {
     tell(watch, "onUpdate", job);
@@ -86,7 +79,7 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
     },
     state: (job) => {
       const concerned = about(job);
-      if (concerned.length === 0 || job.version <= events.version(job.requestId)) return;
+      if ((concerned.length === 0 && !timer) || job.version <= events.version(job.requestId)) return;
       jobs.set(job.requestId, job);
       for (const watch of concerned) show(watch, job);
     },
@@ -108,9 +101,8 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
     add: (topic, options) => {
       const watch: Watch = { topic, options, ended: new Set() };
       const stop = () => remove(watch);
-      const { signal } = options;
-      if (signal?.aborted) return stop;
-      signal?.addEventListener("abort", stop);
+      if (options.signal?.aborted) return stop;
+      options.signal?.addEventListener("abort", stop);
       watches.add(watch);
       gather();
       // What is known already, once the caller has got the function that stops it.
@@ -123,8 +115,8 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
     close: async () => {
       events.transport("closed");
       closed = true;
-      watches.clear();
       clearTimeout(timer);
+      watches.clear();
       leavePage();
       (await link)?.close();
     },

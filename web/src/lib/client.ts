@@ -68,8 +68,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
         if (job) {
           yield job;
           if (isTerminal(job)) return;
-        }
-        if (!next) await new Promise<void>((resolve) => (wake = resolve));
+        } else await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {
       stop();
@@ -79,7 +78,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     const { status, body } = await request(server, path, ask);
     if (status >= 400) throw problem(status, body);
     const answer = read(body);
-    if (answer === null) throw new HookcastError("unreadable", "An unreadable answer");
+    if (answer === null) throw new HookcastError("unreadable", "Unreadable answer");
     return answer;
   };
   const job = async (path: string, ask: Ask) => {

@@ -59,6 +59,7 @@ export function openConnection(env: Env): Link {
     switch (effect.type) {
       case "open":
         drop(main);
+        forbidden.clear();
         main = hold(effect.transport);
         break;
       case "probe":
@@ -85,7 +86,6 @@ export function openConnection(env: Env): Link {
     if (!open) main = drop(main);
     clearInterval(looking);
     if (open) looking = setInterval(look, LOOK_MS);
-    else forbidden.clear();
     share();
     env.transport(live ? transportOf(state) : phase === "paused" ? phase : "connecting");
   };
@@ -109,16 +109,16 @@ export function openConnection(env: Env): Link {
     if (held === probe || held === main) dispatch({ type: "done" });
   };
   const look = () => {
-    for (const held of [probe, main]) {
+    for (const held of [main, probe]) {
       if (held && KINDS[held.name][1] && Date.now() >= held.silentAt) ended(held, { why: "unfit" });
     }
     doubt();
-    share(); // the gentle polling may have failed
   };
   /** An event stream is silent about jobs that its token does not open: what it has not brought may be one. */
   const doubt = () => {
-    if (!env.tokens.renewable || main?.name !== "sse" || !main.openedAt) return;
+    if (!env.tokens.renewable || main?.name !== "sse") return;
     for (const topic of topics) if (isOfJob(topic) && !env.version(topic.slice(4))) forbidden.add(topic);
+    share();
   };
   const ended = (held: Held, end: End) => {
     if (held === probe) dispatch({ type: "failed" });
@@ -138,7 +138,7 @@ export function openConnection(env: Env): Link {
   /** Whether there is a new token. */
   const token = async () => {
     try {
-      if (!env.tokens.renewable) throw new HookcastError("unauthorized", "No getToken");
+      if (!env.tokens.renewable) throw new HookcastError("unauthorized", "No token");
       await env.tokens.get(await env.tokens.get());
       return true;
     } catch (error) {
@@ -147,7 +147,8 @@ export function openConnection(env: Env): Link {
     }
   };
   const renew = async () => {
-    if (!(await token())) return;
+    const old = await env.tokens.get();
+    if (!(await token()) || old === (await env.tokens.get())) return;
     forbidden.clear();
     main?.transport.renew?.();
     probe?.transport.renew?.();
@@ -155,7 +156,7 @@ export function openConnection(env: Env): Link {
   };
   const forbid = (names: readonly Topic[]) => {
     for (const topic of names) forbidden.add(topic);
-    env.error(new HookcastError("not_visible", "The token does not open it"), names);
+    env.error(new HookcastError("not_visible", "Not visible"), names);
     share();
   };
 

@@ -37,6 +37,11 @@ export function endOf({ status, headers }: Response): End | undefined {
   return status >= 500 || status === 429 ? { why: "failed", after: retryAfter(headers) } : undefined;
 }
 
+/** What it asks for when there was no answer: without a token nothing is tried. */
+export function endBy(error: unknown): End {
+  return { why: (error as HookcastError).code === "token_failed" ? "unauthorized" : "failed" };
+}
+
 /** The path of a job. */
 export function jobPath(requestId: string): string {
   return `/${encodeURIComponent(requestId)}`;
@@ -44,7 +49,7 @@ export function jobPath(requestId: string): string {
 
 /** The headers that open the door. */
 export function authorization(token: string | null): Record<string, string> {
-  return token === null ? {} : { Authorization: `Bearer ${token}` };
+  return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
 /**

@@ -134,16 +134,16 @@ function recover(state: State, event: Event): Step {
 
 function strike(state: State, after: number | undefined): Step {
   const strikes = state.strikes + 1;
-  if (strikes >= MAX_STRIKES) return lower(state);
+  if (strikes >= MAX_STRIKES) return lower(state, after);
   // The server spreads the times that it names; ours come on top when they did not help.
   const spread = after === undefined || state.attempt > 0 ? undefined : 0;
   return later({ ...state, strikes }, "waiting", after, spread);
 }
 
 /** The next transport, at once; below the last one it begins again at the top, after a pause. */
-function lower(state: State): Step {
+function lower(state: State, after?: number): Step {
   const next = { ...state, rung: state.rung + 1, strikes: 0 };
-  if (next.rung === state.ladder.length) return later({ ...next, rung: 0 }, "waiting");
+  if (next.rung === state.ladder.length) return later({ ...next, rung: 0 }, "waiting", after);
   // Pauses that have grown over the whole ladder go on growing.
   return connect(state.attempt < MAX_STRIKES ? { ...next, attempt: 0 } : next);
 }

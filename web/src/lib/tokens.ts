@@ -18,14 +18,17 @@ export function createTokens(getToken: HookcastOptions["getToken"]): Tokens {
   let asking: Promise<Token> | undefined;
 
   const call = async () => {
-    const late = new Promise<never>((_, reject) => {
-      AbortSignal.timeout(PATIENCE_MS).onabort = () => reject("No answer");
-    });
     try {
-      token = (await Promise.race([getToken?.(), late])) ?? null;
+      token =
+        (await Promise.race([
+          (async () => getToken?.())(),
+          new Promise<never>((_, reject) => {
+            AbortSignal.timeout(PATIENCE_MS).onabort = () => reject("No answer");
+          }),
+        ])) ?? null;
       return token;
     } catch (error) {
-      throw new HookcastError("token_failed", `getToken failed: ${error}`);
+      throw new HookcastError("token_failed", `getToken: ${error}`);
     } finally {
       asking = undefined;
     }

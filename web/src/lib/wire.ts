@@ -85,6 +85,6 @@ export function problem(status: number, body: string): HookcastError {
 /** Retry-After in milliseconds (RFC 9110 section 10.2.3), undefined when there is none; ten minutes at most. */
 export function retryAfter(headers: Headers): number | undefined {
   const text = headers.get("retry-after") ?? "";
-  const ms = Number(text) * 1000 || Date.parse(text) - Date.now();
+  const ms = +text * 1000 || Date.parse(text) - Date.now();
   return ms >= 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
 }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createHookcast, type Hookcast, type HookcastOptions, type Job, rawJson } from "../../src/lib/index.js";
-import { fakeTime, job, json, pass, recorder, settled, World } from "./world.js";
+import { fakeTime, job, json, pass, recorder, settled, unhandled, World } from "./world.js";
 
 fakeTime();
 let client: Hookcast | undefined;
@@ -59,12 +59,6 @@ describe("watches", () => {
 
   it("go on when a callback of another one fails", async () => {
     const { world, client, seen, handlers } = setUp();
-    const failures: unknown[] = [];
-    vi.stubGlobal("queueMicrotask", (run: () => void) => {
-      Promise.resolve()
-        .then(run)
-        .catch((error) => failures.push(error));
-    });
     client.watch("a", {
       onUpdate: () => {
         throw new Error("theirs");
@@ -73,8 +67,7 @@ describe("watches", () => {
     client.watch("a", handlers);
     await pass(0);
     await world.socket.accept();
-    world.socket.state("a");
-    await settled();
+    const failures = await unhandled(async () => world.socket.state("a"));
     expect(seen).toEqual(["update a 1"]);
     expect(failures).toEqual([new Error("theirs")]);
   });

@@ -68,6 +68,20 @@ describe("polling", () => {
     expect(world.calls).toHaveLength(4);
   });
 
+  it("waits so long each time", async () => {
+    const { world, client } = setUp();
+    const asked: number[] = [];
+    world.answer = () => {
+      asked.push(Date.now());
+      return json({}, 429, { "Retry-After": "60" });
+    };
+    client.watch("a");
+    await pass(400_000);
+    const gaps = asked.slice(1).map((time, index) => time - (asked[index] ?? 0));
+    expect(gaps.length).toBeGreaterThan(3);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(60_000);
+  });
+
   it("goes on after pauses while the server is away", async () => {
     const { world, client, seen, handlers } = setUp();
     client.watch("a", handlers);

@@ -173,6 +173,40 @@ describe("useFalJob", () => {
     expect(seen).toEqual(["completed a 2"]);
   });
 
+  it("listens on with the timeout as its error, until the outcome", async () => {
+    await live({ maxPollTime: 20_000, keepListening: true });
+    await act(() => pass(20_000));
+    await state("a", { version: 2 });
+    expect(found).toMatchObject({ isPolling: true, error: { code: "timeout" } });
+  });
+
+  it("goes on when it is given more time", async () => {
+    await live({ maxPollTime: 20_000 });
+    await act(() => pass(20_000));
+    await show({ maxPollTime: 60_000 });
+    expect(found).toMatchObject({ isPolling: true, error: null });
+  });
+
+  it.each([Number.POSITIVE_INFINITY, 30 * 86_400_000])("has no timeout when maxPollTime is %d", async (maxPollTime) => {
+    await live({ maxPollTime });
+    await act(() => pass(1_000));
+    expect(found).toMatchObject({ isPolling: true, error: null });
+  });
+
+  it("has its whole time again when it is enabled again", async () => {
+    const { seen, handlers } = recorder();
+    const options = { ...handlers, maxPollTime: 20_000 };
+    await live(options);
+    await show({ ...options, enabled: false });
+    await act(() => pass(60_000));
+    await show(options);
+    await act(() => pass(19_999));
+    expect(found).toMatchObject({ isPolling: true, error: null });
+    await act(() => world.socket.accept());
+    await state("a", { version: 2, status: "completed" });
+    expect(seen).toEqual(["completed a 2"]);
+  });
+
   it("renders on a server as pending, and connects to nothing", () => {
     const node = createElement(HookcastProvider, { client }, createElement(Watching, { requestId: "a" }));
     expect(renderToString(node)).toBe("pending");
@@ -209,5 +243,15 @@ describe("useFalJobs", () => {
     expect(seen).toEqual(["completed a 2"]);
     await render(createElement(Group, { group: null, handlers }));
     expect(jobs?.jobs).toEqual([]);
+  });
+
+  it("keeps the order of jobs that were made in one moment", async () => {
+    await render(createElement(Group, { group: "g", handlers: {} }));
+    await act(() => world.socket.accept());
+    for (const id of ["a", "b", "c"]) await state(id, { group: "g" });
+    const order = () => jobs?.jobs.map(({ requestId }) => requestId);
+    const before = order();
+    await state("a", { group: "g", version: 2 });
+    expect(order()).toEqual(before);
   });
 });

@@ -410,3 +410,45 @@ describe("a client that is closed", () => {
     expect(seen).toEqual([]);
   });
 });
+
+describe("a tab that paused", () => {
+  it.each([
+    ["hidden", { whenHidden: "pause" }, "visibilitychange", "visibilitychange"],
+    ["left for the cache", {}, "pagehide", "pageshow"],
+  ] as const)(
+    "while %s, and whose last watch ended there, connects for the next one",
+    async (_, options, hides, shows) => {
+      const tab = context.browser.open();
+      const client = tab.client(options);
+      const stop = tab.run(() => client.watch("a"));
+      await arrived();
+      tab.hidden = true;
+      tab.fire(hides);
+      tab.run(stop);
+      await pass(100);
+      tab.hidden = false;
+      tab.fire(shows);
+      tab.run(() => client.watch("b", tab.record.handlers));
+      await pass(100);
+      expect([tab.transport, context.browser.sockets.length]).toEqual(["connecting", 1]);
+    },
+  );
+});
+
+describe("a state that comes while a tab leaves a job", () => {
+  it("is told when it comes back", async () => {
+    const { leader } = await opened(1, ["x"]);
+    const tab = context.browser.open();
+    const client = tab.client();
+    const stop = tab.run(() => client.watch("a"));
+    await arrived();
+    await tell(leader.world.socket, "a", {});
+    tab.run(stop);
+    await pass(51); // the tab has left, and the leader waits whether more changes
+    await tell(leader.world.socket, "a", { version: 2, status: "completed" });
+    tab.run(() => client.watch("a", tab.record.handlers));
+    await arrived();
+    await pass(30_000);
+    expect(tab.seen).toEqual(["update a 2", "completed a 2"]);
+  });
+});

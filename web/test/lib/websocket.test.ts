@@ -232,12 +232,13 @@ describe("the token of a WebSocket", () => {
     expect(world.socket.subscribed).toEqual(["a", "a"]);
   });
 
-  it("that does not open a job has it asked for on and on, though a request fails", async () => {
+  it("that does not open a job has it asked for on and on, every 15 s, though requests fail", async () => {
     const { world, seen } = await live();
     world.socket.say({ type: "error", code: "forbidden", message: "", requestIds: ["a"] });
-    await pass(4_000);
+    await pass(29_999);
+    expect(world.calls).toHaveLength(2);
     world.answer = () => json(job("a"));
-    await pass(2_000);
+    await pass(1);
     expect(seen).toEqual(["error not_visible", "update a 1"]);
   });
 });

@@ -201,6 +201,24 @@ export function fakeTime(): void {
   const late: ReturnType<typeof setTimeout>[] = [];
 }
 
+/** What is rejected during `run`, and handled by nobody; vitest does not hear of it. */
+export async function unhandled(run: () => Promise<void>): Promise<unknown[]> {
+  const found: unknown[] = [];
+  const listeners = process.rawListeners("unhandledRejection") as NodeJS.UnhandledRejectionListener[];
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", (reason) => found.push(reason));
+  try {
+    await run();
+    vi.useRealTimers();
+    await new Promise((resolve) => setImmediate(resolve)); // Node tells between two turns of its loop
+    return found;
+  } finally {
+    vi.useFakeTimers();
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of listeners) process.on("unhandledRejection", listener);
+  }
+}
+
 /** Every callback of a watch, as a list of what happened. */
 export function recorder() {
   const seen: string[] = [];

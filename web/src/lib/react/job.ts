@@ -50,23 +50,28 @@ interface Watched<JobResult> {
   readonly job: Job<JobResult> | null;
   readonly error: HookcastError | null;
   readonly transport: Transport;
-  readonly timedOut: boolean;
+  /** What is shown from `maxPollTime` on, while there is no outcome. */
+  readonly timedOut: HookcastError | null;
   /** When the first watch began; a later one of the same job has what is left of the time. */
   readonly since: number;
 }
 
-const INITIAL = { job: null, error: null, transport: "connecting", timedOut: false, since: 0 } as const;
+/** The longest time that a timer can wait. */
+const MAX_MS = 2 ** 31 - 1;
+const INITIAL = { job: null, error: null, transport: "connecting", timedOut: null, since: 0 } as const;
 
 export function useFalJob<JobResult = unknown>(options: FalJobOptions<JobResult>): FalJob<JobResult> {
   const { requestId, pollInterval = 3_000, maxPollTime = 600_000, enabled = true, keepListening = false } = options;
   const client = useHookcast();
   const latest = useLatest(options);
   const once = useOnce();
+  const active = enabled && !!requestId;
   const start = ({ get, set }: Store<Watched<JobResult>>) => {
     const { job, since } = get();
     if (!requestId || (job !== null && isTerminal(job))) return () => {};
-    const began = since || Date.now();
-    set({ since: began, timedOut: false });
+    const began = enabled ? since || Date.now() : 0;
+    set({ since: began, timedOut: null });
+    if (!enabled) return () => {};
     const stop = client.watch<JobResult>(requestId, {
       pollInterval,
       onTransport: (transport) => set({ transport }),
@@ -77,18 +82,16 @@ export function useFalJob<JobResult = unknown>(options: FalJobOptions<JobResult>
     });
     const expire = () => {
       if (!keepListening) stop();
-      const job = get().job;
-      if (job === null || !isTerminal(job)) set({ timedOut: true, error: timeout(maxPollTime) });
+      set({ timedOut: timeout(maxPollTime) });
     };
-    const timer = setTimeout(expire, Math.max(0, began + maxPollTime - Date.now()));
+    const timer = setTimeout(expire, Math.min(MAX_MS, began + maxPollTime - Date.now()));
     return () => {
       clearTimeout(timer);
       stop();
     };
   };
-  const active = enabled && !!requestId;
-  const keys = [pollInterval, maxPollTime, keepListening];
-  const watched = useWatch<Watched<JobResult>>(INITIAL, active ? start : null, [client, requestId], keys);
+  const keys = [enabled, pollInterval, maxPollTime, keepListening];
+  const watched = useWatch<Watched<JobResult>>(INITIAL, requestId ? start : null, [client, requestId], keys);
   return view(watched, active, keepListening);
 }
 
@@ -103,7 +106,7 @@ function view<JobResult>(watched: Watched<JobResult>, active: boolean, keepListe
     isPolling: isPending && active && (keepListening || !timedOut),
     isCompleted: status === "completed",
     isFailed: status === "failed" || status === "cancelled",
-    error,
+    error: (isPending && timedOut) || error,
     transport,
     progress: job?.progress ?? null,
   };

@@ -46,5 +46,5 @@ export function useFalJobs<JobResult = unknown>(
 
 function merged<JobResult>(jobs: readonly Job<JobResult>[], job: Job<JobResult>): readonly Job<JobResult>[] {
   const others = jobs.filter(({ requestId }) => requestId !== job.requestId);
-  return [job, ...others].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+  return [job, ...others].sort((a, b) => (a.createdAt + a.requestId < b.createdAt + b.requestId ? 1 : -1));
 }

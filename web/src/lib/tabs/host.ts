@@ -51,7 +51,7 @@ export function openHost(env: Env, open: (env: Env) => Link, tell: (tab: string,
     hidden: () => [...tabs.values()].every(({ hidden }) => hidden),
     state: (job) => {
       const concerned = wanting(topicsOf(job));
-      if (concerned.length === 0 || job.version <= version(job.requestId)) return;
+      if ((!timer && concerned.length === 0) || job.version <= version(job.requestId)) return;
       jobs.set(job.requestId, job);
       errors.delete(`job:${job.requestId}`);
       for (const tab of concerned) tell(tab, { type: "state", job });

@@ -90,6 +90,7 @@ function openShared(env: Env, key: unknown, enter: (share: string) => Member): L
   };
   return {
     want: (names) => {
+      asleep &&= topics.length > 0; // while nothing was watched, nobody heard that the page was back
       topics = names;
       if (env.whenHidden === "pause" && env.hidden()) return sleep();
       share();

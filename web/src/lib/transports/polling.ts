@@ -1,6 +1,6 @@
 /** Polling, and long-polling: a loop for each topic. */
 
-import { type Answer, ASK_MS, type Ask, jobPath, request } from "../http.js";
+import { type Answer, ASK_MS, type Ask, endBy, jobPath, request } from "../http.js";
 import { asJob, isOfJob, list, nameOf, parse, readJob, type Topic, without } from "../wire.js";
 import type { Env, Listener, OpenTransport, Transport } from "./transport.js";
 
@@ -12,7 +12,6 @@ export const UNKNOWN_MS = 6_000;
 export const GENTLE_MS = 15_000;
 export const MAX_FAILURES = 3;
 const PAGE = "200";
-const NO_ANSWER: Answer = { status: 0, body: "", end: { why: "failed" } };
 export const MAX_PAGES = 5;
 
 /** An answer, and the milliseconds until the next request: none after one that was held until there was something new. */
@@ -35,12 +34,14 @@ function open(wait: boolean, least: number, env: Env, first: readonly Topic[], l
 
   /** One request may fail among many; when nothing else is answered either, it is the way that fails. */
   const ask = async (path: string, options: Ask, held: 0 | 1 = 0) => {
-    const answer = await request(env, path, options).catch(() => NO_ANSWER);
-    const { status, end } = answer;
+    const answer = await request(env, path, options).catch(
+      (error): Answer => ({ status: 0, body: "", end: endBy(error) }),
+    );
+    const { end } = answer;
     if (options.signal?.aborted) return answer;
     failures[held] = end ? failures[held] + 1 : 0;
     if (!end) listener.alive();
-    else if (status === 401 || failures[held] >= Math.min(loops.size, MAX_FAILURES)) {
+    else if (!least && (end.why === "unauthorized" || failures[held] >= Math.min(MAX_FAILURES, loops.size))) {
       close();
       listener.ended(end);
     }
@@ -61,8 +62,8 @@ function open(wait: boolean, least: number, env: Env, first: readonly Topic[], l
     const answer = await ask(jobPath(id) + query, { headers, signal, timeout }, +hold as 0 | 1);
     listener.state(readJob(answer.body));
     // A server that does not know how to wait, or a job that has ended, answers the same at once.
-    const waited = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);
-    return [answer, hold && waited ? 0 : pause(topic, answer)];
+    const soon = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);
+    return [answer, soon && hold ? 0 : pause(topic, answer)];
   };
   const group = async (name: string, topic: Topic, signal: AbortSignal): Promise<Outcome> => {
     const query = new URLSearchParams({ group: name, limit: PAGE });
@@ -80,7 +81,7 @@ function open(wait: boolean, least: number, env: Env, first: readonly Topic[], l
     loops.set(topic, controller);
     while (!signal.aborted) {
       const [answer, ms] = await (isOfJob(topic) ? job : group)(nameOf(topic), topic, signal);
-      await sleep(Math.max(ms, answer.end?.after ?? 0), signal);
+      if (!signal.aborted) await sleep(Math.max(ms, answer.end?.after ?? 0), signal);
     }
   };
 
@@ -91,7 +92,6 @@ function open(wait: boolean, least: number, env: Env, first: readonly Topic[], l
 /** Ends early with the signal. */
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
     const timer = setTimeout(resolve, ms);
     signal.onabort = () => resolve(clearTimeout(timer));
   });

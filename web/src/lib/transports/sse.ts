@@ -1,7 +1,7 @@
 /** Server-sent events by fetch: EventSource can send no token in a header, and does not show an HTTP status. */
 
 import { createParser } from "../eventstream.js";
-import { authorization, endOf } from "../http.js";
+import { authorization, endBy, endOf } from "../http.js";
 import type { End } from "../state.js";
 import { isOfJob, nameOf, readJob, split, type Topic, without } from "../wire.js";
 import type { Env, Listener, Transport } from "./transport.js";
@@ -15,11 +15,6 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
   let controller = new AbortController();
 
   const close = () => controller.abort();
-  const end = (why: End, signal: AbortSignal) => {
-    if (signal.aborted) return; // another one has taken its place
-    listener.ended(why);
-    close();
-  };
   const open = async (names: readonly Topic[], signal: AbortSignal) => {
     const query = new URLSearchParams(names.map((topic) => [isOfJob(topic) ? "requestId" : "group", nameOf(topic)]));
     const headers = { Accept: "text/event-stream", ...authorization(await env.tokens.get()) };
@@ -32,6 +27,7 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
   };
   const follow = async (names: readonly Topic[], signal: AbortSignal) => {
     let over = false;
+    let why: End = { why: "failed" };
     const push = createParser((type, data) => {
       if (!signal.aborted) take(type, data);
       over ||= type === "end";
@@ -43,16 +39,17 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
     try {
       const response = await open(names, signal);
       const { status, headers, body } = response;
-      const fit = status === 200 && headers.get("content-type")?.startsWith("text/event-stream");
-      const why: End = endOf(response) ?? { why: "unfit" };
-      // 429: there are too many streams, and other ways are none.
-      if (!fit || !body) return end(status === 429 ? { ...why, why: "unfit" } : why, signal);
-      await body.pipeThrough(new TextDecoderStream()).pipeTo(new WritableStream({ write }), { signal });
-    } catch {
-      // The network failed, or getToken did: as good as a close.
+      if (status === 200 && body && headers.get("Content-Type")?.startsWith("text/event-stream")) {
+        await body.pipeThrough(new TextDecoderStream()).pipeTo(new WritableStream({ write }), { signal });
+        // 429: there are too many streams, and other ways are none.
+      } else why = { why: "unfit", ...endOf(response), ...(status === 429 && { why: "unfit" }) };
+    } catch (error) {
+      why = endBy(error);
     }
-    // A stream whose jobs have all ended says so.
-    if (!over) end({ why: "failed", after }, signal);
+    // A stream whose jobs have all ended says so; or another one has taken its place.
+    if (over || signal.aborted) return;
+    listener.ended({ after, ...why });
+    close();
   };
   /** Every stream begins with the states, so nothing is missed. */
   const reopen = () => {

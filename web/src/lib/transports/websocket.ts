@@ -1,5 +1,6 @@
 /** The WebSocket `hookcast.v1`. */
 
+import { endBy } from "../http.js";
 import type { End } from "../state.js";
 import { asJob, isOfJob, list, nameOf, parse, split, type Topic, without } from "../wire.js";
 import type { Env, Listener, Transport } from "./transport.js";
@@ -41,21 +42,25 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
     socket?.close();
   };
   const end = (why: End) => {
-    if (!over) listener.ended(why);
+    if (over) return;
+    listener.ended(why);
     close();
-  };
-  const forbid = (names: Topic[]) => {
-    subscribed = without(subscribed, names);
-    listener.forbidden(names);
   };
   const receive = (text: string) => {
     if (over) return;
     listener.alive();
-    const { type, job, afterMs, code, requestIds } = parse(text);
+    const { type, job, afterMs, code, requestIds, groups } = parse(text);
     if (type === "job") listener.state(asJob(job, text.startsWith(JOB_FRAME) ? text.slice(20, -1) : undefined));
     if (type === "token-expiring") listener.expiring();
     if (type === "reconnect") after = Number(afterMs) || 0;
-    if (code === "forbidden") forbid(list(requestIds).map((id): Topic => `job:${id}`));
+    if (code === "forbidden") {
+      const names = [
+        ...list(requestIds).map((id): Topic => `job:${id}`),
+        ...list(groups).map((name): Topic => `group:${name}`),
+      ];
+      subscribed = without(subscribed, names);
+      listener.forbidden(names);
+    }
   };
   const open = async () => {
     try {
@@ -66,8 +71,8 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
       socket.onopen = share;
       socket.onmessage = ({ data }) => receive(data);
       socket.onclose = ({ code }) => end(endOf(code, after, env.hidden()));
-    } catch {
-      end({ why: "failed" });
+    } catch (error) {
+      end(endBy(error));
     }
   };
 

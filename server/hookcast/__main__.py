@@ -1,5 +1,17 @@
-"""`python -m hookcast`."""
+"""`python -m hookcast`, and the `hookcast` command."""
 
-from hookcast.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Start; Ctrl-C ends it quietly while the imports, which take a second, are still under way, too."""
+    try:
+        from hookcast.cli import main as start  # noqa: PLC0415
+
+        start()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

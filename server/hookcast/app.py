@@ -28,6 +28,7 @@ from hookcast.follower import Follower
 from hookcast.jobs import Clock
 from hookcast.leasekeeper import LeaseKeeper
 from hookcast.metrics import Metrics
+from hookcast.outgoing import http_client
 from hookcast.push import Engine, Limits, Resync
 from hookcast.reconciler import Reconciler
 from hookcast.retention import Retention
@@ -39,8 +40,6 @@ from hookcast.settings import Settings
 from hookcast.store import JobStore, open_store
 
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
-# A proxy in the environment is used for fal, never for an emulator on this machine.
-NEVER_PROXIED = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 HTTP_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=32)
 
 
@@ -80,15 +79,14 @@ def create_app(
 ) -> Starlette:
     """One node. Whoever runs it drains its engine before the end; `transport` plays fal in tests."""
     push = engine or make_engine(settings)
+    web = http_client(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
             open_store(settings.database_url.get_secret_value()) as store,
             open_bus(settings.bus_url, push.hub.deliver) as bus,
-            httpx.AsyncClient(
-                timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport, mounts=dict.fromkeys(NEVER_PROXIED)
-            ) as client,
+            web as client,
         ):
             queue = None
             if settings.fal_key is not None:

@@ -1,6 +1,7 @@
 """The `hookcast` command. Wrong input: one line, exit code 2."""
 
 import asyncio
+import errno
 import os
 import socket
 import sys
@@ -31,13 +32,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="fal.ai webhooks in, live job events out.",
 )
-Host = Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")]
-Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on [default: 8000].")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.", show_default="8000")]
 EmulatorPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the emulated fal.")]
 WorkerCount = Annotated[int, typer.Option(min=1, max=64, help="Processes; more than one needs PostgreSQL and Redis.")]
 Fd = Annotated[int | None, typer.Option(hidden=True, help="The listening socket that a worker inherits.")]
 Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="How much faster than real the emulated jobs run.")]
-Url = Annotated[str | None, typer.Option(help="The server [default: HOOKCAST_URL, or http://127.0.0.1:8000].")]
+Url = Annotated[str | None, typer.Option(help="The server.", show_default="HOOKCAST_URL, or http://127.0.0.1:8000")]
 Token = Annotated[
     str | None, typer.Option(help="An API key or a token; better in HOOKCAST_TOKEN, where nobody else sees it.")
 ]
@@ -55,6 +56,11 @@ def main() -> None:
         sys.exit(_complain(error, 2))
     except HookcastError as error:
         sys.exit(_complain(error, 1))
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EIO, errno.EDQUOT}:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered cannot be written either
+        sys.exit(_complain(HookcastError(f"The output cannot be written: {error.strerror}."), 1))
 
 
 @app.command("serve")

@@ -17,12 +17,12 @@ import httpx
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hookcast.app import NEVER_PROXIED
 from hookcast.bus import Bus, job_topic, open_bus
 from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
 from hookcast.fal.keys import parse_jwks
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import unseen
+from hookcast.outgoing import http_client
 from hookcast.serve import raise_open_files
 from hookcast.settings import PREFIX, Settings, is_loopback
 from hookcast.store import inspect
@@ -66,8 +66,7 @@ async def examine(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
         "PUBLIC_URL": _public_url,
         "open files": _open_files,
     }
-    mounts = dict.fromkeys(NEVER_PROXIED)
-    async with httpx.AsyncClient(timeout=ANSWER_SECONDS, transport=transport, mounts=mounts) as web:
+    async with http_client(timeout=ANSWER_SECONDS, transport=transport) as web:
         for subject, check in checks.items():
             try:
                 async with asyncio.timeout(CHECK_SECONDS):

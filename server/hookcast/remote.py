@@ -17,6 +17,7 @@ from hookcast.errors import HookcastError, UsageError
 from hookcast.settings import ClientSettings
 from hookcast.terminal import JobDisplay, title
 
+CALL_SECONDS = 30.0
 FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 
@@ -82,7 +83,7 @@ async def submit(settings: ClientSettings, wish: Wish, *, watch: bool, patience:
 
 async def watch(settings: ClientSettings, request_id: str, *, patience: float | None) -> int:
     """Watch a job, also one that the server does not know yet."""
-    async with _client(settings) as client:
+    async with _client(settings, patience) as client:
         try:
             await client.get(request_id)  # a server that is not there is told at once, not waited for
         except NotFound:
@@ -109,7 +110,7 @@ def _output(request_id: str) -> tuple[Callable[[Job], None], Callable[[Notice], 
 
 
 def _print_line(job: Job) -> None:
-    sys.stdout.write(job.line + "\n")
+    sys.stdout.buffer.write(job.line.encode() + b"\n")  # JSON is UTF-8, whatever the locale says
     sys.stdout.flush()
 
 
@@ -118,9 +119,9 @@ def _complain(notice: Notice) -> None:
         sys.stderr.write(f"hookcast: {notice.trouble.rstrip('.')}; trying again in {notice.pause:.1f} s\n")
 
 
-def _client(settings: ClientSettings) -> Hookcast:
+def _client(settings: ClientSettings, patience: float | None = None) -> Hookcast:
     token = None if settings.token is None else settings.token.get_secret_value()
-    return Hookcast(settings.server, token=token)
+    return Hookcast(settings.server, token=token, timeout=min(CALL_SECONDS, patience or CALL_SECONDS))
 
 
 def _console() -> Console:

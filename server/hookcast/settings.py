@@ -49,9 +49,18 @@ def is_loopback(host: str) -> bool:
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
+    (parts.hostname or "").encode("idna")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or parts.query or parts.fragment:
         raise ValueError("must be an http:// or https:// address without query and fragment")
     return value.rstrip("/")
+
+
+def _has_port(url: str) -> bool:
+    """Whether the port, if there is one, is a number. The error of urlsplit would show the password."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _database_url(secret: SecretStr) -> SecretStr:
@@ -59,7 +68,7 @@ def _database_url(secret: SecretStr) -> SecretStr:
     if value == "sqlite":
         return SecretStr("sqlite:///hookcast.db")
     scheme, _, rest = value.partition("://")
-    if scheme in {"postgres", "postgresql"} and urlsplit(value).hostname:
+    if scheme in {"postgres", "postgresql"} and urlsplit(value).hostname and _has_port(value):
         return SecretStr(f"postgresql://{rest}")
     path = rest.removeprefix("/")
     if scheme != "sqlite" or not path or path == rest or path.startswith((":memory:", "file:")):
@@ -88,6 +97,13 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _fal_key(secret: SecretStr) -> SecretStr:
+    key = secret.get_secret_value().strip()
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ValueError("must be visible ASCII characters; copy it anew from https://fal.ai/dashboard/keys")
+    return SecretStr(key)
+
+
 def _api_keys(secret: SecretStr) -> SecretStr:
     keys = _listed(secret.get_secret_value())
     if not keys or not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
@@ -105,9 +121,9 @@ def _token_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _keys_url(value: str) -> str:
+def _without_user(value: str) -> str:
     if urlsplit(value).username is not None:
-        raise ValueError("must have no user name or password: the address of public keys is shown in logs")
+        raise ValueError("must have no user name or password: this address is shown in logs and messages")
     return value
 
 
@@ -146,7 +162,7 @@ def _networks(value: str) -> str:
 
 
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
-KeysAddress = Annotated[HttpAddress, AfterValidator(_keys_url)]
+ShownAddress = Annotated[HttpAddress, AfterValidator(_without_user)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 
 
@@ -167,11 +183,11 @@ class Settings(BaseSettings):
     public_url: HttpAddress | None = None
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///hookcast.db")
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
-    fal_key: SecretStr | None = Field(
+    fal_key: Annotated[SecretStr, AfterValidator(_fal_key)] | None = Field(
         default=None, validation_alias=AliasChoices("HOOKCAST_FAL_KEY", "FAL_KEY", "fal_key")
     )
     fal_queue_url: HttpAddress = "https://queue.fal.run"
-    fal_jwks_url: KeysAddress = "https://rest.fal.ai/.well-known/jwks.json"
+    fal_jwks_url: ShownAddress = "https://rest.fal.ai/.well-known/jwks.json"
     fal_user_id: str = ""
     heartbeat_seconds: Seconds = 15.0
     stream_lifetime_seconds: Seconds = 3600.0
@@ -192,7 +208,7 @@ class Settings(BaseSettings):
 
     api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = None
     token_secret: Annotated[SecretStr, AfterValidator(_token_secret)] | None = None
-    token_jwks_url: KeysAddress | None = None
+    token_jwks_url: ShownAddress | None = None
     token_issuer: str = ""
     token_audience: str = ""
     allowed_origins: Annotated[str, AfterValidator(_origins)] = ""
@@ -306,7 +322,7 @@ class ClientSettings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
-    url: HttpAddress | None = None
+    url: ShownAddress | None = None
     token: SecretStr | None = None
 
     @property
@@ -336,6 +352,8 @@ def _load(shape: type[_Shape], overrides: dict[str, Any]) -> _Shape:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return shape(**given)
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"Wrong settings: .env is no UTF-8 text: {error}.") from None
     except ValidationError as error:
         lines = [_describe(list(entry["loc"]), entry["msg"]) for entry in error.errors()]
         raise SettingsError("Wrong settings: " + "; ".join(lines)) from None

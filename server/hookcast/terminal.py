@@ -114,7 +114,10 @@ def outcome(job: Job) -> Text:
     text = Text.assemble((f"{sign} {words} {took}", f"bold {colour}"))
     if job.error:
         text.append(f"\n  {plain(job.error)}")
-    urls = list(media(job.result()))
+    try:
+        urls = list(media(job.result()))
+    except ValueError:  # a number that Python's floats cannot hold; the media are in the JSON all the same
+        urls = []
     width = max((len(label) for label, _ in urls[:MAX_URLS]), default=0)
     for label, url in urls[:MAX_URLS]:
         text.append(f"\n  {label:<{width}}  ", style="dim").append(url, style="cyan underline")

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import httpx
 import pytest
@@ -14,6 +17,7 @@ from support.projects import serving
 
 pytestmark = pytest.mark.timeout(120)  # two servers and a browser, on a busy machine
 AWAY = "The video service does not answer. Please try again in a minute."
+WRONG = "Something is wrong on our side. Please try again later."
 OFFLINE = "There was no answer. Are you online? Please try again."
 
 
@@ -137,6 +141,20 @@ def test_a_server_that_is_away_is_told_and_the_prompt_kept(page: Page, dev: Dev)
     assert len(_jobs(dev)) == 1
 
 
+def test_a_proxys_page_in_place_of_the_jobs_leaves_the_form_to_its_visitor(page: Page, dev: Dev) -> None:
+    """What stands before Hookcast may answer for it, with 200."""
+    _generate(page, "a lighthouse")
+    expect(page.get_by_role("article", name="a lighthouse")).to_be_visible()
+    dev.kill()
+    with _answering_pages(dev):
+        page.reload()
+        expect(page.get_by_role("alert").first).to_have_text(WRONG)
+        expect(page.get_by_label("What should it show?")).to_be_visible()
+    dev.start()
+    page.reload()
+    expect(page.get_by_role("article", name="a lighthouse")).to_be_visible()
+
+
 @pytest.mark.parametrize("speed", ["0.2"])
 def test_a_job_is_cancelled_by_its_owner_and_by_nobody_else(page: Page, browser: Browser, site: str, dev: Dev) -> None:
     """A stranger who sends the very same request is told that there is no such job."""
@@ -158,6 +176,29 @@ def test_a_job_is_cancelled_by_its_owner_and_by_nobody_else(page: Page, browser:
     assert [job["status"] for job in _jobs(dev)] == ["pending", "pending"]
     cancel.click()
     expect(page.get_by_role("article")).to_have_attribute("data-status", "cancelled")
+
+
+class _Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        """Answer with a page."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>Back soon</html>")
+
+    do_POST = do_GET  # noqa: N815 - http.server wants it
+
+
+@contextmanager
+def _answering_pages(dev: Dev) -> Iterator[None]:
+    with HTTPServer(("127.0.0.1", int(dev.address.rstrip("/").rpartition(":")[2])), _Page) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _jobs(dev: Dev) -> list[dict[str, object]]:

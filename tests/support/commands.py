@@ -34,7 +34,7 @@ def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "TERM": "xterm-256color", **more}
 
 
-async def hookcast(folder: Path, *arguments: str, given: str = "", **environment: str) -> Said:
+async def hookcast(folder: Path, *arguments: str | bytes, given: str = "", **environment: str) -> Said:
     """Run it to its end, while this event loop goes on."""
     process = await asyncio.create_subprocess_exec(
         *COMMAND,

@@ -18,6 +18,7 @@ from hookcast.settings import load_settings
         "https://fal.test#x",
         "http://[::1",
         "http://x:99999",
+        "http://ä..b",
     ],
 )
 @pytest.mark.parametrize("name", ["public_url", "fal_queue_url", "fal_jwks_url"])
@@ -176,3 +177,26 @@ def test_proxies_are_addresses_and_networks() -> None:
     """Of either version; this machine unless the setting says otherwise."""
     assert load_settings(forwarded_allow_ips="10.0.0.0/8, 2001:db8::1,").proxies == ["10.0.0.0/8", "2001:db8::1"]
     assert load_settings().proxies == ["127.0.0.1", "::1"]
+
+
+@pytest.mark.parametrize("text", ["“abc”", "a b", "schlüssel", "a\nb"])
+def test_a_fal_key_that_no_header_can_carry_is_refused(text: str) -> None:
+    """At the start, not by each submit; the key is not shown."""
+    with pytest.raises(SettingsError, match="FAL_KEY") as caught:
+        load_settings(fal_key=text)
+    assert text not in str(caught.value)
+
+
+def test_space_around_a_fal_key_is_left_out() -> None:
+    """It comes along when a key is copied."""
+    key = load_settings(fal_key=" fal-1234\n").fal_key
+    assert key is not None
+    assert key.get_secret_value() == "fal-1234"
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "99999"])
+def test_a_database_at_no_port_is_refused(port: str) -> None:
+    """Without a word of its password."""
+    with pytest.raises(SettingsError, match="HOOKCAST_DATABASE_URL") as caught:
+        load_settings(database_url=f"postgresql://u:secret@127.0.0.1:{port}/x")
+    assert "secret" not in str(caught.value)

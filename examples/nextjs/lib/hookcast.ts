@@ -44,7 +44,7 @@ async function ask<T>(path: string, body?: object): Promise<T> {
   }).catch((error: unknown) => {
     throw new HookcastError("network", `No answer: ${error}`);
   });
-  if (response.ok) return response.json();
-  const problem = await response.json().catch(() => ({}));
-  throw new HookcastError(problem.code ?? "unreadable", problem.detail ?? "", response.status, problem);
+  const answer = await response.json().catch(() => null); // a proxy's page, or an answer that broke off
+  if (response.ok && answer) return answer;
+  throw new HookcastError(answer?.code ?? "unreadable", answer?.detail ?? "", response.status, answer);
 }

@@ -18,6 +18,7 @@ from hookcast.client.errors import (
     DeadlinePassed,
     JobCancelled,
     JobFailed,
+    Refused,
     Unavailable,
     UnexpectedAnswer,
     Unreachable,
@@ -103,8 +104,15 @@ class Hookcast:
         """
         facts = {"owner": owner, "group": group, "metadata": metadata, "options": options}
         body = {"endpointId": endpoint_id, "input": input, **{name: v for name, v in facts.items() if v is not None}}
-        headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        response = await self._ask("POST", JOBS, headers=headers, content=msgspec.json.encode(body))
+        key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
+        if not (key.isascii() and key.isprintable() and key.strip()):
+            raise Refused("An idempotency key has 1 to 255 visible ASCII characters.", code="invalid_request")
+        try:
+            content = msgspec.json.encode(body)
+        except UnicodeEncodeError as error:
+            raise Refused(f"The request is no Unicode text: {error}.", code="invalid_request") from None
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        response = await self._ask("POST", JOBS, headers=headers, content=content)
         return self._submitted(response.content)
 
     async def get(self, request_id: str) -> Job:
@@ -169,14 +177,18 @@ class Hookcast:
         repeat: bool = True,
     ) -> httpx.Response:
         request = Request(method=method, path=path, headers=headers or {}, content=content, silence=self._timeout)
-        return await within(self._timeout, self._attempts(request, repeat=repeat), self._connection.url)
+        ends = asyncio.get_running_loop().time() + self._timeout
+        return await within(self._timeout, self._attempts(request, ends, repeat=repeat), self._connection.url)
 
-    async def _attempts(self, request: Request, *, repeat: bool) -> httpx.Response:
+    async def _attempts(self, request: Request, ends: float, *, repeat: bool) -> httpx.Response:
         """Some attempts. Without `repeat` only what was certainly not done is tried again."""
+        clock = asyncio.get_running_loop().time
         for attempt in range(1, ATTEMPTS):
             try:
                 return await self._connection.ask(request)
             except Unavailable as error:
+                if clock() + error.retry_after >= ends or (not repeat and error.status in {502, 504}):
+                    raise
                 pause = error.retry_after
             except Unreachable as error:
                 if not repeat and error.code != "unreachable":
@@ -188,14 +200,14 @@ class Hookcast:
     def _job(self, response: httpx.Response) -> Job:
         try:
             return decode_job(response.content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(f"{self._connection.url} answered with what is no job: {error}.") from error
 
     def _submitted(self, body: bytes) -> Submitted:
         try:
             taken = msgspec.json.decode(body, type=_Taken)
             return Submitted(job=decode_job(bytes(taken.job)), token=taken.token, expires_at=taken.expires_at)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(f"{self._connection.url} did not answer as documented: {error}.") from error
 
 

@@ -20,13 +20,13 @@ from hookcast.client.errors import (
     Unreachable,
 )
 from hookcast.client.token import Token, TokenSource
+from hookcast.errors import SettingsError
+from hookcast.outgoing import http_client
 
 JOBS = "/api/fal-jobs"
 CONNECT_SECONDS = 5.0
 MAX_RETRY_AFTER_SECONDS = 60.0
 MAX_PROBLEM_BYTES = 256 * 1024
-# A proxy in the environment is never used for a server on this machine.
-_NEVER_PROXIED = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -54,11 +54,11 @@ class Connection:
     ) -> None:
         self.url = _address(url)
         self.token = TokenSource(token, seconds=timeout)
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            mounts=dict.fromkeys(_NEVER_PROXIED),
-            limits=httpx.Limits(max_connections=None),  # a watch is one
-        )
+        try:
+            # Each watch is a connection.
+            self._client = http_client(transport=transport, limits=httpx.Limits(max_connections=None))
+        except SettingsError as error:
+            raise Unreachable(str(error), code="environment") from error
 
     async def close(self) -> None:
         """Close every connection, those in use as well."""
@@ -131,7 +131,8 @@ class _reached:  # noqa: N801 - reads as a word, like contextlib's own
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
             raise Unreachable(
-                f"No server answers at {self._url}; is it running? `hookcast serve` starts it.", code="unreachable"
+                f"No server answers at {self._url} ({_reason(error)}); is it running? `hookcast serve` starts it.",
+                code="unreachable",
             ) from error
         if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
             raise Unreachable(f"{self._url} was silent for too long.", code="silent") from error
@@ -190,7 +191,12 @@ def _reason(error: Exception) -> str:
 
 def _address(url: str) -> str:
     """Raises ValueError unless it is an http address."""
-    parts = urlsplit(url)
+    try:
+        parts, _ = urlsplit(url), httpx.URL(url).host
+    except httpx.InvalidURL as error:
+        raise ValueError(f"url cannot be used: {error}") from None
+    if parts.username is not None:  # httpx would send them in place of the token
+        raise ValueError("url must have no user name or password")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("url must be an http:// or https:// address without query and fragment")
     return url.rstrip("/")
@@ -198,8 +204,8 @@ def _address(url: str) -> str:
 
 def job_path(request_id: str) -> str:
     """Where the job is found. Raises Refused for a name that a URL could not keep."""
-    if request_id in {"", ".", ".."}:
-        raise Refused(f"{request_id!r} cannot be a requestId.", code="invalid_path")
+    if not 0 < len(request_id) <= 200 or not request_id.isprintable() or request_id in {".", ".."}:
+        raise Refused(f"{request_id[:50]!r} cannot be a requestId.", code="invalid_path")
     return f"{JOBS}/{quote(request_id, safe='')}"
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from hookcast.client.connection import Connection, Request, job_path, within
 from hookcast.client.errors import (
+    AccessRefused,
     ClientError,
     NotFound,
     Unavailable,
@@ -102,7 +103,6 @@ class Watcher:
         await self._sleep(pause)
 
     def _works(self) -> None:
-        self._met = True
         transport = self._ladder.transport
         if self._connected is not transport:
             self._connected, self._since = transport, self._clock()
@@ -121,9 +121,11 @@ class Watcher:
                 self._works()
                 retry = retry if event.retry is None else min(event.retry / 1000, MAX_RETRY_SECONDS)
                 if event.event == "job" and event.data:
-                    yield _decode(event.data.encode())
+                    yield self._decode(event.data.encode())
                 elif event.event == "token-expiring" and await self._renew_token():
-                    raise _Failed(Trouble.OVER, "the token runs out")
+                    raise _Failed(
+                        Trouble.OVER, "the token runs out", at_least=0.0 if self._steady() else STEADY_SECONDS
+                    )
                 event = await self._next(events)
         if event is not None:
             async for job in self._settle():
@@ -176,7 +178,7 @@ class Watcher:
     async def _settle(self) -> AsyncGenerator[Job, None]:
         """The server says that the job has ended: then it can be read."""
         response = await self._read(Request(method="GET", path=self._path, silence=self._timeout), self._timeout)
-        yield _decode(response.content)
+        yield self._decode(response.content)
 
     async def _long_poll(self) -> AsyncGenerator[Job, None]:
         """Ask, and the answer comes with the next version."""
@@ -189,7 +191,7 @@ class Watcher:
                 silence=WAIT_SECONDS + self._timeout,
             )
             response = await self._read(request, WAIT_SECONDS + self._timeout)
-            job = _decode(response.content)
+            job = self._decode(response.content)
             if job.version <= self._version and self._clock() - asked < HASTY_SECONDS:
                 raise _Failed(Trouble.BROKEN, "long polls do not wait here", at_least=POLL_SECONDS)
             self._worked()
@@ -201,9 +203,10 @@ class Watcher:
             headers = {"If-None-Match": f'"{self._version}"'} if self._version else {}
             request = Request(method="GET", path=self._path, headers=headers, silence=self._timeout)
             response = await self._read(request, self._timeout)
+            job = None if response.status_code == 304 else self._decode(response.content)
             self._worked()
-            if response.status_code != 304:
-                yield _decode(response.content)
+            if job is not None:
+                yield job
             await self._sleep(POLL_SECONDS)
 
     def _worked(self) -> None:
@@ -219,6 +222,15 @@ class Watcher:
             return await within(seconds, self._connection.ask(request), self._connection.url)
         except ClientError as error:
             raise self._failed(error, streaming=False) from error
+
+    def _decode(self, body: bytes) -> Job:
+        try:
+            job = decode_job(body)
+        except (ValueError, RecursionError) as error:
+            strange = UnexpectedAnswer(f"{self._connection.url} answered with what is no job: {error}.")
+            raise self._failed(strange, streaming=False) from error
+        self._met = True
+        return job
 
     def _failed(self, error: ClientError, *, streaming: bool) -> Exception:
         self._met = self._met or isinstance(error, NotFound)
@@ -241,17 +253,12 @@ def trouble_of(error: ClientError, *, streaming: bool, met: bool) -> tuple[Troub
         return Trouble.BARRED if full else Trouble.BROKEN, error.retry_after
     if isinstance(error, Unreachable):
         return _REACHED.get(error.code, Trouble.BROKEN), 0.0
+    if isinstance(error, AccessRefused) and not error.code and met:  # no word of Hookcast's: a firewall's
+        return Trouble.BROKEN, POLL_SECONDS
     strange = isinstance(error, UnexpectedAnswer)
     if streaming and strange:
         return Trouble.BARRED, 0.0
     return (Trouble.BROKEN, POLL_SECONDS) if error.status >= 500 or (strange and met) else None
-
-
-def _decode(body: bytes) -> Job:
-    try:
-        return decode_job(body)
-    except ValueError as error:
-        raise _Failed(Trouble.BROKEN, f"what came is no state of a job ({error})") from error
 
 
 async def _ended() -> AsyncGenerator[ServerSentEvent, None]:

@@ -144,11 +144,17 @@ async def test_a_server_that_is_not_there_is_told_with_the_command_that_starts_i
         (["submit", "nonsense", "--input", "{}"], "endpointId"),
         (["watch", "job-1", "--url", "ftp://x"], "http://"),
         (["watch", ".."], "requestId"),
+        (["watch", b"\xff"], "requestId"),
+        (["watch", "a" * 70_000], "requestId"),
+        (["submit", b"a/\xff", "--input", "{}"], "Unicode"),
+        (["submit", ENDPOINT, "--input", "{}", "--idempotency-key", "ключ"], "ASCII"),
+        (["watch", "job-1", "--url", "http://ä..b"], "HOOKCAST_URL"),
+        (["watch", "job-1", "--url", "http://user:secret@h"], "no user name or password"),
     ],
-    ids=lambda value: "-".join(value[-1:]) if isinstance(value, list) else None,
+    ids=lambda value: str(value[-1])[:20] if isinstance(value, list) else None,
 )
 async def test_wrong_usage_is_one_line_and_exit_code_2(
-    tmp_path: Path, node: Node, arguments: list[str], word: str
+    tmp_path: Path, node: Node, arguments: list[str | bytes], word: str
 ) -> None:
     """Whoever finds it, the command or the server."""
     said = await hookcast(tmp_path, *arguments, HOOKCAST_URL=node.url)
@@ -166,3 +172,32 @@ async def test_a_token_goes_into_the_header_and_nowhere_else(tmp_path: Path) -> 
             assert "HOOKCAST_TOKEN" in said.err
             assert "secret-0" not in said.err + said.out
         assert stand.tokens == ["Bearer secret-0"] * 2
+
+
+async def test_settings_that_are_no_text_are_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    """It names the file."""
+    (tmp_path / ".env").write_bytes(b"HOOKCAST_TOKEN=\xff\n")
+    said = await hookcast(tmp_path, "watch", "job-1")
+    assert (said.code, len(said.err.splitlines())) == (2, 1)
+    assert ".env" in said.err
+
+
+async def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path, node: Node) -> None:
+    """The disk behind a pipe may be full."""
+    await node.post_webhook(node.fal.webhook("job-1"))
+    line = f'"$0" -m hookcast watch job-1 --url {node.url} > /dev/full'
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", line, sys.executable), cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+    assert err.decode() == "hookcast: The output cannot be written: No space left on device.\n"
+    assert process.returncode == 1
+
+
+async def test_a_server_that_never_answers_is_not_waited_for_longer_than_was_asked(tmp_path: Path) -> None:
+    """Not its first answer either, which may take 30 s else."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        said = await hookcast(tmp_path, "watch", "job-1", "--url", url, "--timeout", "0.3")
+    assert (said.code, len(said.err.splitlines())) == (1, 1)
+    assert "0.3 s" in said.err

@@ -1,0 +1,20 @@
+"""HTTP to others: through the proxies that the environment names, but never to this machine."""
+
+from typing import Any
+
+import httpx
+
+from hookcast.errors import SettingsError
+
+NEVER_PROXIED = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+
+
+def http_client(**options: Any) -> httpx.AsyncClient:
+    """A client; `options` are httpx's. Raises SettingsError when it cannot use what the environment names."""
+    try:
+        return httpx.AsyncClient(mounts=dict.fromkeys(NEVER_PROXIED), **options)
+    except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+        raise SettingsError(
+            "A proxy or a file of certificates that the environment names (HTTPS_PROXY, ALL_PROXY, NO_PROXY, "
+            f"SSL_CERT_FILE, …) cannot be used: {error}"
+        ) from error

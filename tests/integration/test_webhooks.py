@@ -43,6 +43,18 @@ async def test_the_result_keeps_every_digit(node: Node) -> None:
     assert '"seed": 12345678901234567890' in (await node.client.get("/api/fal-jobs/job-1")).text
 
 
+async def test_half_an_emoji_in_a_result_costs_no_outcome(node: Node) -> None:
+    """A model has cut it; it becomes a replacement character, in a result that is fetched, too."""
+    cut = {"text": "a cat \ud83d"}
+    assert (await node.post_webhook(node.fal.webhook("job-1", payload=cut))).json() == {"status": "accepted"}
+    node.fal.script("/requests/job-2", httpx.Response(200, content=json.dumps(cut)))
+    await node.register("job-2", endpointId="fal-ai/any-llm")
+    await node.post_webhook(node.fal.webhook("job-2", payload=None, payload_error="too large"))
+    for path in ("job-1", "job-2?wait=20&version=2"):
+        job = (await node.client.get(f"/api/fal-jobs/{path}")).json()
+        assert (job["status"], job["result"]) == ("completed", {"text": "a cat \ufffd"})
+
+
 async def test_a_second_webhook_is_a_duplicate(node: Node) -> None:
     """It is answered 200, so that fal stops, and changes nothing."""
     await node.post_webhook(node.fal.webhook("job-1"))

@@ -17,6 +17,7 @@ from httpx_sse import EventSource, SSEError
 from msgspec import Raw, Struct
 
 from hookcast.errors import FalRejected, FalUnreachable
+from hookcast.fal.reading import decode
 from hookcast.fal.words import app_id, sentence
 from hookcast.jobs import Job, LogLine, Phase, Progressed
 
@@ -334,14 +335,13 @@ def _json_or_none(response: httpx.Response) -> Raw | None:
 
 def _json(response: httpx.Response) -> Raw:
     try:
-        response.content.decode()
-        return Raw(bytes(msgspec.json.decode(response.content, type=Raw)))
+        return Raw(bytes(decode(response.content, Raw)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FalUnreachable(f"fal's answer is no JSON: {error}.") from error
 
 
 def _decode(content: bytes, shape: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(content, type=shape)
+        return decode(content, shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FalUnreachable(f"fal's answer is not as documented: {error}.") from error

@@ -1,7 +1,7 @@
 """fal's webhook body → what it says of a job; pure.
 
 Source: fal's documentation, "Webhooks API". Unknown fields are accepted, nulls may stand anywhere, and `payload` stays
-byte for byte what it was.
+byte for byte what it was, but for half an emoji (see reading.py).
 """
 
 from typing import Literal
@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hookcast.errors import Malformed
+from hookcast.fal.reading import decode
 from hookcast.fal.words import sentence
 from hookcast.jobs import Completed, Failed, Phase, Progressed
 from hookcast.nesting import MAX_DEPTH, too_deep
@@ -40,8 +41,7 @@ def parse(body: bytes) -> WebhookReport:
     if too_deep(body):
         raise Malformed(f"The body is nested more than {MAX_DEPTH} levels deep.")
     try:
-        body.decode()  # msgspec skips over what it keeps raw, and nothing but UTF-8 may reach the clients
-        webhook = msgspec.json.decode(body, type=_Webhook)
+        webhook = decode(body, _Webhook)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"The body is not a fal webhook: {error}.") from None
     if not valid_request_id(webhook.request_id):

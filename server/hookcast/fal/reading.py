@@ -11,7 +11,8 @@ _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-_REPLACEMENT = rb"\ufffd"
+REPLACEMENT = "\ufffd"
+_ESCAPED_REPLACEMENT = rb"\ufffd"
 
 
 def decode(text: bytes, shape: type[_T]) -> _T:
@@ -25,7 +26,7 @@ def decode(text: bytes, shape: type[_T]) -> _T:
     try:
         return msgspec.json.decode(text, type=shape)
     except msgspec.DecodeError:
-        whole = _ESCAPE.sub(lambda found: _REPLACEMENT if found["half"] else found[0], text)
+        whole = _ESCAPE.sub(lambda found: _ESCAPED_REPLACEMENT if found["half"] else found[0], text)
         if whole == text:
             raise
         return msgspec.json.decode(whole, type=shape)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hookcast.errors import Malformed
-from hookcast.fal.reading import decode
+from hookcast.fal.reading import REPLACEMENT, decode
 from hookcast.fal.words import sentence
 from hookcast.jobs import Completed, Failed, Phase, Progressed
 from hookcast.nesting import MAX_DEPTH, too_deep
@@ -44,7 +44,7 @@ def parse(body: bytes) -> WebhookReport:
         webhook = decode(body, _Webhook)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"The body is not a fal webhook: {error}.") from None
-    if not valid_request_id(webhook.request_id):
+    if not valid_request_id(webhook.request_id) or REPLACEMENT in webhook.request_id:
         raise Malformed("The webhook's request_id cannot name a job.")
     return WebhookReport(request_id=webhook.request_id, update=_update(webhook))
 

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,15 +13,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from support.ports import quiet_port
+
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 DEADLINE = 30.0
 expect.set_options(timeout=DEADLINE * 1000)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Dev:
@@ -31,7 +26,7 @@ class Dev:
     def __init__(self, folder: Path, speed: str, settings: dict[str, str] | None = None) -> None:
         self._folder = folder
         self._environment = {**os.environ, **(settings or {})}
-        ports = ["--port", str(_free_port()), "--emulator-port", str(_free_port())]
+        ports = ["--port", str(quiet_port()), "--emulator-port", str(quiet_port())]
         self._command = [sys.executable, "-m", "hookcast", "dev", *ports, "--speed", speed]
         self._process: subprocess.Popen[str] | None = None
         self.address = ""

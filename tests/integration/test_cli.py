@@ -12,16 +12,11 @@ from pathlib import Path
 
 import httpx
 
+from support.ports import quiet_port
 from support.redis import Redis
 
 COMMAND = [sys.executable, "-m", "hookcast"]
 DEADLINE = 30.0
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -45,8 +40,8 @@ def _wait_for_line(process: subprocess.Popen[str], pattern: str) -> str:
 
 def test_dev_runs_a_job_to_its_end_and_ctrl_c_ends_it(tmp_path: Path) -> None:
     """Submit, watch, poll against the emulator; an open stream does not hold the process up."""
-    port = _free_port()
-    dev = ["dev", "--port", str(port), "--emulator-port", str(_free_port()), "--speed", "20"]
+    port = quiet_port()
+    dev = ["dev", "--port", str(port), "--emulator-port", str(quiet_port()), "--speed", "20"]
     with (
         _running(tmp_path, *dev) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as web,
@@ -70,8 +65,8 @@ def test_the_curl_walk_through_of_the_readme_works_as_written(tmp_path: Path) ->
     """Only the port is another one: the last line polled is the completed job."""
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     script = readme.split("## With curl")[1].split("```sh\n")[1].split("```")[0]
-    port = str(_free_port())
-    dev = ["dev", "--port", port, "--emulator-port", str(_free_port()), "--speed", "20"]
+    port = str(quiet_port())
+    dev = ["dev", "--port", port, "--emulator-port", str(quiet_port()), "--speed", "20"]
     with _running(tmp_path, *dev) as process:
         _wait_for_line(process, "Ctrl-C")
         command = ["bash", "-euo", "pipefail", "-c", script.replace(":8000", f":{port}")]
@@ -82,7 +77,7 @@ def test_the_curl_walk_through_of_the_readme_works_as_written(tmp_path: Path) ->
 
 def test_a_killed_server_answers_everything_it_had_acknowledged(tmp_path: Path) -> None:
     """`kill -9`, start again: every state is there."""
-    port = _free_port()
+    port = quiet_port()
     for attempt in range(2):
         with (
             _running(tmp_path, "serve", "--port", str(port)) as process,
@@ -151,14 +146,14 @@ def test_migrate_and_version_say_what_they_did(tmp_path: Path) -> None:
 
 def test_more_than_one_worker_needs_a_database_and_a_bus_that_can_be_shared(tmp_path: Path) -> None:
     """One line that names both settings."""
-    line = _complaint(tmp_path, "serve", "--workers", "2", "--port", str(_free_port()))
+    line = _complaint(tmp_path, "serve", "--workers", "2", "--port", str(quiet_port()))
     assert "HOOKCAST_DATABASE_URL=postgresql://" in line
     assert "HOOKCAST_REDIS_URL=redis://" in line
 
 
 def test_workers_share_a_port_and_are_started_again(tmp_path: Path, postgres_url: str, redis_server: Redis) -> None:
     """A state stored by one is told by all, their metrics are one; one that dies is replaced; SIGTERM ends them all."""
-    port = _free_port()
+    port = quiet_port()
     variables = {"HOOKCAST_DATABASE_URL": postgres_url, "HOOKCAST_REDIS_URL": redis_server.url}
     with (
         _running(tmp_path, "serve", "--port", str(port), "--workers", "2", **variables) as process,
@@ -180,7 +175,7 @@ def test_workers_share_a_port_and_are_started_again(tmp_path: Path, postgres_url
 
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path, postgres_url: str, redis_server: Redis) -> None:
     """They hold the port, and nobody would look after them."""
-    port = _free_port()
+    port = quiet_port()
     variables = {"HOOKCAST_DATABASE_URL": postgres_url, "HOOKCAST_REDIS_URL": redis_server.url}
     with _running(tmp_path, "serve", "--port", str(port), "--workers", "2", **variables) as process:
         for _ in range(2):

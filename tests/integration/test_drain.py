@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.ports import quiet_port
 from support.raw import UPGRADE, events, get, subscribe
 
 DEADLINE = 30.0
@@ -18,8 +19,7 @@ DEADLINE = 30.0
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A server as users start it, and its port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
+    port = quiet_port()
     command = [sys.executable, "-m", "hookcast", "serve", "--port", str(port)]
     log = (tmp_path / "log").open("w+")
     with log, subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=log, text=True) as process:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.ports import quiet_port
 from support.postgres import Postgres
 
 SECONDS = 20
@@ -31,8 +32,7 @@ server_reset_query_always = 1
 def running_pooler(server: Postgres) -> Iterator[int]:
     """The port of a pooler in front of the server."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-pooler-"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = quiet_port()
     (folder / "pgbouncer.ini").write_text(CONFIGURATION.format(server=server.port, port=port))
     as_postgres = []
     if os.getuid() == 0:  # it refuses to run as root

@@ -8,7 +8,7 @@ LOWEST, HIGHEST = (
     20_000,
     32_000,
 )  # below the ports that the system lends to clients: one of them could take it meanwhile
-_next = itertools.count(os.getpid() * 37)
+_next = itertools.count(os.getpid() * 1009)  # far from the next process, which may choose at the same time
 
 
 def quiet_port() -> int:

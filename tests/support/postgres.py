@@ -3,13 +3,14 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from support.ports import quiet_port
 
 SECONDS = 60
 OPTIONS = "-c listen_addresses=127.0.0.1 -c max_connections=200 -c unix_socket_directories="
@@ -78,9 +79,7 @@ class Postgres:
 def running_postgres(parent: Path | None = None, *, fsync: bool = False) -> Iterator[Postgres]:
     """A server for the length of the block, in a folder of its own in this one."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-postgres-", dir=parent))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    server = Postgres(folder, port, fsync)
+    server = Postgres(folder, quiet_port(), fsync)
     try:
         if os.getuid() == 0:
             os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)

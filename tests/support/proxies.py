@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from support.serving import free_port
+from support.ports import quiet_port
 
 Kind = Literal["nginx", "haproxy", "caddy"]
 KINDS: tuple[Kind, ...] = ("nginx", "haproxy", "caddy")
@@ -90,7 +90,7 @@ async def running_proxy(
     for name, value in changes.items():
         text, count = re.subn(rf"(?m)^(\s*{name.replace('_', '[ _]')} )[^;\n]*", rf"\g<1>{value}", text)
         assert count, f"docs/operations.md no longer sets {name}"
-    port = free_port()
+    port = quiet_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = folder / f"{kind}.conf"

@@ -1,9 +1,7 @@
 """Redis servers of one's own, alone or as a cluster: Debian's redis-server on free ports of loopback."""
 
-import contextlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -118,17 +116,11 @@ class Redis:
         return said
 
 
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in listeners]
-
-
 @contextmanager
 def running_redis(entry: Entry = OPEN) -> Iterator[Redis]:
     """One server for the length of the block."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-redis-"))
-    server = Redis(_free_ports(1)[0], folder, entry=entry)
+    server = Redis(quiet_port(), folder, entry=entry)
     try:
         server.start()
         yield server

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,13 +17,6 @@ from support.ports import quiet_port
 from support.server import CONNECTIONS
 
 DEADLINE = 20.0
-
-
-def free_port() -> int:
-    """A port that nothing listens on right now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass

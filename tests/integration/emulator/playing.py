@@ -180,10 +180,3 @@ async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
     async with serving(receiver.app(), port) as url:
         receiver.url = f"{url}/hook"
         yield receiver
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -9,7 +9,8 @@ import pytest
 from hookcast.emulator import USER_ID, begin_shutdown
 from hookcast.errors import SignatureInvalid, TimestampOutOfRange
 from hookcast.fal.signature import verify
-from integration.emulator.playing import DEADLINE, IMAGE, Delivery, Emulated, Receiver, emulated, free_port, receiving
+from integration.emulator.playing import DEADLINE, IMAGE, Delivery, Emulated, Receiver, emulated, receiving
+from support.ports import quiet_port
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +89,7 @@ async def test_receiver_that_starts_late_gets_the_webhook() -> None:
         refused.set()
         await opened.wait()
 
-    port = free_port()
+    port = quiet_port()
     async with asyncio.timeout(DEADLINE), emulated(sleep=pause) as fal:
         await fal.submit(webhook=f"http://127.0.0.1:{port}/hook")
         await refused.wait()

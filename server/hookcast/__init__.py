@@ -1,3 +1,5 @@
 """Hookcast: fal.ai webhooks in, live job events out."""
 
-__version__ = "0.1.0"
+from importlib.metadata import version
+
+__version__ = version("hookcast")

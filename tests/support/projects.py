@@ -15,7 +15,7 @@ _SERVERS = {"nextjs": ("next", "start", "-H"), "vite": ("vite", "preview", "--st
 def serving(project: str, port: int, **environment: str) -> Iterator[str]:
     """Its address while the block runs."""
     name, *words = _SERVERS[project]
-    assert (BUILT / project / "built").exists(), f"make .make/projects/{project}/built"
+    assert (BUILT / project / "built").exists(), "tests/projects/build"
     command = [f"node_modules/.bin/{name}", *words, "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(
         command,

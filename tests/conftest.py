@@ -14,6 +14,8 @@ from support.postgres import Postgres, running_postgres
 from support.redis import Redis, running_redis
 from support.server import Node, running_node
 
+pytest_plugins = ["support.watchdog"]
+
 # A busy machine is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")

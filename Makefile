@@ -34,9 +34,9 @@ test: $(PAGE) tests/clients/node_modules/.package-lock.json ## Run every test; A
 	npm --prefix web test
 	$(PYTEST) $(ARGS)
 
-coverage: $(PAGE) ## Measure which lines the tests of units and of the store, the bus and the leases run
+coverage: $(PAGE) ## Measure which lines the tests run, but for those of browsers, chaos and fuzz
 	@.ci/setup dev $(SERVICES)
-	$(PYTEST) --cov tests/unit tests/contract
+	$(PYTEST) --cov=hookcast tests/unit tests/contract tests/integration
 
 chaos: ## Kill, freeze and fill everything, for a quarter of an hour; ARGS='-k kill' for a part
 	@.ci/setup dev $(SERVICES)

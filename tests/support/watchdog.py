@@ -1,8 +1,8 @@
 """Kills a test process that is silent for too long, prints its stack, and names its test.
 
-pytest-timeout raises inside the test. A process that is stuck in C, or that CPython keeps from its pending signals, never
-gets there, since it runs no bytecode. So each pytest process has a watchdog, a process of its own that hears of every test
-through a pipe. On SIGABRT, faulthandler, which pytest enables, writes the Python stacks without running any bytecode.
+pytest-timeout raises inside the test. A process that is stuck in C, or that CPython keeps from its pending signals,
+runs no bytecode and is never reached. So each pytest process has a watchdog, a second process that hears of every test
+through a pipe. On SIGABRT, faulthandler, which pytest enables, writes the Python stacks without running bytecode.
 """
 
 import math
@@ -67,7 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def watch(pid: int, words: TextIO) -> None:
-    """Read the pipe to its end; kill the process when it falls silent. A buffered read would hide lines from select."""
+    """Read the pipe to its end; kill the process when it falls silent. Buffered reads would hide lines from select."""
     seconds, name, rest = GRACE_SECONDS, "the start", b""
     while select.select([words], [], [], None if seconds == FOREVER else seconds)[0]:
         data = os.read(words.fileno(), 65536)

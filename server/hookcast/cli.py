@@ -63,6 +63,21 @@ def main() -> None:
         sys.exit(_complain(HookcastError(f"The output cannot be written: {error.strerror}."), 1))
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
 @app.command("serve")
 def serve_command(host: Host = None, port: Port = None, workers: WorkerCount = 1, fd: Fd = None) -> None:
     """Run the server. Settings come from HOOKCAST_… in the environment or a .env file."""

@@ -23,9 +23,11 @@ def _client(folder: Path) -> httpx.AsyncClient:
 async def test_without_a_built_page_the_server_says_how_to_build_it(tmp_path: Path) -> None:
     """And any other unknown path stays a plain 404."""
     async with _client(tmp_path / "nothing") as client:
-        root, other = await client.get("/"), await client.get("/api/nothing")
-    assert (root.status_code, root.json()["code"]) == (404, "page_not_built")
-    assert "make run" in root.json()["detail"]
+        built = [await client.get(path) for path in ("/", "/hookcast.js", "/hookcast.tgz")]
+        other = await client.get("/api/nothing")
+    for answer in built:
+        assert (answer.status_code, answer.json()["code"]) == (404, "page_not_built")
+        assert "make run" in answer.json()["detail"]
     assert (other.status_code, other.json()["code"]) == (404, "not_found")
 
 
@@ -56,3 +58,22 @@ async def test_pages_of_any_origin_may_load_the_library_and_get_the_newest(tmp_p
     assert library.headers["cache-control"] == "no-cache"
     assert "immutable" in part.headers["cache-control"]
     assert "access-control-allow-origin" not in page.headers
+
+
+async def test_the_npm_package_is_an_archive_that_is_asked_for_anew(tmp_path: Path) -> None:
+    """Its bytes come as they are, and only when they have changed."""
+    (tmp_path / "hookcast.tgz").write_bytes(b"an archive")
+    async with _client(tmp_path) as client:
+        answer = await client.get("/hookcast.tgz")
+        head = await client.head("/hookcast.tgz")
+        same = await client.get("/hookcast.tgz", headers={"If-None-Match": answer.headers["etag"]})
+        put = await client.put("/hookcast.tgz")
+    assert (answer.status_code, answer.content) == (200, b"an archive")
+    assert answer.headers["content-type"] == "application/gzip"
+    assert "content-encoding" not in answer.headers
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "10")
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", answer.headers["etag"])
+    assert "content-type" not in same.headers
+    assert put.status_code == 405

@@ -4,8 +4,7 @@ import os
 import re
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from support.commands import COMMAND
 from support.ports import quiet_port
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -23,18 +23,25 @@ expect.set_options(timeout=DEADLINE * 1000)
 class Dev:
     """`hookcast dev` in a folder of its own, always on the same ports."""
 
-    def __init__(self, folder: Path, speed: str, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, speed: str, settings: dict[str, str] | None = None, command: Sequence[str] = COMMAND
+    ) -> None:
         self._folder = folder
         self._environment = {**os.environ, **(settings or {})}
         ports = ["--port", str(quiet_port()), "--emulator-port", str(quiet_port())]
-        self._command = [sys.executable, "-m", "hookcast", "dev", *ports, "--speed", speed]
+        self._command = [*command, "dev", *ports, "--speed", speed]
         self._process: subprocess.Popen[str] | None = None
         self.address = ""
 
     def start(self) -> None:
         """Start it, and wait until it says where its page is."""
         self._process = subprocess.Popen(
-            self._command, cwd=self._folder, env=self._environment, stdout=subprocess.PIPE, text=True
+            self._command,
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         found = next(filter(None, (re.search(r"Demo page\s+(\S+)", line) for line in self._process.stdout)))
@@ -47,9 +54,10 @@ class Dev:
         assert self._process.wait(timeout=DEADLINE) == 0
 
     def kill(self) -> None:
-        """`kill -9`."""
+        """`kill -9`, and what it has started, too."""
         if self._process is not None:
-            self._process.kill()
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.communicate(timeout=DEADLINE)
 
 

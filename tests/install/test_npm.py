@@ -135,7 +135,7 @@ def test_the_example_runs_as_its_page_says(example: Path, dev: Dev) -> None:
         page.goto(f"http://localhost:{port}")
         page.get_by_label("What should it show?").fill("a lighthouse")
         page.get_by_role("button", name="Generate").click()
-        expect(page.get_by_role("article")).to_have_attribute("data-status", "completed")
+        expect(page.get_by_role("article")).to_have_attribute("data-status", "completed", timeout=4 * DEADLINE * 1000)
         page.wait_for_function("() => document.querySelector('video').duration > 0")
         browser.close()
 

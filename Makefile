@@ -9,7 +9,7 @@ SERVICES := postgresql pgbouncer redis-server
 PROXIES := nginx haproxy caddy curl openssl
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
-.PHONY: help run check test coverage chaos fuzz bench soak format lock build clean
+.PHONY: help run check test coverage test-install chaos fuzz bench soak format lock build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,8 @@ check: web/node_modules/.package-lock.json ## Format, lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet --strict-collection .github
 	npm --prefix web run check
 	cd examples && ../web/node_modules/.bin/biome check
 	$(BIN)/python .ci/audit
@@ -37,6 +39,10 @@ test: $(PAGE) tests/clients/node_modules/.package-lock.json ## Run every test; A
 coverage: $(PAGE) ## Measure which lines the tests run, but for those of browsers, chaos and fuzz
 	@.ci/setup dev $(SERVICES)
 	$(PYTEST) --cov=hookcast tests/unit tests/contract tests/integration
+
+test-install: build ## Install what a release publishes, by pip, uvx, pipx and npm
+	@.ci/setup dev chromium
+	$(BIN)/pytest -n 2 tests/install $(ARGS)
 
 chaos: ## Kill, freeze and fill everything, for a quarter of an hour; ARGS='-k kill' for a part
 	@.ci/setup dev $(SERVICES)

@@ -16,7 +16,7 @@ from support.commands import COMMAND
 from support.ports import quiet_port
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-DEADLINE = 30.0
+DEADLINE = 120.0
 expect.set_options(timeout=DEADLINE * 1000)
 
 

@@ -14,7 +14,7 @@ from support.clients import chromium
 from support.fal import FalDouble
 from support.serving import Served, served
 
-DEADLINE_MS = 50_000
+DEADLINE_MS = 120_000
 SCRIPT = """
 import { createHookcast } from "/hookcast.js";
 const client = createHookcast();

@@ -16,8 +16,8 @@ from support.sender import Outcome, Sender, outcomes, verify
 from support.served import Served, running_served
 from support.watchers import Ledger, Watcher, watching
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(100, 240))]
-DEADLINE = sized(90, 200)
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(300, 600))]
+DEADLINE = sized(280, 560)
 RATE = sized(120, 200)
 WEBHOOKS = sized(200, 8000)
 OPEN_STREAMS = sized(100, 1000)

@@ -17,8 +17,8 @@ from support.sender import Outcome, Sender, outcomes, verify
 from support.served import Served, running_served
 from support.watchers import Ledger, Watcher, watching
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(100, 400))]
-DEADLINE = sized(90, 360)
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(300, 600))]
+DEADLINE = sized(280, 560)
 WEBHOOKS = sized(500, 10_000)
 RATE = sized(320, 250)
 LONGEST_LIFE = sized(0.8, 1.5)

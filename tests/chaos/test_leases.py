@@ -15,8 +15,8 @@ from support.served import Served, running_served
 from support.upstreams import Upstreams
 from support.watchers import Ledger, Watcher, watching
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(100, 300))]
-DEADLINE = sized(90, 280)
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(300, 600))]
+DEADLINE = sized(280, 560)
 JOBS = sized(20, 200)
 DEATHS = sized(1, 6)
 HANGS = sized(0, 3)

@@ -18,8 +18,8 @@ from support.falhost import served_app
 from support.served import Served, running_served
 from support.watchers import Ledger, Watcher, watching
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(100, 240))]
-DEADLINE = sized(90, 220)
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(300, 600))]
+DEADLINE = sized(280, 560)
 WATCHED = sized(40, 500)
 UNWATCHED = sized(0, 500)  # nobody asks about them before ASK_EVERY_SECONDS
 SPEED = sized(16.0, 1.0)

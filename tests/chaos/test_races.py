@@ -17,8 +17,8 @@ from support.sender import Outcome, Sender, outcomes
 from support.served import running_served
 from support.watchers import Ledger, Watcher, watching
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(100, 200))]
-DEADLINE = sized(90, 180)
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(300, 600))]
+DEADLINE = sized(280, 560)
 JOBS = sized(150, 4000)
 ASKED_JOBS = sized(60, 600)
 AT_ONCE = sized(50, 100)

@@ -12,8 +12,8 @@ from support.sender import Outcome, Sender, outcomes, verify
 from support.served import Served, running_served
 from support.watchers import Ledger, Watcher, watching
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(100, 240))]
-DEADLINE = sized(90, 220)
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(300, 600))]
+DEADLINE = sized(280, 560)
 STREAMS = sized(300, 5000)
 ROUNDS = sized(1, 2)
 RATE = sized(30, 50)

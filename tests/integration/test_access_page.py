@@ -37,7 +37,7 @@ async def test_a_token_made_elsewhere_is_taken(database_url: str, fal: FalDouble
     """It shows the owner's jobs and the group's, and no others."""
     environment = {**os.environ, "HOOKCAST_TOKEN_SECRET": SECRET}
     made = subprocess.run(
-        command, cwd=ROOT / "tests/clients", env=environment, capture_output=True, text=True, check=True, timeout=30
+        command, cwd=ROOT / "tests/clients", env=environment, capture_output=True, text=True, check=True, timeout=120
     )
     headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
     async with running_node(fal, database_url=database_url, **SETTINGS) as node:

@@ -217,4 +217,6 @@ def test_the_command_makes_no_token_that_would_not_be_taken(tmp_path: Path) -> N
 def _mint(folder: Path, secret: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hookcast", "token", *arguments]
     environment = {**os.environ, "HOOKCAST_TOKEN_SECRET": secret}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )

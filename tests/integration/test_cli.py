@@ -17,7 +17,7 @@ from support.ports import quiet_port
 from support.redis import Redis
 
 COMMAND = [sys.executable, "-m", "hookcast"]
-DEADLINE = 30.0
+DEADLINE = 120.0
 
 
 @contextmanager

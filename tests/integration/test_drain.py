@@ -13,7 +13,7 @@ import pytest
 from support.ports import quiet_port
 from support.raw import UPGRADE, events, get, subscribe
 
-DEADLINE = 30.0
+DEADLINE = 120.0
 
 
 @pytest.fixture

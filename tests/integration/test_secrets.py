@@ -99,7 +99,7 @@ def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
 def _talk(url: str) -> str:
     """Ask for everything with every secret; all that was answered."""
     said: list[str] = []
-    with httpx.Client(base_url=url, timeout=20) as client:
+    with httpx.Client(base_url=url, timeout=120) as client:
         for credential in (API_KEY, TOKEN, EXPIRED, "wrong"):
             headers = {"Authorization": f"Bearer {credential}"}
             for method, path in (

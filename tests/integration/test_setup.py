@@ -43,7 +43,7 @@ class Machine:
         path = f"{self._programs}:{os.environ['PATH']}"
         command = [str(self.folder / ".ci/setup"), *steps]
         return subprocess.run(
-            command, env={"PATH": path, **environment}, capture_output=True, text=True, check=False, timeout=30
+            command, env={"PATH": path, **environment}, capture_output=True, text=True, check=False, timeout=120
         )
 
     @property

@@ -25,10 +25,11 @@ SETTINGS = {
     "token_issuer": ISSUER,
     "token_audience": AUDIENCE,
 }
+A_DAY = 86_400  # many tokens are made when a file of tests is imported, long before they are used
 ADMIN = {"Authorization": f"Bearer {API_KEY}"}
 
 
-def token(key: Any = SECRET, *, algorithm: str = "HS256", expires_in: float | None = 600, **claims: Any) -> str:
+def token(key: Any = SECRET, *, algorithm: str = "HS256", expires_in: float | None = A_DAY, **claims: Any) -> str:
     """A token as any JWT library makes it; `expires_in` None = it never does."""
     if expires_in is not None:
         claims["exp"] = int(time.time() + expires_in)
@@ -71,7 +72,9 @@ class IdentityProvider:
         """The key's name."""
         return f"{algorithm}-{self.generation}"
 
-    def token(self, algorithm: str = "RS256", *, expires_in: float = 600, kid: str | None = None, **claims: Any) -> str:
+    def token(
+        self, algorithm: str = "RS256", *, expires_in: float = A_DAY, kid: str | None = None, **claims: Any
+    ) -> str:
         """A token of a user, `user-1` unless the claims say otherwise."""
         told = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "exp": int(time.time() + expires_in), **claims}
         named = {"kid": kid or self.kid(algorithm)}

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-SECONDS = 30
+SECONDS = 120
 
 
 def make_certificate(folder: Path, name: str = "hookcast") -> Path:

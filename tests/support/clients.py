@@ -20,7 +20,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-DEADLINE = 20.0
+DEADLINE = 120.0
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SCRIPTS = Path(__file__).parents[1] / "clients"
 PING = '{"type":"ping"}'

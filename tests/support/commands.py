@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "hookcast")
-DEADLINE = 30.0
+DEADLINE = 120.0
 ROWS, COLUMNS = 30, 100
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

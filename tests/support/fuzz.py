@@ -18,7 +18,7 @@ from support.fal import jwk
 from support.served import Served, running_served
 
 LONG = os.environ.get("FUZZ") == "long"
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 120.0
 GROWTH_KIB = 24 * 1024
 """What the server may hold more at the end than after the warm-up: allocators keep what was freed in between."""
 GROWTH_FILES = 8

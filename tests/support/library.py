@@ -12,7 +12,7 @@ from playwright.async_api import BrowserContext, CDPSession, Error, Page, async_
 
 from support.clients import FLAGS, SCRIPTS
 
-DEADLINE = 20.0
+DEADLINE = 120.0
 STEP_SECONDS = 0.01
 ANSWER_SECONDS = 0.3
 SCRIPT = (SCRIPTS / "library.mjs").read_text()

@@ -13,7 +13,7 @@ from pathlib import Path
 from support.ports import quiet_port
 from support.postgres import Postgres
 
-SECONDS = 20
+SECONDS = 120
 CONFIGURATION = """
 [databases]
 * = host=127.0.0.1 port={server} user=hookcast

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from support.ports import quiet_port
 
-SECONDS = 60
+SECONDS = 120
 OPTIONS = "-c listen_addresses=127.0.0.1 -c max_connections=200 -c unix_socket_directories="
 
 

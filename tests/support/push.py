@@ -192,7 +192,7 @@ async def running_engine(
 ) -> AsyncIterator[tuple[Engine, MemoryStore]]:
     """An engine on a store that knows these jobs."""
     engine, store = Engine(Limits(**limits), time or Time()), MemoryStore(*jobs)
-    async with asyncio.timeout(20), engine.running(store, LocalBus(engine.hub.deliver)):
+    async with asyncio.timeout(60), engine.running(store, LocalBus(engine.hub.deliver)):
         yield engine, store
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from support.postgres import Postgres, running_postgres
 
-SECONDS = 30
+SECONDS = 120
 DISK = "192m"
 PIECES = (1024 * 1024, 4096)
 FILE_BYTES = 64 * 1024  # the log of PostgreSQL (WAL) is longer, and so will be the jobs

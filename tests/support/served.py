@@ -14,8 +14,8 @@ from typing import Any
 from support.ports import quiet_port
 from support.web import Web
 
-START_SECONDS = 30.0
-STOP_SECONDS = 30.0
+START_SECONDS = 120.0
+STOP_SECONDS = 120.0
 
 
 class Served:

@@ -16,7 +16,7 @@ from hookcast.serve import Server, Site, bind
 from hookcast.settings import Settings
 from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble, sign
 
-DEADLINE = 20.0
+DEADLINE = 120.0
 # Given up before the server does, which may be in the moment of the next request.
 CONNECTIONS = httpx.Limits(keepalive_expiry=2.0)
 

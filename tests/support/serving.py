@@ -16,7 +16,7 @@ from support.fal import FalDouble, jwk, sign
 from support.ports import quiet_port
 from support.server import CONNECTIONS
 
-DEADLINE = 20.0
+DEADLINE = 120.0
 
 
 @dataclass

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from support.web import NETWORK, parse_head
 
-SILENCE_SECONDS = 40.0  # the server pings every 15 s
-OPENING_SECONDS = 20.0
+SILENCE_SECONDS = 60.0  # the server pings every 15 s
+OPENING_SECONDS = 60.0
 CONNECTS_AT_ONCE = 200
 
 

@@ -186,7 +186,7 @@ async def test_what_a_websocket_client_says_too_early_is_kept_for_the_stream() -
     ready.set()
     await settle()
     transport.take()
-    async with asyncio.timeout(20), engine.running(MemoryStore(), LocalBus(engine.hub.deliver)):
+    async with asyncio.timeout(60), engine.running(MemoryStore(), LocalBus(engine.hub.deliver)):
         stream.begin(transport)
         await settle()
         error, close = ws_messages(transport.take())

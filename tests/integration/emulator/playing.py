@@ -22,7 +22,7 @@ from hookcast.fal.signature import SignedHeaders, decode_key
 
 Sleep = Callable[[float], Awaitable[None]]
 
-DEADLINE = 15.0
+DEADLINE = 120.0
 SPEED = 50.0
 KEY = {"Authorization": "Key any-key-will-do"}
 VIDEO = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video"

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 async def client(fal: Emulated, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[fal_client.AsyncClient]:
     """The asynchronous client, told the emulator's address."""
     monkeypatch.setattr("fal_client.client.QUEUE_URL_FORMAT", f"{fal.url}/")
-    made = fal_client.AsyncClient(key="any-key-will-do", default_timeout=10.0)
+    made = fal_client.AsyncClient(key="any-key-will-do", default_timeout=60.0)
     yield made
     await (await made._client).aclose()
 
@@ -94,7 +94,7 @@ async def test_synchronous_client_subscribes(fal: Emulated, monkeypatch: pytest.
     monkeypatch.setattr("fal_client.client.QUEUE_URL_FORMAT", f"{fal.url}/")
 
     def subscribe() -> dict[str, object]:
-        client = fal_client.SyncClient(key="any-key-will-do", default_timeout=10.0)
+        client = fal_client.SyncClient(key="any-key-will-do", default_timeout=60.0)
         try:
             result: dict[str, object] = client.subscribe(IMAGE, {"prompt": "a cat"})
             return result

@@ -17,7 +17,7 @@ from jwt.algorithms import RSAAlgorithm
 from hookcast.auth import Gate, Provider
 from hookcast.auth.provider import Keys, parse_keys
 from hookcast.errors import AccessError, TokenInvalid
-from support.access import AUDIENCE, ISSUER, SECRET, IdentityProvider, token
+from support.access import A_DAY, AUDIENCE, ISSUER, SECRET, IdentityProvider, token
 
 pytestmark = pytest.mark.anyio
 IDP = IdentityProvider()
@@ -65,7 +65,7 @@ def signed(claims: bytes, head: bytes = b'{"alg":"HS256"}') -> str:
     return f"{said}.{part(hmac.digest(SECRET.encode(), said.encode(), 'sha256'))}"
 
 
-EXP = int(time.time()) + 600
+EXP = int(time.time()) + A_DAY
 ODD: dict[str, str] = {
     "exp Infinity": signed(b'{"exp":Infinity,"sub":"u"}'),
     "exp 1e400": signed(b'{"exp":1e400,"sub":"u"}'),

@@ -282,6 +282,6 @@ async def test_a_status_stream_that_goes_silent_is_broken() -> None:
     harness = Harness()
     harness.fal.script("/status/stream", httpx.ReadTimeout("silent"))
     with pytest.raises(FalUnreachable):
-        async with asyncio.timeout(5), harness.queue.follow(job()) as reports:
+        async with asyncio.timeout(60), harness.queue.follow(job()) as reports:
             await anext(reports)
     await harness.client.aclose()

@@ -26,6 +26,7 @@ class Served:
         self.log = folder / f"node-{self.port}.log"
         self._folder = folder
         self._workers = workers
+        self._command: tuple[str, ...] = (sys.executable, "-m", "hookcast", "serve", "--workers", str(workers))
         ownerless = (
             "HOOKCAST_",
             "FAL_",
@@ -47,7 +48,7 @@ class Served:
         assert self._process is None
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "hookcast", "serve", "--workers", str(self._workers)),
+                *self._command,
                 cwd=self._folder,
                 env=self._environment,
                 stdin=asyncio.subprocess.DEVNULL,

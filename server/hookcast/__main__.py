@@ -6,7 +6,10 @@ import sys
 def main() -> None:
     """Start; Ctrl-C ends it quietly while the imports, which take a second, are still under way, too."""
     try:
-        from hookcast.cli import main as start  # noqa: PLC0415
+        if sys.argv[1:2] == ["health"]:  # runs every few seconds, and does without those imports
+            from hookcast.health import main as start  # noqa: PLC0415
+        else:
+            from hookcast.cli import main as start  # noqa: PLC0415
 
         start()
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from hookcast.auth import Grant, mint
 from hookcast.doctor import Finding, Level, examine
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import HookcastError, InvalidRequest, SettingsError, UsageError
+from hookcast.health import health
 from hookcast.protocols import Deadlines
 from hookcast.routes.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
 from hookcast.serve import Site
@@ -208,6 +209,9 @@ def doctor() -> None:
     """Look at everything that a server needs: a line each, with what to do. Exit code 1 when something fails."""
     logs.configure(level=logs.CRITICAL)  # its findings say it better
     raise typer.Exit(asyncio.run(_examine()))
+
+
+app.command()(health)
 
 
 @app.command()

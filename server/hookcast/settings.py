@@ -166,8 +166,8 @@ ShownAddress = Annotated[HttpAddress, AfterValidator(_without_user)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 
 
-class Settings(BaseSettings):
-    """Everything an operator can set, with its default."""
+class ListenSettings(BaseSettings):
+    """Where the server listens: all that a health check needs, so that no other setting can fail it."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -180,6 +180,11 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
+
+
+class Settings(ListenSettings):
+    """Everything an operator can set, with its default."""
+
     public_url: HttpAddress | None = None
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///hookcast.db")
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
@@ -315,13 +320,9 @@ class Settings(BaseSettings):
         return found
 
 
-class ClientSettings(BaseSettings):
+class ClientSettings(ListenSettings):
     """What the commands need that speak with a running server: by default the one on this machine."""
 
-    model_config = Settings.model_config
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=1, le=65535)
     url: ShownAddress | None = None
     token: SecretStr | None = None
 
@@ -346,6 +347,11 @@ def load_settings(**overrides: Any) -> Settings:
 def load_client_settings(**overrides: Any) -> ClientSettings:
     """The same for the commands that speak with a running server."""
     return _load(ClientSettings, overrides)
+
+
+def load_listen_settings(**overrides: Any) -> ListenSettings:
+    """The same for the health check."""
+    return _load(ListenSettings, overrides)
 
 
 def _load(shape: type[_Shape], overrides: dict[str, Any]) -> _Shape:

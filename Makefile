@@ -9,7 +9,7 @@ SERVICES := postgresql pgbouncer redis-server
 PROXIES := nginx haproxy caddy curl openssl
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
-.PHONY: help run check test coverage test-install chaos fuzz bench soak format lock build clean
+.PHONY: help run check test coverage test-image test-install chaos fuzz bench soak format lock build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,10 @@ test: $(PAGE) tests/clients/node_modules/.package-lock.json ## Run every test; A
 coverage: $(PAGE) ## Measure which lines the tests run, but for those of browsers, chaos and fuzz
 	@.ci/setup dev $(SERVICES)
 	$(PYTEST) --cov=hookcast tests/unit tests/contract tests/integration
+
+test-image: ## Build the image on stand-in bases and run it; needs root and 2 GB of memory
+	@.ci/setup dev node buildah debootstrap
+	$(BIN)/pytest tests/image $(ARGS)
 
 test-install: build ## Install what a release publishes, by pip, uvx, pipx and npm
 	@.ci/setup dev chromium

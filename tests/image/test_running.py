@@ -119,9 +119,8 @@ def test_stopping_it_tells_open_streams_to_come_back(image: Image, tmp_path: Pat
             seen = b""
             while b'"requestId":"job-0"' not in seen:
                 seen += stream.readline()
-            server.begin_stop()
+            assert server.stop() == 0
             rest = stream.read()
-        assert server.end() == 0
     assert b"retry:" in rest
 
 

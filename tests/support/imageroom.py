@@ -153,18 +153,14 @@ class Room:
         """A signal to its first process."""
         os.kill(self.pid, number)
 
-    def begin_stop(self) -> None:
-        """What an engine sends to stop it."""
-        self.send(signal.Signals[self._image.config["StopSignal"]])
-
-    def end(self) -> int:
-        """Wait as long as an engine does; the exit code."""
-        return self._process.wait(STOP_SECONDS)
+    def end(self, seconds: float = SECONDS) -> int:
+        """Wait for its end; the exit code."""
+        return self._process.wait(seconds)
 
     def stop(self) -> int:
-        """As an engine does."""
-        self.begin_stop()
-        return self.end()
+        """As an engine does, with the image's signal, and as patiently; the exit code."""
+        self.send(signal.Signals[self._image.config["StopSignal"]])
+        return self.end(STOP_SECONDS)
 
     def kill(self) -> None:
         """Whatever happens."""

@@ -40,7 +40,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _refuse(self) -> None:
         """The websockets library does not take the request, and uvicorn would say nothing."""
         problem: HookcastError = BadRequest("The request cannot be a WebSocket's.")
-        if isinstance(self.conn.handshake_exc, SecurityError):  # a line is too long
+        error = self.conn.handshake_exc
+        if isinstance(error, SecurityError) or (error and isinstance(error.__cause__, SecurityError)):
+            # a line is too long; websockets < 17 wraps that
             problem = HeadTooLarge("The URL and each header of a WebSocket's request may have 8 KiB.")
         self.transport.write(last_words(problem, self.default_headers))
         self.transport.close()

@@ -12,12 +12,13 @@ from starlette.routing import Route
 
 from hookcast import logs, serve
 from hookcast.app import create_app, make_engine
+from hookcast.openfiles import raise_open_files
 from hookcast.settings import load_settings
 from hookcast.wire import State
 
 logs.configure()
 settings = load_settings(port=int(sys.argv[1]))
-engine = make_engine(settings, max_streams=serve.raise_open_files() - 512)
+engine = make_engine(settings, max_streams=raise_open_files() - 512)
 
 
 async def publish(request: Request) -> Response:

@@ -1,31 +1,24 @@
-"""The `hookcast` command. Wrong input: one line, exit code 2."""
+"""The `hookcast` command. Wrong input: one line, exit code 2.
+
+What only some commands need is imported by them: it takes most of a start's time, and what serves is checked first.
+"""
 
 import asyncio
 import errno
 import os
-import socket
 import sys
 import warnings
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from hookcast import __version__, logs, remote, serve
-from hookcast.app import create_app, make_engine, utc_now
-from hookcast.auth import Grant, mint
-from hookcast.doctor import Finding, Level, examine
-from hookcast.emulator import begin_shutdown, create_emulator
+from hookcast import __version__, installation, logs, remote
+from hookcast.auth.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
+from hookcast.auth.tokens import Grant, mint
 from hookcast.errors import HookcastError, InvalidRequest, SettingsError, UsageError
 from hookcast.health import health
-from hookcast.protocols import Deadlines
-from hookcast.routes.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
-from hookcast.serve import Site
-from hookcast.settings import Settings, is_loopback, load_client_settings, load_settings
-from hookcast.store import migrate
-from hookcast.terminal import finding
-from hookcast.workers import Workers
+from hookcast.settings import load_client_settings, load_settings
 
 app = typer.Typer(
     add_completion=False,
@@ -44,8 +37,6 @@ Token = Annotated[
     str | None, typer.Option(help="An API key or a token; better in HOOKCAST_TOKEN, where nobody else sees it.")
 ]
 Patience = Annotated[float | None, typer.Option(min=0.1, help="Give up watching after so many seconds.")]
-RESERVED_FILES = 512  # of the open files: for the database, fal, requests that are no streams
-DEV_DATABASE = "sqlite:///hookcast-dev.db"
 
 
 def main() -> None:
@@ -82,43 +73,19 @@ def _options(
 @app.command("serve")
 def serve_command(host: Host = None, port: Port = None, workers: WorkerCount = 1, fd: Fd = None) -> None:
     """Run the server. Settings come from HOOKCAST_… in the environment or a .env file."""
-    logs.configure()
-    settings = load_settings(host=host, port=port)
-    if fd is not None:
-        worker = _site(settings, serve.adopt(fd))
-        return serve.run(worker, on_ready=lambda: _say(f"Worker {os.getpid()} serves."), lifeline=sys.stdin.fileno())
-    if workers > 1:
-        settings.check_shareable()
-    listener = serve.bind(settings.host, settings.port)
-    for warning in settings.warnings():
-        logs.get_logger(__name__).warning("settings", hint=warning)
-    hello = f"Hookcast {__version__} listens on http://{_authority(settings)}"
-    if workers > 1:
-        _say(f"{hello} with {workers} workers")
-        return Workers(listener, workers).run()
-    return serve.run(_site(settings, listener), on_ready=lambda: _say(hello))
+    installation.check()
+    from hookcast import launch  # noqa: PLC0415
+
+    launch.server(host=host, port=port, workers=workers, fd=fd)
 
 
 @app.command()
 def dev(host: Host = None, port: Port = None, emulator_port: EmulatorPort = 8001, speed: Speed = 1.0) -> None:
     """Run the server, an emulated fal and the demo page; no key, no Redis, no tunnel needed."""
-    logs.configure(level=logs.WARNING)
-    plain = load_settings(host=host, port=port)
-    fal = f"http://127.0.0.1:{emulator_port}"
-    keep_database = "database_url" in plain.model_fields_set
-    settings = load_settings(
-        host=plain.host,
-        port=plain.port,
-        public_url=f"http://{_authority(plain)}",
-        database_url=plain.database_url.get_secret_value() if keep_database else DEV_DATABASE,
-        fal_key="emulator",
-        fal_queue_url=fal,
-        fal_jwks_url=f"{fal}/.well-known/jwks.json",
-        fal_user_id="",
-    )
-    emulated = _emulator_site("127.0.0.1", emulator_port, speed)
-    site = _site(settings, serve.bind(settings.host, settings.port))
-    serve.run(emulated, site, on_ready=lambda: _welcome(settings, fal))
+    installation.check()
+    from hookcast import launch  # noqa: PLC0415
+
+    launch.dev(host=host, port=port, emulator_port=emulator_port, speed=speed)
 
 
 @app.command()
@@ -128,11 +95,10 @@ def emulator(
     speed: Speed = 1.0,
 ) -> None:
     """Run the emulated fal alone: queue, status stream, signed webhooks, media."""
-    logs.configure()
-    if not is_loopback(host):
-        raise SettingsError(f"The emulator takes any key and signs anything, so it stays on loopback, not {host}.")
-    site = _emulator_site(host, port, speed)
-    serve.run(site, on_ready=lambda: _say(f"The emulated fal listens on http://{host}:{port}"))
+    installation.check()
+    from hookcast import launch  # noqa: PLC0415
+
+    launch.emulator(host=host, port=port, speed=speed)
 
 
 @app.command("token")
@@ -150,7 +116,7 @@ def token_command(
     if grant == Grant():
         raise SettingsError("Say what the token shows: --sub, --job or --group.")
     try:
-        made = mint(grant, secret, expires_at=utc_now() + timedelta(seconds=expires_in))
+        made = mint(grant, secret, expires_at=datetime.now(UTC) + timedelta(seconds=expires_in))
     except InvalidRequest as error:
         raise UsageError(str(error)) from None
     _say(made)
@@ -159,6 +125,8 @@ def token_command(
 @app.command("migrate")
 def migrate_command() -> None:
     """Bring the database up to date; `serve` does so too at its start."""
+    from hookcast.store import migrate  # noqa: PLC0415
+
     migrate(load_settings().database_url.get_secret_value())
     _say("The database is up to date.")
 
@@ -207,8 +175,10 @@ def watch_command(
 @app.command()
 def doctor() -> None:
     """Look at everything that a server needs: a line each, with what to do. Exit code 1 when something fails."""
+    from hookcast.doctor import run  # noqa: PLC0415
+
     logs.configure(level=logs.CRITICAL)  # its findings say it better
-    raise typer.Exit(asyncio.run(_examine()))
+    raise typer.Exit(asyncio.run(run()))
 
 
 app.command()(health)
@@ -220,58 +190,8 @@ def version() -> None:
     _say(f"hookcast {__version__}")
 
 
-async def _examine() -> int:
-    console, failed = Console(highlight=False), False
-
-    def tell(found: Finding) -> None:
-        nonlocal failed
-        failed = failed or found.level is Level.FAIL
-        console.print(finding(found), soft_wrap=True)
-
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        tell(Finding(Level.FAIL, "settings", str(error)))
-        return 1
-    tell(Finding(Level.OK, "settings", "every value can be used"))
-    async for found in examine(settings):
-        tell(found)
-    return int(failed)
-
-
-def _site(settings: Settings, listener: socket.socket) -> Site:
-    open_files = serve.raise_open_files()
-    engine = make_engine(settings, max_streams=open_files - min(RESERVED_FILES, open_files // 2))
-    logs.get_logger(__name__).info("limits", open_files=open_files, max_streams=engine.limits.max_streams)
-    deadlines = Deadlines(keep_alive=settings.keep_alive_seconds)
-    return Site(create_app(settings, engine=engine), listener, engine.drain, deadlines, settings.proxies)
-
-
-def _emulator_site(host: str, port: int, speed: float) -> Site:
-    emulated = create_emulator(speed=speed)
-    return Site(emulated, serve.bind(host, port), lambda: begin_shutdown(emulated))
-
-
-def _authority(settings: Settings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{host}:{settings.port}"
-
-
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def _welcome(settings: Settings, fal: str) -> None:
-    console = Console(highlight=False)
-    page = f"http://{_authority(settings)}/"
-    console.print(
-        f"\n  [bold]Hookcast {__version__}[/bold], with an emulated fal: no key needed, nothing is charged.\n"
-    )
-    console.print(f"  Demo page   [bold cyan]{page}[/bold cyan]")
-    console.print(f"  Jobs        {page}api/fal-jobs")
-    console.print(f"  Emulator    {fal}")
-    console.print("\n  Ctrl-C ends both.\n")
     sys.stdout.flush()
 
 

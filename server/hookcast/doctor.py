@@ -16,17 +16,21 @@ from urllib.parse import urlsplit
 import httpx
 from msgspec import Struct
 from msgspec.structs import replace
+from rich.console import Console
+from rich.text import Text
 
+from hookcast import installation
 from hookcast.bus import Bus, job_topic, open_bus
-from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
+from hookcast.errors import FalRejected, FalUnreachable, SettingsError, StoreUnavailable
 from hookcast.fal.keys import parse_jwks
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import unseen
+from hookcast.openfiles import raise_open_files
 from hookcast.outgoing import http_client
-from hookcast.serve import raise_open_files
-from hookcast.settings import PREFIX, Settings, is_loopback
+from hookcast.settings import PREFIX, Settings, is_loopback, load_settings
 from hookcast.store import inspect
 from hookcast.store.condition import Schema
+from hookcast.terminal import plain
 from hookcast.wire import State
 
 CHECK_SECONDS = 15.0
@@ -56,9 +60,32 @@ class Finding(Struct, frozen=True):
 Check = Callable[[Settings, httpx.AsyncClient], Awaitable[list[Finding]]]
 
 
+async def run() -> int:
+    """Print every finding as a line; answers the exit code."""
+    console, failed = Console(highlight=False), False
+    async for found in _findings():
+        failed = failed or found.level is Level.FAIL
+        style = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}[found.level]
+        parts = (f"{found.level:<5}", style), (f"{found.subject:<11}", "bold"), plain(found.text)
+        console.print(Text.assemble(*parts), soft_wrap=True)
+    return int(failed)
+
+
+async def _findings() -> AsyncIterator[Finding]:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        yield Finding(Level.FAIL, "settings", str(error))
+        return
+    yield Finding(Level.OK, "settings", "every value can be used")
+    async for found in examine(settings):
+        yield found
+
+
 async def examine(settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Finding]:
     """Every finding, as soon as it is there. `transport` plays the network in tests."""
     checks: dict[str, Check] = {
+        "packages": _packages,
         "database": _database,
         "redis": _redis,
         "fal keys": _fal_keys,
@@ -75,6 +102,16 @@ async def examine(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
                 found = [Finding(Level.FAIL, subject, f"no answer within {CHECK_SECONDS:g} s")]
             for finding in found:
                 yield finding
+
+
+async def _packages(_settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
+    """`hookcast serve` would not start with others."""
+    problem = await installation.find_problem()
+    if problem is not None:
+        return [Finding(Level.FAIL, "packages", problem)]
+    bounds = installation.requirements()
+    fits = " and ".join(f"{name}{bounds[name]}" for name in installation.REACHED_INTO)
+    return [Finding(Level.OK, "packages", f"{fits} are installed, and work as needed")]
 
 
 async def _database(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:

@@ -5,11 +5,10 @@ import contextlib
 import errno
 import gc
 import ipaddress
-import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import uvicorn
 
@@ -17,6 +16,8 @@ from hookcast.errors import SettingsError
 from hookcast.protocols import Config, Deadlines, HttpProtocol, WebSocketProtocol
 from hookcast.push.inbox import MAX_MESSAGE_BYTES
 
+App = Callable[..., object]
+DEADLINES = Deadlines()
 GRACE_SECONDS = 1  # for requests that are still being answered once the streams have been drained
 
 
@@ -27,10 +28,10 @@ class Site:
     `proxies` are the addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
     """
 
-    app: Callable[..., object]
+    app: App
     listener: socket.socket
     drain: Callable[[], None] = lambda: None
-    deadlines: Deadlines = field(default_factory=Deadlines)
+    deadlines: Deadlines = DEADLINES
     proxies: Sequence[str] = ()
 
 
@@ -52,22 +53,13 @@ def adopt(fd: int) -> socket.socket:
         raise SettingsError(f"--fd {fd} is no socket: {error}.") from None
 
 
-def raise_open_files() -> int:
-    """Raise the limit of open files to what the system allows this process, and answer it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):  # a limit that may not be raised is kept
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
 def run(*sites: Site, on_ready: Callable[[], None] = lambda: None, lifeline: int | None = None) -> None:
     """Serve until SIGINT or SIGTERM; a second signal ends at once.
 
     `lifeline` is a pipe whose other end the parent holds: when the parent is gone, it ends as after a signal.
     """
     _tune_garbage_collection()
-    with asyncio.Runner(loop_factory=uvicorn.Config(sites[0].app, log_config=None).get_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=config_of(sites[0].app).get_loop_factory()) as runner:
         runner.run(_serve(sites, on_ready, lifeline))
 
 
@@ -98,28 +90,34 @@ async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None], lifeline
         raise SettingsError("The server could not start; the log says why.")
 
 
+def config_of(app: App, deadlines: Deadlines = DEADLINES, proxies: Sequence[str] = ()) -> Config:
+    """How uvicorn serves an application here; the arguments are those of a `Site`."""
+    config = Config(
+        app,
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,  # streams have a heartbeat of their own
+        interface="asgi3",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # its lines would show query strings
+        server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+        timeout_keep_alive=deadlines.keep_alive,  # type: ignore[arg-type] # fractions do, too
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    config.deadlines = deadlines
+    return config
+
+
 class Server(uvicorn.Server):
     """uvicorn with the signals left to `_serve`, and streams that are told before they are closed."""
 
     def __init__(self, site: Site, on_ready: Callable[[], None]) -> None:
-        config = Config(
-            site.app,
-            http=HttpProtocol,
-            ws=WebSocketProtocol,
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_per_message_deflate=False,
-            ws_ping_interval=None,  # streams have a heartbeat of their own
-            lifespan="on",
-            log_config=None,
-            access_log=False,  # its lines would show query strings
-            server_header=False,
-            proxy_headers=bool(site.proxies),
-            forwarded_allow_ips=list(site.proxies),
-            timeout_keep_alive=site.deadlines.keep_alive,  # type: ignore[arg-type] # fractions do, too
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-        config.deadlines = site.deadlines
-        super().__init__(config)
+        super().__init__(config_of(site.app, site.deadlines, site.proxies))
         self.site = site
         self._on_ready = on_ready
 

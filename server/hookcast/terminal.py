@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from hookcast.client import Job, Notice, Transport
-from hookcast.doctor import Finding, Level
 
 BAR_WIDTH = 32
 MAX_URLS = 20
@@ -136,12 +135,6 @@ def media(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
             yield from media(inner, f"{path}[{number}]")
     elif isinstance(value, str) and value.startswith(("https://", "http://")):
         yield plain(path), plain(value)
-
-
-def finding(found: Finding) -> Text:
-    """One line of the doctor's."""
-    style = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}[found.level]
-    return Text.assemble((f"{found.level:<5}", style), (f"{found.subject:<11}", "bold"), plain(found.text))
 
 
 def plain(text: str) -> str:

@@ -63,7 +63,7 @@ async def test_where_all_is_well_every_line_is_ok(fal: FalDouble, database_url: 
     async with open_store(database_url):
         found = await findings(fal, database_url, public_url=SITE, redis_url=redis_server.url)
     assert {subject: each.level for subject, each in found.items() if subject != "open files"} == dict.fromkeys(
-        ["database", "clocks", "redis", "fal keys", "clock", "FAL_KEY", "PUBLIC_URL"], "ok"
+        ["packages", "database", "clocks", "redis", "fal keys", "clock", "FAL_KEY", "PUBLIC_URL"], "ok"
     )
 
 
@@ -232,7 +232,7 @@ async def test_the_command_prints_a_line_each_and_ends_with_0_or_1(
     said = await hookcast(tmp_path, "doctor", **settings)
     assert (said.code, said.err) == (0, "")
     levels = [line.split()[0] for line in said.out.splitlines()]
-    assert len(levels) == 9
+    assert len(levels) == 10
     assert set(levels) <= {"ok", "warn"}
     gone = await hookcast(tmp_path, "doctor", **settings | {"HOOKCAST_PUBLIC_URL": f"http://127.0.0.1:{quiet_port()}"})
     assert (gone.code, gone.err) == (1, "")

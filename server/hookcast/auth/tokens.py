@@ -17,6 +17,7 @@ from hookcast.auth.access import Caller
 from hookcast.errors import InvalidRequest, TokenExpired, TokenInvalid
 
 LEEWAY_SECONDS = 30.0  # of other people's clocks, for `nbf`; `exp` has none, since access ends with it
+MAX_SECONDS = 30 * 24 * 3600  # for which the server and the command sign one
 MAX_CREDENTIAL = 16 * 1024  # characters of a token or key: what fits into a request's head
 # Times are checked here, with a clock that is passed in; a token of our own has neither issuer nor audience.
 _OPTIONS: dict[str, bool] = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_jti": False}

@@ -1,6 +1,6 @@
 """uvicorn's HTTP/1.1 and WebSocket protocols, with bounds on what a client sends, and the hand-over to streams.
 
-Everything that relies on uvicorn's inside is in the two protocol classes here.
+Everything that relies on uvicorn's inside is in the two protocol classes here; selftest.py tries it at each start.
 """
 
 from hookcast.protocols.base import Config, Deadlines

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action, Grant, mint
+from hookcast.auth.tokens import MAX_SECONDS
 from hookcast.errors import InvalidRequest, NoTokenSecret
 from hookcast.jobs import LABEL
 from hookcast.routes.access import authorize
@@ -18,7 +19,6 @@ from hookcast.wire import rfc3339
 
 MAX_BODY_BYTES = 64 * 1024
 DEFAULT_SECONDS = 3600
-MAX_SECONDS = 30 * 24 * 3600
 _Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
 _Names = Annotated[list[_Name], Meta(max_length=200)]
 

@@ -1,6 +1,7 @@
-"""The bounds in pyproject.toml: what the start checks, and no package more or less."""
+"""The bounds in pyproject.toml: what the start checks, what .ci/lowest.txt installs, and no package more or less."""
 
 import ast
+import re
 import sys
 import tomllib
 from importlib import metadata
@@ -48,6 +49,14 @@ def test_what_is_reached_into_has_an_upper_bound_and_nothing_else_has() -> None:
     """Others may be as new as they like: an upper bound would keep an application from updating."""
     upper = {name for name, each in DECLARED.items() if any(bound.operator != ">=" for bound in each.specifier)}
     assert upper == set(installation.REACHED_INTO)
+
+
+def test_every_lower_bound_is_what_check_lowest_installs() -> None:
+    """After a change of a bound, `make lock` writes .ci/lowest.txt anew."""
+    lines = (ROOT / ".ci/lowest.txt").read_text()
+    pinned = {name: Version(version) for name, version in re.findall(r"^([\w.-]+)==(\S+)", lines, re.MULTILINE)}
+    lowest = {name: min(Version(bound.version) for bound in each.specifier) for name, each in DECLARED.items()}
+    assert {name: pinned[name] for name in lowest} == lowest
 
 
 def test_what_is_imported_is_declared_and_nothing_more() -> None:

@@ -7,9 +7,10 @@ PAGE := server/hookcast/static/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/test -prune -o -type f -print)
 SERVICES := postgresql pgbouncer redis-server
 PROXIES := nginx haproxy caddy curl openssl
+COMPILE := .make/uv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
-.PHONY: help run check test coverage test-image test-install chaos fuzz bench soak format lock build clean
+.PHONY: help run check test coverage check-lowest test-image test-install chaos fuzz bench soak format lock build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +40,9 @@ test: $(PAGE) tests/clients/node_modules/.package-lock.json ## Run every test; A
 coverage: $(PAGE) ## Measure which lines the tests run, but for those of browsers, chaos and fuzz
 	@.ci/setup dev $(SERVICES)
 	$(PYTEST) --cov=hookcast tests/unit tests/contract tests/integration
+
+check-lowest: ## Run the tests of streams, store and bus on the lowest versions allowed
+	@.ci/lowest
 
 test-image: ## Build the image on stand-in bases and run it; needs root and 2 GB of memory
 	@.ci/setup dev node buildah debootstrap
@@ -72,10 +76,11 @@ format: web/node_modules/.package-lock.json ## Put the sources into shape
 	npm --prefix web run format
 	cd examples && ../web/node_modules/.bin/biome check --write
 
-lock: ## Lock the newest versions that fit: uv.lock, and uv itself
+lock: ## Lock the newest versions that fit, the lowest ones, and uv itself
 	@.ci/setup uv
 	.make/uv/bin/uv lock --upgrade
-	echo uv | .make/uv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate - -o .ci/uv.txt
+	$(COMPILE) --resolution lowest-direct pyproject.toml -o .ci/lowest.txt
+	echo uv | $(COMPILE) - -o .ci/uv.txt
 
 build: $(PAGE) ## Build the wheel and the source distribution, with the page and the browser package inside
 	@.ci/setup uv

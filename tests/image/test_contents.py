@@ -42,7 +42,7 @@ def test_nothing_that_installs_or_compiles_is_left(image: Image) -> None:
 
 def test_it_is_small(image: Image, base: Files) -> None:
     """In megabytes above its base."""
-    assert (image.size() - base.size()) / 1e6 <= MEGABYTES
+    assert image.size_above(base) / 1e6 <= MEGABYTES
 
 
 def test_its_user_is_a_number(image: Image) -> None:

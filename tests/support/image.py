@@ -28,9 +28,13 @@ class Files:
         for folder, _, names in os.walk(self.root):
             yield from (Path(folder, name) for name in names)
 
-    def size(self) -> int:
-        """Bytes in its files; one with several names counts once."""
-        return sum({entry.st_ino: entry.st_size for entry in map(os.lstat, self.files())}.values())
+    def size_above(self, base: "Files") -> int:
+        """Bytes in the files that the base does not have, or has otherwise: what lies in the layers above it."""
+        return sum(size for _, size, _ in self._contents() - base._contents())
+
+    def _contents(self) -> set[tuple[Path, int, int]]:
+        entries = ((path.relative_to(self.root), path.lstat()) for path in self.files())
+        return {(path, entry.st_size, int(entry.st_mtime)) for path, entry in entries}
 
     def with_mode(self, bits: int) -> set[Path]:
         """The files that have one of these bits."""
@@ -69,20 +73,11 @@ class Buildah:
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
-    def build(self, context: Path, name: str, *options: str, **arguments: str) -> Image:
+    def build(self, context: Path, name: str, **arguments: str) -> Image:
         """Build a context's Dockerfile; `arguments` are those of its ARGs."""
+        options = ("--isolation=chroot", "--format=docker", "--pull-never", f"--tag={name}")
         given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
-        self(
-            "build-using-dockerfile",
-            "--isolation=chroot",
-            "--format=docker",
-            "--pull-never",
-            *given,
-            *options,
-            "--tag",
-            name,
-            context,
-        )
+        self("build-using-dockerfile", *options, *given, context)
         return self.image(name)
 
     def image(self, name: str) -> Image:

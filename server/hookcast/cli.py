@@ -127,7 +127,7 @@ def migrate_command() -> None:
     """Bring the database up to date; `serve` does so too at its start."""
     from hookcast.store import migrate  # noqa: PLC0415
 
-    migrate(load_settings().database_url.get_secret_value())
+    migrate(load_settings(host="127.0.0.1").database_url.get_secret_value())
     _say("The database is up to date.")
 
 

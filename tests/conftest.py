@@ -1,5 +1,6 @@
 """Fixtures of all tests: asyncio as the only event loop, a database of one's own, a running server."""
 
+import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from support.redis import Redis, running_redis
 from support.server import Node, running_node
 
 pytest_plugins = ["support.watchdog"]
+
+# A shell starts its background commands with SIGINT ignored, and every command that a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -29,7 +29,7 @@ from hookcast.openfiles import raise_open_files
 from hookcast.outgoing import http_client
 from hookcast.settings import PREFIX, Settings, is_loopback, load_settings
 from hookcast.store import inspect
-from hookcast.store.condition import Schema
+from hookcast.store.inspection import Schema
 from hookcast.terminal import plain
 from hookcast.wire import State
 

@@ -13,7 +13,7 @@ WARNING = logging.WARNING
 CRITICAL = logging.CRITICAL
 
 # httpx logs every URL that it asks for at INFO with its query, and uvicorn every WebSocket's.
-_QUIET = ("httpx", "httpcore", "aiosqlite", "alembic", "asyncio", "uvicorn", "uvicorn.error", "websockets")
+_QUIET = ("httpx", "httpcore", "alembic", "asyncio", "uvicorn", "uvicorn.error", "websockets")
 
 
 def configure(*, level: int = logging.INFO, terminal: bool | None = None) -> None:

@@ -1,16 +1,21 @@
 """What one node wrote is found by the others, however late it becomes visible and however late they look."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, Executable, update
+from sqlalchemy.util import await_only
 
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.jobs import Registered
 from hookcast.push import Engine, Resync
 from hookcast.store import JobStore, Written, open_store
-from hookcast.store.database import Database
+from hookcast.store.base import Database
+from hookcast.store.database import open_database
 from hookcast.store.schema import jobs
 
 pytestmark = pytest.mark.anyio
@@ -24,17 +29,36 @@ def _other_node(store: JobStore) -> Dispatcher:
     return Dispatcher(store, LocalBus(lambda _: None), _utc_now)
 
 
+@asynccontextmanager
+async def hanging_commit(database: Database, statement: Executable) -> AsyncIterator[None]:
+    """Run the block between a write and its commit."""
+    loop, written, done = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+
+    def work(connection: Connection) -> None:
+        connection.execute(statement)
+        loop.call_soon_threadsafe(written.set)
+        if database.one_writer:  # in a thread
+            asyncio.run_coroutine_threadsafe(done.wait(), loop).result()
+        else:
+            await_only(done.wait())
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(database.write(work))
+        await written.wait()
+        yield
+        done.set()
+
+
 async def test_a_write_is_found_however_long_its_commit_hangs(any_database_url: str) -> None:
     """Others may have looked, and written, in between."""
-    database = Database(any_database_url)
+    database = open_database(any_database_url)
     async with open_store(any_database_url) as store:
         await _other_node(store).apply("job-1", Registered())
         await _other_node(store).apply("job-2", Registered())
         _, since = await store.changed_since(0.0)
-        async with database.writing() as connection:
-            await connection.execute(
-                update(jobs).where(jobs.c.request_id == "job-1").values(version=2, changed_at=database.clock)
-            )
+        async with hanging_commit(
+            database, update(jobs).where(jobs.c.request_id == "job-1").values(version=2, changed_at=database.clock)
+        ):
             for _ in range(3):
                 found, since = await store.changed_since(since)
                 assert Written("job-1", 2, None) not in found
@@ -52,9 +76,9 @@ async def test_a_first_look_that_comes_late_finds_what_was_written_before(any_da
         resync = Resync(store, engine, seconds=1.0, clock=lambda: now)
         async with engine.watch("job-1") as watch:
             await _other_node(store).apply("job-1", Registered())
-            database = Database(any_database_url)
-            async with database.writing() as connection:
-                await connection.execute(update(jobs).values(changed_at=database.clock - 30.0))
+            database = open_database(any_database_url)
+            earlier = update(jobs).values(changed_at=database.clock - 30.0)
+            await database.write(lambda connection: connection.execute(earlier))
             await database.close()
             await _other_node(store).apply("job-2", Registered())
             now = 60.0

@@ -17,7 +17,7 @@ from hookcast.doctor import Finding, examine
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.settings import Settings
 from hookcast.store import inspect, open_store
-from hookcast.store.condition import Schema
+from hookcast.store.inspection import Schema
 from support.commands import hookcast
 from support.fal import JWKS, QUEUE, FalDouble, jwk
 from support.falhost import served_app

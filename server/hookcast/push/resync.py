@@ -12,7 +12,7 @@ from hookcast.errors import StoreUnavailable
 from hookcast.logs import get_logger
 from hookcast.push.engine import Engine
 from hookcast.store import JobStore
-from hookcast.store.database import DEADLINE_SECONDS
+from hookcast.store.base import DEADLINE_SECONDS
 
 # The store says from where to look next. This is for clocks that are set back, and costs little.
 LOOK_BACK_SECONDS = DEADLINE_SECONDS + 1.0

@@ -1,7 +1,8 @@
 """The truth: jobs in a database, by verbs of the domain. Only this package knows SQLAlchemy."""
 
 from hookcast.store.changes import Change
-from hookcast.store.condition import Condition, inspect
-from hookcast.store.jobs import JobPage, JobQuery, JobStore, Written, migrate, open_store
+from hookcast.store.database import migrate
+from hookcast.store.inspection import Condition, inspect
+from hookcast.store.jobs import JobPage, JobQuery, JobStore, Written, open_store
 
 __all__ = ["Change", "Condition", "JobPage", "JobQuery", "JobStore", "Written", "inspect", "migrate", "open_store"]

@@ -14,8 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, Insert
 
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job
-from hookcast.store.database import Database
-from hookcast.store.engine import VALUE_ERRORS
+from hookcast.store.base import VALUE_ERRORS, Database
 from hookcast.store.schema import from_row, jobs, to_row
 
 MAX_TRIES = 20
@@ -51,7 +50,7 @@ class Changes:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._by_ids = select(jobs).where(database.among(jobs.c.request_id))
-        self._upsert: Executable = _upsert_rows(database) if database.sqlite else _upsert_arrays(database)
+        self._upsert: Executable = _upsert_rows(database) if database.one_writer else _upsert_arrays(database)
 
     async def work(self, asks: Sequence[Ask]) -> list[Change | Exception]:
         """All of them in one transaction; when the values of one cannot be stored, each in its own."""
@@ -108,7 +107,7 @@ class Changes:
         if not changed:
             return set()
         rows = [to_row(job) for job in sorted(changed, key=lambda job: job.request_id)]  # one order, so no deadlocks
-        if self._database.sqlite:  # its one writer cannot lose a race
+        if self._database.one_writer:
             connection.execute(self._upsert, rows)
             return {job.request_id for job in changed}
         arrays = {name: [row[name] for row in rows] for name in rows[0]}

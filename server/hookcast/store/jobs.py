@@ -13,11 +13,12 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, false, o
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.fal.jwks import StoredKeys
 from hookcast.jobs import Job, JobStatus, Phase
+from hookcast.store.base import Database, deadline
 from hookcast.store.batching import Batch
 from hookcast.store.changes import Ask, Change, Changes
-from hookcast.store.database import Database, deadline
+from hookcast.store.database import open_database
 from hookcast.store.leases import Leases
-from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs
+from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs, jobs_of
 
 CLAIM_SECONDS = 60
 MEDIAN_OF = 21
@@ -57,7 +58,7 @@ async def open_store(url: str) -> AsyncIterator["JobStore"]:
 
     Raises StoreUnavailable when it cannot be opened.
     """
-    database = Database(url)
+    database = open_database(url)
     store = JobStore(database)
     try:
         await database.migrate()
@@ -70,19 +71,6 @@ async def open_store(url: str) -> AsyncIterator["JobStore"]:
                     task.cancel()
     finally:
         await database.close()
-
-
-def migrate(url: str) -> None:
-    """Bring the database up to date and close it again. Raises StoreUnavailable."""
-
-    async def run() -> None:
-        database = Database(url)
-        try:
-            await database.migrate()
-        finally:
-            await database.close()
-
-    asyncio.run(run())
 
 
 class JobStore:
@@ -114,9 +102,7 @@ class JobStore:
         newest = select(jobs).where(jobs.c.group_name == group).order_by(jobs.c.updated_at.desc()).limit(limit)
         if not seen_by.full:
             newest = newest.where(_seen_by(seen_by))
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(newest)).mappings().all()
-        return [from_row(row) for row in rows]
+        return await self._database.read(jobs_of(newest))
 
     async def changed_since(self, moment: float) -> tuple[list[Written], float]:
         """What was written after `moment` (unix seconds by the database's clock), and the moment to look from next.
@@ -124,10 +110,13 @@ class JobStore:
         Rows become visible out of order, some long after their `changed_at`: that moment is before all that are not.
         """
         written = select(jobs.c.request_id, jobs.c.version, jobs.c.group_name).where(jobs.c.changed_at > moment)
-        async with self._database.reading() as connection:
-            horizon = (await connection.execute(select(self._database.horizon))).scalar_one()
-            rows = (await connection.execute(written.order_by(jobs.c.changed_at))).all()
-        return [Written(*row) for row in rows], horizon
+
+        def read(connection: Connection) -> tuple[list[Written], float]:
+            horizon = connection.execute(select(self._database.horizon)).scalar_one()
+            rows = connection.execute(written.order_by(jobs.c.changed_at))
+            return [Written(*row) for row in rows], horizon
+
+        return await self._database.read(read)
 
     async def change(self, request_id: str, step: Callable[[Job | None], Job]) -> Change:
         """Read the job, let `step` say what becomes of it, and commit that before answering.
@@ -140,25 +129,20 @@ class JobStore:
 
     async def page(self, query: JobQuery) -> JobPage:
         """List jobs, newest first."""
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(_selection(query).limit(query.limit + 1))).mappings().all()
-        found = [from_row(row) for row in rows[: query.limit]]
-        more = len(rows) > query.limit
-        return JobPage(found, (found[-1].created_at, found[-1].request_id) if more else None)
+        more = await self._database.read(jobs_of(_selection(query).limit(query.limit + 1)))
+        found = more[: query.limit]
+        return JobPage(found, (found[-1].created_at, found[-1].request_id) if len(more) > len(found) else None)
 
     async def saving(self) -> list[Job]:
         """The pending jobs that fal has finished and whose result is not here yet."""
         pending = and_(jobs.c.status == JobStatus.PENDING.value, jobs.c.phase == Phase.SAVING.value)
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(select(jobs).where(pending))).mappings().all()
-        return [from_row(row) for row in rows]
+        return await self._database.read(jobs_of(select(jobs).where(pending)))
 
     async def remove_ended(self, before: datetime, limit: int) -> int:
         """Remove jobs that ended before that time, at most `limit`; answers how many."""
         old = select(jobs.c.request_id).where(jobs.c.completed_at < before).limit(limit)
-        async with self._database.writing() as connection:
-            removed = await connection.execute(delete(jobs).where(jobs.c.request_id.in_(old.scalar_subquery())))
-        return removed.rowcount
+        remove = delete(jobs).where(jobs.c.request_id.in_(old.scalar_subquery()))
+        return await self._database.write(lambda connection: connection.execute(remove).rowcount)
 
     async def usual_seconds(self, endpoint_id: str) -> float | None:
         """Median time from creation to completion of the endpoint's last completions; None without any.
@@ -172,8 +156,7 @@ class JobStore:
             .order_by(jobs.c.completed_at.desc())
             .limit(MEDIAN_OF)
         )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(recent)).all()
+        rows = await self._database.read(lambda connection: connection.execute(recent).all())
         durations = [(completed - created).total_seconds() for created, completed in rows]
         return round(statistics.median(durations), 3) if durations else None
 
@@ -187,35 +170,36 @@ class JobStore:
         free = and_(keys.request_id.is_(None), keys.claimed_at <= now - timedelta(seconds=CLAIM_SECONDS))
         claim = self._database.upsert(idempotency_keys).values(key=key, claimed_at=now)
         taken = claim.on_conflict_do_update(index_elements=["key"], set_={"claimed_at": now}, where=free)
-        async with self._database.writing() as connection:
-            if (await connection.execute(taken.returning(keys.key))).first() is not None:
+
+        def write(connection: Connection) -> tuple[bool, str | None]:
+            if connection.execute(taken.returning(keys.key)).first() is not None:
                 return True, None
-            return False, await connection.scalar(select(keys.request_id).where(keys.key == key))
+            return False, connection.scalar(select(keys.request_id).where(keys.key == key))
+
+        return await self._database.write(write)
 
     async def settle(self, key: str, request_id: str) -> None:
         """Bind a claimed key to the job it made."""
-        async with self._database.writing() as connection:
-            await connection.execute(
-                update(idempotency_keys).where(idempotency_keys.c.key == key).values(request_id=request_id)
-            )
+        bind = update(idempotency_keys).where(idempotency_keys.c.key == key).values(request_id=request_id)
+        await self._database.write(lambda connection: connection.execute(bind))
 
     async def release(self, key: str) -> None:
         """Give a claimed key back: no job was made."""
-        async with self._database.writing() as connection:
-            await connection.execute(delete(idempotency_keys).where(idempotency_keys.c.key == key))
+        free = delete(idempotency_keys).where(idempotency_keys.c.key == key)
+        await self._database.write(lambda connection: connection.execute(free))
 
     async def load_keys(self, url: str) -> StoredKeys | None:
         """The last good key set that was fetched from `url`."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(fal_keys).where(fal_keys.c.url == url))).mappings().first()
+        stored = select(fal_keys).where(fal_keys.c.url == url)
+        row = await self._database.read(lambda connection: connection.execute(stored).mappings().first())
         return None if row is None else StoredKeys(**row)
 
     async def save_keys(self, keys: StoredKeys) -> None:
         """Replace the key set of its URL."""
         values = {"document": keys.document, "fetched_at": keys.fetched_at}
-        statement = self._database.upsert(fal_keys).values(url=keys.url, **values)
-        async with self._database.writing() as connection:
-            await connection.execute(statement.on_conflict_do_update(index_elements=["url"], set_=values))
+        insert = self._database.upsert(fal_keys).values(url=keys.url, **values)
+        replace = insert.on_conflict_do_update(index_elements=["url"], set_=values)
+        await self._database.write(lambda connection: connection.execute(replace))
 
     async def _read_many(self, request_ids: Sequence[str]) -> list[Job | None]:
         def read(connection: Connection) -> dict[str, Job]:

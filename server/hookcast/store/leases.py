@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import Select, and_, delete, func, literal, or_, select
 
 from hookcast.jobs import Job, JobStatus
-from hookcast.store.database import Database
-from hookcast.store.schema import from_row, jobs, leases
+from hookcast.store.base import Database
+from hookcast.store.schema import jobs, jobs_of, leases
 
 
 def ask_lease(request_id: str) -> str:
@@ -32,26 +32,22 @@ class Leases:
         take = insert.on_conflict_do_update(
             index_elements=["name"], set_={"owner": insert.excluded.owner, "until": insert.excluded.until}, where=free
         ).returning(leases.c.name)
-        async with self._database.writing() as connection:
-            rows = await connection.execute(take, [{"name": name, "owner": owner} for name in wanted])
-            return set(rows.scalars())
+        rows = [{"name": name, "owner": owner} for name in wanted]
+        return await self._database.write(lambda connection: set(connection.execute(take, rows).scalars()))
 
     async def release(self, names: Iterable[str], owner: str) -> None:
         """Give ours back."""
         ours = and_(leases.c.name.in_(list(names)), leases.c.owner == owner)
-        async with self._database.writing() as connection:
-            await connection.execute(delete(leases).where(ours))
+        await self._database.write(lambda connection: connection.execute(delete(leases).where(ours)))
 
     async def forget_ended(self) -> None:
         """Remove the rows of leases that ended an hour ago or earlier."""
-        async with self._database.writing() as connection:
-            await connection.execute(delete(leases).where(leases.c.until < self._database.clock - 3600.0))
+        ended = delete(leases).where(leases.c.until < self._database.clock - 3600.0)
+        await self._database.write(lambda connection: connection.execute(ended))
 
     async def to_ask_about(self, limit: int, *, created_before: datetime) -> list[Job]:
         """Pending jobs about which nobody has asked fal lately; the longest unasked first."""
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(self._unasked(created_before).limit(limit))).mappings().all()
-        return [from_row(row) for row in rows]
+        return await self._database.read(jobs_of(self._unasked(created_before).limit(limit)))
 
     def _unasked(self, created_before: datetime) -> Select[tuple[object, ...]]:
         clock = self._database.clock

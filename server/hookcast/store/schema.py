@@ -3,7 +3,7 @@
 fal's JSON is kept as text, so that it leaves byte for byte as it came.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 from sqlalchemy import (
     Column,
+    Connection,
     DateTime,
     Dialect,
     Float,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     RowMapping,
+    Select,
     String,
     Table,
     Text,
@@ -159,6 +161,11 @@ def from_row(row: RowMapping) -> Job:
         updated_at=row["updated_at"],
         completed_at=row["completed_at"],
     )
+
+
+def jobs_of(selection: Select[Any]) -> Callable[[Connection], list[Job]]:
+    """Work that reads the selected rows of `jobs`."""
+    return lambda connection: [from_row(row) for row in connection.execute(selection).mappings()]
 
 
 def _labels(text: str) -> Mapping[str, Raw]:

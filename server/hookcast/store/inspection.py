@@ -10,7 +10,8 @@ from msgspec import Struct
 from sqlalchemy import Connection, make_url, select
 
 from hookcast.errors import StoreUnavailable
-from hookcast.store.database import Database
+from hookcast.store.base import Database
+from hookcast.store.database import open_database
 
 
 class Schema(Enum):
@@ -33,14 +34,16 @@ async def inspect(url: str) -> Condition:
     """Look at the database. A SQLite file that is not there is not made. Raises StoreUnavailable."""
     if _to_be_made(url):
         return Condition(Schema.NONE, None)
-    database = Database(url)
+    database = open_database(url)
     try:
-        async with database.reading() as connection:
-            schema = await connection.run_sync(_schema)
-            clock = (await connection.execute(select(database.clock))).scalar_one()
-            return Condition(schema, float(clock))
+        return await database.read(lambda connection: _condition(database, connection))
     finally:
         await database.close()
+
+
+def _condition(database: Database, connection: Connection) -> Condition:
+    clock = connection.execute(select(database.clock)).scalar_one()
+    return Condition(_schema(connection), float(clock))
 
 
 def _to_be_made(url: str) -> bool:

@@ -1,0 +1,94 @@
+"""SQLite: one file, one writer, any number of readers, each transaction in a thread."""
+
+import asyncio
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import URL, ColumnElement, Connection, Float, Table, bindparam, create_engine, event, literal_column
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+
+from hookcast.store.base import WAIT_SECONDS, Database, T, Work
+
+# WAL: readers do not wait for the writer. FULL: an acknowledged webhook survives a power cut.
+_PRAGMAS = ("busy_timeout=4000", "journal_mode=WAL", "synchronous=FULL")
+_PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # seconds
+_READERS = 4
+_NOW = "(julianday('now') - 2440587.5) * 86400.0"
+
+
+class Sqlite(Database):
+    """Writers take turns in their one thread, which is fair; SQLite's own busy handler polls."""
+
+    one_writer = True
+
+    def __init__(self, url: URL) -> None:
+        engine = create_engine(url, pool_size=_READERS + 1, max_overflow=0, pool_timeout=WAIT_SECONDS)
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _on_begin)
+        self._engine = engine
+        self._writer = ThreadPoolExecutor(1, "sqlite-writer")
+        self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
+
+    @property
+    def clock(self) -> ColumnElement[float]:
+        """SQLite's `julianday`, which reads the clock of this machine."""
+        return literal_column(f"({_NOW})", Float)
+
+    @property
+    def horizon(self) -> ColumnElement[float]:
+        """The newest write: with one writer at a time, rows become visible in the order in which they were written."""
+        newest = "(SELECT coalesce(max(changed_at), 0.0) FROM jobs)"
+        return literal_column(f"min({newest}, {_NOW})", Float)
+
+    def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
+        """IN, with one parameter for each element."""
+        return column.in_(bindparam("ids", expanding=True))
+
+    def upsert(self, table: Table) -> postgresql.Insert:
+        """SQLite's INSERT, whose ON CONFLICT has the methods of PostgreSQL's."""
+        return sqlite.insert(table)  # type: ignore[return-value]
+
+    async def _run(self, work: Work[T], *, writes: bool) -> T:
+        engine = self._engine.execution_options(writes=writes)
+
+        def run() -> T:
+            with engine.begin() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._writer if writes else self._readers, run)
+
+    async def close(self) -> None:
+        """Wait for the threads, then close their connections."""
+        for threads in (self._writer, self._readers):
+            await asyncio.to_thread(threads.shutdown)
+        self._engine.dispose()
+
+
+def _prepare(connection: DBAPIConnection, _record: object) -> None:
+    # The driver's own, late BEGIN would let two writers read the same row first; see _on_begin.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        _set(cursor, pragma)
+    cursor.close()
+
+
+def _set(cursor: DBAPICursor, pragma: str) -> None:
+    """Set a pragma, retrying for a while: SQLite turns a file to WAL without waiting for others to let go of it."""
+    for pause in (*_PAUSES, None):
+        try:
+            cursor.execute(f"PRAGMA {pragma}")
+        except sqlite3.OperationalError as error:
+            if pause is None or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(pause)
+        else:
+            return
+
+
+def _on_begin(connection: Connection) -> None:
+    """Take the lock before reading when the transaction writes, so that what was read still holds."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -143,7 +143,6 @@ def _background(node: Services, name: str) -> list[Callable[[], Coroutine[None, 
     if node.queue is not None:
         keeper = LeaseKeeper(store.leases, name)
         follower = Follower(**shared, engine=node.engine, queue=node.queue, keeper=keeper)
-        node.engine.hub.audience = follower
         found += [keeper.run, follower.run]
     return found
 

@@ -31,7 +31,7 @@ _log = get_logger(__name__)
 
 
 class Follower:
-    """The `Audience` of the hub. `sleep` is passed in for tests."""
+    """Follows what the hub says is watched. `sleep` is passed in for tests."""
 
     def __init__(
         self,
@@ -59,15 +59,18 @@ class Follower:
         """Own the tasks until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            await asyncio.get_running_loop().create_future()
+            while True:
+                for request_id, watched in (await self._engine.hub.interest.changes()).items():
+                    if watched:
+                        self._start(request_id, group)
+                    else:
+                        self._stop(request_id)
 
-    def watched(self, request_id: str) -> None:
-        """Follow the job from now on."""
-        if self._group is not None and not self._engine.draining:
-            self._tasks[request_id] = self._group.create_task(self._follow(request_id))
+    def _start(self, request_id: str, group: asyncio.TaskGroup) -> None:
+        if not self._engine.draining:
+            self._tasks[request_id] = group.create_task(self._follow(request_id))
 
-    def unwatched(self, request_id: str) -> None:
-        """Let go of it."""
+    def _stop(self, request_id: str) -> None:
         task = self._tasks.pop(request_id, None)
         if task is not None:
             task.cancel()

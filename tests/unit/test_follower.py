@@ -1,6 +1,7 @@
 """The follower: how often it writes, and what ends it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from hookcast.fal.queue import FalQueue
 from hookcast.follower import Follower
 from hookcast.jobs import CancelRequested, Completed, Job, JobStatus, Phase, Registered, Update
 from hookcast.leasekeeper import LeaseKeeper
-from hookcast.push import Engine
+from hookcast.push import Engine, Hub
 from hookcast.store import open_store
 from hookcast.wire import State
 from support.fakes import Outage, Sleeper, tasks_of_the_server
@@ -84,6 +85,9 @@ class SilentEngine:
 
     draining = False
 
+    def __init__(self) -> None:
+        self.hub = Hub(time.monotonic)
+
     @asynccontextmanager
     async def watch(self, _request_id: str, *, active: bool) -> AsyncIterator[SilentWatch]:
         """A watch that does not count as somebody who watches."""
@@ -106,9 +110,10 @@ class World:
         self.collector = Collector(
             outage.store, self.dispatcher, queue, clock=lambda: datetime.now(UTC), sleep=self.collector_sleep
         )
+        self.engine = SilentEngine()
         self.follower = Follower(
             store=outage.store,
-            engine=cast("Engine", SilentEngine()),
+            engine=cast("Engine", self.engine),
             dispatcher=self.dispatcher,
             collector=self.collector,
             queue=queue,
@@ -124,7 +129,7 @@ class World:
         """Begin to watch; answers fal's open stream."""
         stream = LiveStream()
         self.fal.script(STREAM, stream)
-        self.follower.watched("job-1")
+        self.engine.hub.interest.tell("job-1", watched=True)
         await until(lambda: stream.opened)
         return stream
 
@@ -150,7 +155,7 @@ async def world(database_url: str, fal: FalDouble) -> AsyncIterator[World]:
         resting = tasks_of_the_server()
         try:
             yield made
-            made.follower.unwatched("job-1")
+            made.engine.hub.interest.tell("job-1", watched=False)
             made.sleep.wake()
             await until(lambda: tasks_of_the_server() <= resting)
         finally:
@@ -195,7 +200,7 @@ async def test_it_ends_with_the_last_watcher(world: World) -> None:
     stream = await world.live()
     stream.tell(queued(3))
     await until(lambda: world.bus.states)
-    world.follower.unwatched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=False)
     await until(lambda: stream.closed)
     assert world.opened == 1
 
@@ -203,17 +208,17 @@ async def test_it_ends_with_the_last_watcher(world: World) -> None:
 async def test_it_ends_with_the_last_watcher_between_two_streams(world: World) -> None:
     """While it pauses there is nothing to close, and nothing is opened any more."""
     world.fal.script(STREAM, httpx.ConnectError("cut"))
-    world.follower.watched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: world.sleep.pauses)
-    world.follower.unwatched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=False)
     world.sleep.wake()
     assert world.opened == 1
 
 
 async def test_a_job_that_nobody_knows_yet_is_not_asked_for(world: World) -> None:
     """It waits for the registration, and ends with its watcher."""
-    world.follower.watched("job-2")
-    world.follower.unwatched("job-2")
+    world.engine.hub.interest.tell("job-2", watched=True)
+    world.engine.hub.interest.tell("job-2", watched=False)
     assert world.opened == 0
 
 
@@ -235,7 +240,7 @@ async def test_a_job_that_has_ended_is_not_followed(world: World) -> None:
     """Whoever comes late costs no request."""
     await world.report(Completed(result=Raw(b"1")))
     before = tasks_of_the_server()
-    world.follower.watched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: tasks_of_the_server() <= before)
     assert world.opened == 0
 
@@ -246,7 +251,7 @@ async def test_what_fal_has_finished_is_collected_even_if_the_watcher_leaves(wor
     stream = await world.live()
     stream.tell(DONE)
     await until(lambda: world.bus.states)
-    world.follower.unwatched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=False)
     await until(lambda: world.bus.states[-1]["status"] == "completed")
     assert world.collector_sleep.pauses == [3.0]
     assert world.bus.states[-1]["result"] == {"ok": True}
@@ -283,7 +288,7 @@ async def test_a_broken_stream_is_opened_again_after_growing_pauses(world: World
     ]
     world.fal.script(STREAM, *breaks, *breaks, stream)
     world.sleep.free = True
-    world.follower.watched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: stream.opened)
     for pause, most in zip(world.reopenings, (0.5, 1, 2, 4, 8, 16, 30, 30), strict=True):
         assert most / 2 <= pause <= most
@@ -295,7 +300,7 @@ async def test_pauses_start_anew_only_when_a_stream_brought_something_new(world:
     same, newer = sse_answer(queued(3)), sse_answer(queued(2))
     world.fal.script(STREAM, same, same, same, same, newer, newer, stream)
     world.sleep.free = True
-    world.follower.watched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: stream.opened)
     for pause, most in zip(world.reopenings, (0.5, 1, 2, 4, 0.5, 1), strict=True):
         assert most / 2 <= pause <= most
@@ -321,7 +326,7 @@ async def test_a_store_outage_at_the_start_is_waited_out(world: World) -> None:
     stream = LiveStream()
     world.fal.script(STREAM, stream)
     world.outage.down = True
-    world.follower.watched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: world.sleep.pauses)
     assert world.opened == 0
     world.outage.down = False
@@ -353,7 +358,7 @@ async def test_an_outage_does_not_keep_it_alive_without_watchers(world: World) -
     world.outage.down = True
     stream.tell(running("a"))
     await until(lambda: world.sleep.pauses)
-    world.follower.unwatched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=False)
     await until(lambda: stream.closed)
 
 
@@ -362,7 +367,7 @@ async def test_what_fal_refuses_is_not_asked_for_again(world: World, status: int
     """The job goes on; its webhook ends it."""
     world.fal.script(STREAM, httpx.Response(status, json={"detail": "no"}))
     before = tasks_of_the_server()
-    world.follower.watched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: world.opened)
     await until(lambda: tasks_of_the_server() <= before)
     assert world.sleep.pauses == []
@@ -373,7 +378,7 @@ async def test_a_job_that_is_gone_after_our_cancel_was_cancelled(world: World) -
     """404 says so only then."""
     assert (await world.report(CancelRequested())).progress.phase is Phase.CANCELLING
     world.fal.script(STREAM, httpx.Response(404))
-    world.follower.watched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: world.bus.states[-1]["status"] == JobStatus.CANCELLED)
 
 
@@ -381,12 +386,12 @@ async def test_past_the_bound_the_status_is_polled(world: World, monkeypatch: py
     """Every three seconds, with the same states as a result."""
     monkeypatch.setattr(world.follower, "_streams", asyncio.Semaphore(0))
     world.fal.script(STATUS, httpx.Response(202, json={"status": "IN_QUEUE", "queue_position": 7}))
-    world.follower.watched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: world.bus.states)
     assert world.bus.states[0]["progress"]["queuePosition"] == 7
     await until(lambda: 3.0 in world.sleep.pauses)
     assert world.opened == 0
-    world.follower.unwatched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=False)
     world.sleep.wake()
 
 
@@ -394,9 +399,9 @@ async def test_while_the_stream_does_not_work_the_status_is_polled(world: World)
     """A proxy may not let streams through."""
     world.fal.script(STREAM, httpx.ConnectError("cut"))
     world.fal.script(STATUS, httpx.Response(202, json={"status": "IN_PROGRESS"}))
-    world.follower.watched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: world.bus.states)
     assert world.bus.states[0]["progress"]["phase"] == "running"
     await until(lambda: 3.0 in world.sleep.pauses)
-    world.follower.unwatched("job-1")
+    world.engine.hub.interest.tell("job-1", watched=False)
     world.sleep.wake()

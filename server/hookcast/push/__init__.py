@@ -2,13 +2,12 @@
 
 from hookcast.push.engine import Engine, Joined, Limits
 from hookcast.push.events import EventStream
-from hookcast.push.hub import Audience, Hub, Names
+from hookcast.push.hub import Hub, Names
 from hookcast.push.resync import Resync
 from hookcast.push.socket import Socket
 from hookcast.push.watch import Drained, Watch
 
 __all__ = [
-    "Audience",
     "Drained",
     "Engine",
     "EventStream",

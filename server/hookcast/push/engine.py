@@ -6,7 +6,7 @@ Order of every subscription: listen on the bus → read the state from the store
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -18,7 +18,7 @@ from hookcast.errors import Draining, HookcastError, TooManyStreams
 from hookcast.jobs import Job
 from hookcast.push.heartbeat import Looked, Wheel
 from hookcast.push.holders import Holders
-from hookcast.push.hub import Hub, Names, Subscriber, Topic
+from hookcast.push.hub import Hub, Names, Subscriber, Topics
 from hookcast.push.watch import Watch
 from hookcast.store import JobStore
 from hookcast.wire import State, encode
@@ -75,7 +75,7 @@ class Counts:
 class Joined(NamedTuple):
     """What a subscriber watches now, and the states to begin with (never older than what was pushed to it since)."""
 
-    topics: list[Topic]
+    topics: Topics
     states: list[State]
 
 
@@ -192,7 +192,7 @@ class Engine:
         assert self._bus is not None  # noqa: S101
         topics = self.hub.join(subscriber, names)
         try:
-            await self._bus.subscribe([topic.name for topic in topics])
+            await self._bus.subscribe(topics.channels)
             states = await self._read(names, caller)
         except BaseException:
             self.leave(subscriber, topics)
@@ -204,11 +204,11 @@ class Engine:
         self.counts.resynced += 1
         self.hub.deliver(self._encode(job))
 
-    def leave(self, subscriber: Subscriber, topics: Iterable[Topic]) -> None:
+    def leave(self, subscriber: Subscriber, topics: Topics) -> None:
         """Unsubscribe; what nobody watches any more is left on the bus, too."""
         empty = self.hub.leave(subscriber, topics)
-        if empty and self._bus is not None:
-            self._bus.unsubscribe(empty)
+        if self._bus is not None and (channels := empty.channels):
+            self._bus.unsubscribe(channels)
 
     def closed(self, stream: OpenStream) -> None:
         """Forget it. Idempotent."""
@@ -234,7 +234,7 @@ class Engine:
         if self.draining:
             watch.drain()
         self._watches.add(watch)
-        topics: list[Topic] = []
+        topics = Topics()
         try:
             topics, states = await self.join(watch, Names(jobs=(request_id,)))
             for state in states:

@@ -6,10 +6,11 @@ import random
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.errors import TokenExpired
 from hookcast.push.engine import Engine
-from hookcast.push.hub import JobTopic, Names, Topic
+from hookcast.push.hub import Names, Topics
 from hookcast.push.stream import Stream
 from hookcast.wire import SSE_END, SSE_PING, SSE_TOKEN_EXPIRING, State, sse_retry
 
+_NOTHING = Topics()
 FIRST_BYTES = 64 * 1024  # states that leave with the head, as one write: more is not copied for each stream
 
 
@@ -21,7 +22,7 @@ class EventStream(Stream):
 
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
         super().__init__(engine, caller)
-        self._topics: tuple[Topic, ...] = ()
+        self._topics = _NOTHING
         self._open = 0
 
     async def join(self, names: Names) -> None:
@@ -33,7 +34,7 @@ class EventStream(Stream):
         if self.caller is not None and all(map(self.caller.knows_group, names.groups)):
             self.caller = None
         joined = await self.engine.join(self, names, self.caller or EVERYBODY)
-        self._topics = tuple(joined.topics)
+        self._topics = joined.topics
         if self.engine.clock() >= self._expires_at:
             raise TokenExpired("The token has expired; get a new one.")
         states = [state for state in joined.states if self.shows(state)]
@@ -43,7 +44,7 @@ class EventStream(Stream):
 
     def begin(self, transport: asyncio.Transport, head: bytes) -> None:
         """Send `head`, the retry time and the known states, then go live."""
-        self._open = sum(not (isinstance(topic, JobTopic) and topic.ended) for topic in self._topics)
+        self._open = sum(not topic.ended for topic in self._topics.jobs) + len(self._topics.groups)
         parts = [head, sse_retry(random.randint(1000, 3000))]  # noqa: S311
         waiting = self._waiting or {}
         if self._behind_since is None and sum(len(state.body) for state in waiting.values()) <= FIRST_BYTES:
@@ -70,7 +71,7 @@ class EventStream(Stream):
 
     def leave(self) -> None:
         """Unsubscribe from everything."""
-        topics, self._topics = self._topics, ()
+        topics, self._topics = self._topics, _NOTHING
         self.engine.leave(self, topics)
 
     def settled(self) -> None:

@@ -7,8 +7,9 @@ one job costs the hub two references.
 Everything here is synchronous and runs on the event loop; `push.engine` adds the bus and the store.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol, TypeVar
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
 
 from hookcast.bus import group_topic, job_topic
 from hookcast.wire import State
@@ -22,10 +23,6 @@ class Names(NamedTuple):
     jobs: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
-    def topics(self) -> list[str]:
-        """The names of their topics."""
-        return [*map(job_topic, self.jobs), *map(group_topic, self.groups)]
-
     def without(self, fewer: "Names") -> "Names":
         """Those that the other ones are not."""
         jobs, groups = set(fewer.jobs), set(fewer.groups)
@@ -33,13 +30,6 @@ class Names(NamedTuple):
             tuple(name for name in self.jobs if name not in jobs),
             tuple(name for name in self.groups if name not in groups),
         )
-
-
-def names_of(topics: Iterable[str]) -> Names:
-    """The jobs and groups of these topics."""
-    split = [name.partition(":") for name in topics]
-    jobs = tuple(name for kind, _, name in split if kind == "job")
-    return Names(jobs, tuple(name for kind, _, name in split if kind == "group"))
 
 
 class Subscriber(Protocol):
@@ -52,17 +42,28 @@ class Subscriber(Protocol):
         """A newer state; `ended` = with it one of the jobs watched by name has become terminal."""
 
 
-class Audience(Protocol):
-    """Whoever wants to know when a job gets its first active watcher, and when it has lost the last one.
+class Interest:
+    """Which jobs gained their first active watcher, and which lost their last one, since the last look.
 
-    Called on the event loop; must neither block nor raise.
+    Holds one entry per job at most, and none for a job that came and went unseen, so it is as small as the hub.
     """
 
-    def watched(self, request_id: str) -> None:
-        """Somebody watches the job now, by its name or by its group."""
+    def __init__(self) -> None:
+        self._changed: dict[str, bool] = {}
+        self._wake = asyncio.Event()
 
-    def unwatched(self, request_id: str) -> None:
-        """Nobody watches it any more."""
+    def tell(self, request_id: str, *, watched: bool) -> None:
+        """Note a change."""
+        if self._changed.pop(request_id, watched) is watched:
+            self._changed[request_id] = watched
+            self._wake.set()
+
+    async def changes(self) -> dict[str, bool]:
+        """Wait for changes and take them: requestId → whether the job is watched now."""
+        await self._wake.wait()
+        self._wake.clear()
+        changed, self._changed = self._changed, {}
+        return changed
 
 
 class JobTopic:
@@ -71,10 +72,10 @@ class JobTopic:
     Most jobs have one watcher, so `subscribers` is a tuple up to that, and a set from then on: 170 bytes less each.
     """
 
-    __slots__ = ("active", "ended", "name", "subscribers", "version")
+    __slots__ = ("active", "ended", "request_id", "subscribers", "version")
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
         self.subscribers: tuple[Subscriber, ...] | set[Subscriber] = ()
         self.active = 0
         self.version = 0
@@ -98,21 +99,13 @@ class JobTopic:
 class GroupTopic:
     """One group's watchers, the newest version of each of its jobs, and which of these are still pending."""
 
-    __slots__ = ("name", "pending", "subscribers", "versions")
+    __slots__ = ("group", "pending", "subscribers", "versions")
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, group: str) -> None:
+        self.group = group
         self.subscribers: set[Subscriber] = set()
         self.versions: dict[str, int] = {}
         self.pending: set[str] = set()
-
-    def add(self, subscriber: Subscriber) -> None:
-        """Take a new one in."""
-        self.subscribers.add(subscriber)
-
-    def remove(self, subscriber: Subscriber) -> None:
-        """Let one go that is there."""
-        self.subscribers.remove(subscriber)
 
     def news(self, state: State) -> bool:
         """Whether the state is newer than what was sent; then it is what was sent."""
@@ -125,61 +118,60 @@ class GroupTopic:
         return True
 
 
-Topic = JobTopic | GroupTopic
-_T = TypeVar("_T", JobTopic, GroupTopic)
+class Topics(NamedTuple):
+    """What a subscriber has joined."""
+
+    jobs: tuple[JobTopic, ...] = ()
+    groups: tuple[GroupTopic, ...] = ()
+
+    @property
+    def channels(self) -> list[str]:
+        """Their names on the bus."""
+        return [
+            *(job_topic(topic.request_id) for topic in self.jobs),
+            *(group_topic(topic.group) for topic in self.groups),
+        ]
 
 
 class Hub:
     """The topics of one node. `clock` is the event loop's, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.audience: Audience | None = None
+        self.interest = Interest()
         self.pushed = 0  # states given to subscribers, since the start
         self._clock = clock
-        self._topics: dict[str, Topic] = {}
+        self._jobs: dict[str, JobTopic] = {}
+        self._groups: dict[str, GroupTopic] = {}
         self._by_group: dict[str, int] = {}  # the groups through which a pending job is watched
 
     def __len__(self) -> int:
-        return len(self._topics)
+        return len(self._jobs) + len(self._groups)
 
     def __iter__(self) -> Iterator[str]:
-        """The names of the topics that have subscribers."""
-        return iter(self._topics)
+        """The channels of the topics that have subscribers."""
+        yield from map(job_topic, self._jobs)
+        yield from map(group_topic, self._groups)
 
-    def join(self, subscriber: Subscriber, names: Names) -> list[Topic]:
+    def join(self, subscriber: Subscriber, names: Names) -> Topics:
         """Subscribe from now on. A name that was joined before is answered again and changes nothing."""
-        jobs = [self._topic(job_topic(request_id), JobTopic) for request_id in names.jobs]
-        groups = [self._topic(group_topic(group), GroupTopic) for group in names.groups]
-        joined: list[Topic] = [*jobs, *groups]
-        for topic in joined:
-            if subscriber not in topic.subscribers:
-                topic.add(subscriber)
-                self._count(topic, subscriber, 1)
-        return joined
+        return Topics(
+            tuple(self._join_job(subscriber, request_id) for request_id in names.jobs),
+            tuple(self._join_group(subscriber, group) for group in names.groups),
+        )
 
-    def leave(self, subscriber: Subscriber, topics: Iterable[Topic]) -> list[str]:
-        """Unsubscribe. Answers the names of the topics that have no subscriber left; nothing of them stays here."""
-        empty = []
-        for topic in topics:
-            if subscriber not in topic.subscribers:
-                continue
-            topic.remove(subscriber)
-            self._count(topic, subscriber, -1)
-            if not topic.subscribers:
-                del self._topics[topic.name]
-                empty.append(topic.name)
-                if isinstance(topic, GroupTopic):
-                    for request_id in topic.pending:
-                        self._unwatch(request_id)
-        return empty
+    def leave(self, subscriber: Subscriber, topics: Topics) -> Topics:
+        """Unsubscribe. Answers the topics that have no subscriber left; nothing of them stays here."""
+        jobs = tuple(topic for topic in topics.jobs if self._leave_job(subscriber, topic))
+        groups = tuple(topic for topic in topics.groups if self._leave_group(subscriber, topic))
+        return Topics(jobs, groups)
 
     def lacks(self, request_id: str, version: int, group: str | None) -> bool:
         """Whether somebody here watches the job, or its group, and has not got this version."""
-        topic = self._topics.get(job_topic(request_id))
-        if isinstance(topic, JobTopic) and topic.version < version:
+        by_name = self._jobs.get(request_id)
+        if by_name is not None and by_name.version < version:
             return True
-        found = self._topics.get(group_topic(group)) if group is not None else None
-        return isinstance(found, GroupTopic) and found.versions.get(request_id, 0) < version
+        by_group = None if group is None else self._groups.get(group)
+        return by_group is not None and by_group.versions.get(request_id, 0) < version
 
     def deliver(self, state: State, *, skip: Subscriber | None = None) -> bool:
         """Push a state to everybody to whom it is news, but not to `skip`. False = a newer one was pushed before.
@@ -187,18 +179,57 @@ class Hub:
         What is old for one topic is old for both: whoever has just joined the other one may have got the newer state
         here, or will read it from the store.
         """
-        topic = self._topics.get(job_topic(state.request_id))
-        group = self._topics.get(group_topic(state.group)) if state.group is not None else None
+        topic = self._jobs.get(state.request_id)
+        group = None if state.group is None else self._groups.get(state.group)
         told: set[Subscriber] = set() if skip is None else {skip}
-        if isinstance(group, GroupTopic) and state.version < group.versions.get(state.request_id, 0):
+        if group is not None and state.version < group.versions.get(state.request_id, 0):
             return False
-        if isinstance(topic, JobTopic):
+        if topic is not None:
             if state.version < topic.version:
                 return False
             self._to_job(topic, state, skip)
             told = told.union(topic.subscribers) if group is not None else told
-        if isinstance(group, GroupTopic):
+        if group is not None:
             self._to_group(group, state, told)
+        return True
+
+    def _join_job(self, subscriber: Subscriber, request_id: str) -> JobTopic:
+        topic = self._jobs.get(request_id)
+        if topic is None:
+            topic = self._jobs[request_id] = JobTopic(request_id)
+        if subscriber not in topic.subscribers:
+            topic.add(subscriber)
+            self._count(topic, subscriber, 1)
+        return topic
+
+    def _join_group(self, subscriber: Subscriber, group: str) -> GroupTopic:
+        topic = self._groups.get(group)
+        if topic is None:
+            topic = self._groups[group] = GroupTopic(group)
+        topic.subscribers.add(subscriber)
+        return topic
+
+    def _leave_job(self, subscriber: Subscriber, topic: JobTopic) -> bool:
+        """Whether the topic is gone."""
+        if subscriber not in topic.subscribers:
+            return False
+        topic.remove(subscriber)
+        self._count(topic, subscriber, -1)
+        if topic.subscribers:
+            return False
+        del self._jobs[topic.request_id]
+        return True
+
+    def _leave_group(self, subscriber: Subscriber, topic: GroupTopic) -> bool:
+        """Whether the topic is gone."""
+        if subscriber not in topic.subscribers:
+            return False
+        topic.subscribers.remove(subscriber)
+        if topic.subscribers:
+            return False
+        del self._groups[topic.group]
+        for request_id in topic.pending:
+            self._unwatch(request_id)
         return True
 
     def _to_job(self, topic: JobTopic, state: State, skip: Subscriber | None) -> None:
@@ -228,36 +259,25 @@ class Hub:
         for subscriber in untold:
             subscriber.push(state, now, ended=False)
 
-    def _count(self, topic: Topic, subscriber: Subscriber, step: int) -> None:
-        """Tell the audience of a job's first active watcher, and of its last one."""
-        if isinstance(topic, JobTopic) and subscriber.active:
+    def _count(self, topic: JobTopic, subscriber: Subscriber, step: int) -> None:
+        """Note a job's first active watcher, and its last one."""
+        if subscriber.active:
             before, topic.active = topic.active, topic.active + step
-            request_id = topic.name[len("job:") :]
-            if (before == 0 or topic.active == 0) and request_id not in self._by_group:
-                self._tell(request_id, watched=before == 0)
+            if (before == 0 or topic.active == 0) and topic.request_id not in self._by_group:
+                self.interest.tell(topic.request_id, watched=before == 0)
 
     def _watch(self, request_id: str) -> None:
         count = self._by_group[request_id] = self._by_group.get(request_id, 0) + 1
         if count == 1 and not self._by_name(request_id):
-            self._tell(request_id, watched=True)
+            self.interest.tell(request_id, watched=True)
 
     def _unwatch(self, request_id: str) -> None:
         left = self._by_group.pop(request_id) - 1
         if left:
             self._by_group[request_id] = left
         elif not self._by_name(request_id):
-            self._tell(request_id, watched=False)
+            self.interest.tell(request_id, watched=False)
 
     def _by_name(self, request_id: str) -> bool:
-        topic = self._topics.get(job_topic(request_id))
-        return isinstance(topic, JobTopic) and topic.active > 0
-
-    def _tell(self, request_id: str, *, watched: bool) -> None:
-        if self.audience is not None:
-            (self.audience.watched if watched else self.audience.unwatched)(request_id)
-
-    def _topic(self, name: str, kind: Callable[[str], _T]) -> _T:
-        topic = self._topics.get(name)
-        if topic is None:
-            topic = self._topics[name] = kind(name)
-        return topic  # type: ignore[return-value]
+        topic = self._jobs.get(request_id)
+        return topic is not None and topic.active > 0

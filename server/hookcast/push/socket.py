@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hookcast.auth import EVERYBODY, NOBODY, Caller
 from hookcast.errors import AccessError, InvalidRequest, LimitReached, TokenExpired, Unauthorized, Unavailable
@@ -10,7 +10,7 @@ from hookcast.fal.webhook import valid_request_id
 from hookcast.logs import get_logger
 from hookcast.push import messages
 from hookcast.push.engine import NAMES_AT_ONCE, NAMES_PER_SECOND, Engine
-from hookcast.push.hub import Names, Topic, names_of
+from hookcast.push.hub import GroupTopic, JobTopic, Names, Topics
 from hookcast.push.inbox import Inbox
 from hookcast.push.messages import Subscribe, Unsubscribe
 from hookcast.push.stream import Stream
@@ -21,7 +21,8 @@ UNUSED_SECONDS = 60.0  # for a connection that never subscribes to anything
 IDENTIFY_SECONDS = 10.0  # for a connection that was opened without a token
 PARSED_BYTES = 4096  # in one turn of the loop: thousands of tiny frames fit into one read, and others have to wait
 
-_UNUSED: dict[str, Topic] = {}  # the topics of all that have not subscribed yet
+_NO_JOBS: dict[str, JobTopic] = {}  # of all that have not subscribed yet
+_NO_GROUPS: Mapping[str, GroupTopic] = {}  # of all that watch none
 _log = get_logger(__name__)
 
 
@@ -31,13 +32,14 @@ class Socket(Stream):
     Nothing more is read meanwhile, so that a client cannot pile them up.
     """
 
-    __slots__ = ("_inbox", "_messages", "_pushed", "_refusal", "_topics", "_unread")
+    __slots__ = ("_groups", "_inbox", "_jobs", "_messages", "_pushed", "_refusal", "_unread")
     kind = "websocket"
 
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY, *, refusal: AccessError | None = None) -> None:
         super().__init__(engine, caller)
         self._refusal = refusal
-        self._topics = _UNUSED
+        self._jobs = _NO_JOBS
+        self._groups = _NO_GROUPS
         self._inbox: Inbox | None = None
         self._messages: deque[str | None] | None = None
         self._unread = b""
@@ -87,8 +89,9 @@ class Socket(Stream):
     def leave(self) -> None:
         """Unsubscribe from everything."""
         self._drop_inbox()
-        topics, self._topics = self._topics, {}
-        self.engine.leave(self, topics.values())
+        topics = Topics(tuple(self._jobs.values()), tuple(self._groups.values()))
+        self._jobs, self._groups = {}, _NO_GROUPS
+        self.engine.leave(self, topics)
 
     def drain(self) -> None:
         """`reconnect`, then close 1012."""
@@ -97,11 +100,11 @@ class Socket(Stream):
     def lifetime(self) -> float:
         """A short one until something is subscribed."""
         whole = super().lifetime()
-        return min(whole, UNUSED_SECONDS) if self._topics is _UNUSED else whole
+        return min(whole, UNUSED_SECONDS) if self._jobs is _NO_JOBS else whole
 
     def rotate(self) -> None:
         """Close 4002; or 1000, when the connection was for nothing."""
-        if self._topics is _UNUSED and self.engine.limits.lifetime > UNUSED_SECONDS:
+        if self._jobs is _NO_JOBS and self.engine.limits.lifetime > UNUSED_SECONDS:
             self.close(messages.NORMAL, "unused")
         else:
             self.close(messages.ROTATE, "rotate")
@@ -231,7 +234,7 @@ class Socket(Stream):
         self.identify(caller)
         if self.transport is not None and not self._closing:
             self.engine.wheel.put(self, self._next_look())
-        watched = names_of(self._topics)
+        watched = Names(tuple(self._jobs), tuple(self._groups))
         hidden = watched.without(await self._permitted(watched))
         if hidden != Names():
             self._unsubscribe(hidden)
@@ -252,10 +255,7 @@ class Socket(Stream):
             if names == Names():
                 return
         topics = self.engine.hub.join(self, names)
-        if self._topics is _UNUSED:
-            self._topics = {}
-            self._ends_at = self.engine.clock() + self.lifetime()
-        self._topics.update((topic.name, topic) for topic in topics)
+        self._remember(topics)
         self._send(messages.subscribed(names))
         pushed = self._pushed = {}
         try:
@@ -267,9 +267,18 @@ class Socket(Stream):
             if state.version > pushed.get(state.request_id, 0):
                 self.push(state, self.engine.clock(), ended=False)
 
+    def _remember(self, topics: Topics) -> None:
+        if self._jobs is _NO_JOBS:
+            self._jobs = {}
+            self._ends_at = self.engine.clock() + self.lifetime()
+        self._jobs.update((topic.request_id, topic) for topic in topics.jobs)
+        if topics.groups:
+            self._groups = {**self._groups, **{topic.group: topic for topic in topics.groups}}
+
     def _refuse_too_many(self, message: Subscribe | Unsubscribe, names: Names) -> bool:
         asked = messages.asked(message)
-        after = len(self._topics.keys() | set(names.topics()))  # what is watched already takes no room
+        # What is watched already takes no room.
+        after = len(self._jobs.keys() | set(names.jobs)) + len(self._groups.keys() | set(names.groups))
         if asked <= messages.MAX_NAMES and after <= MAX_SUBSCRIBED:
             return False
         text = f"At most {messages.MAX_NAMES} names a message and {MAX_SUBSCRIBED} a connection are taken."
@@ -288,8 +297,11 @@ class Socket(Stream):
         self.close(messages.TOO_MANY, "too many", messages.error("too_many", text, request_ids))
 
     def _unsubscribe(self, names: Names) -> None:
-        topics = [self._topics.pop(name, None) for name in names.topics()]
-        self.engine.leave(self, [topic for topic in topics if topic is not None])
+        jobs = tuple(self._jobs.pop(name) for name in names.jobs if name in self._jobs)
+        left = tuple(self._groups[name] for name in names.groups if name in self._groups)
+        if left:
+            self._groups = {name: topic for name, topic in self._groups.items() if topic not in left}
+        self.engine.leave(self, Topics(jobs, left))
 
     def _send(self, frame: bytes) -> None:
         if self.transport is not None and not self._closing:

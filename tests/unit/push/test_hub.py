@@ -10,41 +10,49 @@ from msgspec.structs import replace
 
 from hookcast.jobs import Job, JobStatus
 from hookcast.push import Engine, Hub, Limits, Names
-from hookcast.push.hub import GroupTopic, JobTopic
+from hookcast.push.hub import Interest, Topics
 from hookcast.wire import encode
 from support.push import MemoryStore, Time, Watcher, job, state
 
 JOB, GROUP = Names(jobs=("job-1",)), Names(groups=("g",))
 
 
-class Audience:
-    """Remembers who is watched."""
+class Recorded(Interest):
+    """Remembers who is watched, and that nothing is told twice."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.jobs: list[str] = []
 
-    def watched(self, request_id: str) -> None:
-        """Add it."""
-        assert request_id not in self.jobs
-        self.jobs.append(request_id)
-
-    def unwatched(self, request_id: str) -> None:
-        """Take it away."""
-        self.jobs.remove(request_id)
+    def tell(self, request_id: str, *, watched: bool) -> None:
+        """Add it or take it away."""
+        if watched:
+            assert request_id not in self.jobs
+            self.jobs.append(request_id)
+        else:
+            self.jobs.remove(request_id)
 
 
 @pytest.fixture
 def hub() -> Hub:
-    """A hub with an audience."""
+    """A hub whose interest is recorded."""
     made = Hub(Time())
-    made.audience = Audience()
+    made.interest = Recorded()
     return made
 
 
 def watched(hub: Hub) -> list[str]:
     """The jobs that somebody watches."""
-    assert isinstance(hub.audience, Audience)
-    return sorted(hub.audience.jobs)
+    assert isinstance(hub.interest, Recorded)
+    return sorted(hub.interest.jobs)
+
+
+def known(hub: Hub, channels: set[str]) -> Topics:
+    """The topics of these channels that have subscribers."""
+    return Topics(
+        tuple(topic for name, topic in hub._jobs.items() if f"job:{name}" in channels),
+        tuple(topic for name, topic in hub._groups.items() if f"group:{name}" in channels),
+    )
 
 
 def test_only_news_is_pushed(hub: Hub) -> None:
@@ -99,7 +107,7 @@ def test_who_joins_brings_the_others_up_to_date(hub: Hub) -> None:
     assert (early.got, late.got) == ([("job-1", 2), ("job-1", 3)], [("job-1", 3)])
 
 
-def test_the_audience_hears_of_the_first_watcher_and_of_the_last(hub: Hub) -> None:
+def test_the_interest_hears_of_the_first_watcher_and_of_the_last(hub: Hub) -> None:
     """By name or by group, however many and in whichever order."""
     one, two, group = Watcher(), Watcher(), Watcher()
     topics = {watcher: hub.join(watcher, names) for watcher, names in ((one, JOB), (two, JOB), (group, GROUP))}
@@ -113,7 +121,7 @@ def test_the_audience_hears_of_the_first_watcher_and_of_the_last(hub: Hub) -> No
     assert watched(hub) == ["job-1", "job-2"]
     hub.deliver(state("job-2", 2, ended=True, group="g"))
     assert watched(hub) == ["job-1"]
-    assert hub.leave(group, topics[group]) == ["group:g"]
+    assert hub.leave(group, topics[group]).channels == ["group:g"]
     assert (watched(hub), list(hub)) == ([], [])
 
 
@@ -133,7 +141,7 @@ def test_a_topic_that_was_left_by_all_and_joined_again_is_another_one(hub: Hub) 
     old = hub.join(one, JOB)
     hub.leave(one, old)
     hub.join(two, JOB)
-    assert hub.leave(one, old) == []
+    assert hub.leave(one, old) == Topics()
     hub.deliver(state())
     assert two.got == [("job-1", 1)]
 
@@ -141,10 +149,9 @@ def test_a_topic_that_was_left_by_all_and_joined_again_is_another_one(hub: Hub) 
 def test_a_group_forgets_the_versions_of_jobs_that_changed_long_ago(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its memory does not grow with the number of its jobs."""
     monkeypatch.setattr("hookcast.push.hub.KEPT_VERSIONS", 10)
-    [topic] = hub.join(Watcher(), GROUP)
+    [topic] = hub.join(Watcher(), GROUP).groups
     for number in range(100):
         hub.deliver(state(f"job-{number}", ended=True, group="g"))
-    assert isinstance(topic, GroupTopic)
     assert len(topic.versions) == 10
     assert not topic.pending
 
@@ -158,7 +165,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311
         self.engine = Engine(Limits(), Time())
-        self.audience = self.engine.hub.audience = Audience()
+        self.interest = self.engine.hub.interest = Recorded()
         self.store = MemoryStore()
         self.store.hold = True
         self.on_the_bus: list[Job] = []
@@ -205,7 +212,7 @@ class World:
         if self.watching:
             watcher = self.random.choice(list(self.watching))
             names = self.watching.pop(watcher)
-            self.engine.leave(watcher, [self.engine.hub._topics[name] for name in names & set(self.engine.hub)])
+            self.engine.leave(watcher, known(self.engine.hub, names))
 
     async def run(self) -> None:
         """Do many things, then come to rest."""
@@ -235,8 +242,8 @@ class World:
                 versions = [version for got, version in watcher.got if got == name]
                 assert versions == sorted(versions)
         for watcher in list(self.watching):
-            self.engine.leave(watcher, list(self.engine.hub._topics.values()))
-        assert (list(self.engine.hub), self.audience.jobs) == ([], [])
+            self.engine.leave(watcher, known(self.engine.hub, set(self.engine.hub)))
+        assert (list(self.engine.hub), self.interest.jobs) == ([], [])
 
 
 class _Bus:
@@ -271,8 +278,8 @@ def test_every_watcher_ends_with_the_newest_state_and_never_goes_back(seed: int)
 
 def test_topics_know_their_kind(hub: Hub) -> None:
     """A job and a group of the same name are two topics."""
-    names = [type(topic) for topic in hub.join(Watcher(), Names(jobs=("x",), groups=("x",)))]
-    assert names == [JobTopic, GroupTopic]
+    joined = hub.join(Watcher(), Names(jobs=("x",), groups=("x",)))
+    assert joined.channels == ["job:x", "group:x"]
 
 
 def test_what_is_old_for_the_group_is_not_news_for_who_watches_the_job_by_name(hub: Hub) -> None:

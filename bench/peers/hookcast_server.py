@@ -11,23 +11,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hookcast import logs, serve
-from hookcast.app import create_app, make_engine
+from hookcast.app import create_app, make_admission
 from hookcast.openfiles import raise_open_files
 from hookcast.settings import load_settings
 from hookcast.wire import State
 
 logs.configure()
 settings = load_settings(port=int(sys.argv[1]))
-engine = make_engine(settings, max_streams=raise_open_files() - 512)
+admission = make_admission(settings, max_streams=raise_open_files() - 512)
 
 
 async def publish(request: Request) -> Response:
     """POST /publish/{topic}?version=N: the body goes to everybody who watches the job, as it is."""
     topic, version, body = request.path_params["topic"], int(request.query_params["version"]), await request.body()
-    engine.hub.deliver(State(request_id=topic, version=version, terminal=False, body=body))
+    request.state.services.engine.hub.deliver(State(request_id=topic, version=version, terminal=False, body=body))
     return Response(status_code=202)
 
 
-app = create_app(settings, engine=engine)
+app = create_app(settings, admission=admission)
 app.router.routes.insert(0, Route("/publish/{topic}", publish, methods=["POST"]))
-serve.run(serve.Site(app, serve.bind(settings.host, settings.port), engine.drain))
+serve.run(serve.Site(app, serve.bind(settings.host, settings.port), admission.drain))

@@ -29,7 +29,7 @@ from hookcast.jobs import Clock
 from hookcast.leasekeeper import LeaseKeeper
 from hookcast.metrics import Metrics
 from hookcast.outgoing import http_client
-from hookcast.push import Engine, Limits, Resync
+from hookcast.push import Admission, Engine, Hub, Limits, Resync
 from hookcast.reconciler import Reconciler
 from hookcast.retention import Retention
 from hookcast.routes import health, jobs, openapi, problems, streams, submit, tokens, webhooks, websocket
@@ -55,10 +55,10 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def make_engine(settings: Settings, *, max_streams: int | None = None) -> Engine:
-    """The node's push engine; `max_streams` is what the machine allows when the settings do not say less."""
+def make_admission(settings: Settings, *, max_streams: int | None = None) -> Admission:
+    """The node's admission; `max_streams` is what the machine allows when the settings do not say less."""
     found = [limit for limit in (settings.max_streams, max_streams) if limit is not None]
-    return Engine(
+    return Admission(
         Limits(
             heartbeat=settings.heartbeat_seconds,
             lifetime=settings.stream_lifetime_seconds,
@@ -73,19 +73,20 @@ def make_engine(settings: Settings, *, max_streams: int | None = None) -> Engine
 def create_app(
     settings: Settings,
     *,
-    engine: Engine | None = None,
+    admission: Admission | None = None,
     clock: Clock = utc_now,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Starlette:
-    """One node. Whoever runs it drains its engine before the end; `transport` plays fal in tests."""
-    push = engine or make_engine(settings)
+    """One node. Whoever runs it drains its admission before the end; `transport` plays fal in tests."""
+    admitted = admission or make_admission(settings)
     web = http_client(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        hub = Hub(admitted.clock)
         async with (
             open_store(settings.database_url.get_secret_value()) as store,
-            open_bus(settings.bus_url, push.hub.deliver) as bus,
+            open_bus(settings.bus_url, hub.deliver) as bus,
             web as client,
         ):
             queue = None
@@ -94,13 +95,13 @@ def create_app(
             dispatcher = Dispatcher(store, bus, clock)
             collector = Collector(store, dispatcher, queue, clock=clock)
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
-            push.gate = _gate(settings, client, store, clock)
+            push = Engine(admitted, hub, store, bus, _gate(settings, client, store, clock))
             metrics = Metrics(settings.metrics_folder)
             node = Services(settings, clock, store, bus, push, dispatcher, collector, keys, queue, metrics=metrics)
             if settings.submits_per_minute is not None:
                 count = settings.submits_per_minute
                 node = replace(node, submitting=Buckets(push.clock, rate=count / 60, burst=count))
-            async with push.running(store, bus), _running(*_background(node, uuid.uuid4().hex)):
+            async with push.running(), _running(*_background(node, uuid.uuid4().hex)):
                 yield {"services": node}
 
     return Starlette(
@@ -135,7 +136,7 @@ def _background(node: Services, name: str) -> list[Callable[[], Coroutine[None, 
     shared = _Shared(store=store, dispatcher=node.dispatcher, collector=collector)
     timeout = timedelta(seconds=settings.job_timeout_seconds)
     reconciler = Reconciler(**shared, queue=node.queue, clock=node.clock, node=name, timeout=timeout)
-    resync = Resync(store, node.engine, seconds=settings.resync_seconds)
+    resync = Resync(store, node.engine.hub, node.engine.subscriptions, seconds=settings.resync_seconds)
     retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
     found = [collector.run, resync.run, reconciler.run, retention.run]
     if settings.metrics_folder is not None:

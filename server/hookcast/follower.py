@@ -67,7 +67,7 @@ class Follower:
                         self._stop(request_id)
 
     def _start(self, request_id: str, group: asyncio.TaskGroup) -> None:
-        if not self._engine.draining:
+        if not self._engine.admission.draining:
             self._tasks[request_id] = group.create_task(self._follow(request_id))
 
     def _stop(self, request_id: str) -> None:
@@ -102,7 +102,7 @@ class Follower:
 
     async def _followable(self, request_id: str) -> Job | None:
         """Wait until the job is known, pending and has an endpoint; None when it has ended."""
-        async with self._engine.watch(request_id, active=False) as watch:
+        async with self._engine.subscriptions.watch(request_id, active=False) as watch:
             while True:
                 job = await self._store.get(request_id)
                 if job is not None and (job.status.terminal or job.endpoint_id is not None):

@@ -7,7 +7,7 @@ import sys
 from rich.console import Console
 
 from hookcast import __version__, logs, serve
-from hookcast.app import create_app, make_engine
+from hookcast.app import create_app, make_admission
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import SettingsError
 from hookcast.openfiles import raise_open_files
@@ -71,10 +71,10 @@ def emulator(*, host: str, port: int, speed: float) -> None:
 
 def _site(settings: Settings, listener: socket.socket) -> Site:
     open_files = raise_open_files()
-    engine = make_engine(settings, max_streams=open_files - min(RESERVED_FILES, open_files // 2))
-    logs.get_logger(__name__).info("limits", open_files=open_files, max_streams=engine.limits.max_streams)
+    admission = make_admission(settings, max_streams=open_files - min(RESERVED_FILES, open_files // 2))
+    logs.get_logger(__name__).info("limits", open_files=open_files, max_streams=admission.limits.max_streams)
     deadlines = Deadlines(keep_alive=settings.keep_alive_seconds)
-    return Site(create_app(settings, engine=engine), listener, engine.drain, deadlines, settings.proxies)
+    return Site(create_app(settings, admission=admission), listener, admission.drain, deadlines, settings.proxies)
 
 
 def _emulator_site(host: str, port: int, speed: float) -> Site:

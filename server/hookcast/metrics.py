@@ -64,7 +64,7 @@ class Metrics:
 
     def read(self, engine: Engine, dispatcher: Dispatcher, bus: Bus) -> None:
         """Take over what the parts have counted."""
-        counts = engine.counts
+        counts = engine.admission.counts
         self._bus.set(bus.live)
         self._limit.set(engine.limits.max_streams)
         self._topics.set(len(engine.hub))
@@ -77,7 +77,7 @@ class Metrics:
             self._follow(self._ended, count, status, source)
         self._follow(self._slow, counts.slow)
         self._follow(self._pushed, engine.hub.pushed)
-        self._follow(self._resynced, counts.resynced)
+        self._follow(self._resynced, engine.subscriptions.resynced)
 
     async def run(
         self,

@@ -69,7 +69,7 @@ async def test_a_job_ends_behind_an_nginx_that_buffers_and_does_not_upgrade(
 
         async def asked_for_a_stream() -> bool:
             await tab.page.clock.fast_forward(1000)  # the pauses after refused WebSockets
-            return bool(node.engine.streams)
+            return bool(node.engine.admission.streams)
 
         await until_so(asked_for_a_stream)
         await tab.page.clock.fast_forward(OPENING_MS)

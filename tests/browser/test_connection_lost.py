@@ -63,7 +63,7 @@ async def offline(tab: Watching, *, so: bool) -> None:
 
 def die_unnoticed(node: Node) -> None:
     """The page's connection stays open, and brings nothing any more."""
-    [stream] = node.engine.streams
+    [stream] = node.engine.admission.streams
     cast("Stream", stream).leave()
 
 
@@ -139,7 +139,7 @@ async def test_a_page_that_comes_back_from_the_cache_shows_what_is_so_now(node: 
         await tab.live(transport)
         await tab.ask("addEventListener('pageshow', ({ persisted }) => { globalThis.persisted = persisted; })")
         await tab.page.goto(f"{node.url}/readyz", wait_until="commit")
-        await until(lambda: not node.engine.streams)
+        await until(lambda: not node.engine.admission.streams)
         await node.post_webhook(node.fal.webhook("job-1"))
         await tab.back()
         assert await tab.end() == [["completed", "job-1"]]

@@ -44,7 +44,7 @@ async def test_a_hidden_page_that_pauses_is_told_as_soon_as_it_is_in_front(
     await tab.live(transport)
     async with hidden(tab):
         await tab.until("transports.at(-1) === 'paused'")
-        await until(lambda: not node.engine.streams)
+        await until(lambda: not node.engine.admission.streams)
         await tab.page.clock.fast_forward(MINUTES_MS)
         await node.post_webhook(node.fal.webhook("job-1"))
         await tab.stop_time()

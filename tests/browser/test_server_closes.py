@@ -66,7 +66,7 @@ async def test_a_job_ends_though_its_page_was_too_slow_for_the_server(
     async with await browser.new_context() as context, watching_at(context, node.url) as tab:
         await tab.begin("job-1", *(f"other-{number}" for number in range(100)), transports=[transport])
         await tab.live(transport)
-        [slow] = node.engine.streams
+        [slow] = node.engine.admission.streams
         paused = asyncio.Event()
         tab.cdp.on("Debugger.paused", lambda _: paused.set())
         await tab.cdp.send("Debugger.enable")
@@ -77,7 +77,7 @@ async def test_a_job_ends_though_its_page_was_too_slow_for_the_server(
             node.engine.hub.deliver(state(f"other-{number % 100}", version=1 + number // 100, pad=SIZE))
             await asyncio.sleep(0)
         await node.post_webhook(node.fal.webhook("job-1"))
-        await until(lambda: slow not in node.engine.streams)
+        await until(lambda: slow not in node.engine.admission.streams)
         await tab.cdp.send("Debugger.resume")
         await stuck
         await tab.until("transports.filter((name) => name === 'connecting').length === 2")

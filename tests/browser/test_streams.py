@@ -58,9 +58,9 @@ async def test_one_page_watches_ten_streams_and_a_socket_and_leaves_nothing_behi
         assert await _jobs(seeing) == [("job", "2")] * STREAMS
         await node.post_webhook(node.fal.webhook("job-2"))
         assert (await anext(seeing)).json()["job"]["status"] == "completed"
-        assert len(node.engine.streams) == STREAMS + 1
+        assert len(node.engine.admission.streams) == STREAMS + 1
     await until(lambda: len(node.engine.hub) == 0)
-    await until(lambda: not node.engine.streams)
+    await until(lambda: not node.engine.admission.streams)
 
 
 async def _jobs(seeing: Seeing) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, WebSocket
 
-from hookcast.push.engine import OpenStream
+from hookcast.push.admission import OpenStream
 from support.access import SECRET, token
 from support.clients import chromium, untouched_chromium
 from support.fal import FalDouble
@@ -105,7 +105,7 @@ def _leader(tabs: list[Tab]) -> Tab:
 
 
 async def _taken_over(node: Node, old: OpenStream) -> None:
-    await until(lambda: len(node.engine.streams) == 1 and old not in node.engine.streams)
+    await until(lambda: len(node.engine.admission.streams) == 1 and old not in node.engine.admission.streams)
 
 
 async def _complete(node: Node, *names: str) -> None:
@@ -121,9 +121,9 @@ async def test_twenty_tabs_watch_fifty_jobs_through_one_connection_though_its_ta
         tabs = await _tabs(context, node, TABS)
         await asyncio.gather(*(tab.watch(JOBS) for tab in tabs))
         await asyncio.gather(*(tab.wait(f"seen.length === {len(JOBS)}") for tab in tabs))
-        assert len(node.engine.streams) == 1
+        assert len(node.engine.admission.streams) == 1
         for turn in range(CLOSES):
-            leader, old = _leader(tabs), next(iter(node.engine.streams))
+            leader, old = _leader(tabs), next(iter(node.engine.admission.streams))
             tabs.remove(leader)
             await asyncio.gather(leader.page.close(), _complete(node, *JOBS[turn * 4 : turn * 4 + 4]))
             await _taken_over(node, old)
@@ -141,7 +141,7 @@ async def test_a_tab_that_led_and_is_frozen_is_followed_at_once(database_url: st
         leader, *others = tabs = await _tabs(context, node, 3)
         for tab in tabs:
             await tab.watch(["job", "open"])
-        (stream,) = node.engine.streams
+        (stream,) = node.engine.admission.streams
         devtools = await context.new_cdp_session(leader.page)
         await devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
         await _taken_over(node, stream)
@@ -157,7 +157,7 @@ async def test_a_tab_that_led_and_hangs_is_robbed(database_url: str, fal: FalDou
     async with _stage(fal, database_url) as (node, context):
         tabs = await _tabs(context, node, 3)
         await asyncio.gather(*(tab.watch(["job", "open"]) for tab in tabs))
-        leader, (stream,) = _leader(tabs), node.engine.streams
+        leader, (stream,) = _leader(tabs), node.engine.admission.streams
         others = [tab for tab in tabs if tab is not leader]
         await leader.page.evaluate(HANG)
         await others[0].page.evaluate("dispatchEvent(new Event('online'))")
@@ -190,7 +190,7 @@ async def test_tabs_that_do_not_want_to_share_have_a_connection_each(database_ur
     async with _stage(fal, database_url) as (node, context):
         tabs = await _tabs(context, node, 3)
         await asyncio.gather(*(tab.watch(["job"], shareTabs=False) for tab in tabs))
-        assert len(node.engine.streams) == 3
+        assert len(node.engine.admission.streams) == 3
 
 
 async def test_two_users_share_nothing(database_url: str, fal: FalDouble) -> None:
@@ -200,7 +200,7 @@ async def test_two_users_share_nothing(database_url: str, fal: FalDouble) -> Non
         tabs = await _tabs(context, node, 3)
         for tab, each in zip(tabs, tokens, strict=True):
             await tab.watch(["job"], token=each)
-        assert len(node.engine.streams) == 2
+        assert len(node.engine.admission.streams) == 2
         assert [tab.leads for tab in tabs] == [True, False, True]
 
 
@@ -211,4 +211,4 @@ async def test_pages_that_load_the_library_from_another_origin_share_too(databas
         tabs = [await _open(context, page, f"{node.url}/hookcast.js") for _ in range(2)]
         for tab in tabs:
             await tab.watch(["job"])
-        assert len(node.engine.streams) == 1
+        assert len(node.engine.admission.streams) == 1

@@ -12,11 +12,12 @@ from sqlalchemy.util import await_only
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.jobs import Registered
-from hookcast.push import Engine, Resync
+from hookcast.push import Resync
 from hookcast.store import JobStore, Written, open_store
 from hookcast.store.base import Database
 from hookcast.store.database import open_database
 from hookcast.store.schema import jobs
+from support.push import make_engine
 
 pytestmark = pytest.mark.anyio
 
@@ -71,10 +72,11 @@ async def test_a_write_is_found_however_long_its_commit_hangs(any_database_url: 
 
 async def test_a_first_look_that_comes_late_finds_what_was_written_before(any_database_url: str) -> None:
     """The database could not be reached by this node since it began, but by the other one."""
-    engine, now = Engine(), 0.0
-    async with open_store(any_database_url) as store, engine.running(store, LocalBus(engine.hub.deliver)):
-        resync = Resync(store, engine, seconds=1.0, clock=lambda: now)
-        async with engine.watch("job-1") as watch:
+    now = 0.0
+    async with open_store(any_database_url) as store:
+        engine = make_engine(store)
+        resync = Resync(store, engine.hub, engine.subscriptions, seconds=1.0, clock=lambda: now)
+        async with engine.subscriptions.watch("job-1") as watch:
             await _other_node(store).apply("job-1", Registered())
             database = open_database(any_database_url)
             earlier = update(jobs).values(changed_at=database.clock - 30.0)

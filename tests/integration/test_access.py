@@ -285,7 +285,7 @@ async def test_a_stream_ends_with_its_token(closed: Node) -> None:
         lines = [line async for line in answer.aiter_lines()]
     assert "event: token-expiring" in lines
     assert (await closed.client.get(url)).json()["code"] == "token_expired"
-    await until(lambda: not closed.engine.streams)
+    await until(lambda: not closed.engine.admission.streams)
 
 
 @pytest.fixture

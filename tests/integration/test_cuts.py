@@ -83,7 +83,7 @@ async def _push(node: Node, chance: random.Random, met: set[object]) -> None:
     version = 1
     while True:
         version += 1
-        met.update(node.engine.streams)
+        met.update(node.engine.admission.streams)
         for name in ("job-1", "job-2"):
             node.engine.hub.deliver(state(name, version, group="g", pad=chance.choice([0, 100_000])))
         await asyncio.sleep(0.001)  # the database's thread gets its turn

@@ -61,7 +61,7 @@ async def test_an_upgrade_behind_an_unanswered_request_is_refused(node: Node) ->
             await client.send(first + UPGRADE)
             await client.send(subscribe("job-2"))
             assert b"101 Switching" not in await client.rest()
-    await until(lambda: not node.engine.streams and "job:job-2" not in node.engine.hub)
+    await until(lambda: not node.engine.admission.streams and "job:job-2" not in node.engine.hub)
 
 
 async def test_a_stream_behind_an_answer_that_nobody_reads_waits(node: Node) -> None:
@@ -69,8 +69,8 @@ async def test_a_stream_behind_an_answer_that_nobody_reads_waits(node: Node) -> 
     await node.post_webhook(node.fal.webhook("big", payload={"pad": "x" * 8_000_000}))
     async with raw(node, small=True) as client:
         await client.send(get("/api/fal-jobs/big") + events("job-1"))
-        await until(lambda: any(getattr(stream, "transport", None) for stream in node.engine.streams))
-        [stream] = node.engine.streams
+        await until(lambda: any(getattr(stream, "transport", None) for stream in node.engine.admission.streams))
+        [stream] = node.engine.admission.streams
         transport = stream.transport  # type: ignore[attr-defined]
         before = transport.get_write_buffer_size()
         for version in range(1, 301):
@@ -87,8 +87,8 @@ async def test_an_upgrade_behind_an_answer_that_nobody_reads_waits(node: Node) -
         await client.send(get("/api/fal-jobs/big"))
         await client.until(b"HTTP/1.1 200")
         await client.send(UPGRADE)
-        await until(lambda: node.engine.streams)
-        [socket] = node.engine.streams
+        await until(lambda: node.engine.admission.streams)
+        [socket] = node.engine.admission.streams
         assert socket.transport is None  # type: ignore[attr-defined]
         await client.until(b"101 Switching")
         await client.send(subscribe("job-1"))
@@ -174,7 +174,7 @@ async def test_streams_are_counted_exactly_when_many_connect_at_once(database_ur
             clients.append((client, await client.__aenter__()))
             await clients[-1][1].send(UPGRADE if number % 2 else events("job-1"))
         heads = [(await client.until(b"\r\n\r\n")).lower() for _, client in clients]
-        assert len(node.engine.streams) == 5
+        assert len(node.engine.admission.streams) == 5
         refused = [head for head in heads if b" 503 " in head]
         assert len(refused) == 7
         assert all(b"retry-after: 5" in head for head in refused)

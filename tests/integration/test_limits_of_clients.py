@@ -75,10 +75,10 @@ async def test_an_address_has_a_number_of_streams_of_either_kind(small: Node) ->
         assert [status_of(client) for client in others] == [200] * 8
         assert await too_many(await opened(stack, small, sse("X-Forwarded-For: 2001:db8:1:2:ffff::1")))
         clients[1].cut()
-        await until(lambda: len(small.engine.streams) == 10)
+        await until(lambda: len(small.engine.admission.streams) == 10)
         assert status_of(await opened(stack, small, websocket(forwarded))) == 101
     await until(lambda: nothing_left(small.engine))
-    assert len(small.engine.holders) == 0
+    assert len(small.engine.admission.holders) == 0
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -88,10 +88,10 @@ async def test_nothing_is_left_in_whatever_order_they_leave(small: Node, order: 
         clients = [await opened(stack, small, make(f"X-Forwarded-For: {HERE}")) for make in (sse, websocket, sse)]
         for left, number in zip((2, 1, 0), order, strict=True):
             clients[number].cut()
-            await until(lambda: len(small.engine.streams) == left)  # noqa: B023
-            assert sum(map(len, small.engine.streams.values())) == left
+            await until(lambda: len(small.engine.admission.streams) == left)  # noqa: B023
+            assert sum(map(len, small.engine.admission.streams.values())) == left
     await until(lambda: nothing_left(small.engine))
-    assert len(small.engine.holders) == 0
+    assert len(small.engine.admission.holders) == 0
 
 
 async def test_a_refused_stream_and_one_that_fails_to_open_are_not_counted(small: Node) -> None:
@@ -101,7 +101,7 @@ async def test_a_refused_stream_and_one_that_fails_to_open_are_not_counted(small
         assert (await small.client.head("/api/fal-jobs/job-1/events", headers=headers)).status_code == 200
         answer = await small.client.get("/api/fal-jobs/events", headers=headers)
         assert answer.status_code == 422
-    assert len(small.engine.holders) == 0
+    assert len(small.engine.admission.holders) == 0
 
 
 async def test_the_address_is_the_one_that_the_proxy_saw(small: Node) -> None:
@@ -121,7 +121,7 @@ async def test_a_stranger_is_not_believed_whom_it_speaks_for(database_url: str, 
     ):
         for _ in range(5):
             assert status_of(await opened(stack, node, sse(f"X-Forwarded-For: {HERE}"))) == 200
-        assert len(node.engine.holders) == 0
+        assert len(node.engine.admission.holders) == 0
 
 
 async def test_a_token_has_a_number_of_streams(database_url: str, fal: FalDouble) -> None:
@@ -135,7 +135,7 @@ async def test_a_token_has_a_number_of_streams(database_url: str, fal: FalDouble
         for _ in range(4):
             assert status_of(await opened(stack, node, sse(f"Authorization: {ADMIN['Authorization']}"))) == 200
     await until(lambda: nothing_left(node.engine))
-    assert len(node.engine.holders) == 0
+    assert len(node.engine.admission.holders) == 0
 
 
 async def test_a_token_that_comes_with_a_message_counts_as_well(database_url: str, fal: FalDouble) -> None:
@@ -154,7 +154,7 @@ async def test_a_token_that_comes_with_a_message_counts_as_well(database_url: st
         await clients[0].until(b'"job-2"')
         assert status_of(await opened(stack, node, sse(query=f"?token={grants[0]}"))) == 200
     await until(lambda: nothing_left(node.engine))
-    assert len(node.engine.holders) == 0
+    assert len(node.engine.admission.holders) == 0
 
 
 async def test_a_key_submits_so_often_a_minute(database_url: str, fal: FalDouble) -> None:

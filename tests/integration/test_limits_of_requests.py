@@ -214,7 +214,7 @@ async def test_an_open_stream_needs_no_further_word_of_its_client(quick: Node) -
         await websocket.until(b"\r\n\r\n")
         late = loop.time() + 3 * QUICK.head
         await until(lambda: loop.time() > late)
-        assert len(quick.engine.streams) == 2
+        assert len(quick.engine.admission.streams) == 2
 
 
 async def test_a_body_that_dribbles_is_a_408(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,7 +299,7 @@ async def test_a_stream_behind_an_unread_answer_has_the_time_of_a_stream(quick: 
     loop = asyncio.get_running_loop()
     async with raw(quick, small=True) as client:
         await client.send(get("/api/fal-jobs/big") + events("job-1"))
-        await until(lambda: any(getattr(stream, "transport", None) for stream in quick.engine.streams))
+        await until(lambda: any(getattr(stream, "transport", None) for stream in quick.engine.admission.streams))
         late = loop.time() + 4 * QUICK.unread
         await until(lambda: loop.time() > late)
         await client.until(b"retry: ")

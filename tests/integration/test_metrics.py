@@ -70,11 +70,11 @@ async def test_submits_are_counted_by_their_answer(node: Node) -> None:
 async def test_streams_are_counted_while_they_are_open_and_for_ever(node: Node) -> None:
     """With the states that went to them."""
     async with node.events("job-1") as events:
-        await until(lambda: node.engine.streams)
+        await until(lambda: node.engine.admission.streams)
         assert (await values(node))['hookcast_streams{transport="sse"}'] == 1
         await node.post_webhook(node.fal.webhook("job-1"))
         await anext(events)
-    await until(lambda: not node.engine.streams)
+    await until(lambda: not node.engine.admission.streams)
     found = await values(node)
     assert found['hookcast_streams{transport="sse"}'] == 0
     assert found['hookcast_streams_opened_total{transport="sse"}'] == 1
@@ -94,8 +94,8 @@ async def test_a_stream_without_room_is_counted_by_its_code(small: Node) -> None
 async def test_a_stream_that_is_closed_as_slow_is_counted_once(node: Node) -> None:
     """However often it is found to be slow."""
     async with node.events("job-1"):
-        await until(lambda: node.engine.streams)
-        [stream] = node.engine.streams
+        await until(lambda: node.engine.admission.streams)
+        [stream] = node.engine.admission.streams
         assert isinstance(stream, Stream)
         for _ in range(2):
             stream.refuse_slow()

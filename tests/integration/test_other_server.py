@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from hookcast.app import create_app, make_engine
+from hookcast.app import create_app, make_admission
 from hookcast.auth import Gate
 from hookcast.serve import Server, Site, bind
 from hookcast.settings import Settings
@@ -23,7 +23,7 @@ from support.access import SECRET, token
 from support.fal import JWKS, FalDouble
 from support.push import nothing_left, state
 from support.raw import UPGRADE, events, raw, subscribe, versions
-from support.server import DEADLINE, Node, until
+from support.server import DEADLINE, Node, services_of, until
 
 pytestmark = pytest.mark.anyio
 
@@ -34,8 +34,9 @@ async def node(database_url: str, fal: FalDouble) -> AsyncIterator[Node]:
     listener = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     settings = Settings(database_url=SecretStr(database_url), fal_jwks_url=JWKS, max_streams=3)
-    engine = make_engine(settings)
-    app = create_app(settings, engine=engine, transport=fal)
+    admission = make_admission(settings)
+    app = create_app(settings, admission=admission, transport=fal)
+    parts = services_of(app)
     server = Server(Site(app, listener), lambda: None)  # not run: hypercorn takes its place
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
@@ -44,8 +45,9 @@ async def node(database_url: str, fal: FalDouble) -> AsyncIterator[Node]:
     async with asyncio.timeout(DEADLINE * 2), asyncio.TaskGroup() as group:
         group.create_task(serve(app, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
         async with httpx.AsyncClient(base_url=url, timeout=DEADLINE) as client:
-            yield Node(url, client, fal, engine, server)
-        engine.drain()
+            await until(lambda: parts)
+            yield Node(url, client, fal, parts[0].engine, server)
+        admission.drain()
         stop.set()
 
 
@@ -114,11 +116,11 @@ async def test_a_slow_reader_is_bounded_and_closed(node: Node, kind: str, monkey
                 await client.send(subscribe("job-1"))
                 await client.until(b"subscribed")
         version = 0
-        while len(node.engine.streams) == 2:
+        while len(node.engine.admission.streams) == 2:
             version += 1
             node.engine.hub.deliver(state(version=version, pad=20_000))
             await other.until(b'"version":%d,' % version)
-            assert all(stream.transport._size < 300_000 for stream in node.engine.streams)  # type: ignore[attr-defined]
+            assert all(stream.transport._size < 300_000 for stream in node.engine.admission.streams)  # type: ignore[attr-defined]
         assert versions(other.seen) == list(range(1, version + 1))
     await until(lambda: nothing_left(node.engine))
 
@@ -132,10 +134,10 @@ async def test_a_client_that_writes_and_never_reads_is_stopped(node: Node, monke
         await client.until(b"\r\n\r\n")
         flood = subscribe(*(f"job-{number}-{'x' * 150}" for number in range(200)))
         sending = asyncio.ensure_future(_flood(client, flood))
-        await until(lambda: node.engine.streams)
-        while node.engine.streams:
+        await until(lambda: node.engine.admission.streams)
+        while node.engine.admission.streams:
             await asyncio.sleep(0)
-            assert all(stream.transport._size < 300_000 for stream in node.engine.streams)  # type: ignore[attr-defined]
+            assert all(stream.transport._size < 300_000 for stream in node.engine.admission.streams)  # type: ignore[attr-defined]
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
     await until(lambda: nothing_left(node.engine))
@@ -161,7 +163,7 @@ async def test_a_drain_ends_the_streams_and_then_the_server(node: Node) -> None:
     async with raw(node) as sse, open_socket(node) as client:
         await sse.send(events("job-1"))
         await sse.until(b"retry: ")
-        node.engine.drain()
+        node.engine.admission.drain()
         assert json.loads(await client.recv())["type"] == "reconnect"
         with pytest.raises(ConnectionClosed):
             await client.recv()
@@ -196,4 +198,4 @@ async def test_streams_end_with_their_token(node: Node) -> None:
     assert client.close_code == 4502
     refused = await node.client.get(f"/api/fal-jobs/job-1/events?token={short}")
     assert (refused.status_code, refused.json()["code"]) == (401, "token_expired")
-    await until(lambda: not node.engine.streams)
+    await until(lambda: not node.engine.admission.streams)

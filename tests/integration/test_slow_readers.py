@@ -42,7 +42,7 @@ async def watching(node: Node, kind: str, *names: str) -> AsyncIterator[Raw]:
 
 def only_stream(node: Node) -> Stream:
     """The one that is open."""
-    [stream] = node.engine.streams
+    [stream] = node.engine.admission.streams
     return cast("Stream", stream)
 
 
@@ -120,7 +120,7 @@ async def test_a_lifetime_that_ends_while_the_reader_is_behind_leaves_nothing(
         for version in range(1, 101):
             node.engine.hub.deliver(state(version=version, pad=SIZE))
         await until(lambda: len(node.engine.hub) == 0)
-        node.engine.drain()
+        node.engine.admission.drain()
         await until(lambda: nothing_left(node.engine))
 
 

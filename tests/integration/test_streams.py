@@ -72,7 +72,7 @@ async def test_a_drain_tells_open_streams_to_come_back(node: Node) -> None:
     async with node.client.stream("GET", "/api/fal-jobs/job-1/events") as open_stream:
         chunks = open_stream.aiter_text()
         text = await anext(chunks)
-        node.engine.drain()
+        node.engine.admission.drain()
         async for chunk in chunks:
             text += chunk
     refused = await node.client.get("/api/fal-jobs/job-1/events")

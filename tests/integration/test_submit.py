@@ -17,13 +17,13 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
-from hookcast.push import Engine
 from hookcast.routes import problems, submit
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
 from hookcast.store import open_store
 from support.fakes import Outage, Sleeper
 from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble
+from support.push import make_engine
 from support.server import until
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +63,7 @@ class World:
             clock=_now,
             store=outage.store,
             bus=bus,
-            engine=Engine(),
+            engine=make_engine(outage.store),
             dispatcher=dispatcher,
             collector=Collector(outage.store, dispatcher, queue, clock=_now),
             keys=FalKeys(client, JWKS, outage.store, _now),

@@ -164,7 +164,7 @@ async def test_a_drain_says_when_to_come_back(node: Node) -> None:
     async with open_socket(node) as client:
         await say(client, type="subscribe", requestIds=["job-1"])
         await hear(client)
-        node.engine.drain()
+        node.engine.admission.drain()
         told = await hear(client)
         assert told["type"] == "reconnect"
         assert 500 <= told["afterMs"] <= 10_000
@@ -185,7 +185,7 @@ async def test_a_client_that_never_answers_the_close_is_cut_off(node: Node, monk
         await client.until(b"\r\n\r\n")
         await client.send(subscribe("job-1"))
         await client.until(b"subscribed")
-        node.engine.drain()
+        node.engine.admission.drain()
         await client.rest()
     assert b"reconnect" in client.seen
     await until(lambda: nothing_left(node.engine))

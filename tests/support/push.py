@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from time import time as wall_time
 from typing import Any
 
 import msgspec
@@ -12,11 +13,11 @@ from msgspec import Raw
 from msgspec.structs import replace
 from websockets.protocol import CLIENT, Protocol
 
-from hookcast.auth import EVERYBODY, Caller
-from hookcast.bus import LocalBus
+from hookcast.auth import EVERYBODY, Caller, Gate
+from hookcast.bus import Bus, LocalBus
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job, JobStatus, unseen
-from hookcast.push import Engine, EventStream, Limits, Names, Socket
+from hookcast.push import Admission, Engine, EventStream, Hub, Limits, Names, Socket
 from hookcast.push.stream import KERNEL_BYTES
 from hookcast.store import JobStore
 from hookcast.wire import State, encode, split_frames
@@ -186,13 +187,23 @@ class Watcher:
         self.endings += ended
 
 
+def make_engine(
+    store: JobStore | None = None, bus: Bus | None = None, *, time: Callable[[], float] | None = None, **limits: Any
+) -> Engine:
+    """An engine that does not run yet; without a store it knows no job, without a bus it hears of its own node only."""
+    admission = Admission(Limits(**limits), time or Time())
+    hub = Hub(admission.clock)
+    return Engine(admission, hub, store or MemoryStore(), bus or LocalBus(hub.deliver), Gate(wall_time))
+
+
 @asynccontextmanager
 async def running_engine(
     *jobs: Job, time: Time | None = None, **limits: Any
 ) -> AsyncIterator[tuple[Engine, MemoryStore]]:
     """An engine on a store that knows these jobs."""
-    engine, store = Engine(Limits(**limits), time or Time()), MemoryStore(*jobs)
-    async with asyncio.timeout(60), engine.running(store, LocalBus(engine.hub.deliver)):
+    store = MemoryStore(*jobs)
+    engine = make_engine(store, time=time, **limits)
+    async with asyncio.timeout(60), engine.running():
         yield engine, store
 
 
@@ -202,7 +213,7 @@ async def open_events(
     """An SSE stream of these names."""
     stream, transport = EventStream(engine), FakeTransport(stuck=stuck)
     transport.protocol = stream
-    with engine.opening(stream):
+    with engine.admission.opening(stream):
         await stream.join(Names(jobs, groups))
         stream.begin(transport, b"")
     return stream, transport
@@ -212,7 +223,7 @@ def open_socket(engine: Engine, *, stuck: bool = False) -> tuple[Socket, FakeTra
     """A WebSocket that watches nothing yet."""
     socket, transport = Socket(engine), FakeTransport(stuck=stuck)
     transport.protocol = socket
-    with engine.opening(socket):
+    with engine.admission.opening(socket):
         socket.begin(transport)
     return socket, transport
 
@@ -225,7 +236,7 @@ async def settle() -> None:
 
 def nothing_left(engine: Engine) -> bool:
     """Whether no stream, topic or timer is left."""
-    return not (engine.streams or len(engine.hub) or len(engine.wheel))
+    return not (engine.admission.streams or len(engine.hub) or len(engine.wheel))
 
 
 def sse_versions(data: bytes | bytearray) -> list[int]:

@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
+from starlette.applications import Starlette
 
-from hookcast.app import create_app, make_engine
+from hookcast.app import create_app, make_admission
 from hookcast.protocols import Deadlines
 from hookcast.push import Engine
+from hookcast.routes.services import Services
 from hookcast.serve import Server, Site, bind
 from hookcast.settings import Settings
 from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble, sign
@@ -62,6 +64,22 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)  # other threads, such as the database's, get their turn
 
 
+def services_of(app: Starlette) -> list[Services]:
+    """A list that holds the app's services once it has started."""
+    found: list[Services] = []
+    original = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(given: Starlette) -> AsyncIterator[Mapping[str, Any]]:
+        async with original(given) as state:
+            assert state is not None
+            found.append(state["services"])
+            yield state
+
+    app.router.lifespan_context = lifespan
+    return found
+
+
 @asynccontextmanager
 async def running_node(fal: FalDouble, *, emulator: str | None = None, **settings: Any) -> AsyncIterator[Node]:
     """Start a server whose fal is the double, or an emulator at this URL; stop it, streams and all, at the end.
@@ -76,17 +94,18 @@ async def running_node(fal: FalDouble, *, emulator: str | None = None, **setting
     if emulator is not None:
         values |= {"fal_queue_url": emulator, "fal_jwks_url": f"{emulator}/.well-known/jwks.json", "public_url": url}
     given = Settings(**values)
-    engine = make_engine(given)
+    admission = make_admission(given)
     ready = asyncio.Event()
-    app = create_app(given, engine=engine, transport=None if emulator else fal)
-    site = Site(app, listener, engine.drain, deadlines, given.proxies)
+    app = create_app(given, admission=admission, transport=None if emulator else fal)
+    parts = services_of(app)
+    site = Site(app, listener, admission.drain, deadlines, given.proxies)
     server = Server(site, ready.set)
     async with asyncio.timeout(DEADLINE * 2):
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         try:
             await ready.wait()
             async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, limits=CONNECTIONS) as client:
-                yield Node(url, client, fal, engine, server)
+                yield Node(url, client, fal, parts[0].engine, server)
         finally:  # a test that fails must not leave half a server behind
             server.should_exit = True
             await serving

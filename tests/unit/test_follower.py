@@ -87,6 +87,7 @@ class SilentEngine:
 
     def __init__(self) -> None:
         self.hub = Hub(time.monotonic)
+        self.admission = self.subscriptions = self
 
     @asynccontextmanager
     async def watch(self, _request_id: str, *, active: bool) -> AsyncIterator[SilentWatch]:

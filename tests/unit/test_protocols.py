@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from uvicorn.server import ServerState
 
-from hookcast.bus import LocalBus
 from hookcast.protocols import Deadlines
-from hookcast.push import Engine, Socket
+from hookcast.push import Socket
 from hookcast.push.stream import Stream
 from hookcast.routes.handover import take
 from hookcast.serve import config_of
-from support.push import FakeTransport, MemoryStore, client_frames, settle, ws_messages
+from support.push import FakeTransport, client_frames, make_engine, settle, ws_messages
 from support.raw import UPGRADE, events
 from support.server import until
 
@@ -57,7 +56,7 @@ def accept(app: App) -> tuple[Connection, ServerState]:
 async def test_what_a_websocket_client_says_too_early_is_kept_for_the_stream() -> None:
     """uvicorn parses none of it, and nothing more is read meanwhile."""
     ready = asyncio.Event()
-    engine = Engine()
+    engine = make_engine()
     stream = Socket(engine)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -76,7 +75,7 @@ async def test_what_a_websocket_client_says_too_early_is_kept_for_the_stream() -
     ready.set()
     await settle()
     transport.take()
-    async with asyncio.timeout(60), engine.running(MemoryStore(), LocalBus(engine.hub.deliver)):
+    async with asyncio.timeout(60), engine.running():
         stream.begin(transport)
         await settle()
         error, close = ws_messages(transport.take())
@@ -91,7 +90,7 @@ async def test_a_client_that_has_gone_gets_no_stream_and_is_told_as_gone() -> No
     async def app(scope: Any, receive: Any, _send: Any) -> None:
         await receive()
         transport.close()
-        answers.append(take(scope, Stream(Engine())))
+        answers.append(take(scope, Stream(make_engine())))
         answers.append((await receive())["type"])
 
     transport, shared = accept(app)

@@ -33,7 +33,7 @@ class EventStream(Stream):
         # A job that may be seen stays so, since its owner and group do: only some groups have others' jobs, too.
         if self.caller is not None and all(map(self.caller.knows_group, names.groups)):
             self.caller = None
-        joined = await self.engine.join(self, names, self.caller or EVERYBODY)
+        joined = await self.engine.subscriptions.join(self, names, self.caller or EVERYBODY)
         self._topics = joined.topics
         if self.engine.clock() >= self._expires_at:
             raise TokenExpired("The token has expired; get a new one.")
@@ -72,7 +72,7 @@ class EventStream(Stream):
     def leave(self) -> None:
         """Unsubscribe from everything."""
         topics, self._topics = self._topics, _NOTHING
-        self.engine.leave(self, topics)
+        self.engine.subscriptions.leave(self, topics)
 
     def settled(self) -> None:
         """End with the last job, once it has been written."""

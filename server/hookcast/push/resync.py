@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 
 from hookcast.errors import StoreUnavailable
 from hookcast.logs import get_logger
-from hookcast.push.engine import Engine
+from hookcast.push.hub import Hub
+from hookcast.push.subscriptions import Subscriptions
 from hookcast.store import JobStore
 from hookcast.store.base import DEADLINE_SECONDS
 
@@ -26,14 +27,16 @@ class Resync:
     def __init__(
         self,
         store: JobStore,
-        engine: Engine,
+        hub: Hub,
+        subscriptions: Subscriptions,
         *,
         seconds: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._engine = engine
+        self._hub = hub
+        self._subscriptions = subscriptions
         self._seconds = seconds
         self._sleep = sleep
         self._clock = clock
@@ -53,11 +56,10 @@ class Resync:
         """Push what is new; answers how many states that were."""
         since = self._seen_until if self._seen_until is not None else await self._beginning()
         written, until = await self._store.changed_since(since - LOOK_BACK_SECONDS)
-        hub = self._engine.hub
-        missed = [row.request_id for row in written if hub.lacks(row.request_id, row.version, row.group)]
+        missed = [row.request_id for row in written if self._hub.lacks(row.request_id, row.version, row.group)]
         jobs = await self._store.get_many(missed)
         for job in jobs.values():
-            self._engine.tell(job)
+            self._subscriptions.tell(job)
         self._seen_until = until
         if missed:
             _log.info("resynced", states=len(missed))

@@ -91,7 +91,7 @@ class Socket(Stream):
         self._drop_inbox()
         topics = Topics(tuple(self._jobs.values()), tuple(self._groups.values()))
         self._jobs, self._groups = {}, _NO_GROUPS
-        self.engine.leave(self, topics)
+        self.engine.subscriptions.leave(self, topics)
 
     def drain(self) -> None:
         """`reconnect`, then close 1012."""
@@ -230,7 +230,7 @@ class Socket(Stream):
         before = self.caller or EVERYBODY
         caller = before.renewed(await self.engine.gate.admit(token))
         if caller.name and not caller.full:
-            self.engine.hold(self, caller.name)
+            self.engine.admission.hold(self, caller.name)
         self.identify(caller)
         if self.transport is not None and not self._closing:
             self.engine.wheel.put(self, self._next_look())
@@ -241,7 +241,7 @@ class Socket(Stream):
             self._send(messages.forbidden(hidden))
 
     async def _permitted(self, names: Names) -> Names:
-        return await self.engine.permitted(self.caller or EVERYBODY, names)
+        return await self.engine.subscriptions.permitted(self.caller or EVERYBODY, names)
 
     async def _subscribe(self, asked: Names) -> None:
         wrong = [name for name in asked.jobs if not valid_request_id(name)]
@@ -259,7 +259,7 @@ class Socket(Stream):
         self._send(messages.subscribed(names))
         pushed = self._pushed = {}
         try:
-            joined = await self.engine.join(self, names, self.caller or EVERYBODY)
+            joined = await self.engine.subscriptions.join(self, names, self.caller or EVERYBODY)
         finally:
             self._pushed = None
         self.make_room(joined.states)
@@ -301,7 +301,7 @@ class Socket(Stream):
         left = tuple(self._groups[name] for name in names.groups if name in self._groups)
         if left:
             self._groups = {name: topic for name, topic in self._groups.items() if topic not in left}
-        self.engine.leave(self, Topics(jobs, left))
+        self.engine.subscriptions.leave(self, Topics(jobs, left))
 
     def _send(self, frame: bytes) -> None:
         if self.transport is not None and not self._closing:

@@ -92,7 +92,7 @@ class Stream(asyncio.Protocol):
             self.catch_up()
         else:
             self.engine.wheel.put(self, self._next_look())
-        if self.engine.draining:
+        if self.engine.admission.draining:
             self.drain()
 
     def lifetime(self) -> float:
@@ -151,7 +151,7 @@ class Stream(asyncio.Protocol):
 
     def refuse_slow(self) -> None:
         """Close on a reader that could not keep up."""
-        self.engine.counts.slow += not self._closing
+        self.engine.admission.counts.slow += not self._closing
 
     def expiring(self) -> bytes:
         """What tells the client that its token is about to expire."""
@@ -259,7 +259,9 @@ class Stream(asyncio.Protocol):
         self._closing = True
         self._waiting = {}  # work of the stream that is still under way writes nothing any more
         self.leave()
-        self.engine.closed(self)
+        self.engine.admission.closed(self)
+        self.engine.asking.forget(self)
+        self.engine.wheel.drop(self)
         self.transport = None
         if self.connections is not None:
             self.connections.discard(self)

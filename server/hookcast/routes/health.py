@@ -19,7 +19,7 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """GET /readyz: every dependency answers; 503 with the name of the one that does not."""
     node = services(request)
-    checks = {"database": "ok", "falKeys": "ok", "server": "draining" if node.engine.draining else "ok"}
+    checks = {"database": "ok", "falKeys": "ok", "server": "draining" if node.engine.admission.draining else "ok"}
     try:
         await node.store.ping()
     except StoreUnavailable:

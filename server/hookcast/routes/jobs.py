@@ -137,7 +137,7 @@ async def _read(node: Services, request_id: str) -> State | None:
 
 async def _wait(node: Services, request_id: str, seen: int, seconds: float) -> State | None:
     """The first state past `seen`, or whatever is there at the end."""
-    async with node.engine.watch(request_id) as watch:
+    async with node.engine.subscriptions.watch(request_id) as watch:
         state = await _read(node, request_id)
         if state is not None and (state.terminal or state.version > seen):
             return state

@@ -46,14 +46,14 @@ class Events:
             return await Response(status_code=204)(scope, receive, send)
         engine = services(request).engine
         holders = holders_of(request, caller)
-        engine.admit(holders)
-        names = await engine.permitted(caller, asked)
+        engine.admission.check(holders)
+        names = await engine.subscriptions.permitted(caller, asked)
         if names == Names():
             raise JobNotFound(*asked.jobs, *asked.groups)
         if scope["method"] == "HEAD":
             return await send_head(scope, receive, send)
         stream = EventStream(engine, caller)
-        with engine.opening(stream, holders):
+        with engine.admission.opening(stream, holders):
             await stream.join(names)
             transport = take(scope, stream)
             if transport is not None:

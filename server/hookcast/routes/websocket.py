@@ -38,7 +38,7 @@ class JobSocket:
             socket = await _socket(node.engine, handshake)
             if offered and SUBPROTOCOL not in offered:
                 raise InvalidRequest(f"The subprotocol is {SUBPROTOCOL}; the client offers {', '.join(offered)}.")
-            with node.engine.opening(socket, holders_of(handshake, socket.caller or EVERYBODY)):
+            with node.engine.admission.opening(socket, holders_of(handshake, socket.caller or EVERYBODY)):
                 await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
                 transport = take(scope, socket)
                 if transport is not None:

@@ -115,7 +115,7 @@ async def test_the_messages_of_a_socket_pass_both_ways_and_so_does_its_close(nod
         await until(lambda: list(node.engine.hub) == ["job:job-2"])
         await node.post_webhook(node.fal.webhook("job-2"))
         assert (await _message(socket))["job"]["requestId"] == "job-2"
-        node.engine.drain()
+        node.engine.admission.drain()
         assert (await _message(socket))["type"] == "reconnect"
         assert await socket.closed() == Seen("close", "1012", "restart")
 
@@ -138,7 +138,7 @@ async def test_a_client_that_leaves_is_noticed(node: Node, proxy: Proxy) -> None
             await socket.send(type="subscribe", groups=["g"])
             await until(lambda: set(node.engine.hub) == {"job:job-1", "group:g"})
         await until(lambda: len(node.engine.hub) == 0)
-        await until(lambda: not node.engine.streams)
+        await until(lambda: not node.engine.admission.streams)
 
 
 @asynccontextmanager

@@ -86,7 +86,7 @@ async def test_a_large_result_with_hard_characters_arrives_byte_for_byte(node: N
 async def test_a_drain_says_when_to_come_back_and_closes_with_1012(node: Node, connect: Connect) -> None:
     """`reconnect` with a time inside the drain window, then the close."""
     async with connect(_url(node)) as socket:
-        node.engine.drain()
+        node.engine.admission.drain()
         told = json.loads(await socket.text())
         closed = await socket.closed()
     assert told == {"type": "reconnect", "afterMs": told["afterMs"]}

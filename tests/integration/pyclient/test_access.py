@@ -30,7 +30,7 @@ async def test_the_token_of_a_submit_shows_its_job_and_no_more(guarded: Node) ->
     assert taken.expires_at is not None
     async with Hookcast(guarded.url, token=taken.token) as browser:
         waiting = asyncio.ensure_future(browser.wait("job-1"))
-        await until(lambda: guarded.engine.streams)
+        await until(lambda: guarded.engine.admission.streams)
         await guarded.post_webhook(guarded.fal.webhook("job-1", payload=[1]))
         assert await waiting == [1]
         with pytest.raises(NotFound):
@@ -64,6 +64,6 @@ async def test_a_token_that_runs_out_in_the_middle_of_a_watch_is_replaced(guarde
     async with Hookcast(guarded.url, token=ask) as client, aclosing(client.watch("job-1")) as states:
         assert (await anext(states)).version == 1
         coming = asyncio.ensure_future(anext(states))
-        await until(lambda: not tokens and guarded.engine.streams)
+        await until(lambda: not tokens and guarded.engine.admission.streams)
         await guarded.post_webhook(guarded.fal.webhook("job-1"))
         assert (await coming).ended

@@ -70,14 +70,14 @@ async def test_ctrl_c_leaves_with_130_and_says_how_to_go_on(tmp_path: Path, node
     await node.register("job-1", endpointId=ENDPOINT)
     screen = await on_screen(tmp_path, "watch", "job-1", "--url", node.url)
     try:
-        await until(lambda: node.engine.streams and "In the queue" in screen.text)
+        await until(lambda: node.engine.admission.streams and "In the queue" in screen.text)
         screen.type(b"\x03")
         assert await screen.code() == 130
     finally:
         await screen.close()
     assert "hookcast watch job-1" in screen.text
     assert "Traceback" not in screen.text
-    await until(lambda: not node.engine.streams)
+    await until(lambda: not node.engine.admission.streams)
 
 
 async def test_an_interrupted_pipe_ends_with_130_and_without_a_word(tmp_path: Path, node: Node) -> None:
@@ -117,7 +117,7 @@ async def test_a_job_that_is_not_known_yet_is_waited_for_and_said_so(tmp_path: P
     assert "job-0" in said.err
     assert "it goes on" in said.err
     watching = asyncio.ensure_future(hookcast(tmp_path, "watch", "job-1", "--url", node.url))
-    await until(lambda: node.engine.streams)
+    await until(lambda: node.engine.admission.streams)
     await node.post_webhook(node.fal.webhook("job-1"))
     said = await watching
     assert (said.code, json.loads(said.out)["status"]) == (0, "completed")

@@ -70,7 +70,7 @@ async def test_a_job_that_is_not_known_yet_is_waited_for(node: Node) -> None:
     """Nobody has to submit before they watch."""
     async with Hookcast(node.url) as client:
         waiting = asyncio.ensure_future(client.wait("job-1"))
-        await until(lambda: node.engine.streams)
+        await until(lambda: node.engine.admission.streams)
         await node.register("job-1")
         await _complete(node)
         assert await waiting == {"seed": 2**53 + 1}
@@ -126,7 +126,7 @@ async def test_where_there_is_no_stream_a_long_poll_brings_the_states(node: Node
         async with aclosing(client.watch("job-1", notify=notices.append)) as states:
             assert (await anext(states)).version == 1
             coming = asyncio.ensure_future(anext(states))
-            await until(lambda: node.engine.streams or node.engine.hub)
+            await until(lambda: node.engine.admission.streams or node.engine.hub)
             await _complete(node)
             assert (await coming).ended
         assert notices[-1] == Notice(Transport.LONG_POLL)
@@ -183,7 +183,7 @@ async def test_server_sent_events_are_tried_again_later(node: Node, monkeypatch:
 
     async with quick(node.url, transport=Meddling(meddle), heartbeat=15.0) as client:
         watching = asyncio.ensure_future(collect(client, notify=notices.append))
-        await until(lambda: node.engine.streams)
+        await until(lambda: node.engine.admission.streams)
         await _complete(node)
         assert (await watching)[-1].ended
     assert [notice.transport for notice in notices if not notice.trouble] == [Transport.POLL, Transport.SSE]
@@ -264,7 +264,7 @@ async def test_leaving_early_leaves_nothing_behind(node: Node) -> None:
     before = asyncio.all_tasks()
     async with Hookcast(node.url) as client:
         watching = asyncio.ensure_future(collect(client))
-        await until(lambda: node.engine.streams)
+        await until(lambda: node.engine.admission.streams)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         assert watching.cancelled()

@@ -116,7 +116,7 @@ async def test_the_descriptor_is_never_closed_by_the_stream(pair: Pair, end: str
             transport.lose()
         else:
             stream.leave()
-            engine.closed(stream)
+            engine.admission.closed(stream)
         transport.protocol = None
         del stream
         gc.collect()

@@ -35,8 +35,8 @@ class World:
         """An SSE stream."""
         stream, transport = EventStream(self.engine, caller), FakeTransport(stuck=stuck)
         transport.protocol = stream
-        with self.engine.opening(stream):
-            await stream.join(await self.engine.permitted(caller, names))
+        with self.engine.admission.opening(stream):
+            await stream.join(await self.engine.subscriptions.permitted(caller, names))
             stream.begin(transport, b"")
         transport.take()
         return stream, transport
@@ -45,7 +45,7 @@ class World:
         """A WebSocket."""
         stream, transport = Socket(self.engine, caller), FakeTransport()
         transport.protocol = stream
-        with self.engine.opening(stream):
+        with self.engine.admission.opening(stream):
             stream.begin(transport)
         return stream, transport
 
@@ -219,7 +219,7 @@ class SlowStore:
     """A store whose answers come late: time passes while it is asked."""
 
     def __init__(self, world: World, seconds: float) -> None:
-        self._store = world.engine._store
+        self._store = world.engine.subscriptions._store
         self._world = world
         self._seconds = seconds
 
@@ -235,17 +235,17 @@ class SlowStore:
 
 async def test_a_token_that_expires_while_the_database_is_asked_opens_no_sse_stream(world: World) -> None:
     """Nothing of what was read is sent."""
-    world.engine._store = SlowStore(world, 6)  # type: ignore[assignment]
+    world.engine.subscriptions._store = SlowStore(world, 6)  # type: ignore[assignment]
     with pytest.raises(TokenExpired):
         await world.events(world.caller(5, jobs=frozenset({"mine"})), Names(("mine",)))
-    assert not world.engine.streams
+    assert not world.engine.admission.streams
     assert not len(world.engine.hub)
 
 
 async def test_a_token_that_expires_while_the_database_is_asked_shows_a_socket_nothing(world: World) -> None:
     """The names are confirmed before; states are not sent any more."""
     stream, transport = world.socket(world.caller(5, jobs=frozenset({"mine"})))
-    world.engine._store = SlowStore(world, 6)  # type: ignore[assignment]
+    world.engine.subscriptions._store = SlowStore(world, 6)  # type: ignore[assignment]
     await stream.receive(subscribe("mine"))
     assert b'"type":"job"' not in transport.take()
     await world.pass_time(0.2)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from hookcast.jobs import Job, JobStatus
-from hookcast.push import Engine, Hub, Limits, Names
+from hookcast.push import Hub, Names
 from hookcast.push.hub import Interest, Topics
 from hookcast.wire import encode
-from support.push import MemoryStore, Time, Watcher, job, state
+from support.push import MemoryStore, Time, Watcher, job, make_engine, state
 
 JOB, GROUP = Names(jobs=("job-1",)), Names(groups=("g",))
 
@@ -164,9 +164,9 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311
-        self.engine = Engine(Limits(), Time())
-        self.interest = self.engine.hub.interest = Recorded()
         self.store = MemoryStore()
+        self.engine = make_engine(self.store, _Bus())
+        self.interest = self.engine.hub.interest = Recorded()
         self.store.hold = True
         self.on_the_bus: list[Job] = []
         self.watching: dict[Watcher, set[str]] = {}
@@ -201,22 +201,22 @@ class World:
         self.tasks.add(asyncio.ensure_future(self._join(watcher, Names(jobs, groups))))
 
     async def _join(self, watcher: Watcher, names: Names) -> None:
-        joined = await self.engine.join(watcher, names)
+        joined = await self.engine.subscriptions.join(watcher, names)
         for known in joined.states:
             watcher.push(known, 0.0, ended=False)
         if watcher not in self.watching:
-            self.engine.leave(watcher, joined.topics)
+            self.engine.subscriptions.leave(watcher, joined.topics)
 
     def leave(self) -> None:
         """Somebody goes."""
         if self.watching:
             watcher = self.random.choice(list(self.watching))
             names = self.watching.pop(watcher)
-            self.engine.leave(watcher, known(self.engine.hub, names))
+            self.engine.subscriptions.leave(watcher, known(self.engine.hub, names))
 
     async def run(self) -> None:
         """Do many things, then come to rest."""
-        async with self.engine.running(self.store, _Bus()):
+        async with self.engine.running():
             for _ in range(120):
                 self.random.choices(
                     (self.change, self.publish, self.join, self.leave, self.store.let_go), (4, 4, 2, 1, 3)
@@ -242,7 +242,7 @@ class World:
                 versions = [version for got, version in watcher.got if got == name]
                 assert versions == sorted(versions)
         for watcher in list(self.watching):
-            self.engine.leave(watcher, known(self.engine.hub, set(self.engine.hub)))
+            self.engine.subscriptions.leave(watcher, known(self.engine.hub, set(self.engine.hub)))
         assert (list(self.engine.hub), self.interest.jobs) == ([], [])
 
 

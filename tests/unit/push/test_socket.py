@@ -252,7 +252,7 @@ async def test_a_drain_says_when_to_come_back_and_closes_with_1012() -> None:
     """`afterMs` is spread over the drain window."""
     async with running_engine(drain=10.0) as (engine, _):
         transports = [open_socket(engine)[1] for _ in range(100)]
-        engine.drain()
+        engine.admission.drain()
         said = [ws_messages(transport.take()) for transport in transports]
     assert {(one["type"], close) for one, close in said} == {("reconnect", (1012, "restart"))}
     waits = [one["afterMs"] for one, _ in said]
@@ -265,7 +265,7 @@ async def test_the_clients_close_is_understood_however_it_arrives(size: int) -> 
     """Also behind other messages, while the server is closing itself, in pieces."""
     async with running_engine() as (engine, _):
         socket, transport = open_socket(engine)
-        engine.drain()
+        engine.admission.drain()
         data = client_frames(subscribe("job-1"), subscribe("job-2"), close=1000)
         for start in range(0, len(data), size):
             assert not transport.is_closing()
@@ -317,7 +317,7 @@ async def test_a_socket_that_closes_during_a_subscription_subscribes_no_more() -
         socket, transport = open_socket(engine)
         socket.data_received(client_frames(subscribe("job-1"), subscribe("job-2")))
         await settle()
-        engine.drain()
+        engine.admission.drain()
         store.let_go()
         await settle()
         assert [message["type"] for message in ws_messages(transport.take())[:-1]] == ["subscribed", "reconnect"]

@@ -193,8 +193,8 @@ async def test_a_drain_spreads_the_times_to_come_back() -> None:
     """Over the drain window, then the close."""
     async with running_engine(drain=10.0) as (engine, _):
         transports = [(await open_events(engine, "job-1"))[1] for _ in range(200)]
-        engine.drain()
-        engine.drain()
+        engine.admission.drain()
+        engine.admission.drain()
         times = [int(re.findall(rb"retry: (\d+)", transport.sent)[1]) for transport in transports]
         assert all(transport.is_closing() for transport in transports)
         assert len(engine.hub) == 0
@@ -209,7 +209,7 @@ async def test_a_drain_during_the_join_ends_the_stream_as_it_begins() -> None:
         store.hold = True
         opening = asyncio.ensure_future(open_events(engine, "job-1"))
         await settle()
-        engine.drain()
+        engine.admission.drain()
         store.let_go()
         _, transport = await opening
         assert sse_versions(transport.sent) == [1]
@@ -307,7 +307,7 @@ async def test_a_stream_that_fails_to_begin_is_cut_and_forgotten() -> None:
         stream, transport = EventStream(engine), Broken()
 
         async def open_it() -> None:
-            with engine.opening(stream):
+            with engine.admission.opening(stream):
                 await stream.join(Names(jobs=("job-1",)))
                 stream.begin(transport, b"")
 
@@ -355,7 +355,7 @@ async def test_a_node_that_was_paused_behind_an_earlier_answer_begins_behind() -
     async with running_engine(job()) as (engine, _):
         stream, transport = EventStream(engine), FakeTransport()
         transport.protocol = stream
-        with engine.opening(stream):
+        with engine.admission.opening(stream):
             await stream.join(Names(jobs=("job-1",)))
             stream.pause_writing()
             stream.begin(transport, b"")
@@ -379,7 +379,7 @@ async def test_the_head_and_small_states_leave_as_one_write() -> None:
     async with running_engine(job("a"), job("b")) as (engine, _):
         stream, transport = EventStream(engine), Counting()
         transport.protocol = stream
-        with engine.opening(stream):
+        with engine.admission.opening(stream):
             await stream.join(Names(jobs=("a", "b")))
             stream.begin(transport, b"head")
         assert sse_versions(transport.sent) == [1, 1]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from hookcast.push import Drained, Engine, Names, Watch
-from support.push import job, nothing_left, running_engine, settle, state
+from support.push import job, make_engine, nothing_left, running_engine, settle, state
 
 pytestmark = pytest.mark.anyio
 
@@ -38,13 +38,13 @@ async def test_what_is_known_is_skipped() -> None:
 async def test_a_drain_wakes_the_watcher_once_it_has_what_is_there() -> None:
     """Also one that begins after the drain."""
     async with running_engine(job()) as (engine, _):
-        async with engine.watch("job-1") as watch:
-            engine.drain()
+        async with engine.subscriptions.watch("job-1") as watch:
+            engine.admission.drain()
             first = await watch.next(5)
             assert first is not None
             with pytest.raises(Drained):
                 await watch.next(5)
-        async with engine.watch("unknown") as late:
+        async with engine.subscriptions.watch("unknown") as late:
             with pytest.raises(Drained):
                 await late.next(5)
         assert nothing_left(engine)
@@ -70,13 +70,13 @@ async def test_nothing_is_left_of_a_watch_that_is_cancelled() -> None:
 
 async def test_work_is_refused_when_the_engine_does_not_run() -> None:
     """And is not left unawaited."""
-    engine = Engine()
+    engine = make_engine()
     assert not engine.spawn(asyncio.sleep(0))
     assert Names() == ((), ())
 
 
 async def _watch(engine: Engine) -> None:
-    async with engine.watch("job-1") as watch:
+    async with engine.subscriptions.watch("job-1") as watch:
         await watch.next(60)
 
 

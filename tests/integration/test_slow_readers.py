@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from hookcast.push.stream import Stream
+from hookcast.push.stream import Mode, Stream
 from support.fal import FalDouble
 from support.push import nothing_left, state
 from support.raw import UPGRADE, Raw, events, raw, subscribe, versions
@@ -130,7 +130,7 @@ async def test_a_client_that_writes_and_never_reads_is_stopped(node: Node) -> No
         flood = (b"\x89\xfd" + b"\0" * 129) * 500 + subscribe(*(f"job-{number}" for number in range(200)))
         stream = only_stream(node)
         assert stream.transport is not None
-        while stream.transport.is_reading() or stream._waiting is None:
+        while stream.transport.is_reading() or stream._mode is Mode.LIVE:
             with contextlib.suppress(BlockingIOError):
                 client.sock.send(flood)
             await asyncio.sleep(0)

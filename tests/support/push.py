@@ -18,7 +18,7 @@ from hookcast.bus import Bus, LocalBus
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job, JobStatus, unseen
 from hookcast.push import Admission, Engine, EventStream, Hub, Limits, Names, Socket
-from hookcast.push.stream import KERNEL_BYTES
+from hookcast.push.direct import KERNEL_BYTES
 from hookcast.store import JobStore
 from hookcast.wire import State, encode, split_frames
 

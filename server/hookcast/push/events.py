@@ -1,13 +1,14 @@
 """Server-sent events (WHATWG HTML, section 9.2): a stream that ends with the last of its jobs."""
 
 import asyncio
+import math
 import random
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.errors import TokenExpired
 from hookcast.push.engine import Engine
 from hookcast.push.hub import Names, Topics
-from hookcast.push.stream import Stream
+from hookcast.push.stream import Mode, Stream
 from hookcast.wire import SSE_END, SSE_PING, SSE_TOKEN_EXPIRING, State, sse_retry
 
 _NOTHING = Topics()
@@ -46,17 +47,17 @@ class EventStream(Stream):
         """Send `head`, the retry time and the known states, then go live."""
         self._open = sum(not topic.ended for topic in self._topics.jobs) + len(self._topics.groups)
         parts = [head, sse_retry(random.randint(1000, 3000))]  # noqa: S311
-        waiting = self._waiting or {}
-        if self._behind_since is None and sum(len(state.body) for state in waiting.values()) <= FIRST_BYTES:
-            parts += [state.sse for state in waiting.values()]
-            waiting.clear()
+        waiting = self._waiting.values()
+        if self._behind_since == math.inf and sum(len(state.body) for state in waiting) <= FIRST_BYTES:
+            parts += [state.sse for state in waiting]
+            self._waiting = {}
         self.open(transport, b"".join(parts))
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
         """Write at once, or let it wait."""
         if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
             return
-        if self._waiting is None:
+        if self._mode is Mode.LIVE:
             self.write(state.sse)
             self._sent_at = now
         else:
@@ -76,7 +77,7 @@ class EventStream(Stream):
 
     def settled(self) -> None:
         """End with the last job, once it has been written."""
-        if self._open == 0 and self._waiting is None:
+        if self._open == 0 and self._mode is Mode.LIVE:
             self.end(SSE_END)
 
     def drain(self) -> None:

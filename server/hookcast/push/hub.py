@@ -107,16 +107,6 @@ class GroupTopic:
         self.versions: dict[str, int] = {}
         self.pending: set[str] = set()
 
-    def news(self, state: State) -> bool:
-        """Whether the state is newer than what was sent; then it is what was sent."""
-        if state.version <= self.versions.get(state.request_id, 0):
-            return False
-        self.versions.pop(state.request_id, None)
-        self.versions[state.request_id] = state.version
-        if len(self.versions) > KEPT_VERSIONS:
-            del self.versions[next(iter(self.versions))]
-        return True
-
 
 class Topics(NamedTuple):
     """What a subscriber has joined."""
@@ -143,6 +133,7 @@ class Hub:
         self._jobs: dict[str, JobTopic] = {}
         self._groups: dict[str, GroupTopic] = {}
         self._by_group: dict[str, int] = {}  # the groups through which a pending job is watched
+        self._grouped: dict[str, int] = {}  # the groups whose watchers have got a state of the job
 
     def __len__(self) -> int:
         return len(self._jobs) + len(self._groups)
@@ -182,6 +173,8 @@ class Hub:
         topic = self._jobs.get(state.request_id)
         group = None if state.group is None else self._groups.get(state.group)
         told: set[Subscriber] = set() if skip is None else {skip}
+        if state.group is None and state.request_id in self._grouped:
+            return False  # a job never leaves its group, so this is from before it had one
         if group is not None and state.version < group.versions.get(state.request_id, 0):
             return False
         if topic is not None:
@@ -228,6 +221,8 @@ class Hub:
         if topic.subscribers:
             return False
         del self._groups[topic.group]
+        for request_id in topic.versions:
+            self._forget(request_id)
         for request_id in topic.pending:
             self._unwatch(request_id)
         return True
@@ -245,7 +240,7 @@ class Hub:
                 subscriber.push(state, now, ended=ended)
 
     def _to_group(self, topic: GroupTopic, state: State, told: set[Subscriber]) -> None:
-        if not topic.news(state):
+        if not self._news(topic, state):
             return
         if not state.terminal and state.request_id not in topic.pending:
             topic.pending.add(state.request_id)
@@ -258,6 +253,23 @@ class Hub:
         self.pushed += len(untold)
         for subscriber in untold:
             subscriber.push(state, now, ended=False)
+
+    def _news(self, topic: GroupTopic, state: State) -> bool:
+        """Whether the state is newer than what was sent; then it is what was sent."""
+        request_id, known = state.request_id, topic.versions.pop(state.request_id, 0)
+        topic.versions[request_id] = max(known, state.version)
+        if not known:
+            self._grouped[request_id] = self._grouped.get(request_id, 0) + 1
+        if len(topic.versions) > KEPT_VERSIONS:
+            oldest = next(iter(topic.versions))
+            del topic.versions[oldest]
+            self._forget(oldest)
+        return state.version > known
+
+    def _forget(self, request_id: str) -> None:
+        left = self._grouped.pop(request_id) - 1
+        if left:
+            self._grouped[request_id] = left
 
     def _count(self, topic: JobTopic, subscriber: Subscriber, step: int) -> None:
         """Note a job's first active watcher, and its last one."""

@@ -8,21 +8,12 @@ from msgspec import Meta, Struct
 
 from hookcast.errors import InvalidRequest
 from hookcast.jobs import LABEL
+from hookcast.push.closes import Close
 from hookcast.push.hub import Names
-from hookcast.wire import websocket_close, websocket_text
+from hookcast.wire import websocket_text
 
 SUBPROTOCOL = "hookcast.v1"
 MAX_NAMES = 200  # a message, or a request for a stream
-
-NORMAL = 1000
-INTERNAL_ERROR = 1011
-RESTART = 1012
-SLOW = 4001
-ROTATE = 4002
-UNAUTHORIZED = 4501
-TOKEN_EXPIRED = 4502
-BAD_MESSAGE = 4503
-TOO_MANY = 4504
 
 PING = websocket_text(b'{"type":"ping"}')
 TOKEN_EXPIRING = websocket_text(b'{"type":"token-expiring"}')
@@ -86,7 +77,7 @@ def forbidden(names: Names) -> bytes:
 
 def reconnect(after_ms: int) -> bytes:
     """The two frames of a restart: when to come back, and the close."""
-    return _frame({"type": "reconnect", "afterMs": after_ms}) + websocket_close(RESTART, "restart")
+    return _frame({"type": "reconnect", "afterMs": after_ms}) + Close.RESTART.frame
 
 
 def _frame(message: dict[str, object]) -> bytes:

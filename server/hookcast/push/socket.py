@@ -9,12 +9,13 @@ from hookcast.errors import AccessError, InvalidRequest, LimitReached, TokenExpi
 from hookcast.fal.webhook import valid_request_id
 from hookcast.logs import get_logger
 from hookcast.push import messages
+from hookcast.push.closes import Close
 from hookcast.push.engine import NAMES_AT_ONCE, NAMES_PER_SECOND, Engine
 from hookcast.push.hub import GroupTopic, JobTopic, Names, Topics
 from hookcast.push.inbox import Inbox
 from hookcast.push.messages import Subscribe, Unsubscribe
-from hookcast.push.stream import Stream
-from hookcast.wire import State, websocket_close
+from hookcast.push.stream import Mode, Stream
+from hookcast.wire import State
 
 MAX_SUBSCRIBED = 1000  # names a connection
 UNUSED_SECONDS = 60.0  # for a connection that never subscribes to anything
@@ -57,7 +58,7 @@ class Socket(Stream):
         """Write at once, or let it wait."""
         if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
             return
-        if self._waiting is None:
+        if self._mode is Mode.LIVE:
             self.write(state.websocket)
             self._sent_at = now
             if self._pushed is not None:
@@ -82,9 +83,9 @@ class Socket(Stream):
     def expire(self) -> None:
         """Close 4502, or 4501 when there never was a token."""
         if self.caller is NOBODY:
-            self.close(messages.UNAUTHORIZED, "unauthorized")
+            self.close(Close.UNAUTHORIZED)
         else:
-            self.close(messages.TOKEN_EXPIRED, "token expired")
+            self.close(Close.TOKEN_EXPIRED)
 
     def leave(self) -> None:
         """Unsubscribe from everything."""
@@ -105,18 +106,18 @@ class Socket(Stream):
     def rotate(self) -> None:
         """Close 4002; or 1000, when the connection was for nothing."""
         if self._jobs is _NO_JOBS and self.engine.limits.lifetime > UNUSED_SECONDS:
-            self.close(messages.NORMAL, "unused")
+            self.close(Close.UNUSED)
         else:
-            self.close(messages.ROTATE, "rotate")
+            self.close(Close.ROTATE)
 
     def refuse_slow(self) -> None:
         """Close 4001."""
         super().refuse_slow()
-        self.close(messages.SLOW, "slow")
+        self.close(Close.SLOW)
 
-    def close(self, code: int, reason: str, before: bytes = b"") -> None:
-        """Start the closing handshake (RFC 6455 section 7.1.2)."""
-        self.end(before + websocket_close(code, reason), wait=True)
+    def close(self, close: Close, before: bytes = b"") -> None:
+        """Start the closing handshake (RFC 6455 section 7.1.2), behind the frames in `before`."""
+        self.end(before + close.frame, wait=True)
 
     def end(self, farewell: bytes, *, wait: bool = False) -> None:
         """Close; the client's own close frame is still read."""
@@ -156,7 +157,7 @@ class Socket(Stream):
         self._inbox = inbox
         if inbox.idle or received.closed:
             self._drop_inbox()
-        if self._closing:
+        if self._mode is Mode.CLOSING:
             if received.closed:
                 transport.close()
             return
@@ -174,12 +175,12 @@ class Socket(Stream):
 
     async def receive(self, text: str | None) -> None:
         """Do what one message says (None = it was binary)."""
-        if self._closing:
+        if self._mode is Mode.CLOSING:
             return
         try:
             await self._obey(messages.parse(text))
         except InvalidRequest as error:
-            self.close(messages.BAD_MESSAGE, "bad message", messages.error("bad_message", str(error)))
+            self.close(Close.BAD_MESSAGE, messages.error("bad_message", str(error)))
         except AccessError as error:
             self.refuse(error)
         except LimitReached as error:
@@ -188,7 +189,7 @@ class Socket(Stream):
             self.drain()
         except Exception as error:  # noqa: BLE001 - a fault of ours may end this connection, not the node
             _log.error("socket_crashed", exc_info=error)
-            self.close(messages.INTERNAL_ERROR, "internal error")
+            self.close(Close.INTERNAL_ERROR)
 
     async def _obey(self, message: Subscribe | Unsubscribe) -> None:
         names = messages.names_of(message)
@@ -217,9 +218,7 @@ class Socket(Stream):
 
     def refuse(self, error: AccessError) -> None:
         """Close 4501, or 4502 when it is only the token's age."""
-        expired = isinstance(error, TokenExpired)
-        code = messages.TOKEN_EXPIRED if expired else messages.UNAUTHORIZED
-        self.close(code, "token expired" if expired else "unauthorized")
+        self.close(Close.TOKEN_EXPIRED if isinstance(error, TokenExpired) else Close.UNAUTHORIZED)
 
     async def _renew(self, token: str | None) -> None:
         """Let a token count from now on. Raises AccessError when it does not, or when there is none."""
@@ -232,7 +231,7 @@ class Socket(Stream):
         if caller.name and not caller.full:
             self.engine.admission.hold(self, caller.name)
         self.identify(caller)
-        if self.transport is not None and not self._closing:
+        if self.transport is not None and self._mode is not Mode.CLOSING:
             self.engine.wheel.put(self, self._next_look())
         watched = Names(tuple(self._jobs), tuple(self._groups))
         hidden = watched.without(await self._permitted(watched))
@@ -248,7 +247,7 @@ class Socket(Stream):
         if wrong:
             raise InvalidRequest(f"No job can have the requestId {wrong[0]!r}.")
         names = await self._permitted(asked)
-        if self._closing:
+        if self._mode is Mode.CLOSING:
             return
         if names != asked:
             self._send(messages.forbidden(asked.without(names)))
@@ -294,7 +293,7 @@ class Socket(Stream):
         return True
 
     def _refuse_limit(self, text: str, request_ids: Sequence[str] = ()) -> None:
-        self.close(messages.TOO_MANY, "too many", messages.error("too_many", text, request_ids))
+        self.close(Close.TOO_MANY, messages.error("too_many", text, request_ids))
 
     def _unsubscribe(self, names: Names) -> None:
         jobs = tuple(self._jobs.pop(name) for name in names.jobs if name in self._jobs)
@@ -304,7 +303,7 @@ class Socket(Stream):
         self.engine.subscriptions.leave(self, Topics(jobs, left))
 
     def _send(self, frame: bytes) -> None:
-        if self.transport is not None and not self._closing:
+        if self.transport is not None and self._mode is not Mode.CLOSING:
             self.transport.write(frame)
             self._sent_at = self.engine.clock()
 
@@ -313,7 +312,8 @@ class Socket(Stream):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        wanted = not self._unread and (self._closing or (self._messages is None and self._waiting is None))
+        ready = self._mode is Mode.CLOSING or (self._mode is Mode.LIVE and self._messages is None)
+        wanted = ready and not self._unread
         if wanted and not transport.is_reading():
             transport.resume_reading()
         elif not wanted and transport.is_reading():

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
-from websockets.frames import CloseCode
 
 from hookcast.push import EventStream, Socket
+from hookcast.push.closes import Close
 from hookcast.push.inbox import MAX_MESSAGE_BYTES
 from hookcast.push.stream import Stream
 from hookcast.wire import split_frames
@@ -60,7 +60,7 @@ async def play_socket(socket: Socket, receive: Receive, send: Send) -> None:
                 return
             text = message.get("text")
             if text is not None and len(text.encode()) > MAX_MESSAGE_BYTES:
-                socket.close(CloseCode.MESSAGE_TOO_BIG, "message too big")
+                socket.close(Close.MESSAGE_TOO_BIG)
             await socket.receive(text)
 
     await _play(socket, socket.begin, write, listen)

@@ -291,3 +291,14 @@ def test_what_is_old_for_the_group_is_not_news_for_who_watches_the_job_by_name(h
     hub.join(both, JOB)
     assert not hub.deliver(state(version=1, group="g"), skip=slow)
     assert both.got == [("job-1", 2)]
+
+
+def test_a_late_state_from_before_the_job_had_a_group_is_not_sent(hub: Hub) -> None:
+    """Its watchers by group have a newer one, and one of them now names the job."""
+    watcher = Watcher()
+    hub.join(watcher, GROUP)
+    hub.deliver(state(version=3, group="g"))
+    hub.join(watcher, JOB)
+    assert not hub.deliver(state(version=2))
+    hub.deliver(state(version=4, group="g"))
+    assert watcher.got == [("job-1", 3), ("job-1", 4)]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from hookcast.push.direct import KERNEL_BYTES
 from hookcast.push.socket import PARSED_BYTES
-from hookcast.push.stream import KERNEL_BYTES
 from support.push import (
     Time,
     client_frames,

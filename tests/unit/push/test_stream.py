@@ -8,7 +8,7 @@ import pytest
 
 from hookcast.errors import Draining, StoreUnavailable, TooManyStreams
 from hookcast.push import Engine, EventStream, Names
-from hookcast.push.stream import KERNEL_BYTES
+from hookcast.push.direct import KERNEL_BYTES
 from hookcast.wire import SSE_END, encode
 from support.push import (
     FakeTransport,

@@ -38,6 +38,7 @@ from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
 from hookcast.store import JobStore, open_store
+from hookcast.submitter import Submitter
 
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HTTP_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=32)
@@ -94,14 +95,16 @@ def create_app(
                 queue = FalQueue(client, settings.fal_queue_url, settings.fal_key.get_secret_value())
             dispatcher = Dispatcher(store, bus, clock)
             collector = Collector(store, dispatcher, queue, clock=clock)
+            dispatcher.listen(collector.fetch)
+            submitter = Submitter(store, dispatcher, queue, webhook_url=settings.webhook_url, clock=clock)
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
             push = Engine(admitted, hub, store, bus, _gate(settings, client, store, clock))
             metrics = Metrics(settings.metrics_folder)
-            node = Services(settings, clock, store, bus, push, dispatcher, collector, keys, queue, metrics=metrics)
+            node = Services(settings, clock, store, bus, push, dispatcher, submitter, keys, queue, metrics=metrics)
             if settings.submits_per_minute is not None:
                 count = settings.submits_per_minute
                 node = replace(node, submitting=Buckets(push.clock, rate=count / 60, burst=count))
-            async with push.running(), _running(*_background(node, uuid.uuid4().hex)):
+            async with push.running(), _running(*_background(node, collector, uuid.uuid4().hex)):
                 yield {"services": node}
 
     return Starlette(
@@ -124,18 +127,19 @@ def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock:
     return Gate(lambda: clock().timestamp(), api_keys=settings.keys, secret=settings.secret, provider=provider)
 
 
-class _Shared(TypedDict):
-    store: JobStore
-    dispatcher: Dispatcher
-    collector: Collector
-
-
-def _background(node: Services, name: str) -> list[Callable[[], Coroutine[None, None, None]]]:
+def _background(node: Services, collector: Collector, name: str) -> list[Callable[[], Coroutine[None, None, None]]]:
     """What runs beside the requests; `name` is this node's in leases."""
-    settings, store, collector = node.settings, node.store, node.collector
-    shared = _Shared(store=store, dispatcher=node.dispatcher, collector=collector)
+    settings, store = node.settings, node.store
     timeout = timedelta(seconds=settings.job_timeout_seconds)
-    reconciler = Reconciler(**shared, queue=node.queue, clock=node.clock, node=name, timeout=timeout)
+    reconciler = Reconciler(
+        store=store,
+        dispatcher=node.dispatcher,
+        collector=collector,
+        queue=node.queue,
+        clock=node.clock,
+        node=name,
+        timeout=timeout,
+    )
     resync = Resync(store, node.engine.hub, node.engine.subscriptions, seconds=settings.resync_seconds)
     retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
     found = [collector.run, resync.run, reconciler.run, retention.run]
@@ -143,7 +147,9 @@ def _background(node: Services, name: str) -> list[Callable[[], Coroutine[None, 
         found.append(partial(node.metrics.run, node.engine, node.dispatcher, node.bus))
     if node.queue is not None:
         keeper = LeaseKeeper(store.leases, name)
-        follower = Follower(**shared, engine=node.engine, queue=node.queue, keeper=keeper)
+        follower = Follower(
+            store=store, dispatcher=node.dispatcher, engine=node.engine, queue=node.queue, keeper=keeper
+        )
         found += [keeper.run, follower.run]
     return found
 

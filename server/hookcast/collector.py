@@ -12,7 +12,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
 from hookcast.fal.queue import FalQueue
 from hookcast.fal.words import sentence
-from hookcast.jobs import Clock, Completed, Failed, Job, Phase
+from hookcast.jobs import Clock, Completed, Failed, Job
 from hookcast.logs import get_logger
 from hookcast.store import JobStore
 
@@ -52,15 +52,10 @@ class Collector:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             for job in await self._unfinished():
-                self.collect(job)
+                self.fetch(job)
             await asyncio.get_running_loop().create_future()
 
-    def collect(self, job: Job) -> None:
-        """Fetch the result of a job that is known to be done."""
-        if job.progress.phase is Phase.SAVING:
-            self.fetch(job)
-
-    def fetch(self, job: Job, *, after: float = 0.0) -> None:
+    def fetch(self, job: Job, after: float = 0.0) -> None:
         """Fetch the result in the background, `after` seconds from now; idempotent while it is under way."""
         if self._tasks is None or self._queue is None or job.status.terminal or job.request_id in self._busy:
             return

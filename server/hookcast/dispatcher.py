@@ -1,10 +1,13 @@
 """The only writer: every change of a job goes advance → commit → publish, in this order."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Literal
 
+from msgspec.structs import replace
+
 from hookcast.bus import Bus
-from hookcast.jobs import Clock, Job, Registered, Update, advance, unseen
+from hookcast.jobs import Clock, Finished, Job, Phase, Registered, Update, advance, unseen
 from hookcast.logs import get_logger
 from hookcast.store import Change, JobStore
 from hookcast.wire import encode
@@ -26,11 +29,18 @@ class Dispatcher:
         self._bus = bus
         self._clock = clock
         self.ended: Counter[tuple[str, Source]] = Counter()
+        self._listeners: list[Callable[[Job, float], None]] = []
 
-    async def apply(self, request_id: str, update: Update, source: Source = "fal") -> Change:
+    def listen(self, listener: Callable[[Job, float], None]) -> None:
+        """Call `listener(job, patience)` for each job whose result is to be fetched. It may neither block nor raise."""
+        self._listeners.append(listener)
+
+    async def apply(self, request_id: str, update: Update, source: Source = "fal", *, patience: float = 0.0) -> Change:
         """Commit what `update` makes of the job (which it creates if need be), then tell the watchers.
 
-        Raises StoreUnavailable: then it is unknown whether the change was committed, and the update may be repeated.
+        A pending job that fal is done with is announced to the listeners, with the seconds of `patience` that its
+        webhook has to come first. Raises StoreUnavailable: then it is unknown whether the change was committed, and the
+        update may be repeated.
         """
 
         def step(job: Job | None) -> Job:
@@ -43,19 +53,15 @@ class Dispatcher:
         if change.changed:
             await self._bus.publish(encode(change.after))
             _log.debug("job_changed", request_id=request_id, status=change.after.status, version=change.after.version)
+        done = isinstance(update, Finished) or change.after.progress.phase is Phase.SAVING
+        if done and not change.after.status.terminal:
+            for listener in self._listeners:
+                listener(change.after, patience)
         return change
 
     async def register(self, request_id: str, facts: Registered) -> Change:
         """Like `apply`; a job that is new here also learns how long its endpoint usually takes."""
         if facts.endpoint_id is not None:
             usual = await self._store.usual_seconds(facts.endpoint_id)
-            facts = Registered(
-                endpoint_id=facts.endpoint_id,
-                response_url=facts.response_url,
-                owner=facts.owner,
-                group=facts.group,
-                metadata=facts.metadata,
-                queue_position=facts.queue_position,
-                expected_seconds=usual,
-            )
+            facts = replace(facts, expected_seconds=usual)
         return await self.apply(request_id, facts)

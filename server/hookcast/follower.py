@@ -10,7 +10,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
 from hookcast.fal.queue import FalQueue
@@ -39,7 +38,6 @@ class Follower:
         store: JobStore,
         engine: Engine,
         dispatcher: Dispatcher,
-        collector: Collector,
         queue: FalQueue,
         keeper: LeaseKeeper,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -47,7 +45,6 @@ class Follower:
         self._store = store
         self._engine = engine
         self._dispatcher = dispatcher
-        self._collector = collector
         self._queue = queue
         self._keeper = keeper
         self._sleep = sleep
@@ -111,7 +108,7 @@ class Follower:
 
     async def _stream(self, job: Job) -> bool | None:
         assert self._group is not None  # noqa: S101
-        pump = _Pump(self._dispatcher, self._collector, job.request_id, self._group, self._sleep)
+        pump = _Pump(self._dispatcher, job.request_id, self._group, self._sleep)
         try:
             again = await self._read(job, pump)
             await pump.flush()
@@ -163,13 +160,11 @@ class _Pump:
     def __init__(
         self,
         dispatcher: Dispatcher,
-        collector: Collector,
         request_id: str,
         owner: asyncio.TaskGroup,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._dispatcher = dispatcher
-        self._collector = collector
         self._request_id = request_id
         self._owner = owner
         self._sleep = sleep
@@ -211,14 +206,12 @@ class _Pump:
         finished = report.phase is Phase.SAVING
         try:
             update = Finished(logs=report.logs) if finished else report
-            change = await self._dispatcher.apply(self._request_id, update)
+            change = await self._dispatcher.apply(self._request_id, update, patience=WEBHOOK_GRACE_SECONDS)
         except StoreUnavailable as error:
             _log.warning("progress_not_stored", request_id=self._request_id, reason=str(error))
             return False
         self.news = self.news or change.changed
         self.over = finished or change.after.status.terminal
-        if finished:
-            self._collector.fetch(change.after, after=WEBHOOK_GRACE_SECONDS)
         return True
 
 

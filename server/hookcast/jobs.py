@@ -16,6 +16,15 @@ LABEL = r"^[^\x00-\x1f\x7f]+(?!\n)$"
 """What the name of an owner or a group looks like: no control characters, which PostgreSQL and logs could not take."""
 
 
+def valid_request_id(request_id: str) -> bool:
+    """1 to 200 printable characters without `..`, slash or backslash: what may stand in a path of ours."""
+    return (
+        0 < len(request_id) <= 200
+        and request_id.isprintable()
+        and not any(part in request_id for part in ("..", "/", "\\"))
+    )
+
+
 class JobStatus(StrEnum):
     """The status that clients act on."""
 

@@ -94,7 +94,7 @@ class Reconciler:
         if update is not None:
             job = (await self._dispatcher.apply(job.request_id, update)).after
         if job.status.terminal or job.progress.phase is Phase.SAVING:
-            self._collector.collect(job)  # which has a time limit of its own
+            self._collector.fetch(job)  # which has a time limit of its own
         elif self._clock() - job.created_at > self._timeout:
             await self._dispatcher.apply(job.request_id, Failed(error=self._timed_out(job)), "hookcast")
 

@@ -11,8 +11,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from hookcast import submitter
 from hookcast.bus import LocalBus
-from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError
 from hookcast.fal.keys import FalKeys
@@ -21,6 +21,7 @@ from hookcast.routes import problems, submit
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
 from hookcast.store import open_store
+from hookcast.submitter import Submitter
 from support.fakes import Outage, Sleeper
 from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble
 from support.push import make_engine
@@ -65,7 +66,9 @@ class World:
             bus=bus,
             engine=make_engine(outage.store),
             dispatcher=dispatcher,
-            collector=Collector(outage.store, dispatcher, queue, clock=_now),
+            submitter=Submitter(
+                outage.store, dispatcher, queue, webhook_url="https://hookcast.example/api/webhooks/fal", clock=_now
+            ),
             keys=FalKeys(client, JWKS, outage.store, _now),
             queue=queue,
         )
@@ -114,7 +117,7 @@ async def test_without_a_key_the_answer_says_what_fal_took(world: World) -> None
     assert lost.status_code == 503
     assert "job-1" in lost.json()["detail"]
     assert "PUT" in lost.json()["detail"]
-    assert world.node.taken == {}
+    assert world.node.submitter.taken == {}
 
 
 async def test_what_fal_took_does_not_pile_up(world: World) -> None:
@@ -124,12 +127,12 @@ async def test_what_fal_took_does_not_pile_up(world: World) -> None:
     await until(lambda: len(world.fal.requests) == 20)
     world.fal.gate.set()
     assert {(await answer).status_code for answer in under_way} == {503}
-    assert len(world.node.taken) == 20
+    assert len(world.node.submitter.taken) == 20
     assert {(await world.submit(f"second-{number}")).status_code for number in range(20)} == {503}
-    assert (len(world.fal.requests), len(world.node.taken)) == (20, 20)
+    assert (len(world.fal.requests), len(world.node.submitter.taken)) == (20, 20)
     world.outage.down = world.fal.breaks = False
     assert (await world.submit("third")).status_code == 202
-    assert world.node.taken == {}
+    assert world.node.submitter.taken == {}
     again = [await world.submit(f"first-{number}") for number in range(20)]
     assert {answer.status_code for answer in again} == {202}
     assert len({answer.json()["requestId"] for answer in again}) == 20
@@ -138,7 +141,7 @@ async def test_what_fal_took_does_not_pile_up(world: World) -> None:
 
 async def test_who_waits_for_the_same_key_does_not_wait_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """409 after the time of one submit; the lock goes with its last user."""
-    monkeypatch.setattr(submit, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(submitter, "TURN_SECONDS", 0.01)
     world.fal.breaks = False
     world.fal.gate.clear()
     first = asyncio.ensure_future(world.submit("k"))
@@ -148,4 +151,4 @@ async def test_who_waits_for_the_same_key_does_not_wait_for_ever(world: World, m
     world.fal.gate.set()
     assert (await first).json()["requestId"] == "job-1"
     assert (await world.submit("k")).json()["requestId"] == "job-1"
-    await until(lambda: len(world.node.submits) == 0)
+    await until(lambda: len(world.node.submitter.turns) == 0)

@@ -92,7 +92,7 @@ async def test_what_is_not_the_jobs_outcome_does_not_fail_the_job(world: World, 
     """A wrong key, a missing result or a redirect may be mended within the hour."""
     world.fal.script(RESULT, answer, GOOD)
     async with world.running():
-        world.collector.collect(await world.saving())
+        world.collector.fetch(await world.saving())
         assert (await world.ended()).status is JobStatus.COMPLETED
 
 
@@ -101,7 +101,7 @@ async def test_the_models_own_error_fails_the_job_at_once(world: World) -> None:
     detail = {"detail": [{"loc": ["body", "prompt"], "msg": "Field required", "type": "missing"}]}
     world.fal.script(RESULT, httpx.Response(422, json=detail))
     async with world.running():
-        world.collector.collect(await world.saving())
+        world.collector.fetch(await world.saving())
         job = await world.ended()
     assert (job.status, job.error) == (JobStatus.FAILED, "prompt: Field required")
     assert len(world.fal.requests) == 1
@@ -112,10 +112,10 @@ async def test_it_gives_up_after_an_hour(world: World) -> None:
     world.fal.script(RESULT, httpx.Response(404, json={"detail": "Not found"}))
     began = world.now
     async with world.running():
-        world.collector.collect(await world.saving())
+        world.collector.fetch(await world.saving())
         job = await world.ended()
         asked = len(world.fal.requests)
-        world.collector.collect(job)
+        world.collector.fetch(job)
     assert (job.status, len(world.fal.requests)) == (JobStatus.FAILED, asked)
     assert job.error is not None
     assert "Submit the job again" in job.error
@@ -126,7 +126,7 @@ async def test_a_webhook_that_comes_meanwhile_ends_the_attempts(world: World) ->
     """Its outcome stays."""
     world.fal.script(RESULT, IN_PROGRESS)
     async with world.running():
-        world.collector.collect(await world.saving())
+        world.collector.fetch(await world.saving())
         await until(lambda: len(world.fal.requests) >= 2)
         await world.dispatcher.apply("job-1", Completed(result=Raw(b'"webhook"')))
         await until(lambda: tasks_of_the_server() <= world.resting)
@@ -139,7 +139,7 @@ async def test_a_job_is_fetched_once_at_a_time(world: World) -> None:
     async with world.running():
         job = await world.saving()
         for _ in range(5):
-            world.collector.collect(job)
+            world.collector.fetch(job)
         await world.ended()
         await until(lambda: tasks_of_the_server() <= world.resting)
     assert len(world.fal.requests) == 1
@@ -162,7 +162,7 @@ async def test_a_result_that_cannot_be_stored_is_fetched_again(world: World) -> 
     world.fal.script(RESULT, GOOD)
     world.fal.gate.clear()
     async with world.running():
-        world.collector.collect(await world.saving())
+        world.collector.fetch(await world.saving())
         await until(lambda: world.fal.requests)
         world.outage.down = True
         world.fal.gate.set()

@@ -111,12 +111,12 @@ class World:
         self.collector = Collector(
             outage.store, self.dispatcher, queue, clock=lambda: datetime.now(UTC), sleep=self.collector_sleep
         )
+        self.dispatcher.listen(self.collector.fetch)
         self.engine = SilentEngine()
         self.follower = Follower(
             store=outage.store,
             engine=cast("Engine", self.engine),
             dispatcher=self.dispatcher,
-            collector=self.collector,
             queue=queue,
             keeper=cast("LeaseKeeper", OpenKeeper()),
             sleep=self.sleep,

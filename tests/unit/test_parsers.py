@@ -26,9 +26,9 @@ from hookcast.errors import (
 from hookcast.fal import queue
 from hookcast.fal.keys import parse_jwks
 from hookcast.fal.signature import SignedHeaders, verify
-from hookcast.fal.webhook import parse, valid_request_id
+from hookcast.fal.webhook import parse
 from hookcast.fal.words import MAX_SENTENCE, sentence
-from hookcast.jobs import Completed, Failed, Phase, Progressed
+from hookcast.jobs import Completed, Failed, Phase, Progressed, valid_request_id
 from hookcast.push import messages
 from hookcast.routes import jobs as job_routes
 from hookcast.routes.reading import check_label, number

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from hookcast.errors import Malformed
 from hookcast.fal.reading import REPLACEMENT, decode
 from hookcast.fal.words import sentence
-from hookcast.jobs import Completed, Failed, Phase, Progressed
+from hookcast.jobs import Completed, Failed, Phase, Progressed, valid_request_id
 from hookcast.nesting import MAX_DEPTH, too_deep
 
 _NULL = b"null"
@@ -47,15 +47,6 @@ def parse(body: bytes) -> WebhookReport:
     if not valid_request_id(webhook.request_id) or REPLACEMENT in webhook.request_id:
         raise Malformed("The webhook's request_id cannot name a job.")
     return WebhookReport(request_id=webhook.request_id, update=_update(webhook))
-
-
-def valid_request_id(request_id: str) -> bool:
-    """1 to 200 printable characters without `..`, slash or backslash: what may stand in a path of ours."""
-    return (
-        0 < len(request_id) <= 200
-        and request_id.isprintable()
-        and not any(part in request_id for part in ("..", "/", "\\"))
-    )
 
 
 def _update(webhook: _Webhook) -> Completed | Failed | Progressed:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hookcast.auth import EVERYBODY, NOBODY, Caller
 from hookcast.errors import AccessError, InvalidRequest, LimitReached, TokenExpired, Unauthorized, Unavailable
-from hookcast.fal.webhook import valid_request_id
+from hookcast.jobs import valid_request_id
 from hookcast.logs import get_logger
 from hookcast.push import messages
 from hookcast.push.closes import Close

@@ -13,8 +13,7 @@ from starlette.responses import Response
 from hookcast.auth import Action, Caller
 from hookcast.errors import AlreadyTerminal, FalUnreachable, InvalidRequest, JobNotFound
 from hookcast.fal.queue import CancelAnswer
-from hookcast.fal.webhook import valid_request_id
-from hookcast.jobs import Cancelled, CancelRequested, Finished, Job, JobStatus, Phase, Update
+from hookcast.jobs import Cancelled, CancelRequested, Finished, Job, JobStatus, Phase, Update, valid_request_id
 from hookcast.push import Drained, Watch
 from hookcast.routes.access import authorize, caller_of, check_origin
 from hookcast.routes.problems import json_response
@@ -36,7 +35,6 @@ async def register(request: Request) -> Response:
     await authorize(request, Action.REGISTER)
     facts = await read_json(request, Facts, MAX_FACTS_BYTES)
     change = await node.dispatcher.register(request_id, facts.registered())
-    node.collector.collect(change.after)
     return _state_response(encode(change.after), 201 if change.before is None else 200)
 
 
@@ -100,7 +98,6 @@ async def cancel(request: Request) -> Response:
     finally:
         node.cancelling.discard(request_id)
     if isinstance(update, Finished):
-        node.collector.fetch(after)
         raise AlreadyTerminal("fal has finished the job already; its result is being fetched.")
     return _state_response(encode(after), 202)
 

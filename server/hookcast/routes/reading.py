@@ -8,8 +8,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from hookcast.errors import BadPath, BodyTimeout, BodyTooLarge, InvalidRequest
-from hookcast.fal.webhook import valid_request_id
-from hookcast.jobs import LABEL
+from hookcast.jobs import LABEL, valid_request_id
 from hookcast.nesting import MAX_DEPTH, too_deep
 
 BODY_SECONDS = 30.0

@@ -1,14 +1,11 @@
 """What the handlers work with, opened by the app's lifespan."""
 
-import asyncio
 from dataclasses import dataclass, field
-from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 
 from hookcast.buckets import Buckets
 from hookcast.bus import Bus
-from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
@@ -17,6 +14,7 @@ from hookcast.metrics import Metrics
 from hookcast.push import Engine
 from hookcast.settings import Settings
 from hookcast.store import JobStore
+from hookcast.submitter import Submitter
 
 KEPT_SIGNATURES = 10_000
 
@@ -42,8 +40,6 @@ class Heard:
 class Services:
     """One node's parts. `queue` is None without a FAL_KEY.
 
-    `submits` holds a lock for each Idempotency-Key that is being answered, and forgets it with its last user. `taken`
-    holds the requestIds of keys that fal took while the database was away, until the next keyed submit stores them.
     `cancelling` holds the jobs for which fal is being asked to cancel: its webhook may be faster than its answer.
     `heard` holds the signatures of the last webhooks. `submitting` bounds how often a caller submits; None = nothing.
     """
@@ -54,11 +50,9 @@ class Services:
     bus: Bus
     engine: Engine
     dispatcher: Dispatcher
-    collector: Collector
+    submitter: Submitter
     keys: FalKeys
     queue: FalQueue | None
-    submits: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-    taken: dict[str, str] = field(default_factory=dict)
     cancelling: set[str] = field(default_factory=set)
     heard: Heard = field(default_factory=Heard)
     submitting: Buckets | None = None

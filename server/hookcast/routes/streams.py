@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hookcast.errors import InvalidRequest, JobNotFound
-from hookcast.fal.webhook import valid_request_id
+from hookcast.jobs import valid_request_id
 from hookcast.push import EventStream, Names
 from hookcast.push.messages import MAX_NAMES
 from hookcast.routes.access import caller_of, cors_lines

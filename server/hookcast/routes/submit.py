@@ -1,10 +1,8 @@
-"""Submit: fal's queue takes the request, Hookcast the job."""
+"""POST /api/fal-jobs: read the submission, check its rate, answer with the job and a token that shows it."""
 
-import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -15,16 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action, Caller, Grant
-from hookcast.errors import (
-    FalError,
-    FalUnreachable,
-    HookcastError,
-    IdempotencyConflict,
-    InvalidRequest,
-    RateLimited,
-    StoreUnavailable,
-)
-from hookcast.fal.webhook import valid_request_id
+from hookcast.errors import HookcastError, InvalidRequest, RateLimited
 from hookcast.fal.words import app_id
 from hookcast.jobs import LABEL, Job, Registered
 from hookcast.routes.access import authorize
@@ -32,9 +21,9 @@ from hookcast.routes.problems import json_response
 from hookcast.routes.reading import read_json
 from hookcast.routes.services import Services, services
 from hookcast.routes.tokens import issue
+from hookcast.submitter import Wish
 from hookcast.wire import encode
 
-TURN_SECONDS = 20.0
 TOKEN_SPARE_SECONDS = 600  # to look at the result
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
 HeaderText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+(?!\n)$")]
@@ -120,12 +109,15 @@ async def _submitted(node: Services, request: Request) -> Response:
     if not bytes(submission.input).startswith(b"{"):
         raise InvalidRequest("input must be an object: the model's own input.")
     key = request.headers.get("idempotency-key")
-    if key is None:
-        return _accepted(node, await _submit(node, submission, submission.endpoint_id))
-    if not _KEY.fullmatch(key):
+    if key is not None and not _KEY.fullmatch(key):
         raise InvalidRequest("Idempotency-Key has 1 to 255 visible ASCII characters.")
-    async with _turn(node, key):
-        return _accepted(node, await _submit_once(node, submission, submission.endpoint_id, key))
+    wish = Wish(
+        endpoint_id=submission.endpoint_id,
+        input=submission.input,
+        headers=submission.options.headers(),
+        facts=submission.registered(),
+    )
+    return _accepted(node, await node.submitter.submit(wish, key))
 
 
 def _check_rate(node: Services, caller: Caller) -> None:
@@ -134,77 +126,6 @@ def _check_rate(node: Services, caller: Caller) -> None:
     if wait:
         text = f"This key may submit {node.settings.submits_per_minute} jobs a minute."
         raise RateLimited(text, retry_after=math.ceil(wait))
-
-
-@asynccontextmanager
-async def _turn(node: Services, key: str) -> AsyncIterator[None]:
-    """One request at a time for a key. Raises IdempotencyConflict when those before take too long."""
-    lock = node.submits.setdefault(key, asyncio.Lock())
-    try:
-        async with asyncio.timeout(TURN_SECONDS):
-            await lock.acquire()
-    except TimeoutError:
-        raise _conflict() from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _conflict() -> IdempotencyConflict:
-    return IdempotencyConflict("Another request with this Idempotency-Key is being answered; try again shortly.")
-
-
-async def _submit_once(node: Services, submission: Submission, endpoint_id: str, key: str) -> Job:
-    # All of them, so that none is left behind whose sender never came back. While the database is away this fails, and
-    # fal is not asked: there are never more of them than submits were under way when it went.
-    for earlier, request_id in list(node.taken.items()):
-        await node.store.settle(earlier, request_id)
-        node.taken.pop(earlier, None)
-    ours, known = await node.store.claim(key, now=node.clock())
-    if known is not None:
-        job = await node.store.get(known)
-        return job or (await node.dispatcher.register(known, submission.registered())).after
-    if not ours:
-        raise _conflict()
-    try:
-        return await _submit(node, submission, endpoint_id, key)
-    except FalError:
-        await node.store.release(key)
-        raise
-
-
-async def _submit(node: Services, submission: Submission, endpoint_id: str, key: str | None = None) -> Job:
-    if node.queue is None:
-        raise FalUnreachable("No FAL_KEY is set on the server, so nothing can be submitted to fal.")
-    taken = await node.queue.submit(
-        endpoint_id,
-        submission.input,
-        webhook_url=node.settings.webhook_url,
-        headers=submission.options.headers(),
-    )
-    if not valid_request_id(taken.request_id):
-        raise FalUnreachable("fal's answer names a request_id that cannot be a job's name.")
-    facts = msgspec.structs.replace(
-        submission.registered(), response_url=taken.response_url, queue_position=taken.queue_position
-    )
-    try:
-        if key is not None:
-            await _settle(node, key, taken.request_id)
-        return (await node.dispatcher.register(taken.request_id, facts)).after
-    except StoreUnavailable as error:
-        raise StoreUnavailable(
-            f"fal took the request as {taken.request_id}, but it could not be stored; "
-            "register it with PUT when the database is back."
-        ) from error
-
-
-async def _settle(node: Services, key: str, request_id: str) -> None:
-    try:
-        await node.store.settle(key, request_id)
-    except StoreUnavailable:
-        node.taken[key] = request_id
-        raise
 
 
 def _accepted(node: Services, job: Job) -> Response:

@@ -43,7 +43,6 @@ async def _take(node: Services, request: Request) -> str:
     if isinstance(update, Failed) and report.request_id in node.cancelling:
         update = Cancelled()  # the answer to our request is on its way, and this is what it did
     change = await node.dispatcher.apply(report.request_id, update, "webhook")
-    node.collector.collect(change.after)
     answer = "accepted" if change.changed else "duplicate"
     if node.heard.first(report.request_id, signed.signature):
         _log.info("webhook", request_id=report.request_id, answer=answer)

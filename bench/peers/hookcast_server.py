@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hookcast import logs, serve
+from hookcast import logs
 from hookcast.app import create_app, make_admission
 from hookcast.openfiles import raise_open_files
+from hookcast.serving import server as serve
 from hookcast.settings import load_settings
 from hookcast.wire import State
 

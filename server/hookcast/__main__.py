@@ -7,9 +7,9 @@ def main() -> None:
     """Start; Ctrl-C ends it quietly while the imports, which take a second, are still under way, too."""
     try:
         if sys.argv[1:2] == ["health"]:  # runs every few seconds, and does without those imports
-            from hookcast.health import main as start  # noqa: PLC0415
+            from hookcast.cli.health import main as start  # noqa: PLC0415
         else:
-            from hookcast.cli import main as start  # noqa: PLC0415
+            from hookcast.cli.commands import main as start  # noqa: PLC0415
 
         start()
     except KeyboardInterrupt:

@@ -14,31 +14,34 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
+from hookcast import problems
 from hookcast.auth import Gate, Provider
 from hookcast.auth.provider import parse_keys
 from hookcast.buckets import Buckets
 from hookcast.bus import open_bus
-from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError
-from hookcast.fal.jwks import PublishedKeys
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
-from hookcast.follower import Follower
 from hookcast.jobs import Clock
-from hookcast.leasekeeper import LeaseKeeper
+from hookcast.jwks import PublishedKeys
 from hookcast.metrics import Metrics
 from hookcast.outgoing import http_client
-from hookcast.push import Admission, Engine, Hub, Limits, Resync
-from hookcast.reconciler import Reconciler
-from hookcast.retention import Retention
-from hookcast.routes import health, jobs, openapi, problems, streams, submit, tokens, webhooks, websocket
-from hookcast.routes.access import cors
+from hookcast.push import Admission, Engine, Hub, Limits
+from hookcast.routes import health, jobs, openapi, submit, tokens, webhooks, websocket
+from hookcast.routes import sse as streams
+from hookcast.routes.credentials import cors
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
 from hookcast.store import JobStore, open_store
 from hookcast.submitter import Submitter
+from hookcast.upkeep.collector import Collector
+from hookcast.upkeep.follower import Follower
+from hookcast.upkeep.leases import LeaseKeeper
+from hookcast.upkeep.reconciler import Reconciler
+from hookcast.upkeep.resync import Resync
+from hookcast.upkeep.retention import Retention
 
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HTTP_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=32)

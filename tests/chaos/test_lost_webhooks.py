@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.emulator.queue import ENDS
-from hookcast.follower import MAX_FOLLOWED
-from hookcast.reconciler import ASKS_A_LOOK, LOOK_SECONDS
+from hookcast.upkeep.follower import MAX_FOLLOWED
+from hookcast.upkeep.reconciler import ASKS_A_LOOK, LOOK_SECONDS
 from support.chaos import LONG, Chaos, sized
 from support.fal import ENDPOINT
 from support.falhost import served_app

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from hookcast.leasekeeper import LeaseKeeper, LeaseLost
 from hookcast.store import JobStore, open_store
+from hookcast.upkeep.leases import LeaseKeeper, LeaseLost
 from support.fakes import Sleeper
 from support.server import until
 

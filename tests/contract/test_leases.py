@@ -8,9 +8,9 @@ import pytest
 from msgspec import Raw
 
 from hookcast.jobs import Completed, Job, Registered, Update, advance, unseen
-from hookcast.retention import PORTION, Retention
 from hookcast.store import JobStore, open_store
 from hookcast.store.leases import ask_lease
+from hookcast.upkeep.retention import PORTION, Retention
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

@@ -12,11 +12,11 @@ from sqlalchemy.util import await_only
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.jobs import Registered
-from hookcast.push import Resync
 from hookcast.store import JobStore, Written, open_store
 from hookcast.store.base import Database
 from hookcast.store.database import open_database
 from hookcast.store.schema import jobs
+from hookcast.upkeep.resync import Resync
 from support.push import make_engine
 
 pytestmark = pytest.mark.anyio

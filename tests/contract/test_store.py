@@ -9,7 +9,6 @@ from msgspec import Raw
 
 from hookcast.auth import Caller
 from hookcast.errors import StoreUnavailable
-from hookcast.fal.jwks import StoredKeys
 from hookcast.jobs import (
     Completed,
     Failed,
@@ -23,6 +22,7 @@ from hookcast.jobs import (
     advance,
     unseen,
 )
+from hookcast.jwks import StoredKeys
 from hookcast.store import Change, JobQuery, JobStore, open_store
 
 pytestmark = pytest.mark.anyio

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from hookcast import doctor
-from hookcast.doctor import Finding, examine
+from hookcast.cli import doctor
+from hookcast.cli.doctor import Finding, examine
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.settings import Settings
 from hookcast.store import inspect, open_store

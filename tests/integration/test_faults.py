@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hookcast.emulator import begin_shutdown, create_emulator
-from hookcast.serve import Server, Site, bind
+from hookcast.serving.server import Server, Site, bind
 from support.fal import ENDPOINT, FalDouble
 from support.server import Node, running_node
 

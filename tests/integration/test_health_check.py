@@ -137,4 +137,12 @@ async def test_a_check_loads_nothing_of_the_server(node: Node, tmp_path: Path) -
     said = await hookcast(tmp_path, "health", HOOKCAST_PORT=port_of(node), PYTHONPROFILEIMPORTTIME="1")
     loaded = {line.rpartition("|")[2].strip() for line in said.err.splitlines()}
     assert "hookcast.settings" in loaded
-    assert not loaded & {"hookcast.cli", "hookcast.serve", "starlette", "uvicorn", "httpx", "sqlalchemy", "redis"}
+    assert not loaded & {
+        "hookcast.cli.commands",
+        "hookcast.serving.server",
+        "starlette",
+        "uvicorn",
+        "httpx",
+        "sqlalchemy",
+        "redis",
+    }

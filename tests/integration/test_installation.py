@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hookcast.installation import REACHED_INTO, requirements
+from hookcast.cli.installation import REACHED_INTO, requirements
 from support.commands import hookcast
 from support.doctored import changed, other_version, without
 from support.ports import quiet_port
@@ -83,8 +83,7 @@ async def test_the_doctor_says_what_would_refuse_the_start(tmp_path: Path) -> No
 
 def test_a_client_of_the_command_line_waits_for_no_part_of_the_server() -> None:
     """Their imports take longer than all the rest."""
-    code = (
-        "import sys, hookcast.cli; print(sorted({'sqlalchemy', 'starlette', 'uvicorn', 'websockets'} & {*sys.modules}))"
-    )
+    heavy = "{'sqlalchemy', 'starlette', 'uvicorn', 'websockets'}"
+    code = f"import sys, hookcast.cli.commands; print(sorted({heavy} & {{*sys.modules}}))"
     said = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
     assert said.stdout == "[]\n"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hookcast.protocols import Deadlines
-from hookcast.protocols.http import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED, MAX_URL_BYTES
-from hookcast.routes import reading
+from hookcast.routes import requests as reading
+from hookcast.serving import Deadlines
+from hookcast.serving.http import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED, MAX_URL_BYTES
 from support.fal import FalDouble
 from support.raw import UPGRADE, Raw, events, get, raw
 from support.server import Node, running_node, until

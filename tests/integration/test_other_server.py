@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from hookcast.app import create_app, make_admission
 from hookcast.auth import Gate
-from hookcast.serve import Server, Site, bind
+from hookcast.serving.server import Server, Site, bind
 from hookcast.settings import Settings
 from support.access import SECRET, token
 from support.fal import JWKS, FalDouble

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
-from hookcast.routes import problems
+from hookcast import problems
 from hookcast.routes.pages import Pages
 
 pytestmark = pytest.mark.anyio

@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from hookcast.bus import LocalBus
-from hookcast.collector import Collector
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalUnreachable
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import CancelRequested, Job, JobStatus, Registered
-from hookcast.reconciler import ASKS_A_LOOK, Reconciler
 from hookcast.store import JobStore, open_store
+from hookcast.upkeep.collector import Collector
+from hookcast.upkeep.reconciler import ASKS_A_LOOK, Reconciler
 from support.fal import ENDPOINT, QUEUE, FalDouble
 
 pytestmark = pytest.mark.anyio

@@ -11,13 +11,13 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from hookcast import submitter
+from hookcast import problems, submitter
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
-from hookcast.routes import problems, submit
+from hookcast.routes import submit
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
 from hookcast.store import open_store

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from hookcast.serve import Server, Site, bind
+from hookcast.serving.server import Server, Site, bind
 from support.fal import jwk
 
 Answer = Callable[[Request], Awaitable[Response]]

@@ -17,7 +17,7 @@ from hookcast.auth import EVERYBODY, Caller, Gate
 from hookcast.bus import Bus, LocalBus
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job, JobStatus, unseen
-from hookcast.push import Admission, Engine, EventStream, Hub, Limits, Names, Socket
+from hookcast.push import Admission, Engine, Hub, Limits, Names, SseStream, WebSocketStream
 from hookcast.push.direct import KERNEL_BYTES
 from hookcast.store import JobStore
 from hookcast.wire import State, encode, split_frames
@@ -209,9 +209,9 @@ async def running_engine(
 
 async def open_events(
     engine: Engine, *jobs: str, groups: tuple[str, ...] = (), stuck: bool = False
-) -> tuple[EventStream, FakeTransport]:
+) -> tuple[SseStream, FakeTransport]:
     """An SSE stream of these names."""
-    stream, transport = EventStream(engine), FakeTransport(stuck=stuck)
+    stream, transport = SseStream(engine), FakeTransport(stuck=stuck)
     transport.protocol = stream
     with engine.admission.opening(stream):
         await stream.join(Names(jobs, groups))
@@ -219,9 +219,9 @@ async def open_events(
     return stream, transport
 
 
-def open_socket(engine: Engine, *, stuck: bool = False) -> tuple[Socket, FakeTransport]:
+def open_socket(engine: Engine, *, stuck: bool = False) -> tuple[WebSocketStream, FakeTransport]:
     """A WebSocket that watches nothing yet."""
-    socket, transport = Socket(engine), FakeTransport(stuck=stuck)
+    socket, transport = WebSocketStream(engine), FakeTransport(stuck=stuck)
     transport.protocol = socket
     with engine.admission.opening(socket):
         socket.begin(transport)

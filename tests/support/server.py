@@ -11,10 +11,10 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from starlette.applications import Starlette
 
 from hookcast.app import create_app, make_admission
-from hookcast.protocols import Deadlines
 from hookcast.push import Engine
 from hookcast.routes.services import Services
-from hookcast.serve import Server, Site, bind
+from hookcast.serving import Deadlines
+from hookcast.serving.server import Server, Site, bind
 from hookcast.settings import Settings
 from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble, sign
 

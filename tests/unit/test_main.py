@@ -13,7 +13,7 @@ def test_ctrl_c_while_it_is_still_loading_leaves_with_130(monkeypatch: pytest.Mo
     real = builtins.__import__
 
     def interrupted(name: str, *rest: Any) -> Any:
-        if name == "hookcast.cli":
+        if name == "hookcast.cli.commands":
             raise KeyboardInterrupt
         return real(name, *rest)
 

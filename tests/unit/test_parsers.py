@@ -31,7 +31,7 @@ from hookcast.fal.words import MAX_SENTENCE, sentence
 from hookcast.jobs import Completed, Failed, Phase, Progressed, valid_request_id
 from hookcast.push import messages
 from hookcast.routes import jobs as job_routes
-from hookcast.routes.reading import check_label, number
+from hookcast.routes.requests import check_label, number
 from hookcast.routes.submit import Facts, Submission
 from hookcast.settings import load_settings
 from hookcast.wire import encode

@@ -1,6 +1,6 @@
 """Who may see and do what."""
 
-from hookcast.auth.access import EVERYBODY, NOBODY, Action, Caller
+from hookcast.auth.caller import EVERYBODY, NOBODY, Action, Caller
 from hookcast.auth.gate import Gate
 from hookcast.auth.provider import Provider
 from hookcast.auth.tokens import Grant, mint

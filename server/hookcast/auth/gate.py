@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Callable, Sequence
 
 from hookcast.auth import tokens
-from hookcast.auth.access import EVERYBODY, NOBODY, Caller
+from hookcast.auth.caller import EVERYBODY, NOBODY, Caller
 from hookcast.auth.provider import KEY_TYPES, Provider
 from hookcast.errors import TokenInvalid, Unauthorized
 

@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hookcast.auth import tokens
-from hookcast.auth.access import Caller
+from hookcast.auth.caller import Caller
 from hookcast.errors import TokenInvalid
-from hookcast.fal.jwks import PublishedKeys, split_jwks
+from hookcast.jwks import PublishedKeys, split_jwks
 
 # Which kind of key each algorithm takes (RFC 7518 section 6.1, RFC 8037): never what the token alone says.
 KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}

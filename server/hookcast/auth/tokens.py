@@ -13,7 +13,7 @@ import jwt
 import msgspec
 from msgspec import Meta, Struct
 
-from hookcast.auth.access import Caller
+from hookcast.auth.caller import Caller
 from hookcast.errors import InvalidRequest, TokenExpired, TokenInvalid
 
 LEEWAY_SECONDS = 30.0  # of other people's clocks, for `nbf`; `exp` has none, since access ends with it

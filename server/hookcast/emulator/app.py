@@ -15,8 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from hookcast.emulator.engine import Emulator
 from hookcast.emulator.faults import Fault, InputRefused, ModelInput, read_input
+from hookcast.emulator.play import Emulator
 from hookcast.emulator.queue import CancelAnswer, Job, Phase, UnknownJob
 from hookcast.emulator.results import MEDIA_FOLDER, MEDIA_TYPES, outcome, status_body, urls
 from hookcast.emulator.streams import status_stream

@@ -8,9 +8,9 @@ from msgspec import Raw, Struct
 from nacl.signing import VerifyKey
 
 from hookcast.errors import KeysUnavailable, SignatureInvalid
-from hookcast.fal.jwks import KeyCache, PublishedKeys, split_jwks
 from hookcast.fal.signature import SignedHeaders, check_timestamp, decode_key, verify
 from hookcast.jobs import Clock
+from hookcast.jwks import KeyCache, PublishedKeys, split_jwks
 
 
 class _Jwk(Struct):

@@ -17,7 +17,7 @@ from httpx_sse import EventSource, SSEError
 from msgspec import Raw, Struct
 
 from hookcast.errors import FalRejected, FalUnreachable
-from hookcast.fal.reading import decode
+from hookcast.fal.lenient_json import decode
 from hookcast.fal.words import app_id, sentence
 from hookcast.jobs import Job, LogLine, Phase, Progressed
 

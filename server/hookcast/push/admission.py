@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hookcast.errors import Draining, HookcastError, TooManyStreams
-from hookcast.push.heartbeat import Looked
 from hookcast.push.holders import Holders
+from hookcast.push.wheel import Looked
 
 
 class Drainable(Protocol):

@@ -8,9 +8,9 @@ from hookcast.auth import Gate
 from hookcast.buckets import Buckets
 from hookcast.bus import Bus
 from hookcast.push.admission import Admission
-from hookcast.push.heartbeat import Wheel
 from hookcast.push.hub import Hub
 from hookcast.push.subscriptions import Subscriptions
+from hookcast.push.wheel import Wheel
 from hookcast.store import JobStore
 
 WHEEL_STEPS = 100  # a heartbeat; how exact the timer is

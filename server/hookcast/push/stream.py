@@ -13,7 +13,7 @@ from enum import Enum, auto
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.push.direct import DirectSocket, bound, open_direct
 from hookcast.push.engine import Engine
-from hookcast.push.heartbeat import Looked
+from hookcast.push.wheel import Looked
 from hookcast.wire import State
 
 UNSENT_JOBS = 1000

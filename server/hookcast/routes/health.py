@@ -5,8 +5,8 @@ from starlette.responses import Response
 
 from hookcast.auth import Action
 from hookcast.errors import StoreUnavailable
-from hookcast.routes.access import authorize
-from hookcast.routes.problems import json_response
+from hookcast.problems import json_response
+from hookcast.routes.credentials import authorize
 from hookcast.routes.services import services
 from hookcast.wire import rfc3339
 

@@ -14,10 +14,10 @@ from hookcast.auth import Action, Caller
 from hookcast.errors import AlreadyTerminal, FalUnreachable, InvalidRequest, JobNotFound
 from hookcast.fal.queue import CancelAnswer
 from hookcast.jobs import Cancelled, CancelRequested, Finished, Job, JobStatus, Phase, Update, valid_request_id
+from hookcast.problems import json_response
 from hookcast.push import Drained, Watch
-from hookcast.routes.access import authorize, caller_of, check_origin
-from hookcast.routes.problems import json_response
-from hookcast.routes.reading import label, number, read_json, request_id_of, whole_number
+from hookcast.routes.credentials import authorize, caller_of, check_origin
+from hookcast.routes.requests import label, number, read_json, request_id_of, whole_number
 from hookcast.routes.services import Services, services
 from hookcast.routes.submit import Facts
 from hookcast.store import JobQuery

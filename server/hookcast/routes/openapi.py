@@ -15,10 +15,10 @@ from starlette.responses import Response
 from hookcast import __version__, errors
 from hookcast.errors import HookcastError
 from hookcast.jobs import LABEL, JobStatus
+from hookcast.problems import json_response
 from hookcast.push.messages import MAX_NAMES
 from hookcast.routes.jobs import MAX_WAIT_SECONDS
 from hookcast.routes.openapi_access import with_access
-from hookcast.routes.problems import json_response
 from hookcast.routes.submit import Facts, Submission
 from hookcast.wire import JobJson
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from hookcast.routes.problems import problem
+from hookcast.problems import problem
 
 LIBRARY = "hookcast.js"
 PARTS = "hookcast*.js"  # with those that the library loads itself, whose names change with their content

@@ -16,9 +16,9 @@ from hookcast.auth import Action, Caller, Grant
 from hookcast.errors import HookcastError, InvalidRequest, RateLimited
 from hookcast.fal.words import app_id
 from hookcast.jobs import LABEL, Job, Registered
-from hookcast.routes.access import authorize
-from hookcast.routes.problems import json_response
-from hookcast.routes.reading import read_json
+from hookcast.problems import json_response
+from hookcast.routes.credentials import authorize
+from hookcast.routes.requests import read_json
 from hookcast.routes.services import Services, services
 from hookcast.routes.tokens import issue
 from hookcast.submitter import Wish

@@ -11,9 +11,9 @@ from hookcast.auth import Action, Grant, mint
 from hookcast.auth.tokens import MAX_SECONDS
 from hookcast.errors import InvalidRequest, NoTokenSecret
 from hookcast.jobs import LABEL
-from hookcast.routes.access import authorize
-from hookcast.routes.problems import json_response
-from hookcast.routes.reading import read_json
+from hookcast.problems import json_response
+from hookcast.routes.credentials import authorize
+from hookcast.routes.requests import read_json
 from hookcast.routes.services import Services, services
 from hookcast.wire import rfc3339
 

@@ -7,9 +7,9 @@ from hookcast.errors import HookcastError, UserMismatch, WebhookRefused
 from hookcast.fal.webhook import parse
 from hookcast.jobs import Cancelled, Failed, Update
 from hookcast.logs import get_logger
-from hookcast.routes.clients import address_of
-from hookcast.routes.problems import json_response
-from hookcast.routes.reading import read_body
+from hookcast.problems import json_response
+from hookcast.routes.addresses import address_of
+from hookcast.routes.requests import read_body
 from hookcast.routes.services import Services, services
 
 _log = get_logger(__name__)

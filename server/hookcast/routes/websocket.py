@@ -7,12 +7,12 @@ from starlette.websockets import WebSocket, WebSocketClose
 
 from hookcast.auth import EVERYBODY, NOBODY
 from hookcast.errors import AccessError, HookcastError, InvalidRequest, UpgradeRequired
-from hookcast.push import Engine, Socket
+from hookcast.problems import on_error
+from hookcast.push import Engine, WebSocketStream
+from hookcast.push.handover import play_socket, take
 from hookcast.push.messages import SUBPROTOCOL
-from hookcast.routes.access import check_origin, credential_of
-from hookcast.routes.clients import holders_of
-from hookcast.routes.handover import play_socket, take
-from hookcast.routes.problems import on_error
+from hookcast.routes.addresses import holders_of
+from hookcast.routes.credentials import check_origin, credential_of
 from hookcast.routes.services import Services
 
 
@@ -48,11 +48,11 @@ class JobSocket:
             return await _deny(error, scope, receive, send)
 
 
-async def _socket(engine: Engine, handshake: WebSocket) -> Socket:
+async def _socket(engine: Engine, handshake: WebSocket) -> WebSocketStream:
     try:
-        return Socket(engine, await engine.gate.admit(credential_of(handshake)))
+        return WebSocketStream(engine, await engine.gate.admit(credential_of(handshake)))
     except AccessError as error:
-        return Socket(engine, NOBODY, refusal=error)
+        return WebSocketStream(engine, NOBODY, refusal=error)
 
 
 async def _deny(error: HookcastError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,8 +11,8 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, false, or_, select, update
 
 from hookcast.auth import EVERYBODY, Caller
-from hookcast.fal.jwks import StoredKeys
 from hookcast.jobs import Job, JobStatus, Phase
+from hookcast.jwks import StoredKeys
 from hookcast.store.base import Database, deadline
 from hookcast.store.batching import Batch
 from hookcast.store.changes import Ask, Change, Changes

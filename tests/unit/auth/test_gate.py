@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hookcast.auth import EVERYBODY, NOBODY, Gate, Grant, Provider, mint
 from hookcast.auth.provider import parse_keys
 from hookcast.errors import AccessError, KeysUnavailable, TokenExpired, TokenInvalid, Unauthorized
-from hookcast.fal.jwks import PublishedKeys, StoredKeys
+from hookcast.jwks import PublishedKeys, StoredKeys
 from support.access import API_KEY, AUDIENCE, ISSUER, JWKS_PATH, SECOND_KEY, SECRET, IdentityProvider, token, unsigned
 from support.fal import FalDouble
 

@@ -12,8 +12,8 @@ from msgspec import json
 from nacl.signing import SigningKey
 
 from hookcast.errors import KeysUnavailable, SignatureInvalid, StoreUnavailable
-from hookcast.fal.jwks import MAX_DOCUMENT_BYTES, StoredKeys
 from hookcast.fal.keys import FalKeys, parse_jwks
+from hookcast.jwks import MAX_DOCUMENT_BYTES, StoredKeys
 from support.fal import JWKS, FalDouble, jwk, sign
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hookcast.push import EventStream, Names
+from hookcast.push import Names, SseStream
 from support.push import FakeTransport, running_engine, settle, state
 
 pytestmark = pytest.mark.anyio
@@ -47,9 +47,9 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 Pair = tuple[socket.socket, socket.socket]
 
 
-async def opened(engine: Any, transport: Wired) -> EventStream:
+async def opened(engine: Any, transport: Wired) -> SseStream:
     """A stream of job-1 on that transport; its head has been taken."""
-    stream = EventStream(engine)
+    stream = SseStream(engine)
     await stream.join(Names(jobs=("job-1",)))
     transport.protocol = stream
     stream.begin(transport, b"")

@@ -9,7 +9,7 @@ import pytest
 
 from hookcast.auth import NOBODY, Caller, Gate
 from hookcast.errors import TokenExpired
-from hookcast.push import Engine, EventStream, Names, Socket
+from hookcast.push import Engine, Names, SseStream, WebSocketStream
 from hookcast.wire import SSE_TOKEN_EXPIRING, split_frames
 from support.access import SECRET, token
 from support.push import FakeTransport, Time, job, running_engine, state
@@ -31,9 +31,9 @@ class World:
         """One whose token expires then."""
         return Caller(expires_at=self.engine.gate.clock() + seconds, **rights)
 
-    async def events(self, caller: Caller, names: Names, *, stuck: bool = False) -> tuple[EventStream, FakeTransport]:
+    async def events(self, caller: Caller, names: Names, *, stuck: bool = False) -> tuple[SseStream, FakeTransport]:
         """An SSE stream."""
-        stream, transport = EventStream(self.engine, caller), FakeTransport(stuck=stuck)
+        stream, transport = SseStream(self.engine, caller), FakeTransport(stuck=stuck)
         transport.protocol = stream
         with self.engine.admission.opening(stream):
             await stream.join(await self.engine.subscriptions.permitted(caller, names))
@@ -41,9 +41,9 @@ class World:
         transport.take()
         return stream, transport
 
-    def socket(self, caller: Caller) -> tuple[Socket, FakeTransport]:
+    def socket(self, caller: Caller) -> tuple[WebSocketStream, FakeTransport]:
         """A WebSocket."""
-        stream, transport = Socket(self.engine, caller), FakeTransport()
+        stream, transport = WebSocketStream(self.engine, caller), FakeTransport()
         transport.protocol = stream
         with self.engine.admission.opening(stream):
             stream.begin(transport)

@@ -1,0 +1,201 @@
+"""The `hookcast` command. Wrong input: one line, exit code 2.
+
+What only some commands need is imported by them: it takes most of a start's time, and what serves is checked first.
+"""
+
+import asyncio
+import errno
+import os
+import sys
+import warnings
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from hookcast import __version__, logs
+from hookcast.auth.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
+from hookcast.auth.tokens import Grant, mint
+from hookcast.cli import installation, remote
+from hookcast.cli.health import health
+from hookcast.errors import HookcastError, InvalidRequest, SettingsError, UsageError
+from hookcast.settings import load_client_settings, load_settings
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="fal.ai webhooks in, live job events out.",
+)
+Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.", show_default="8000")]
+EmulatorPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the emulated fal.")]
+WorkerCount = Annotated[int, typer.Option(min=1, max=64, help="Processes; more than one needs PostgreSQL and Redis.")]
+Fd = Annotated[int | None, typer.Option(hidden=True, help="The listening socket that a worker inherits.")]
+Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="How much faster than real the emulated jobs run.")]
+Url = Annotated[str | None, typer.Option(help="The server.", show_default="HOOKCAST_URL, or http://127.0.0.1:8000")]
+Token = Annotated[
+    str | None, typer.Option(help="An API key or a token; better in HOOKCAST_TOKEN, where nobody else sees it.")
+]
+Patience = Annotated[float | None, typer.Option(min=0.1, help="Give up watching after so many seconds.")]
+
+
+def main() -> None:
+    """Entry point of the `hookcast` command."""
+    warnings.filterwarnings("ignore", message="The HMAC key is")  # PyJWT's; settings.warnings() says it in the log
+    try:
+        app()
+    except (SettingsError, UsageError) as error:
+        sys.exit(_complain(error, 2))
+    except HookcastError as error:
+        sys.exit(_complain(error, 1))
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EIO, errno.EDQUOT}:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered cannot be written either
+        sys.exit(_complain(HookcastError(f"The output cannot be written: {error.strerror}."), 1))
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+@app.command("serve")
+def serve_command(host: Host = None, port: Port = None, workers: WorkerCount = 1, fd: Fd = None) -> None:
+    """Run the server. Settings come from HOOKCAST_… in the environment or a .env file."""
+    installation.check()
+    from hookcast.cli import launch  # noqa: PLC0415
+
+    launch.server(host=host, port=port, workers=workers, fd=fd)
+
+
+@app.command()
+def dev(host: Host = None, port: Port = None, emulator_port: EmulatorPort = 8001, speed: Speed = 1.0) -> None:
+    """Run the server, an emulated fal and the demo page; no key, no Redis, no tunnel needed."""
+    installation.check()
+    from hookcast.cli import launch  # noqa: PLC0415
+
+    launch.dev(host=host, port=port, emulator_port=emulator_port, speed=speed)
+
+
+@app.command()
+def emulator(
+    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
+    port: EmulatorPort = 8001,
+    speed: Speed = 1.0,
+) -> None:
+    """Run the emulated fal alone: queue, status stream, signed webhooks, media."""
+    installation.check()
+    from hookcast.cli import launch  # noqa: PLC0415
+
+    launch.emulator(host=host, port=port, speed=speed)
+
+
+@app.command("token")
+def token_command(
+    sub: Annotated[str | None, typer.Option(help="The owner whose jobs it shows.")] = None,
+    job: Annotated[list[str] | None, typer.Option(help="A requestId that it shows; may be repeated.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="A group that it shows; may be repeated.")] = None,
+    expires_in: Annotated[int, typer.Option(min=1, max=MAX_TOKEN_SECONDS, help="Seconds until it expires.")] = 3600,
+) -> None:
+    """Print a stream token, signed with HOOKCAST_TOKEN_SECRET."""
+    secret = load_settings().secret
+    grant = Grant(sub=sub, jobs=frozenset(job or ()), groups=frozenset(group or ()))
+    if secret is None:
+        raise SettingsError("Set HOOKCAST_TOKEN_SECRET to the server's: tokens are signed with it.")
+    if grant == Grant():
+        raise SettingsError("Say what the token shows: --sub, --job or --group.")
+    try:
+        made = mint(grant, secret, expires_at=datetime.now(UTC) + timedelta(seconds=expires_in))
+    except InvalidRequest as error:
+        raise UsageError(str(error)) from None
+    _say(made)
+
+
+@app.command("migrate")
+def migrate_command() -> None:
+    """Bring the database up to date; `serve` does so too at its start."""
+    from hookcast.store import migrate  # noqa: PLC0415
+
+    migrate(load_settings(host="127.0.0.1").database_url.get_secret_value())
+    _say("The database is up to date.")
+
+
+@app.command()
+def submit(
+    endpoint: Annotated[str, typer.Argument(help="The model, such as fal-ai/flux/dev.")],
+    *,
+    model_input: Annotated[str, typer.Option("--input", help="The model's input: JSON, @file, or @- for stdin.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Watch the job until it ends.")] = False,
+    owner: Annotated[str | None, typer.Option(help="Whose job it is.")] = None,
+    group: Annotated[str | None, typer.Option(help="What it belongs to.")] = None,
+    metadata: Annotated[str | None, typer.Option(help="Anything of yours: a JSON object, or @file.")] = None,
+    options: Annotated[str | None, typer.Option(help="Request headers of fal's: a JSON object, or @file.")] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key submits only once.")] = None,
+    timeout: Patience = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Submit a job to a running server. Exit code with --watch: 0 completed, 1 failed or cancelled."""
+    wish = remote.Wish(
+        endpoint_id=endpoint,
+        input=remote.read_object("--input", model_input),
+        owner=owner,
+        group=group,
+        metadata=None if metadata is None else remote.read_object("--metadata", metadata),
+        options=None if options is None else remote.read_object("--options", options),
+        idempotency_key=idempotency_key,
+    )
+    settings = load_client_settings(url=url, token=token)
+    raise typer.Exit(remote.run(remote.submit(settings, wish, watch=watch, patience=timeout)))
+
+
+@app.command("watch")
+def watch_command(
+    request_id: Annotated[str, typer.Argument(help="The job's requestId.")],
+    timeout: Patience = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Watch a job until it ends; piped, it prints each state as a line of JSON. Exit code: 0 completed, 1 not."""
+    settings = load_client_settings(url=url, token=token)
+    raise typer.Exit(remote.run(remote.watch(settings, request_id, patience=timeout)))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at everything that a server needs: a line each, with what to do. Exit code 1 when something fails."""
+    from hookcast.cli.doctor import run  # noqa: PLC0415
+
+    logs.configure(level=logs.CRITICAL)  # its findings say it better
+    raise typer.Exit(asyncio.run(run()))
+
+
+app.command()(health)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    _say(f"hookcast {__version__}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _complain(error: HookcastError, code: int) -> int:
+    sys.stderr.write(f"hookcast: {error}\n")
+    return code

@@ -1,0 +1,296 @@
+"""`hookcast doctor`: looks at everything that a server needs, and says what to do about what is wrong.
+
+Nothing is changed, nothing costs anything, and no secret is shown.
+"""
+
+import asyncio
+import ipaddress
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+import httpx
+from msgspec import Struct
+from msgspec.structs import replace
+from rich.console import Console
+from rich.text import Text
+
+from hookcast.bus import Bus, job_topic, open_bus
+from hookcast.cli import installation
+from hookcast.cli.terminal import plain
+from hookcast.errors import FalRejected, FalUnreachable, SettingsError, StoreUnavailable
+from hookcast.fal.keys import parse_jwks
+from hookcast.fal.queue import FalQueue
+from hookcast.jobs import unseen
+from hookcast.openfiles import raise_open_files
+from hookcast.outgoing import http_client
+from hookcast.settings import PREFIX, Settings, is_loopback, load_settings
+from hookcast.store import inspect
+from hookcast.store.inspection import Schema
+from hookcast.wire import State
+
+CHECK_SECONDS = 15.0
+ANSWER_SECONDS = 5.0
+FEW_FILES = 4096
+NODE_SKEW_SECONDS = 2.0  # between this machine and the database
+FAL_SKEW_SECONDS = (30.0, 240.0)  # warn, fail: signatures are valid for 300 s
+ENDPOINT = "fal-ai/flux"
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Finding(Struct, frozen=True):
+    """One line."""
+
+    level: Level
+    subject: str
+    text: str
+
+
+Check = Callable[[Settings, httpx.AsyncClient], Awaitable[list[Finding]]]
+
+
+async def run() -> int:
+    """Print every finding as a line; answers the exit code."""
+    console, failed = Console(highlight=False), False
+    async for found in _findings():
+        failed = failed or found.level is Level.FAIL
+        style = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}[found.level]
+        parts = (f"{found.level:<5}", style), (f"{found.subject:<11}", "bold"), plain(found.text)
+        console.print(Text.assemble(*parts), soft_wrap=True)
+    return int(failed)
+
+
+async def _findings() -> AsyncIterator[Finding]:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        yield Finding(Level.FAIL, "settings", str(error))
+        return
+    yield Finding(Level.OK, "settings", "every value can be used")
+    async for found in examine(settings):
+        yield found
+
+
+async def examine(settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Finding]:
+    """Every finding, as soon as it is there. `transport` plays the network in tests."""
+    checks: dict[str, Check] = {
+        "packages": _packages,
+        "database": _database,
+        "redis": _redis,
+        "fal keys": _fal_keys,
+        "FAL_KEY": _fal_key,
+        "PUBLIC_URL": _public_url,
+        "open files": _open_files,
+    }
+    async with http_client(timeout=ANSWER_SECONDS, transport=transport) as web:
+        for subject, check in checks.items():
+            try:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    found = await check(settings, web)
+            except TimeoutError:
+                found = [Finding(Level.FAIL, subject, f"no answer within {CHECK_SECONDS:g} s")]
+            for finding in found:
+                yield finding
+
+
+async def _packages(_settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
+    """`hookcast serve` would not start with others."""
+    problem = await installation.find_problem()
+    if problem is not None:
+        return [Finding(Level.FAIL, "packages", problem)]
+    bounds = installation.requirements()
+    fits = " and ".join(f"{name}{bounds[name]}" for name in installation.REACHED_INTO)
+    return [Finding(Level.OK, "packages", f"{fits} are installed, and work as needed")]
+
+
+async def _database(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
+    url = settings.database_url.get_secret_value()
+    where = _where(url)
+    before = time.time()
+    try:
+        condition = await inspect(url)
+    except StoreUnavailable as error:
+        return [Finding(Level.FAIL, "database", f"{where}: {error} Check {PREFIX}DATABASE_URL, and that it runs.")]
+    schemas = {
+        Schema.NONE: Finding(Level.WARN, "database", f"{where} is empty; `hookcast serve` or `migrate` fills it"),
+        Schema.OLD: Finding(Level.WARN, "database", f"{where} is of an older version; run `hookcast migrate`"),
+        Schema.NEWER: Finding(Level.FAIL, "database", f"{where} is of a newer version of Hookcast; update this one"),
+        Schema.CURRENT: Finding(Level.OK, "database", f"{where} answers and is up to date"),
+    }
+    return [schemas[condition.schema], *_database_clock(condition.clock, before, time.time())]
+
+
+def _database_clock(clock: float | None, before: float, after: float) -> list[Finding]:
+    """Only the part of the difference that the time of asking does not explain."""
+    if clock is None:
+        return []
+    skew = max(before - clock, clock - after, 0.0)
+    if skew <= NODE_SKEW_SECONDS:
+        return [Finding(Level.OK, "clocks", "this machine and the database agree")]
+    return [Finding(Level.WARN, "clocks", f"the database's is {skew:.0f} s away from this machine's; run NTP on both")]
+
+
+async def _redis(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
+    """A message from one connection to another."""
+    if settings.bus_url is None:
+        return [Finding(Level.OK, "redis", "not set: this server is one process, and needs none")]
+    where, heard = _where(settings.bus_url), asyncio.Event()
+    async with (
+        open_bus(settings.bus_url, lambda _: None) as speaker,
+        open_bus(settings.bus_url, lambda _: heard.set()) as listener,
+    ):
+        took = await _round_trip(speaker, listener, heard)
+    if took is None:
+        advice = f"start it, or check {PREFIX}REDIS_URL and its password"
+        return [Finding(Level.FAIL, "redis", f"{where} passes no message on; {advice}")]
+    return [Finding(Level.OK, "redis", f"{where} passes messages on, in {took * 1000:.1f} ms")]
+
+
+async def _round_trip(speaker: Bus, listener: Bus, heard: asyncio.Event) -> float | None:
+    """Seconds from one to the other; None when nothing arrives."""
+    name = f"doctor-{uuid.uuid4()}"
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not (speaker.live and listener.live):  # noqa: ASYNC110 - a bus tells nobody when it is
+                await asyncio.sleep(0.02)
+            await listener.subscribe([job_topic(name)])
+            began = time.monotonic()
+            await speaker.publish(State(request_id=name, version=1, terminal=False, body=b"{}"))
+            await heard.wait()
+            return time.monotonic() - began
+    except TimeoutError:
+        return None
+
+
+async def _fal_keys(settings: Settings, web: httpx.AsyncClient) -> list[Finding]:
+    """fal's public keys; its answer also tells fal's time."""
+    url = settings.fal_jwks_url
+    try:
+        response = await web.get(url)
+        response.raise_for_status()
+        count = len(parse_jwks(response.content))
+    except (httpx.HTTPError, ValueError) as error:
+        reason = type(error).__name__ if isinstance(error, httpx.HTTPError) else str(error)
+        advice = "without them no webhook can be verified; look at the way out (firewall, proxy, DNS)"
+        return [Finding(Level.FAIL, "fal keys", f"{url} gives none ({reason}); {advice}")]
+    found = Finding(Level.OK, "fal keys", f"{url} gives {count}")
+    return [found, *_fal_clock(response.headers.get("date", ""), datetime.now(UTC))]
+
+
+def _fal_clock(date: str, now: datetime) -> list[Finding]:
+    try:
+        skew = abs((now - parsedate_to_datetime(date)).total_seconds())
+    except (ValueError, TypeError):
+        return [Finding(Level.WARN, "clock", "fal did not tell its time, so this machine's could not be compared")]
+    warn, fail = FAL_SKEW_SECONDS
+    if skew < warn:
+        return [Finding(Level.OK, "clock", "this machine and fal agree")]
+    level = Level.WARN if skew < fail else Level.FAIL
+    return [Finding(level, "clock", f"{skew:.0f} s away from fal's; signatures are valid for 300 s: set up NTP")]
+
+
+async def _fal_key(settings: Settings, web: httpx.AsyncClient) -> list[Finding]:
+    """Asked about a job that does not exist: this costs nothing, and a wrong key is refused all the same."""
+    subject = "FAL_KEY"
+    if settings.fal_key is None:
+        return [
+            Finding(Level.WARN, subject, "not set: webhooks are taken, but jobs can neither be submitted nor followed")
+        ]
+    queue = FalQueue(web, settings.fal_queue_url, settings.fal_key.get_secret_value())
+    nobody = replace(unseen(str(uuid.uuid4()), now=datetime.now(UTC)), endpoint_id=ENDPOINT)
+    try:
+        await queue.status(nobody)
+    except FalUnreachable:
+        return [
+            Finding(Level.WARN, subject, f"set, but {settings.fal_queue_url} did not answer, so it could not be tried")
+        ]
+    except FalRejected as error:
+        if error.fal_status in {401, 403}:
+            advice = "copy it anew from https://fal.ai/dashboard/keys"
+            return [Finding(Level.FAIL, subject, f"fal refuses it ({error.fal_status}: {error}); {advice}")]
+        if error.fal_status not in {404, 422}:
+            return [
+                Finding(Level.WARN, subject, f"set, but fal answered {error.fal_status}, which says nothing about it")
+            ]
+    return [Finding(Level.OK, subject, "set, and not refused by fal")]
+
+
+async def _public_url(settings: Settings, web: httpx.AsyncClient) -> list[Finding]:
+    """What fal will find there: it needs https, follows no redirect, and must be let through."""
+    subject, url = "PUBLIC_URL", settings.public_url
+    played = is_loopback(urlsplit(settings.fal_queue_url).hostname or "")
+    if url is None:
+        if played:
+            return [Finding(Level.OK, subject, "not needed: fal is played on this machine")]
+        text = f"not set, so fal cannot send webhooks; set {PREFIX}PUBLIC_URL to this server's https address"
+        return [Finding(Level.WARN, subject, text)]
+    parts = urlsplit(url)
+    if not played and not _reachable(parts.hostname or ""):
+        return [
+            Finding(Level.FAIL, subject, f"{url} is an address that fal cannot reach; use a public one, or a tunnel")
+        ]
+    if not played and parts.scheme != "https":
+        return [
+            Finding(Level.FAIL, subject, f"{url} is not https; webhooks would travel, and could be read, in the open")
+        ]
+    try:
+        trouble = await _trouble_at(web, url)
+    except httpx.HTTPError as error:
+        trouble = (
+            f"{url} cannot be reached ({type(error).__name__}); is `hookcast serve` running, and the tunnel or proxy?"
+        )
+    return [Finding(Level.FAIL, subject, trouble) if trouble else Finding(Level.OK, subject, f"{url} leads here")]
+
+
+async def _trouble_at(web: httpx.AsyncClient, url: str) -> str | None:
+    """Both paths, as fal would ask: a webhook without signature must be refused by Hookcast itself."""
+    for method, path, wanted, sign in (
+        ("GET", "/healthz", 200, '"ok"'),
+        ("POST", "/api/webhooks/fal", 401, "signature_missing"),
+    ):
+        response = await web.request(method, url + path)
+        if response.is_redirect:
+            return f"{url}{path} redirects, and fal follows no redirect; set the address where it ends"
+        if response.status_code != wanted or sign not in response.text:
+            return (
+                f"{url}{path} answered {response.status_code} and not as Hookcast does; is `hookcast serve` behind it?"
+            )
+    return None
+
+
+async def _open_files(_settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
+    limit = raise_open_files()
+    if limit < FEW_FILES:
+        text = f"{limit}, and each stream takes one; raise it (LimitNOFILE=65536, ulimit -n, --ulimit nofile)"
+        return [Finding(Level.WARN, "open files", text)]
+    return [Finding(Level.OK, "open files", f"{limit}, of which each stream takes one")]
+
+
+def _reachable(host: str) -> bool:
+    """Whether fal could be let to this host; a name could mean anything but this machine."""
+    if is_loopback(host) or host.endswith((".local", ".localhost", ".internal")):
+        return False
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." in host
+
+
+def _where(url: str) -> str:
+    """An address without user, password and query."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return parts.path[1:]
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

@@ -1,0 +1,132 @@
+"""The commands that speak with a running server: submit a job, watch one. On a terminal a display, else JSON lines."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing, nullcontext
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+from rich.console import Console
+
+from hookcast.cli.terminal import JobDisplay, title
+from hookcast.client import AccessRefused, Hookcast, Job, NotFound, Notice, Refused
+from hookcast.errors import HookcastError, UsageError
+from hookcast.settings import ClientSettings
+
+CALL_SECONDS = 30.0
+FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What to submit. `input`, `metadata` and `options` are JSON."""
+
+    endpoint_id: str
+    input: Raw
+    owner: str | None = None
+    group: str | None = None
+    metadata: Raw | None = None
+    options: Raw | None = None
+    idempotency_key: str | None = None
+
+
+def read_object(option: str, value: str) -> Raw:
+    """A JSON object from the command line: itself, `@file`, or `@-` for standard input. Raises UsageError."""
+    try:
+        text = value if not value.startswith("@") else _read(value[1:])
+        raw = msgspec.json.decode(text.encode(), type=Raw)
+    except OSError as error:
+        raise UsageError(f"{option}: {value[1:]} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f'{option} is no JSON ({error}); try {option} \'{{"prompt": "a cat"}}\'.') from None
+    if not bytes(raw).lstrip().startswith(b"{"):
+        raise UsageError(f'{option} must be a JSON object, such as \'{{"prompt": "a cat"}}\'.')
+    return raw
+
+
+def run(work: Coroutine[Any, Any, int]) -> int:
+    """Run it to its end, or to Ctrl-C; answers the exit code. Raises HookcastError."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader has seen enough; Python would complain when it closes what it cannot flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except AccessRefused as error:
+        hint = " (--token, or HOOKCAST_TOKEN)" if error.status == 401 else ""
+        raise HookcastError(f"{error}{hint}") from None
+    except Refused as error:
+        if error.code in {"invalid_request", "invalid_path"}:
+            raise UsageError(str(error)) from None
+        raise
+
+
+async def submit(settings: ClientSettings, wish: Wish, *, watch: bool, patience: float | None) -> int:
+    """Submit, say which job it is, and watch it if asked to."""
+    async with _client(settings) as client:
+        facts = {name: getattr(wish, name) for name in ("owner", "group", "metadata", "options", "idempotency_key")}
+        taken = await client.submit(wish.endpoint_id, wish.input, **facts)
+        if watch:
+            return await _watch(client, taken.request_id, patience)
+        if sys.stdout.isatty():
+            console = _console()
+            console.print(title(taken.job, taken.request_id), soft_wrap=True)
+            console.print(f"Submitted. To watch it: hookcast watch {taken.request_id}", soft_wrap=True)
+        else:
+            _print_line(taken.job)
+        return 0
+
+
+async def watch(settings: ClientSettings, request_id: str, *, patience: float | None) -> int:
+    """Watch a job, also one that the server does not know yet."""
+    async with _client(settings, patience) as client:
+        try:
+            await client.get(request_id)  # a server that is not there is told at once, not waited for
+        except NotFound:
+            sys.stderr.write(f"hookcast: no job {request_id} is known at {settings.server} yet; waiting for it\n")
+        return await _watch(client, request_id, patience)
+
+
+async def _watch(client: Hookcast, request_id: str, patience: float | None) -> int:
+    last: Job | None = None
+    show, notify, display = _output(request_id)
+    with display:
+        states: AsyncIterator[Job] = client.watch(request_id, timeout=patience, notify=notify)
+        async with aclosing(states):  # type: ignore[type-var] # it is a generator
+            async for last in states:
+                show(last)
+    return 0 if last is not None and last.status == "completed" else FAILED
+
+
+def _output(request_id: str) -> tuple[Callable[[Job], None], Callable[[Notice], None], Any]:
+    if sys.stdout.isatty():
+        display = JobDisplay(_console(), request_id)
+        return display.show, display.notify, display
+    return _print_line, _complain, nullcontext()
+
+
+def _print_line(job: Job) -> None:
+    sys.stdout.buffer.write(job.line.encode() + b"\n")  # JSON is UTF-8, whatever the locale says
+    sys.stdout.flush()
+
+
+def _complain(notice: Notice) -> None:
+    if notice.trouble is not None and notice.pause > 0:
+        sys.stderr.write(f"hookcast: {notice.trouble.rstrip('.')}; trying again in {notice.pause:.1f} s\n")
+
+
+def _client(settings: ClientSettings, patience: float | None = None) -> Hookcast:
+    token = None if settings.token is None else settings.token.get_secret_value()
+    return Hookcast(settings.server, token=token, timeout=min(CALL_SECONDS, patience or CALL_SECONDS))
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+def _read(name: str) -> str:
+    return sys.stdin.read() if name == "-" else Path(name).read_text()

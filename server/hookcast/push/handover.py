@@ -1,0 +1,159 @@
+"""How a stream gets its connection: handed over by our own server, or played on top of ASGI on any other one.
+
+`hookcast serve` puts `HANDOVER` into the scope's extensions: `{"take": take}`. `take(protocol)` makes `protocol` the
+transport's own and answers the transport, or None when that is not possible (then the response is sent the plain way).
+The ASGI application just returns afterwards; `protocol.connections` is the server's set of what it must shut down.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from starlette.types import Receive, Scope, Send
+
+from hookcast.push import SseStream, WebSocketStream
+from hookcast.push.closes import Close
+from hookcast.push.inbox import MAX_MESSAGE_BYTES
+from hookcast.push.stream import Stream
+from hookcast.wire import split_frames
+
+HANDOVER = "hookcast.handover"
+
+
+def take(scope: Scope, stream: Stream) -> asyncio.Transport | None:
+    """The connection's transport, now the stream's; None = play it the plain way."""
+    offer = (scope.get("extensions") or {}).get(HANDOVER)
+    return None if offer is None else cast("asyncio.Transport | None", offer["take"](stream))
+
+
+async def play_events(stream: SseStream, receive: Receive, send: Send) -> None:
+    """The body of an SSE response, as long as its stream."""
+
+    async def write(data: bytes) -> None:
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def listen(_transport: AsgiTransport) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    if await _play(stream, lambda transport: stream.begin(transport, b""), write, listen):
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def play_socket(socket: WebSocketStream, receive: Receive, send: Send) -> None:
+    """A WebSocket that was accepted, as long as its stream."""
+
+    async def write(data: bytes) -> None:
+        for opcode, payload in split_frames(data):
+            if opcode == 0x8:
+                code, reason = int.from_bytes(payload[:2]), payload[2:].decode()
+                await send({"type": "websocket.close", "code": code, "reason": reason})
+            else:
+                await send({"type": "websocket.send", "text": payload.decode()})
+
+    async def listen(transport: AsgiTransport) -> None:
+        while True:
+            await transport.readable.wait()
+            message = await receive()
+            if message["type"] != "websocket.receive":
+                return
+            text = message.get("text")
+            if text is not None and len(text.encode()) > MAX_MESSAGE_BYTES:
+                socket.close(Close.MESSAGE_TOO_BIG)
+            await socket.receive(text)
+
+    await _play(socket, socket.begin, write, listen)
+
+
+async def _play(
+    stream: Stream,
+    begin: Callable[[asyncio.Transport], None],
+    write: Callable[[bytes], Awaitable[None]],
+    listen: Callable[["AsgiTransport"], Awaitable[None]],
+) -> bool:
+    """Run until the stream or the client ends; whether the stream came to its own, clean end."""
+    transport = AsgiTransport(stream)
+    begin(transport)
+    pumping = asyncio.ensure_future(transport.pump(write))
+    listening = asyncio.ensure_future(listen(transport))
+    cut = asyncio.ensure_future(transport.cut.wait())
+    tasks = (pumping, listening, cut)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        clean = pumping.done() and pumping.exception() is None and not transport.cut.is_set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        stream.connection_lost(None)
+    return clean
+
+
+class AsgiTransport(asyncio.Transport):
+    """Takes writes as a transport does, and passes them on one after the other. `cut` is set when it was aborted."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self._stream = stream
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._high = 0
+        self._paused = False
+        self._closing = False
+        self._wake = asyncio.Event()
+        self.cut = asyncio.Event()
+        self.readable = asyncio.Event()
+        self.readable.set()
+
+    async def pump(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Pass on until closed."""
+        while self._waiting or not self._closing:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                data = self._waiting.popleft()
+                await write(data)
+                self._size -= len(data)
+                if self._paused and self._size <= self._high // 4:
+                    self._paused = False
+                    self._stream.resume_writing()
+
+    def write(self, data: Any) -> None:
+        """Put it in the queue; the stream stops writing when that is too long."""
+        self._waiting.append(data)
+        self._size += len(data)
+        self._wake.set()
+        if self._size > self._high and not self._paused:
+            self._paused = True
+            self._stream.pause_writing()
+
+    def close(self) -> None:
+        """End once everything has been passed on."""
+        self._closing = True
+        self._wake.set()
+
+    def abort(self) -> None:
+        """End at once."""
+        self.close()
+        self.cut.set()
+
+    def is_closing(self) -> bool:
+        """Whether it was closed."""
+        return self._closing
+
+    def is_reading(self) -> bool:
+        """Whether the next ASGI message is asked for."""
+        return self.readable.is_set()
+
+    def pause_reading(self) -> None:
+        """Ask for no more; the server then stops reading when it holds enough."""
+        self.readable.clear()
+
+    def resume_reading(self) -> None:
+        """Ask again."""
+        self.readable.set()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002
+        """How much may wait, in bytes."""
+        self._high = high or 0

@@ -1,0 +1,104 @@
+"""Server-sent events (WHATWG HTML, section 9.2): a stream that ends with the last of its jobs."""
+
+import asyncio
+import math
+import random
+
+from hookcast.auth import EVERYBODY, Caller
+from hookcast.errors import TokenExpired
+from hookcast.push.engine import Engine
+from hookcast.push.hub import Names, Topics
+from hookcast.push.stream import Mode, Stream
+from hookcast.wire import SSE_END, SSE_PING, SSE_TOKEN_EXPIRING, State, sse_retry
+
+_NOTHING = Topics()
+FIRST_BYTES = 64 * 1024  # states that leave with the head, as one write: more is not copied for each stream
+
+
+class SseStream(Stream):
+    """Server-sent events: ends with the last of its jobs, unless it watches a group."""
+
+    __slots__ = ("_open", "_topics")
+    kind = "sse"
+
+    def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
+        super().__init__(engine, caller)
+        self._topics = _NOTHING
+        self._open = 0
+
+    async def join(self, names: Names) -> None:
+        """Subscribe to what the engine permitted, and read what to begin with.
+
+        Raises StoreUnavailable, and TokenExpired when the token did so meanwhile.
+        """
+        # A job that may be seen stays so, since its owner and group do: only some groups have others' jobs, too.
+        if self.caller is not None and all(map(self.caller.knows_group, names.groups)):
+            self.caller = None
+        joined = await self.engine.subscriptions.join(self, names, self.caller or EVERYBODY)
+        self._topics = joined.topics
+        if self.engine.clock() >= self._expires_at:
+            raise TokenExpired("The token has expired; get a new one.")
+        states = [state for state in joined.states if self.shows(state)]
+        self.make_room(states)
+        for state in states:
+            self.keep(state)
+
+    def begin(self, transport: asyncio.Transport, head: bytes) -> None:
+        """Send `head`, the retry time and the known states, then go live."""
+        self._open = sum(not topic.ended for topic in self._topics.jobs) + len(self._topics.groups)
+        parts = [head, sse_retry(random.randint(1000, 3000))]  # noqa: S311
+        waiting = self._waiting.values()
+        if self._behind_since == math.inf and sum(len(state.body) for state in waiting) <= FIRST_BYTES:
+            parts += [state.sse for state in waiting]
+            self._waiting = {}
+        self.open(transport, b"".join(parts))
+
+    def push(self, state: State, now: float, *, ended: bool) -> None:
+        """Write at once, or let it wait."""
+        if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
+            return
+        if self._mode is Mode.LIVE:
+            self.write(state.sse)
+            self._sent_at = now
+        else:
+            self.keep(state)
+        if ended:
+            self._open -= 1
+            self.settled()
+
+    def ping(self) -> bytes:
+        """A comment."""
+        return SSE_PING
+
+    def leave(self) -> None:
+        """Unsubscribe from everything."""
+        topics, self._topics = self._topics, _NOTHING
+        self.engine.subscriptions.leave(self, topics)
+
+    def settled(self) -> None:
+        """End with the last job, once it has been written."""
+        if self._open == 0 and self._mode is Mode.LIVE:
+            self.end(SSE_END)
+
+    def drain(self) -> None:
+        """A `retry:`, then the close."""
+        self.end(sse_retry(self.retry_ms()))
+
+    def rotate(self) -> None:
+        """A `retry:`, then the close."""
+        self.drain()
+
+    def refuse_slow(self) -> None:
+        """Cut the connection: whatever was written now would wait behind what is not read."""
+        super().refuse_slow()
+        self.end(b"")
+        if self.transport is not None:
+            self.transport.abort()
+
+    def expiring(self) -> bytes:
+        """An event; whoever has a new token connects again with it."""
+        return SSE_TOKEN_EXPIRING
+
+    def expire(self) -> None:
+        """The close; a reconnect with the old token is answered 401."""
+        self.end(b"")

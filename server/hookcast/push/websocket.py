@@ -1,0 +1,320 @@
+"""One WebSocket of `hookcast.v1` (RFC 6455): what `Stream` is for SSE, with names that come and go."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from hookcast.auth import EVERYBODY, NOBODY, Caller
+from hookcast.errors import AccessError, InvalidRequest, LimitReached, TokenExpired, Unauthorized, Unavailable
+from hookcast.jobs import valid_request_id
+from hookcast.logs import get_logger
+from hookcast.push import messages
+from hookcast.push.closes import Close
+from hookcast.push.engine import NAMES_AT_ONCE, NAMES_PER_SECOND, Engine
+from hookcast.push.hub import GroupTopic, JobTopic, Names, Topics
+from hookcast.push.inbox import Inbox
+from hookcast.push.messages import Subscribe, Unsubscribe
+from hookcast.push.stream import Mode, Stream
+from hookcast.wire import State
+
+MAX_SUBSCRIBED = 1000  # names a connection
+UNUSED_SECONDS = 60.0  # for a connection that never subscribes to anything
+IDENTIFY_SECONDS = 10.0  # for a connection that was opened without a token
+PARSED_BYTES = 4096  # in one turn of the loop: thousands of tiny frames fit into one read, and others have to wait
+
+_NO_JOBS: dict[str, JobTopic] = {}  # of all that have not subscribed yet
+_NO_GROUPS: Mapping[str, GroupTopic] = {}  # of all that watch none
+_log = get_logger(__name__)
+
+
+class WebSocketStream(Stream):
+    """Client messages are worked off one after the other, by a task that lives as long as there are any.
+
+    Nothing more is read meanwhile, so that a client cannot pile them up.
+    """
+
+    __slots__ = ("_groups", "_inbox", "_jobs", "_messages", "_pushed", "_refusal", "_unread")
+    kind = "websocket"
+
+    def __init__(self, engine: Engine, caller: Caller = EVERYBODY, *, refusal: AccessError | None = None) -> None:
+        super().__init__(engine, caller)
+        self._refusal = refusal
+        self._jobs = _NO_JOBS
+        self._groups = _NO_GROUPS
+        self._inbox: Inbox | None = None
+        self._messages: deque[str | None] | None = None
+        self._unread = b""
+        self._pushed: dict[str, int] | None = None  # while a subscription is read: what overtook it
+
+    def begin(self, transport: asyncio.Transport) -> None:
+        """Go live. Nothing is watched yet, but something may have been said already. Who was refused hears it now."""
+        self.open(transport, b"")
+        if self._refusal is not None:
+            self.refuse(self._refusal)
+        elif self._unread:
+            self._read_on()
+
+    def push(self, state: State, now: float, *, ended: bool) -> None:  # noqa: ARG002
+        """Write at once, or let it wait."""
+        if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
+            return
+        if self._mode is Mode.LIVE:
+            self.write(state.websocket)
+            self._sent_at = now
+            if self._pushed is not None:
+                self._pushed[state.request_id] = state.version
+        else:
+            self.keep(state)
+
+    def ping(self) -> bytes:
+        """The `ping` message: a browser cannot see a ping frame."""
+        return messages.PING
+
+    def identify(self, caller: Caller) -> None:
+        """Who has not said yet who it is has some time to do so."""
+        super().identify(caller)
+        if caller is NOBODY:
+            self._expires_at = self.engine.clock() + IDENTIFY_SECONDS
+
+    def expiring(self) -> bytes:
+        """A message; a newer token in a `subscribe` lets the connection go on."""
+        return messages.TOKEN_EXPIRING
+
+    def expire(self) -> None:
+        """Close 4502, or 4501 when there never was a token."""
+        if self.caller is NOBODY:
+            self.close(Close.UNAUTHORIZED)
+        else:
+            self.close(Close.TOKEN_EXPIRED)
+
+    def leave(self) -> None:
+        """Unsubscribe from everything."""
+        self._drop_inbox()
+        topics = Topics(tuple(self._jobs.values()), tuple(self._groups.values()))
+        self._jobs, self._groups = {}, _NO_GROUPS
+        self.engine.subscriptions.leave(self, topics)
+
+    def drain(self) -> None:
+        """`reconnect`, then close 1012."""
+        self.end(messages.reconnect(self.retry_ms()), wait=True)
+
+    def lifetime(self) -> float:
+        """A short one until something is subscribed."""
+        whole = super().lifetime()
+        return min(whole, UNUSED_SECONDS) if self._jobs is _NO_JOBS else whole
+
+    def rotate(self) -> None:
+        """Close 4002; or 1000, when the connection was for nothing."""
+        if self._jobs is _NO_JOBS and self.engine.limits.lifetime > UNUSED_SECONDS:
+            self.close(Close.UNUSED)
+        else:
+            self.close(Close.ROTATE)
+
+    def refuse_slow(self) -> None:
+        """Close 4001."""
+        super().refuse_slow()
+        self.close(Close.SLOW)
+
+    def close(self, close: Close, before: bytes = b"") -> None:
+        """Start the closing handshake (RFC 6455 section 7.1.2), behind the frames in `before`."""
+        self.end(before + close.frame, wait=True)
+
+    def end(self, farewell: bytes, *, wait: bool = False) -> None:
+        """Close; the client's own close frame is still read."""
+        super().end(farewell, wait=wait)
+        self._listen()
+
+    def pause_writing(self) -> None:
+        """Who does not read is not listened to either, so that answers to its pings do not pile up."""
+        super().pause_writing()
+        self._listen()
+
+    def catch_up(self) -> None:
+        """Write the newest states, and listen again."""
+        super().catch_up()
+        self._listen()
+
+    def data_received(self, data: bytes) -> None:
+        """The transport's way in; what comes before `begin` waits for it."""
+        under_way, self._unread = bool(self._unread), self._unread + data
+        if not under_way and self.transport is not None:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        data, self._unread = self._unread[:PARSED_BYTES], self._unread[PARSED_BYTES:]
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            self._unread = b""
+            return
+        self._parse(transport, data)
+        if self._unread:
+            asyncio.get_running_loop().call_soon(self._read_on)
+        self._listen()
+
+    def _parse(self, transport: asyncio.Transport, data: bytes) -> None:
+        inbox = self._inbox or Inbox()
+        received = inbox.receive(data)
+        self._inbox = inbox
+        if inbox.idle or received.closed:
+            self._drop_inbox()
+        if self._mode is Mode.CLOSING:
+            if received.closed:
+                transport.close()
+            return
+        if received.reply and not received.closed:
+            transport.write(received.reply)
+        if received.messages:
+            self._work_off(received.messages)
+        if received.closed:
+            self.end(received.reply)
+
+    def _drop_inbox(self) -> None:
+        inbox, self._inbox = self._inbox, None
+        if inbox is not None:
+            inbox.close()
+
+    async def receive(self, text: str | None) -> None:
+        """Do what one message says (None = it was binary)."""
+        if self._mode is Mode.CLOSING:
+            return
+        try:
+            await self._obey(messages.parse(text))
+        except InvalidRequest as error:
+            self.close(Close.BAD_MESSAGE, messages.error("bad_message", str(error)))
+        except AccessError as error:
+            self.refuse(error)
+        except LimitReached as error:
+            self._refuse_limit(str(error))
+        except Unavailable:
+            self.drain()
+        except Exception as error:  # noqa: BLE001 - a fault of ours may end this connection, not the node
+            _log.error("socket_crashed", exc_info=error)
+            self.close(Close.INTERNAL_ERROR)
+
+    async def _obey(self, message: Subscribe | Unsubscribe) -> None:
+        names = messages.names_of(message)
+        if self._refuse_too_fast(message):
+            return
+        if isinstance(message, Unsubscribe) and messages.asked(message) <= messages.MAX_NAMES:
+            self._unsubscribe(names)
+        elif not self._refuse_too_many(message, names):
+            await self._renew(getattr(message, "token", None))
+            await self._subscribe(names)
+
+    def _work_off(self, new: list[str | None]) -> None:
+        if self._messages is not None:
+            self._messages.extend(new)
+            return
+        self._messages = deque(new)
+        self.engine.spawn(self._work(self._messages))
+
+    async def _work(self, waiting: deque[str | None]) -> None:
+        while waiting:
+            await self.receive(waiting.popleft())
+            if waiting:
+                await asyncio.sleep(0)  # a message need not wait for anything, and others want their turn
+        self._messages = None
+        self._listen()
+
+    def refuse(self, error: AccessError) -> None:
+        """Close 4501, or 4502 when it is only the token's age."""
+        self.close(Close.TOKEN_EXPIRED if isinstance(error, TokenExpired) else Close.UNAUTHORIZED)
+
+    async def _renew(self, token: str | None) -> None:
+        """Let a token count from now on. Raises AccessError when it does not, or when there is none."""
+        if token is None or self.engine.gate.open:
+            if self.caller is NOBODY:
+                raise Unauthorized("Subscribe with a token.")
+            return
+        before = self.caller or EVERYBODY
+        caller = before.renewed(await self.engine.gate.admit(token))
+        if caller.name and not caller.full:
+            self.engine.admission.hold(self, caller.name)
+        self.identify(caller)
+        if self.transport is not None and self._mode is not Mode.CLOSING:
+            self.engine.wheel.put(self, self._next_look())
+        watched = Names(tuple(self._jobs), tuple(self._groups))
+        hidden = watched.without(await self._permitted(watched))
+        if hidden != Names():
+            self._unsubscribe(hidden)
+            self._send(messages.forbidden(hidden))
+
+    async def _permitted(self, names: Names) -> Names:
+        return await self.engine.subscriptions.permitted(self.caller or EVERYBODY, names)
+
+    async def _subscribe(self, asked: Names) -> None:
+        wrong = [name for name in asked.jobs if not valid_request_id(name)]
+        if wrong:
+            raise InvalidRequest(f"No job can have the requestId {wrong[0]!r}.")
+        names = await self._permitted(asked)
+        if self._mode is Mode.CLOSING:
+            return
+        if names != asked:
+            self._send(messages.forbidden(asked.without(names)))
+            if names == Names():
+                return
+        topics = self.engine.hub.join(self, names)
+        self._remember(topics)
+        self._send(messages.subscribed(names))
+        pushed = self._pushed = {}
+        try:
+            joined = await self.engine.subscriptions.join(self, names, self.caller or EVERYBODY)
+        finally:
+            self._pushed = None
+        self.make_room(joined.states)
+        for state in joined.states:
+            if state.version > pushed.get(state.request_id, 0):
+                self.push(state, self.engine.clock(), ended=False)
+
+    def _remember(self, topics: Topics) -> None:
+        if self._jobs is _NO_JOBS:
+            self._jobs = {}
+            self._ends_at = self.engine.clock() + self.lifetime()
+        self._jobs.update((topic.request_id, topic) for topic in topics.jobs)
+        if topics.groups:
+            self._groups = {**self._groups, **{topic.group: topic for topic in topics.groups}}
+
+    def _refuse_too_many(self, message: Subscribe | Unsubscribe, names: Names) -> bool:
+        asked = messages.asked(message)
+        # What is watched already takes no room.
+        after = len(self._jobs.keys() | set(names.jobs)) + len(self._groups.keys() | set(names.groups))
+        if asked <= messages.MAX_NAMES and after <= MAX_SUBSCRIBED:
+            return False
+        text = f"At most {messages.MAX_NAMES} names a message and {MAX_SUBSCRIBED} a connection are taken."
+        self._refuse_limit(text, message.request_ids[: messages.MAX_NAMES])
+        return True
+
+    def _refuse_too_fast(self, message: Subscribe | Unsubscribe) -> bool:
+        """What is subscribed is read from the store, and so costs by the name."""
+        cost = max(1, messages.asked(message)) if isinstance(message, Subscribe) else 1
+        if not self.engine.asking.take(self, cost):
+            return False
+        self._refuse_limit(f"At most {NAMES_AT_ONCE} names at once and {NAMES_PER_SECOND} a second are taken.")
+        return True
+
+    def _refuse_limit(self, text: str, request_ids: Sequence[str] = ()) -> None:
+        self.close(Close.TOO_MANY, messages.error("too_many", text, request_ids))
+
+    def _unsubscribe(self, names: Names) -> None:
+        jobs = tuple(self._jobs.pop(name) for name in names.jobs if name in self._jobs)
+        left = tuple(self._groups[name] for name in names.groups if name in self._groups)
+        if left:
+            self._groups = {name: topic for name, topic in self._groups.items() if topic not in left}
+        self.engine.subscriptions.leave(self, Topics(jobs, left))
+
+    def _send(self, frame: bytes) -> None:
+        if self.transport is not None and self._mode is not Mode.CLOSING:
+            self.transport.write(frame)
+            self._sent_at = self.engine.clock()
+
+    def _listen(self) -> None:
+        """Read on when all that was read is worked off and the reader is not behind; and for the client's close."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        ready = self._mode is Mode.CLOSING or (self._mode is Mode.LIVE and self._messages is None)
+        wanted = ready and not self._unread
+        if wanted and not transport.is_reading():
+            transport.resume_reading()
+        elif not wanted and transport.is_reading():
+            transport.pause_reading()

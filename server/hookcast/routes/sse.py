@@ -1,0 +1,91 @@
+"""SSE: streams of one job, or of many jobs and groups (WHATWG HTML, section 9.2)."""
+
+import time
+from email.utils import formatdate
+from functools import lru_cache
+from typing import Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from hookcast.errors import InvalidRequest, JobNotFound
+from hookcast.jobs import valid_request_id
+from hookcast.push import Names, SseStream
+from hookcast.push.handover import play_events, take
+from hookcast.push.messages import MAX_NAMES
+from hookcast.routes.addresses import holders_of
+from hookcast.routes.credentials import caller_of, cors_lines
+from hookcast.routes.requests import check_label, request_id_of
+from hookcast.routes.services import services
+from hookcast.wire import END_ID
+
+HEADERS = (
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store, no-transform"),
+    (b"x-accel-buffering", b"no"),
+)
+# The body ends with the connection (RFC 9112 section 6.3), so that a state is the same bytes for every stream, of
+# HTTP/1.0 proxies too.
+HEAD = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in HEADERS) + b"connection: close\r\ndate: "
+
+
+class Events:
+    """GET /api/fal-jobs/{requestId}/events, and GET /api/fal-jobs/events?requestId=…&group=…, as ASGI endpoints."""
+
+    def __init__(self, kind: Literal["one", "many"]) -> None:
+        self._names = _one if kind == "one" else _many
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Listen, read the states, then answer: a job that cannot be read is a problem, not a broken stream."""
+        request = Request(scope, receive)
+        asked = self._names(request)
+        caller = await caller_of(request)
+        last = request.headers.get("last-event-id") or request.query_params.get("lastEventId")
+        if last == END_ID:
+            return await Response(status_code=204)(scope, receive, send)
+        engine = services(request).engine
+        holders = holders_of(request, caller)
+        engine.admission.check(holders)
+        names = await engine.subscriptions.permitted(caller, asked)
+        if names == Names():
+            raise JobNotFound(*asked.jobs, *asked.groups)
+        if scope["method"] == "HEAD":
+            return await send_head(scope, receive, send)
+        stream = SseStream(engine, caller)
+        with engine.admission.opening(stream, holders):
+            await stream.join(names)
+            transport = take(scope, stream)
+            if transport is not None:
+                head = b"%b%b\r\n%b\r\n" % (HEAD, _date(int(time.time())), cors_lines(request))
+                return stream.begin(transport, head)
+            await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+            return await play_events(stream, receive, send)
+
+
+async def send_head(scope: Scope, receive: Receive, send: Send) -> None:
+    """The headers of a stream, whose length nobody knows (RFC 9110 section 8.6)."""
+    answer = Response(headers={name.decode(): value.decode() for name, value in HEADERS})
+    del answer.headers["content-length"]
+    await answer(scope, receive, send)
+
+
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> bytes:
+    """The Date header (RFC 9110 section 6.6.1), made once a second."""
+    return formatdate(seconds, usegmt=True).encode()
+
+
+def _one(request: Request) -> Names:
+    return Names(jobs=(request_id_of(request),))
+
+
+def _many(request: Request) -> Names:
+    jobs, groups = (tuple(dict.fromkeys(request.query_params.getlist(key))) for key in ("requestId", "group"))
+    if not 0 < len(jobs) + len(groups) <= MAX_NAMES:
+        raise InvalidRequest(f"Name 1 to {MAX_NAMES} jobs and groups: ?requestId=a&requestId=b&group=g.")
+    if not all(map(valid_request_id, jobs)):
+        raise InvalidRequest("A requestId has 1 to 200 printable characters and no '..'.")
+    for group in groups:
+        check_label("group", group)
+    return Names(jobs, groups)

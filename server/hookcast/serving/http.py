@@ -1,0 +1,283 @@
+"""HTTP/1.1 (RFC 9112) with an end to each wait for the client.
+
+uvicorn's parser takes a request's head of any size, in any time. Here it has a size, and each wait has an end: for the
+head, for the rest of a body that was refused, for the reading of an answer. That costs one timer handle a connection
+that waits, no task, and nothing once a stream has the connection. A body has its bounds where it is read
+(routes/reading.py), a stream in push/stream.py.
+"""
+
+import asyncio
+import enum
+import math
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from hookcast.errors import BadRequest, HeadTimeout, HeadTooLarge, HookcastError, UrlTooLong
+from hookcast.push.handover import HANDOVER
+from hookcast.push.stream import Stream
+from hookcast.serving.base import Config, hand_over, last_words
+
+MAX_HEAD_BYTES = 64 * 1024  # as h11 has it; nginx takes four times 8 KiB, Node 16 KiB
+MAX_URL_BYTES = 16 * 1024  # of these: 200 requestIds of 36 characters take 10 KiB
+MAX_HEADERS = 100  # as Apache has it
+MAX_PIPELINED = 100  # requests that wait for the answer to an earlier one
+MAX_IGNORED_BYTES = 64 * 1024 * 1024  # of a body that was refused
+
+
+class Stage(enum.Enum):
+    """What of a request is expected next."""
+
+    START = enum.auto()
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    NOTHING = enum.auto()
+    """The client was refused, and what it says is ignored."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, offering the connection of each request to the application (see routes/handover.py).
+
+    `_answered` is the request that is being answered, or was last; `cycle` is the newest one that was read.
+    """
+
+    config: Config
+    _answered: RequestResponseCycle | None = None
+    _stage = Stage.START
+    _since = 0  # bytes of all the data since the head began, and of what came in one piece with its beginning
+    _held = 0  # bytes that the parser took without telling anything of them
+    _last = 0  # bytes of the last data
+    _told = False
+    _ignored = 0
+    _problem: HookcastError | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _timed: Stage | None = None  # what the timer is for
+    _reading: asyncio.TimerHandle | None = None
+    _unread: float = math.inf
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client that connects has to say something."""
+        super().connection_made(transport)
+        self._await(Stage.HEAD)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell all the requests of the connection, not only the newest: none may be answered into a closed one."""
+        self._give_up()
+        self._stop_timers()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+        if self._answered is not None:
+            self._answered.scope["extensions"] = {}  # the offer refers to this protocol
+        self._forget()
+        self.transport = self.flow = None  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and look at what the parser keeps."""
+        if self._stage is Stage.NOTHING:
+            return self._ignore(len(data))
+        self._last, self._told = len(data), False
+        self._since += len(data)
+        super().data_received(data)
+        if self.transport.is_closing() or self._over():
+            return None
+        self._held = 0 if self._told else self._held + len(data)
+        problem = self._oversize() if self._stage is Stage.HEAD else None
+        if problem is not None or self._held > MAX_HEAD_BYTES:
+            return self._refuse(problem or _too_large())
+        return self._await_what_is_due()
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._stage, self._told, self._since = Stage.HEAD, True, self._last
+
+    def on_headers_complete(self) -> None:
+        """A request begins, unless it is an upgrade. What is raised here ends in `send_400_response`."""
+        self._problem = self._oversize()
+        if self._problem is not None:
+            raise self._problem
+        super().on_headers_complete()
+        self._stage, self._told = Stage.BODY, True
+        if len(self.pipeline) > MAX_PIPELINED:
+            raise BadRequest("Too many requests wait for the answers to earlier ones.")
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body, for the application or for nobody."""
+        self._told = True
+        super().on_body(body)
+        if self.cycle is not None and self.cycle.response_complete:  # type: ignore[redundant-expr]
+            self._ignore(len(body))
+
+    def on_message_complete(self) -> None:
+        """The end of a request."""
+        self._stage, self._told = Stage.START, True
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The next wait: for the rest of the body, for the next request, for the client to read."""
+        super().on_response_complete()
+        if self.transport.get_write_buffer_size():
+            self._watch_reader()
+        if self.transport.is_closing():
+            return
+        if self._stage is Stage.BODY and self.cycle.response_complete and self.expect_100_continue:
+            self.transport.close()  # the body may come or not, nobody can tell (RFC 9110 section 10.1.1)
+        elif self._stage is not Stage.START:
+            self._unset_keepalive_if_required()
+            self._await_what_is_due()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is answered."""
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        super().resume_writing()
+        self._unread = math.inf
+
+    def send_400_response(self, msg: str) -> None:
+        """The parser has given up: uvicorn's call."""
+        self._refuse(self._problem or BadRequest(msg))
+
+    def handle_websocket_upgrade(self) -> None:
+        """Refuse one that follows an unanswered request: both would have the connection (RFC 6455 section 4.1)."""
+        if self._owing():
+            self._give_up()
+            self.transport.close()
+            return
+        self._stop_timers()
+        super().handle_websocket_upgrade()
+        if self.flow.write_paused:  # an earlier answer is still unread, and only this protocol was told
+            self.transport.get_protocol().pause_writing()
+        self._forget()
+
+    def _take(self, stream: Stream) -> asyncio.Transport | None:
+        transport, cycle = self.transport, self._answered
+        if cycle is None:
+            return None
+        gone = cycle.disconnected or transport.is_closing()
+        # uvicorn then expects no response of the task any more. And it does not always notice by itself that a client
+        # has gone: of pipelined requests it tells only the last one.
+        cycle.disconnected = True
+        if gone or cycle.response_started:
+            return None
+        self.pipeline.clear()  # the stream's end is the connection's end (RFC 9112 section 9.6)
+        if self.flow.write_paused:
+            stream.pause_writing()
+        self.flow.resume_reading()
+        self._unset_keepalive_if_required()
+        self._stop_timers()
+        cycle.scope["extensions"] = {}
+        self._forget()
+        return hand_over(self, transport, stream)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Add the offer. The request must not refer to itself by it: each one would be left to the collector."""
+        self._answered = cycle
+        cycle.scope["extensions"] = {HANDOVER: {"take": self._take}}
+        super()._start_asgi_task(cycle, app)
+
+    def _give_up(self) -> None:
+        """No more answers: the request under way is told that its client has gone, those behind it never begin."""
+        self.pipeline.clear()
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+
+    def _forget(self) -> None:
+        """Break what refers in circles, so that nothing is left for the garbage collector to find late."""
+        self.cycle = self.parser = self.scope = self._answered = None  # type: ignore[assignment]
+
+    def _over(self) -> bool:
+        """Whether the connection has been refused, or has another protocol now."""
+        return self._stage is Stage.NOTHING or self.parser is None
+
+    def _owing(self) -> bool:
+        """Whether a request that was read has not been answered."""
+        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
+
+    def _oversize(self) -> HookcastError | None:
+        """What is wrong with the head so far. Its size only needs to be found when so much has come at all."""
+        if len(self.url) > MAX_URL_BYTES:
+            return UrlTooLong(f"A URL may have {MAX_URL_BYTES} bytes.")
+        size = 0
+        if self._since > MAX_HEAD_BYTES:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return _too_large() if size > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS else None
+
+    def _refuse(self, problem: HookcastError) -> None:
+        """Say what is wrong with the request, when it is its turn, and end the connection.
+
+        Behind an unanswered request it would be taken for its answer: close (RFC 9112 section 9.3.2). But it may be the
+        body of this very request that is refused.
+        """
+        stage, self._stage = self._stage, Stage.NOTHING
+        behind = bool(self.pipeline) or (self._owing() and (stage is not Stage.BODY or self.cycle.response_started))
+        self._unset_keepalive_if_required()
+        self._give_up()
+        if behind:
+            self.transport.close()
+            return
+        self.transport.write(last_words(problem, self.server_state.default_headers))
+        self._watch_reader()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._await(Stage.NOTHING)
+
+    def _ignore(self, size: int) -> None:
+        self._ignored += size
+        if self._ignored > MAX_IGNORED_BYTES:
+            self.transport.abort()
+
+    def _await_what_is_due(self) -> None:
+        """While a request is being answered, whoever answers it decides how long that may take."""
+        if self._owing():
+            self._await(None)
+        else:
+            self._await(Stage.BODY if self._stage is Stage.BODY else Stage.HEAD)
+
+    def _await(self, what: Stage | None) -> None:
+        """Let the timer run for this; when it does so already, what comes meanwhile does not give more time."""
+        if what is self._timed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timed, self._timer = what, None
+        if what is not None:
+            deadlines = self.config.deadlines
+            seconds = deadlines.head if what is Stage.HEAD else deadlines.ignored
+            self._timer = self.loop.call_later(seconds, self._on_late)
+
+    def _on_late(self) -> None:
+        self._timer = self._timed = None
+        if self._stage is Stage.HEAD:
+            self._refuse(HeadTimeout(f"The head of a request must arrive within {self.config.deadlines.head:g} s."))
+        elif self._stage is Stage.NOTHING:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def _watch_reader(self) -> None:
+        if self._reading is None:
+            self._unread = self.transport.get_write_buffer_size()
+            self._reading = self.loop.call_later(self.config.deadlines.unread, self._look_at_reader)
+
+    def _look_at_reader(self) -> None:
+        """Cut off a client that has taken nothing since the last look. Closing alone would wait for it for ever."""
+        self._reading = None
+        left = self.transport.get_write_buffer_size()
+        if left >= self._unread > 0:
+            self.transport.abort()
+        elif left:
+            self._watch_reader()
+
+    def _stop_timers(self) -> None:
+        self._await(None)
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+
+def _too_large() -> HeadTooLarge:
+    return HeadTooLarge(f"A request's head may have {MAX_HEAD_BYTES // 1024} KiB and {MAX_HEADERS} headers.")

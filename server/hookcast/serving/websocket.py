@@ -1,0 +1,72 @@
+"""WebSocket until the handshake is over (RFC 6455): what comes then is a stream's."""
+
+import asyncio
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import SecurityError
+
+from hookcast.errors import BadRequest, HeadTooLarge, HookcastError
+from hookcast.push.handover import HANDOVER
+from hookcast.push.stream import Stream
+from hookcast.serving.base import hand_over, last_words
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, offering the connection once it was accepted."""
+
+    _early = b""
+
+    def data_received(self, data: bytes) -> None:
+        """The first data is the request itself; what a client says before its 101 is kept for the stream."""
+        if self.handshake_initiated:
+            self._early += data
+            return self.transport.pause_reading()
+        super().data_received(data)
+        if not self._asked() and not self.transport.is_closing():
+            self._refuse()
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """No circles, as in HttpProtocol: the parser, a refusal's traceback, and the offer refer to each other."""
+        super().connection_lost(exc)
+        self.conn.parser.close()
+        self.conn.handshake_exc = self.request = self.response = None  # type: ignore[assignment]
+        getattr(self, "scope", {}).pop("extensions", None)
+
+    def _asked(self) -> bool:
+        """Whether the request has been read, and is a WebSocket's."""
+        return self.handshake_initiated
+
+    def _refuse(self) -> None:
+        """The websockets library does not take the request, and uvicorn would say nothing."""
+        problem: HookcastError = BadRequest("The request cannot be a WebSocket's.")
+        error = self.conn.handshake_exc
+        if isinstance(error, SecurityError) or (error and isinstance(error.__cause__, SecurityError)):
+            # a line is too long; websockets < 17 wraps that
+            problem = HeadTooLarge("The URL and each header of a WebSocket's request may have 8 KiB.")
+        self.transport.write(last_words(problem, self.default_headers))
+        self.transport.close()
+
+    async def run_asgi(self) -> None:
+        """Add the offer to the scope."""
+        self.scope["extensions"] = {**(self.scope["extensions"] or {}), HANDOVER: {"take": self._take}}
+        await super().run_asgi()
+
+    def _take(self, stream: Stream) -> asyncio.Transport | None:
+        transport = self.transport
+        if not self.handshake_complete or self.close_sent or self.disconnected or transport.is_closing():
+            return None
+        if self._early:
+            stream.data_received(self._early)
+        self.transport = _HandedOver()  # uvicorn closes its transport when the task ends
+        self.conn.parser.close()  # as in HttpProtocol: no circles
+        self.scope["extensions"] = {}
+        self.scope = self.conn = None  # type: ignore[assignment]
+        return hand_over(self, transport, stream)
+
+
+class _HandedOver(asyncio.Transport):
+    """What is left to the protocol that gave its transport away."""
+
+    def close(self) -> None:
+        """Nothing to close."""

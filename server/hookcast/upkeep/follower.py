@@ -1,0 +1,222 @@
+"""Live progress: while somebody watches a pending job, its phase, queue position and logs are read from fal.
+
+One task a watched job, owned by `run`; a lease lets one node at a time follow it, whoever has watchers. It reads a
+status stream of fal's, at most `MAX_FOLLOWED` at once; past that, and when the stream does not work, it polls the
+status. It ends with the last watcher or with the job. A stream that breaks is opened again, after pauses that grow
+until a stream brings something new.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from hookcast.dispatcher import Dispatcher
+from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
+from hookcast.fal.queue import FalQueue
+from hookcast.jobs import KEPT_LOG_LINES, Cancelled, Finished, Job, Phase, Progressed
+from hookcast.logs import get_logger
+from hookcast.push import Drained, Engine
+from hookcast.store import JobStore
+from hookcast.upkeep.leases import LeaseKeeper, LeaseLost
+
+MAX_FOLLOWED = 256
+MIN_GAP_SECONDS = 0.2  # at most 5 states a second a job
+WEBHOOK_GRACE_SECONDS = 3.0
+MIN_PAUSE_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 30.0
+POLL_SECONDS = 3.0
+
+_log = get_logger(__name__)
+
+
+class Follower:
+    """Follows what the hub says is watched. `sleep` is passed in for tests."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        engine: Engine,
+        dispatcher: Dispatcher,
+        queue: FalQueue,
+        keeper: LeaseKeeper,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._dispatcher = dispatcher
+        self._queue = queue
+        self._keeper = keeper
+        self._sleep = sleep
+        self._streams = asyncio.Semaphore(MAX_FOLLOWED)
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Own the tasks until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            while True:
+                for request_id, watched in (await self._engine.hub.interest.changes()).items():
+                    if watched:
+                        self._start(request_id, group)
+                    else:
+                        self._stop(request_id)
+
+    def _start(self, request_id: str, group: asyncio.TaskGroup) -> None:
+        if not self._engine.admission.draining:
+            self._tasks[request_id] = group.create_task(self._follow(request_id))
+
+    def _stop(self, request_id: str) -> None:
+        task = self._tasks.pop(request_id, None)
+        if task is not None:
+            task.cancel()
+
+    async def _follow(self, request_id: str) -> None:
+        pause = MIN_PAUSE_SECONDS
+        try:
+            while (news := await self._follow_once(request_id)) is not None:
+                pause = MIN_PAUSE_SECONDS if news else pause
+                await self._sleep(pause * (0.5 + random.random() / 2))  # noqa: S311
+                pause = min(pause * 2, MAX_PAUSE_SECONDS)
+        except Drained:
+            _log.debug("follow_drained", request_id=request_id)
+
+    async def _follow_once(self, request_id: str) -> bool | None:
+        """One stream, from its opening to its end. True = it brought something new, False = not, None = all is done."""
+        try:
+            job = await self._followable(request_id)
+            if job is None:
+                return None
+            async with self._keeper.held(f"follow:{request_id}"):
+                return await self._stream(job)
+        except LeaseLost:
+            _log.info("follow_lost", request_id=request_id)  # we hung, or could not reach the database, for too long
+            return False
+        except StoreUnavailable as error:
+            _log.warning("follow_interrupted", request_id=request_id, reason=str(error))
+            return False
+
+    async def _followable(self, request_id: str) -> Job | None:
+        """Wait until the job is known, pending and has an endpoint; None when it has ended."""
+        async with self._engine.subscriptions.watch(request_id, active=False) as watch:
+            while True:
+                job = await self._store.get(request_id)
+                if job is not None and (job.status.terminal or job.endpoint_id is not None):
+                    return None if job.status.terminal else job
+                await watch.next(60.0)
+
+    async def _stream(self, job: Job) -> bool | None:
+        assert self._group is not None  # noqa: S101
+        pump = _Pump(self._dispatcher, job.request_id, self._group, self._sleep)
+        try:
+            again = await self._read(job, pump)
+            await pump.flush()
+        finally:
+            pump.close()
+        return pump.news if again and not pump.over else None
+
+    async def _read(self, job: Job, pump: "_Pump") -> bool:
+        """One stream, or one answer, into the pump; whether it may be asked again."""
+        try:
+            if self._streams.locked() or not await self._read_stream(job, pump):
+                pump.put(await self._queue.status(job))
+                await self._sleep(POLL_SECONDS)
+        except FalUnreachable as error:
+            _log.info("job_not_polled", request_id=job.request_id, reason=str(error))
+        except FalRejected as error:
+            _log.warning("job_not_followed", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
+            if error.fal_status < 500:
+                await self._refused(job, error)
+                return False
+        return True
+
+    async def _read_stream(self, job: Job, pump: "_Pump") -> bool:
+        """Whether the stream worked."""
+        try:
+            async with self._streams, self._queue.follow(job) as reports:
+                async for report in reports:
+                    pump.put(report)
+                    if pump.over:
+                        break
+        except FalUnreachable as error:
+            _log.info("status_stream_broke", request_id=job.request_id, reason=str(error))
+            return False
+        return True
+
+    async def _refused(self, job: Job, error: FalRejected) -> None:
+        """A job that fal no longer knows was removed if we had asked for that; nothing else can be concluded."""
+        if error.fal_status == 404 and job.progress.phase is Phase.CANCELLING:
+            await self._dispatcher.apply(job.request_id, Cancelled())
+
+
+class _Pump:
+    """Turns reports into states at no more than the allowed rate; the newest wins, log lines add up.
+
+    `news` = it changed the job. `over` = nothing more can come of the stream: the job has ended, or its result is being
+    collected.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        request_id: str,
+        owner: asyncio.TaskGroup,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._request_id = request_id
+        self._owner = owner
+        self._sleep = sleep
+        self._next: Progressed | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._closed = False
+        self.news = False
+        self.over = False
+
+    def put(self, report: Progressed) -> None:
+        """Write it as soon as the rate allows."""
+        self._next = _merged(self._next, report)
+        if self._writer is None or self._writer.done():
+            self._writer = self._owner.create_task(self._write())
+
+    async def flush(self) -> None:
+        """Wait for the last write. To cancel this wait does not cancel the write."""
+        if self._writer is not None:
+            await asyncio.wait({self._writer})
+
+    def close(self) -> None:
+        """What is there is still written, but an attempt that fails is the last."""
+        self._closed = True
+
+    async def _write(self) -> None:
+        pause = MIN_GAP_SECONDS
+        while self._next is not None and not self.over:
+            report, self._next = self._next, None
+            if await self._stored(report):
+                pause = MIN_GAP_SECONDS
+            elif self._closed:
+                return
+            else:
+                self._next = _merged(report, self._next)
+                pause = min(pause * 2, MAX_PAUSE_SECONDS)
+            await self._sleep(pause)
+
+    async def _stored(self, report: Progressed) -> bool:
+        finished = report.phase is Phase.SAVING
+        try:
+            update = Finished(logs=report.logs) if finished else report
+            change = await self._dispatcher.apply(self._request_id, update, patience=WEBHOOK_GRACE_SECONDS)
+        except StoreUnavailable as error:
+            _log.warning("progress_not_stored", request_id=self._request_id, reason=str(error))
+            return False
+        self.news = self.news or change.changed
+        self.over = finished or change.after.status.terminal
+        return True
+
+
+def _merged(earlier: Progressed | None, later: Progressed | None) -> Progressed | None:
+    if earlier is None or later is None:
+        return earlier or later
+    logs = (*earlier.logs, *later.logs)[-KEPT_LOG_LINES:]
+    return Progressed(phase=later.phase, queue_position=later.queue_position, logs=logs)

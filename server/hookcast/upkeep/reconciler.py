@@ -1,0 +1,119 @@
+"""Heals lost webhooks: pending jobs whose webhook is overdue are asked for at fal, watched or not.
+
+One node at a time asks about a job: a lease in the database protects it until it is due again. Jobs that are watched
+are also followed live (`follower`); this is for all others, and for what the follower could not do. What fal says goes
+through the dispatcher like a webhook; a job that is done has its result fetched by the collector.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from hookcast.dispatcher import Dispatcher
+from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
+from hookcast.fal.queue import FalQueue
+from hookcast.jobs import Cancelled, Clock, Failed, Job, LogLine, Phase, Progressed, Update
+from hookcast.logs import get_logger
+from hookcast.store import JobStore
+from hookcast.store.leases import ask_lease
+from hookcast.upkeep.collector import Collector
+from hookcast.wire import rfc3339
+
+LOOK_SECONDS = 1.0
+ASKS_A_LOOK = 20  # at most so many a second and node
+ASK_EVERY_SECONDS = 45.0  # fal keeps big results for 6 minutes only
+MAX_PAUSE_SECONDS = 60.0
+
+UNASKABLE = (
+    "Hookcast cannot ask fal about this job, since its endpointId is not known: should its webhook be lost, nothing "
+    "but the time limit ends it. Register the job with its endpointId."
+)
+_log = get_logger(__name__)
+
+
+class Reconciler:
+    """`queue` is None without a FAL_KEY: then only the time runs out. `node` names this node; `sleep` is for tests."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        dispatcher: Dispatcher,
+        collector: Collector,
+        queue: FalQueue | None,
+        clock: Clock,
+        node: str,
+        timeout: timedelta,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._collector = collector
+        self._queue = queue
+        self._clock = clock
+        self._node = node
+        self._timeout = timeout
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Look every second, more seldom while fal or the database is away; until cancelled."""
+        pause = LOOK_SECONDS
+        while True:
+            await self._sleep(pause * random.uniform(1.0, 1.4))  # noqa: S311 - never more often than the cap allows
+            try:
+                await self.look()
+                pause = LOOK_SECONDS
+            except (FalUnreachable, StoreUnavailable) as error:
+                pause = min(pause * 2, MAX_PAUSE_SECONDS)
+                _log.warning("reconciler_pauses", seconds=pause, reason=str(error))
+
+    async def look(self) -> int:
+        """Ask about what is due; answers about how many jobs. Raises FalUnreachable and StoreUnavailable."""
+        before = self._clock() - timedelta(seconds=ASK_EVERY_SECONDS)
+        due = await self._store.leases.to_ask_about(ASKS_A_LOOK, created_before=before)
+        names = {ask_lease(job.request_id): job for job in due}
+        pause = ASK_EVERY_SECONDS * random.uniform(0.75, 1.0)  # noqa: S311
+        ours = await self._store.leases.take(names, self._node, pause)
+        failures = await asyncio.gather(*(self._try(names[name]) for name in ours))
+        if ours and all(failures):
+            raise next(failure for failure in failures if failure is not None)
+        return len(ours)
+
+    async def _try(self, job: Job) -> FalUnreachable | StoreUnavailable | None:
+        """One that fails waits until it is due again; only when all fail, fal or the database is away."""
+        try:
+            await self._reconcile(job)
+        except (FalUnreachable, StoreUnavailable) as error:
+            _log.warning("job_not_reconciled", request_id=job.request_id, reason=str(error))
+            return error
+        return None
+
+    async def _reconcile(self, job: Job) -> None:
+        update = await self._news(job)
+        if update is not None:
+            job = (await self._dispatcher.apply(job.request_id, update)).after
+        if job.status.terminal or job.progress.phase is Phase.SAVING:
+            self._collector.fetch(job)  # which has a time limit of its own
+        elif self._clock() - job.created_at > self._timeout:
+            await self._dispatcher.apply(job.request_id, Failed(error=self._timed_out(job)), "hookcast")
+
+    async def _news(self, job: Job) -> Update | None:
+        if job.endpoint_id is None and job.response_url is None:
+            line = LogLine(message=UNASKABLE, timestamp=rfc3339(job.created_at), level="WARN")
+            return Progressed(phase=job.progress.phase, queue_position=job.progress.queue_position, logs=(line,))
+        if self._queue is None or job.progress.phase is Phase.SAVING:
+            return None
+        try:
+            return await self._queue.status(job)
+        except FalRejected as error:
+            _log.warning("job_not_asked", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
+            gone = error.fal_status == 404 and job.progress.phase is Phase.CANCELLING
+            return Cancelled() if gone else None
+
+    def _timed_out(self, job: Job) -> str:
+        minutes = round(self._timeout.total_seconds() / 60) or 1
+        spent = f"fal did not finish this job within {minutes} minute{'s' if minutes > 1 else ''}"
+        if job.endpoint_id is None:
+            return f"{spent}, or its webhook was lost: fal could not be asked, since the endpointId is not known."
+        return f"{spent}."

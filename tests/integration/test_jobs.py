@@ -5,6 +5,8 @@ import asyncio
 import httpx
 import pytest
 
+from hookcast.jobs import Job
+from hookcast.store import JobStore
 from support.fal import ENDPOINT, FalDouble
 from support.server import Node, running_node, until
 
@@ -129,6 +131,23 @@ async def test_a_long_poll_ends_with_what_is_there(node: Node) -> None:
     unknown = await node.client.get("/api/fal-jobs/job-2?wait=0.05")
     assert (plain.json()["version"], tagged.status_code, unknown.status_code) == (1, 304, 404)
     assert unknown.json()["code"] == "job_not_found"
+
+
+async def test_an_idle_long_poll_reads_the_job_once(
+    database_url: str, fal: FalDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of them wait for nothing most of the time."""
+    reads, get = list[str](), JobStore.get
+
+    async def counted(store: JobStore, request_id: str) -> Job | None:
+        reads.append(request_id)
+        return await get(store, request_id)
+
+    async with running_node(fal, database_url=database_url, fal_key=None) as node:
+        await node.register("job-1")
+        monkeypatch.setattr(JobStore, "get", counted)
+        assert (await node.client.get("/api/fal-jobs/job-1?wait=0.05&version=1")).json()["version"] == 1
+        assert reads == ["job-1"]
 
 
 @pytest.mark.parametrize(

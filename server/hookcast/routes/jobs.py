@@ -46,11 +46,11 @@ async def poll(request: Request) -> Response:
     tags = _entity_tags(request.headers.get("if-none-match", ""))
     if seen is None:
         seen = max((int(tag) for tag in tags if tag.isdecimal()), default=0)
-    state = await _read(node, request_id)
-    if not caller.knows_job(request_id) and (state is None or not _sees(caller, state)):
-        raise JobNotFound(request_id)
-    if wait and (state is None or (state.version <= seen and not state.terminal)):
-        state = await _wait(node, request_id, seen, wait)
+    if wait:
+        state = await _waited(node, caller, request_id, seen, wait)
+    else:
+        job = await node.store.get(request_id)
+        state = _shown(caller, request_id, None if job is None else encode(job))
     if state is None:
         raise JobNotFound(request_id)
     if "*" in tags or str(state.version) in tags:
@@ -116,8 +116,11 @@ def _after_cancel(job: Job, answer: CancelAnswer) -> Update:
             raise JobNotFound(job.request_id)
 
 
-def _sees(caller: Caller, state: State) -> bool:
-    return caller.sees(state.request_id, state.owner, state.group)
+def _shown(caller: Caller, request_id: str, state: State | None) -> State | None:
+    """The state, if the caller may see it. Raises JobNotFound; None = the job may come yet, and the caller may wait."""
+    if not caller.knows_job(request_id) and (state is None or not caller.sees(request_id, state.owner, state.group)):
+        raise JobNotFound(request_id)
+    return state
 
 
 def _patience(node: Services, caller: Caller, wait: float) -> float:
@@ -127,19 +130,17 @@ def _patience(node: Services, caller: Caller, wait: float) -> float:
     return min(wait, max(caller.expires_at - node.engine.gate.clock(), 0.0))
 
 
-async def _read(node: Services, request_id: str) -> State | None:
-    job = await node.store.get(request_id)
-    return None if job is None else encode(job)
-
-
-async def _wait(node: Services, request_id: str, seen: int, seconds: float) -> State | None:
-    """The first state past `seen`, or whatever is there at the end."""
+async def _waited(node: Services, caller: Caller, request_id: str, seen: int, seconds: float) -> State | None:
+    """The first state past `seen`, or whatever is there at the end. The store is read once."""
+    until = node.engine.clock() + seconds
     async with node.engine.subscriptions.watch(request_id) as watch:
-        state = await _read(node, request_id)
-        if state is not None and (state.terminal or state.version > seen):
-            return state
-        watch.skip(seen)
-        return await _newer(watch, seconds) or state
+        state = _shown(caller, request_id, await _newer(watch, 0))
+        while state is None or (state.version <= seen and not state.terminal):
+            newer = await _newer(watch, max(until - node.engine.clock(), 0))
+            if newer is None:
+                break
+            state = newer
+    return state
 
 
 async def _newer(watch: Watch, seconds: float) -> State | None:

@@ -99,12 +99,15 @@ class Follower:
 
     async def _followable(self, request_id: str) -> Job | None:
         """Wait until the job is known, pending and has an endpoint; None when it has ended."""
+        job = await self._store.get(request_id)
+        if job is not None and (job.status.terminal or job.endpoint_id is not None):
+            return None if job.status.terminal else job
         async with self._engine.subscriptions.watch(request_id, active=False) as watch:
-            while True:
-                job = await self._store.get(request_id)
-                if job is not None and (job.status.terminal or job.endpoint_id is not None):
-                    return None if job.status.terminal else job
+            watch.skip(0 if job is None else job.version)
+            while job is None or not (job.status.terminal or job.endpoint_id is not None):
                 await watch.next(60.0)
+                job = await self._store.get(request_id)
+        return None if job.status.terminal else job
 
     async def _stream(self, job: Job) -> bool | None:
         assert self._group is not None  # noqa: S101

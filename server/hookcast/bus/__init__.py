@@ -1,4 +1,4 @@
-"""Carries states from the dispatcher to the hubs that have watchers: fast, never the truth."""
+"""Pub/sub of states from the dispatcher to the hubs with subscribers: a fast path, never the source of truth."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ __all__ = ["Bus", "Deliver", "LocalBus", "RedisBus", "group_topic", "job_topic",
 
 @asynccontextmanager
 async def open_bus(url: str | None, deliver: Deliver) -> AsyncIterator[Bus]:
-    """The bus of this address; None = of this process alone."""
+    """Open the bus at `url`; None = a bus within this process."""
     if url is None:
         yield LocalBus(deliver)
         return

@@ -1,4 +1,4 @@
-"""One Redis server: a connection that listens, and a client that publishes."""
+"""A connection to one Redis server for subscriptions, and a client for publishing."""
 
 import asyncio
 import random
@@ -11,26 +11,26 @@ from redis.exceptions import RedisError
 
 from hookcast.logs import get_logger
 
-ANSWER_SECONDS = 1.0  # how long Redis may take before it counts as away
-SILENCE_SECONDS = 1.0  # then it is asked whether it is there
+ANSWER_SECONDS = 1.0  # how long Redis may take before it counts as unavailable
+SILENCE_SECONDS = 1.0  # silence before a PING
 MIN_PAUSE_SECONDS = 0.05
 MAX_PAUSE_SECONDS = 2.0
-PORTION = 500  # topics a command
-ANCHOR = "hookcast"  # a channel of no topic: a connection without subscriptions could not listen
+PORTION = 500  # topics per command
+ANCHOR = "hookcast"  # a channel that is not a topic: a connection without subscriptions cannot listen
 
 FAULTS = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
 _log = get_logger(__name__)
 
 
 def reason(error: BaseException) -> str:
-    """What is wrong, for the log: redis-py's repr names only a category, and a TimeoutError says nothing."""
+    """Return a text for the log: redis-py's repr names only a category, and a TimeoutError has no message."""
     return str(error) or type(error).__name__
 
 
 class Link:
-    """What is wanted is subscribed to, and again after every break. `sharded` = the server belongs to a cluster.
+    """Keeps the wanted topics subscribed across reconnects. `sharded` = the server belongs to a cluster.
 
-    `broken` is called after each break, before the next attempt; `sleep` is passed in for tests.
+    `broken` is called after each disconnect, before the next attempt; `sleep` is injected for tests.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Link:
         self._broken = broken
         self._sleep = sleep
         self._prefix = "S" if sharded else ""
-        self._portion = 1 if sharded else PORTION  # sharded channels of one command must be of one slot
+        self._portion = 1 if sharded else PORTION  # sharded channels of one command must share a slot
         self._changed = asyncio.Event()
         self._sent: set[str] = set()
         self._confirmed: set[str] = set()
@@ -56,7 +56,7 @@ class Link:
         self.live = False
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Want the topics, and wait until Redis has confirmed them, but not long, and not for one that is away."""
+        """Subscribe and wait for Redis to confirm: at most `ANSWER_SECONDS`, and not at all while it is unavailable."""
         wanted = list(topics)
         self._wanted.update(wanted)
         missing = [topic for topic in wanted if topic not in self._confirmed]
@@ -67,27 +67,27 @@ class Link:
             await asyncio.wait(futures, timeout=ANSWER_SECONDS)
 
     def want(self, topics: Iterable[str]) -> None:
-        """Subscribe soon."""
+        """Subscribe without waiting."""
         self._wanted.update(topics)
         self._changed.set()
 
     def unsubscribe(self, topics: Iterable[str]) -> None:
-        """Want them no longer."""
+        """Unsubscribe without waiting."""
         self._wanted.difference_update(topics)
         self._changed.set()
 
     async def publish(self, messages: Iterable[tuple[str, bytes]]) -> None:
-        """Send all of them in one round trip. Raises what is in FAULTS."""
+        """Publish all messages in one round trip. Raises the errors in FAULTS."""
         async with asyncio.timeout(ANSWER_SECONDS), self._client.pipeline(transaction=False) as pipeline:
             for topic, payload in messages:
                 pipeline.execute_command(f"{self._prefix}PUBLISH", topic, payload)
-            answers = await pipeline.execute(raise_on_error=False)  # its own error would quote the message
+            answers = await pipeline.execute(raise_on_error=False)  # redis-py's own error would quote the message
         for answer in answers:
             if isinstance(answer, RedisError):
                 raise answer
 
     async def run(self) -> None:
-        """Connect, listen, and connect again, until cancelled."""
+        """Connect, listen and reconnect until cancelled."""
         pause = MIN_PAUSE_SECONDS
         clock = asyncio.get_running_loop().time
         try:
@@ -97,7 +97,7 @@ class Link:
                 try:
                     await self._attend(connection)
                 finally:
-                    # Also a server that lets us in may refuse a subscription, again and again.
+                    # A server that accepts the connection may still refuse a subscription, repeatedly.
                     lasted = clock() - began > MAX_PAUSE_SECONDS
                     pause = MIN_PAUSE_SECONDS if lasted else min(pause * 2, MAX_PAUSE_SECONDS)
                     self._lost()
@@ -128,7 +128,7 @@ class Link:
         self._waiting.clear()
 
     async def _send(self, connection: AbstractConnection) -> None:
-        """Tell Redis what is wanted, whenever that has changed."""
+        """Send SUBSCRIBE and UNSUBSCRIBE whenever the wanted topics change."""
         await self._command(connection, "SUBSCRIBE", ANCHOR)
         while True:
             self._changed.clear()
@@ -149,7 +149,7 @@ class Link:
             await connection.send_command(*words, check_health=False)
 
     async def _listen(self, connection: AbstractConnection) -> None:
-        """Read messages; a server that is silent, also on a ping, is away."""
+        """Read messages; raise TimeoutError when the server stays silent even after a PING."""
         asked = False
         while True:
             try:
@@ -176,4 +176,4 @@ class Link:
             if future is not None and not future.done():
                 future.set_result(None)
         elif kind == b"sunsubscribe" and channel.decode() in self._sent:
-            raise RedisError("the slot of a channel has moved")  # the server itself took the subscription away
+            raise RedisError("the slot of a channel has moved")  # the server itself ended the subscription

@@ -7,22 +7,22 @@ from hookcast.wire import State
 
 
 class LocalBus:
-    """Delivers on the spot, in the caller's turn of the event loop. The receiver knows who watches what."""
+    """Delivers every state synchronously on the event loop; the receiver filters by topic."""
 
     @property
     def live(self) -> bool:
-        """There are no other nodes."""
+        """Always true: there are no other nodes."""
         return True
 
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Everything is delivered anyway."""
+        """Do nothing: every state is delivered anyway."""
 
     def unsubscribe(self, topics: Iterable[str]) -> None:
-        """Everything is delivered anyway."""
+        """Do nothing: every state is delivered anyway."""
 
     async def publish(self, state: State) -> None:
-        """Deliver at once."""
+        """Deliver the state immediately."""
         self._deliver(state)

@@ -1,8 +1,8 @@
-"""The bus of many nodes: Redis pub/sub, or the sharded pub/sub of a Redis Cluster; one channel a topic.
+"""The bus of several nodes: Redis pub/sub, or sharded pub/sub of a Redis Cluster; one channel per topic.
 
-What this node publishes is delivered here at once, and to the other nodes through Redis. A Redis that is away, slow or
-frozen costs nothing but its speed: nobody waits for it, what cannot be published is dropped, and every node finds in
-the database what it has not heard of.
+A state is delivered on this node immediately, and to the other nodes through Redis. A Redis that is down, slow or
+frozen only costs latency: no caller waits for it, messages that cannot be published are dropped, and every node reads
+what it missed from the database.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from hookcast.bus.link import ANSWER_SECONDS, FAULTS, Link, reason
 from hookcast.logs import get_logger
 from hookcast.wire import State
 
-MAX_QUEUED = 10_000  # messages that wait to be published; the oldest are dropped
+MAX_QUEUED = 10_000  # messages waiting to be published; the oldest are dropped
 PORTION = 200
-REFRESH_SECONDS = 5.0  # the map of a cluster; at once after a break
+REFRESH_SECONDS = 5.0  # between reads of a cluster's slot map; sooner after a disconnect
 
 _log = get_logger(__name__)
 _Address = tuple[str, int]
 
 
 class RedisBus:
-    """Open it with `open_redis_bus`."""
+    """A bus on Redis. Open it with `open_redis_bus`."""
 
     def __init__(self, url: str, deliver: Deliver) -> None:
         self._sharded = "+cluster://" in url
@@ -46,11 +46,11 @@ class RedisBus:
 
     @property
     def live(self) -> bool:
-        """Whether the states of other nodes arrive."""
+        """True while states from other nodes arrive."""
         return bool(self._links) and all(link.live for link, _ in self._links.values())
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Listen. While Redis does not answer the database must do, so nobody waits long for it."""
+        """Subscribe, with only a short wait for Redis: while it does not answer, states come from the database."""
         by_link: dict[Link, list[str]] = defaultdict(list)
         for topic in topics:
             link = self._topics[topic] = self._link_of(topic)
@@ -60,14 +60,14 @@ class RedisBus:
             await link.subscribe(names)
 
     def unsubscribe(self, topics: Iterable[str]) -> None:
-        """Listen no longer, soon."""
+        """Unsubscribe without waiting."""
         for topic in topics:
             link = self._topics.pop(topic, None)
             if link is not None:
                 link.unsubscribe((topic,))
 
     async def publish(self, state: State) -> None:
-        """Deliver here, queue for the others."""
+        """Deliver the state on this node and queue it for the others."""
         self._deliver(state)
         payload = pack(state)
         self._queue.append((job_topic(state.request_id), payload))
@@ -76,7 +76,7 @@ class RedisBus:
         self._queued.set()
 
     async def run(self) -> None:
-        """Own the connections, until cancelled."""
+        """Own the connections until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             tasks.create_task(self._publish())
@@ -103,14 +103,14 @@ class RedisBus:
             await link.publish(messages)
         except FAULTS as error:
             _log.warning("bus_not_published", messages=len(messages) + len(self._queue), reason=reason(error))
-            self._queue.clear()  # by the time Redis is back the other nodes have it from the database
+            self._queue.clear()  # by the time Redis is back, the other nodes have read these states from the database
             self._stale.set()
 
     def _received(self, payload: bytes) -> None:
         try:
             self._deliver(unpack(payload))
         except msgspec.DecodeError:
-            _log.warning("bus_message_not_understood")  # of a newer version, or of a stranger
+            _log.warning("bus_message_not_understood")  # from a newer version, or not from Hookcast
 
     def _link_of(self, topic: str) -> Link | None:
         address: _Address | None = ("", 0)
@@ -121,7 +121,7 @@ class RedisBus:
         return None if found is None else found[0]
 
     def _meet(self, address: _Address) -> None:
-        """A link to a server that is new here; ("", 0) is the one of the URL."""
+        """Start a link to a new server; ("", 0) is the server of the URL."""
         if self._tasks is not None and address not in self._links:
             link = Link(self._client(address), self._received, sharded=self._sharded, broken=self._stale.set)
             self._links[address] = link, self._tasks.create_task(link.run())
@@ -140,7 +140,7 @@ class RedisBus:
         return client
 
     async def _follow_the_map(self) -> None:
-        """Ask the cluster again and again who has which slots, and move the subscriptions there."""
+        """Poll the cluster's slot map, and move subscriptions to the servers that own their slots."""
         while True:
             self._stale.clear()
             for address in [*self._links, ("", 0)]:
@@ -152,7 +152,7 @@ class RedisBus:
             try:
                 async with asyncio.timeout(REFRESH_SECONDS):
                     await self._stale.wait()
-                    await asyncio.sleep(ANSWER_SECONDS / 2)  # not again and again while a server is down
+                    await asyncio.sleep(ANSWER_SECONDS / 2)  # pace the retries while a server is down
             except TimeoutError:
                 continue
 
@@ -164,7 +164,7 @@ class RedisBus:
         finally:
             await client.aclose()
         host = str(client.connection_pool.connection_kwargs.get("host", "localhost"))
-        # Redis documentation, CLUSTER SLOTS: a node without a host is the one that was asked.
+        # Redis documentation, CLUSTER SLOTS: a node without a host is the one that was queried.
         self._slots = [(low, high, (node[0].decode() if node[0] else host, node[1])) for low, high, node, *_ in answer]
         addresses = {address for _, _, address in self._slots}
         for new in addresses:
@@ -174,7 +174,7 @@ class RedisBus:
         self._move()
 
     def _move(self) -> None:
-        """Each topic to the link that has it now."""
+        """Move each topic to the link that owns its slot now."""
         for topic, old in list(self._topics.items()):
             link = self._link_of(topic)
             if link is not old:
@@ -186,14 +186,14 @@ class RedisBus:
 
 
 def pack(state: State) -> bytes:
-    """A state as one message."""
+    """Encode a state as one message."""
     return msgspec.msgpack.encode(
         (state.request_id, state.version, state.terminal, state.group, state.owner, state.body)
     )
 
 
 def unpack(payload: bytes) -> State:
-    """A message as the state it was. Raises msgspec.DecodeError."""
+    """Decode a message into a state. Raises msgspec.DecodeError."""
     shape = tuple[str, int, bool, str | None, str | None, bytes]
     request_id, version, terminal, group, owner, body = msgspec.msgpack.decode(payload, type=shape)
     return State(request_id=request_id, version=version, terminal=terminal, body=body, group=group, owner=owner)
@@ -201,7 +201,7 @@ def unpack(payload: bytes) -> State:
 
 @asynccontextmanager
 async def open_redis_bus(url: str, deliver: Deliver) -> AsyncIterator[RedisBus]:
-    """A bus on `redis://`, `rediss://`, `redis+cluster://` or `rediss+cluster://`. Redis may come later."""
+    """Open a bus on `redis://`, `rediss://`, `redis+cluster://` or `rediss+cluster://`. Redis may be down at first."""
     bus = RedisBus(url, deliver)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(bus.run())

@@ -1,4 +1,4 @@
-"""The truth: jobs in a database, by verbs of the domain. Only this package knows SQLAlchemy."""
+"""The job store, the source of truth: jobs in a database. Only this package uses SQLAlchemy."""
 
 from hookcast.store.changes import Change
 from hookcast.store.database import migrate

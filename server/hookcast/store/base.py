@@ -1,7 +1,7 @@
-"""Transactions with a deadline, on SQLite or PostgreSQL. Every library error becomes a StoreUnavailable here.
+"""Transactions with a deadline on SQLite or PostgreSQL; every library error becomes StoreUnavailable.
 
-Work is a plain function of a SQLAlchemy `Connection`. On SQLite it runs in a thread, on PostgreSQL in SQLAlchemy's
-bridge to asyncpg. A whole transaction is one call either way.
+Work is a plain function of a SQLAlchemy `Connection`. SQLite runs it in a thread, PostgreSQL in SQLAlchemy's greenlet
+bridge to asyncpg. Either way, a whole transaction is one call.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ Work = Callable[[Connection], T]
 DEADLINE_SECONDS = 5.0
 MIGRATION_SECONDS = 300.0
 MAX_OPEN_SECONDS = 600
-WAIT_SECONDS = 4  # for a free connection, or for a lock
+WAIT_SECONDS = 4  # for a free connection or a lock
 
 VALUE_ERRORS = (DataError, IntegrityError, UnicodeError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
-"""Errors of one row's values, not of the database; somewhere in the chain of causes."""
+"""Errors caused by one row's values, not by the database; found anywhere in the `__cause__` chain."""
 
-_DRIVER_ERRORS = (  # may escape SQLAlchemy's own tree while a connection is opened or closed
+_DRIVER_ERRORS = (  # may escape SQLAlchemy's own errors while a connection is opened or closed
     UnicodeError,
     sqlite3.Error,
     asyncpg.PostgresError,
@@ -42,10 +42,10 @@ _DRIVER_ERRORS = (  # may escape SQLAlchemy's own tree while a connection is ope
 
 
 class Database(ABC):
-    """One database. Its methods raise StoreUnavailable and nothing else."""
+    """A database. Its methods raise StoreUnavailable and nothing else."""
 
     one_writer: bool
-    """Whether writers take turns, so that a write never loses a race."""
+    """True when the database serializes writers, so that a write never loses a race."""
 
     @property
     @abstractmethod
@@ -55,18 +55,18 @@ class Database(ABC):
     @property
     @abstractmethod
     def horizon(self) -> ColumnElement[float]:
-        """The moment, by that clock and never in the future, up to which every write is visible.
+        """The time by `clock`, never in the future, up to which every write is visible.
 
-        Rows that are not committed yet were written after it, on whatever node, however long their commit takes.
+        Rows not committed yet, on any node, were written after it, however long their commit takes.
         """
 
     @abstractmethod
     def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
-        """Whether the column is in the list parameter `ids`."""
+        """Return the condition that `column` is in the list parameter `ids`."""
 
     @abstractmethod
     def upsert(self, table: Table) -> Insert:
-        """An INSERT with ON CONFLICT in this database's dialect."""
+        """Return an INSERT with ON CONFLICT in this database's dialect."""
 
     @abstractmethod
     async def _run(self, work: Work[T], *, writes: bool) -> T:
@@ -82,16 +82,16 @@ class Database(ABC):
             return await self._run(work, writes=True)
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work`, which only reads."""
+        """Run `work`, which must only read."""
         async with deadline():
             return await self._run(work, writes=False)
 
     async def migrate(self) -> None:
-        """Bring the schema up to date. Nodes that start together take turns."""
+        """Migrate to the newest schema. Nodes that start together migrate one at a time."""
         await self.write(self._upgrade, MIGRATION_SECONDS)
 
     async def ping(self) -> None:
-        """Ask the database for one row."""
+        """Run `SELECT 1`."""
         await self.read(lambda connection: connection.execute(text("SELECT 1")))
 
     def _upgrade(self, connection: Connection) -> None:
@@ -103,7 +103,7 @@ class Database(ABC):
 
 @asynccontextmanager
 async def deadline(seconds: float = DEADLINE_SECONDS) -> AsyncIterator[None]:
-    """Bound the block in time, and turn every library error into StoreUnavailable."""
+    """Limit the block's duration, and turn every library error into StoreUnavailable."""
     try:
         async with asyncio.timeout(seconds):
             yield

@@ -1,4 +1,4 @@
-"""What is asked of the database at the same time shares one transaction; what is asked alone waits for nobody."""
+"""Batching of database work: concurrent items share one transaction, a lone item runs at once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,10 +11,11 @@ MAX_BATCH = 200
 
 
 class Batch(Generic[_Ask, _Answer]):
-    """Collects what is asked while `work` is busy, and hands it over together; `run` owns the task that does it.
+    """Collects items while `work` is busy and passes them on as one batch; `run` owns the worker task.
 
-    `work` answers each ask, in order, with its answer or the exception that is its alone. An exception that it raises
-    belongs to all of them. An ask is answered by work that began after it was made, never by earlier work.
+    `work` returns one result per item, in order: its answer, or an exception for that item alone. An exception that
+    `work` raises fails the whole batch. An item is handled by work that starts after it was added, never by work in
+    progress.
     """
 
     def __init__(self, work: Callable[[Sequence[_Ask]], Awaitable[Sequence[_Answer | Exception]]]) -> None:
@@ -23,14 +24,14 @@ class Batch(Generic[_Ask, _Answer]):
         self._wake = asyncio.Event()
 
     async def ask(self, what: _Ask) -> _Answer:
-        """The answer. Raises what the work raises."""
+        """Add an item and return its answer. Raises what the work raises."""
         future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
         self._asked.append((what, future))
         self._wake.set()
         return await future
 
     async def run(self) -> None:
-        """Work until cancelled; then nobody is left waiting."""
+        """Process batches until cancelled, then cancel all pending items."""
         try:
             while True:
                 await self._wake.wait()
@@ -43,13 +44,13 @@ class Batch(Generic[_Ask, _Answer]):
                 future.cancel()
 
     async def _do(self, batch: list[tuple[_Ask, asyncio.Future[_Answer]]]) -> None:
-        batch = [(ask, future) for ask, future in batch if not future.done()]  # who asked may have left
+        batch = [(ask, future) for ask, future in batch if not future.done()]  # its caller may have been cancelled
         if not batch:
             return
         answers: Sequence[_Answer | Exception] = ()
         try:
             answers = await self._work([ask for ask, _ in batch])
-        except Exception as error:  # noqa: BLE001 - it belongs to those who asked
+        except Exception as error:  # noqa: BLE001 - raised to the callers of the batch
             answers = [error] * len(batch)
         finally:
             for (_, future), answer in zip(batch, answers, strict=False):

@@ -1,8 +1,8 @@
-"""Changes of jobs: read, step, written, for all that are asked for at the same time in one transaction.
+"""Read-modify-write of jobs with optimistic concurrency, one transaction per batch.
 
-Each write names the version it stands on (optimistic concurrency, one statement for a whole batch): of two nodes that
-change a job at the same time one writes nothing, reads again and takes its step from there. No locks are held that a
-crash could leave behind, and a pooler in transaction mode may stand between.
+Each write is conditional on the version that was read, in one statement for the whole batch. When two nodes change a
+job concurrently, one of them writes nothing, reads again and reapplies its step. A crash leaves no locks behind, and a
+pooler in transaction mode may sit in between.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,31 +21,31 @@ MAX_TRIES = 20
 
 
 class Change(Struct, frozen=True):
-    """The job before and after one change; `before` is None when the change created it."""
+    """A job before and after one change; `before` is None when the change created it."""
 
     before: Job | None
     after: Job
 
     @property
     def changed(self) -> bool:
-        """Whether there is a new version."""
+        """True when the change made a new version."""
         return self.before is None or self.before.version != self.after.version
 
     @property
     def ended(self) -> bool:
-        """Whether the job became terminal by it."""
+        """True when the change made the job terminal."""
         return self.after.status.terminal and not (self.before is not None and self.before.status.terminal)
 
 
 class Ask(NamedTuple):
-    """What becomes of one job: `step` is pure, and may be called more than once."""
+    """One change to make: `step` is pure, and may be called more than once."""
 
     request_id: str
     step: Callable[[Job | None], Job]
 
 
 class Changes:
-    """Works off asks (see `Batch`)."""
+    """Applies changes in batches (see `Batch`)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -53,7 +53,7 @@ class Changes:
         self._upsert: Executable = _upsert_rows(database) if database.one_writer else _upsert_arrays(database)
 
     async def work(self, asks: Sequence[Ask]) -> list[Change | Exception]:
-        """All of them in one transaction; when the values of one cannot be stored, each in its own."""
+        """Apply all changes in one transaction; if the values of one cannot be stored, apply each in its own."""
         try:
             return await self._together(asks)
         except StoreUnavailable as error:
@@ -81,7 +81,7 @@ class Changes:
         return [answers.get(number, lost) for number in range(len(asks))]
 
     def _round(self, connection: Connection, todo: dict[int, Ask]) -> dict[int, Change | Exception]:
-        """The first ask of each job. What lost a race is not among the answers."""
+        """Apply the first change of each job; leave those that lost a race out of the answers."""
         firsts: dict[str, int] = {}
         for number, ask in todo.items():
             firsts.setdefault(ask.request_id, number)
@@ -92,7 +92,7 @@ class Changes:
             before = found.get(request_id)
             try:
                 answers[number] = Change(before=before, after=todo[number].step(before))
-            except Exception as error:  # noqa: BLE001 - it belongs to this ask alone
+            except Exception as error:  # noqa: BLE001 - the answer of this ask alone
                 answers[number] = error
         changed = [change for change in answers.values() if isinstance(change, Change) and change.changed]
         written = self._write(connection, [change.after for change in changed])
@@ -103,10 +103,10 @@ class Changes:
         }
 
     def _write(self, connection: Connection, changed: list[Job]) -> set[str]:
-        """Write new versions; answers the names of those that did not lose a race."""
+        """Write new versions; return the request IDs of those that did not lose a race."""
         if not changed:
             return set()
-        rows = [to_row(job) for job in sorted(changed, key=lambda job: job.request_id)]  # one order, so no deadlocks
+        rows = [to_row(job) for job in sorted(changed, key=lambda job: job.request_id)]  # ordered: no deadlocks
         if self._database.one_writer:
             connection.execute(self._upsert, rows)
             return {job.request_id for job in changed}
@@ -115,12 +115,12 @@ class Changes:
 
 
 def _upsert_rows(database: Database) -> Insert:
-    """To be executed with a list of rows."""
+    """Return an upsert to execute with a list of rows."""
     return _newer(database.upsert(jobs).values(changed_at=database.clock))
 
 
 def _upsert_arrays(database: Database) -> Executable:
-    """To be executed with an array for each column: the same words, and one round trip, for any number of rows."""
+    """Return an upsert to execute with one array per column: the same SQL and one round trip for any number of rows."""
     columns = [column for column in jobs.columns if column.name != "changed_at"]
     arrays = [bindparam(column.name, type_=ARRAY(column.type)) for column in columns]
     given = func.unnest(*arrays).table_valued(*(column.name for column in columns)).render_derived()

@@ -1,4 +1,4 @@
-"""Open the database that a URL names."""
+"""Open or migrate the database at a URL."""
 
 import asyncio
 
@@ -10,13 +10,13 @@ from hookcast.store.sqlite import Sqlite
 
 
 def open_database(url: str) -> Database:
-    """The database at `sqlite:///path` or `postgresql://…`. Nothing is connected yet."""
+    """Return the database at `sqlite:///path` or `postgresql://…`, without connecting to it."""
     parsed = make_url(url)
     return Sqlite(parsed) if parsed.get_backend_name() == "sqlite" else Postgresql(parsed)
 
 
 def migrate(url: str) -> None:
-    """Bring the database up to date and close it again. Raises StoreUnavailable."""
+    """Migrate the database to the newest schema and close it. Raises StoreUnavailable."""
 
     async def run() -> None:
         database = open_database(url)

@@ -1,4 +1,4 @@
-"""How a database is, without changing it: for whoever operates Hookcast."""
+"""Read-only inspection of a database, for operators."""
 
 import os
 from enum import Enum
@@ -15,23 +15,23 @@ from hookcast.store.database import open_database
 
 
 class Schema(Enum):
-    """Which tables it has."""
+    """The database's schema compared with the newest one this version knows."""
 
     NONE = "none yet"
     OLD = "older"
     CURRENT = "current"
-    NEWER = "newer"  # a newer version of Hookcast has been here
+    NEWER = "newer"  # migrated by a newer version of Hookcast
 
 
 class Condition(Struct, frozen=True):
-    """`clock` is the database's own, in unix seconds; None when there is no database yet."""
+    """The state of a database. `clock` is its own, in unix seconds; None when the database does not exist yet."""
 
     schema: Schema
     clock: float | None
 
 
 async def inspect(url: str) -> Condition:
-    """Look at the database. A SQLite file that is not there is not made. Raises StoreUnavailable."""
+    """Inspect the database, without creating a missing SQLite file. Raises StoreUnavailable."""
     if _to_be_made(url):
         return Condition(Schema.NONE, None)
     database = open_database(url)

@@ -1,4 +1,4 @@
-"""The verbs of the store. Each one is a transaction with a deadline and raises StoreUnavailable, nothing else."""
+"""The operations of the job store. Each is a transaction with a deadline and raises only StoreUnavailable."""
 
 import asyncio
 import statistics
@@ -27,7 +27,10 @@ Cursor = tuple[datetime, str]
 
 
 class JobQuery(Struct, frozen=True, kw_only=True):
-    """Which jobs to list, of those that `seen_by` sees. `cursor` is (created_at, request_id) of the last one listed."""
+    """Filters and page of a listing of the jobs that `seen_by` sees.
+
+    `cursor` is (created_at, request_id) of the last job listed.
+    """
 
     owner: str | None = None
     group: str | None = None
@@ -45,7 +48,7 @@ class JobPage(Struct, frozen=True):
 
 
 class Written(NamedTuple):
-    """A row that was written: which job, its version, its group."""
+    """A written row: its request ID, version and group."""
 
     request_id: str
     version: int
@@ -54,7 +57,7 @@ class Written(NamedTuple):
 
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator["JobStore"]:
-    """Open the database, migrate it to the newest schema, close it at the end.
+    """Open the database, migrate it to the newest schema, and close it on exit.
 
     Raises StoreUnavailable when it cannot be opened.
     """
@@ -74,40 +77,41 @@ async def open_store(url: str) -> AsyncIterator["JobStore"]:
 
 
 class JobStore:
-    """Jobs, idempotency keys and fal's public keys in one database. Reads and changes of single jobs are batched."""
+    """Jobs, idempotency keys and fal's public keys in one database; reads and changes of single jobs are batched."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._by_ids = select(jobs).where(database.among(jobs.c.request_id))  # once: each has circles of references
+        self._by_ids = select(jobs).where(database.among(jobs.c.request_id))  # built once: each has reference cycles
         self.reads = Batch(self._read_many)
         self.changes = Batch(Changes(database).work)
         self.leases = Leases(database)
 
     async def ping(self) -> None:
-        """Ask the database for one row."""
+        """Run `SELECT 1`."""
         await self._database.ping()
 
     async def get(self, request_id: str) -> Job | None:
-        """The job, or None. Those who ask at the same time share a query."""
+        """Return the job, or None. Concurrent calls share a query."""
         async with deadline():
             return await self.reads.ask(request_id)
 
     async def get_many(self, request_ids: Iterable[str]) -> dict[str, Job]:
-        """Those of the jobs that are known."""
+        """Return the jobs that exist, by request ID."""
         found = await asyncio.gather(*map(self.get, request_ids))
         return {job.request_id: job for job in found if job is not None}
 
     async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[Job]:
-        """The group's jobs that `seen_by` sees, the most recently changed first."""
+        """Return at most `limit` of the group's jobs that `seen_by` sees, most recently changed first."""
         newest = select(jobs).where(jobs.c.group_name == group).order_by(jobs.c.updated_at.desc()).limit(limit)
         if not seen_by.full:
             newest = newest.where(_seen_by(seen_by))
         return await self._database.read(jobs_of(newest))
 
     async def changed_since(self, moment: float) -> tuple[list[Written], float]:
-        """What was written after `moment` (unix seconds by the database's clock), and the moment to look from next.
+        """Return the rows written after `moment` (unix seconds by the database's clock), and the moment to pass next.
 
-        Rows become visible out of order, some long after their `changed_at`: that moment is before all that are not.
+        Rows become visible out of order, some long after their `changed_at`. The returned moment precedes every row
+        that is not visible yet.
         """
         written = select(jobs.c.request_id, jobs.c.version, jobs.c.group_name).where(jobs.c.changed_at > moment)
 
@@ -119,35 +123,35 @@ class JobStore:
         return await self._database.read(read)
 
     async def change(self, request_id: str, step: Callable[[Job | None], Job]) -> Change:
-        """Read the job, let `step` say what becomes of it, and commit that before answering.
+        """Read the job, apply `step`, and commit the result before returning.
 
-        `step` must be pure; it is called again when another node was faster. When it answers the very job it was
-        given, nothing is written. After StoreUnavailable it is unknown whether the change was committed.
+        `step` must be pure; it is called again when another node wins the race. When it returns the job it was given,
+        nothing is written. After StoreUnavailable it is unknown whether the change was committed.
         """
         async with deadline():
             return await self.changes.ask(Ask(request_id, step))
 
     async def page(self, query: JobQuery) -> JobPage:
-        """List jobs, newest first."""
+        """Return one page of jobs, newest first."""
         more = await self._database.read(jobs_of(_selection(query).limit(query.limit + 1)))
         found = more[: query.limit]
         return JobPage(found, (found[-1].created_at, found[-1].request_id) if len(more) > len(found) else None)
 
     async def saving(self) -> list[Job]:
-        """The pending jobs that fal has finished and whose result is not here yet."""
+        """Return the pending jobs that fal has finished and whose result is still to be fetched."""
         pending = and_(jobs.c.status == JobStatus.PENDING.value, jobs.c.phase == Phase.SAVING.value)
         return await self._database.read(jobs_of(select(jobs).where(pending)))
 
     async def remove_ended(self, before: datetime, limit: int) -> int:
-        """Remove jobs that ended before that time, at most `limit`; answers how many."""
+        """Delete at most `limit` jobs that ended before `before`; return how many."""
         old = select(jobs.c.request_id).where(jobs.c.completed_at < before).limit(limit)
         remove = delete(jobs).where(jobs.c.request_id.in_(old.scalar_subquery()))
         return await self._database.write(lambda connection: connection.execute(remove).rowcount)
 
     async def usual_seconds(self, endpoint_id: str) -> float | None:
-        """Median time from creation to completion of the endpoint's last completions; None without any.
+        """Return the median seconds from creation to completion over the endpoint's last completions, None without any.
 
-        Jobs that were first heard of by their webhook have no duration and do not count.
+        Jobs first known from their webhook have no duration and do not count.
         """
         recent = (
             select(jobs.c.created_at, jobs.c.completed_at)
@@ -161,10 +165,10 @@ class JobStore:
         return round(statistics.median(durations), 3) if durations else None
 
     async def claim(self, key: str, *, now: datetime) -> tuple[bool, str | None]:
-        """Take an idempotency key: (True, None) = it is ours, submit and settle or release it.
+        """Claim an idempotency key: (True, None) = claimed; submit, then settle or release it.
 
-        (False, request id) = it was settled before; (False, None) = somebody else is submitting with it right now.
-        A claim that was not settled within a minute is left over from a crash and is given away again.
+        (False, request ID) = already settled; (False, None) = another submit holds it. A claim that is not settled
+        within a minute is left over from a crash and can be claimed again.
         """
         keys = idempotency_keys.c
         free = and_(keys.request_id.is_(None), keys.claimed_at <= now - timedelta(seconds=CLAIM_SECONDS))
@@ -179,23 +183,23 @@ class JobStore:
         return await self._database.write(write)
 
     async def settle(self, key: str, request_id: str) -> None:
-        """Bind a claimed key to the job it made."""
+        """Bind a claimed key to the job it created."""
         bind = update(idempotency_keys).where(idempotency_keys.c.key == key).values(request_id=request_id)
         await self._database.write(lambda connection: connection.execute(bind))
 
     async def release(self, key: str) -> None:
-        """Give a claimed key back: no job was made."""
+        """Release a claimed key whose submit created no job."""
         free = delete(idempotency_keys).where(idempotency_keys.c.key == key)
         await self._database.write(lambda connection: connection.execute(free))
 
     async def load_keys(self, url: str) -> StoredKeys | None:
-        """The last good key set that was fetched from `url`."""
+        """Return the last good JWKS fetched from `url`, if any."""
         stored = select(fal_keys).where(fal_keys.c.url == url)
         row = await self._database.read(lambda connection: connection.execute(stored).mappings().first())
         return None if row is None else StoredKeys(**row)
 
     async def save_keys(self, keys: StoredKeys) -> None:
-        """Replace the key set of its URL."""
+        """Replace the stored JWKS of its URL."""
         values = {"document": keys.document, "fetched_at": keys.fetched_at}
         insert = self._database.upsert(fal_keys).values(url=keys.url, **values)
         replace = insert.on_conflict_do_update(index_elements=["url"], set_=values)
@@ -228,7 +232,7 @@ def _selection(query: JobQuery) -> Select[tuple[object, ...]]:
 
 
 def _seen_by(caller: Caller) -> ColumnElement[bool]:
-    """`Caller.sees` in SQL."""
+    """Return `Caller.sees` as SQL."""
     return or_(
         jobs.c.request_id.in_(caller.jobs),
         jobs.c.group_name.in_(caller.groups),

@@ -1,4 +1,4 @@
-"""Leases: which node does something that only one may do, for how long, by the database's own clock."""
+"""Leases: the right of one node to a task for a limited time, by the database's own clock."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,19 +11,19 @@ from hookcast.store.schema import jobs, jobs_of, leases
 
 
 def ask_lease(request_id: str) -> str:
-    """The name of the lease of asking fal about a job."""
+    """Return the name of the lease for asking fal about a job."""
     return f"ask:{request_id}"
 
 
 class Leases:
-    """A lease ends by itself, so a node that dies leaves nothing behind but a pause."""
+    """Leases in the database. They expire on their own, so a dead node causes only a pause."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def take(self, names: Iterable[str], owner: str, seconds: float) -> set[str]:
-        """Take, or prolong, what is free or ours already; answers the names that are ours for so long from now."""
-        wanted = sorted(set(names))  # one order, so no deadlocks
+        """Take or renew the leases that are free or held by `owner`; return the names held for `seconds` from now."""
+        wanted = sorted(set(names))  # ordered: no deadlocks
         if not wanted:
             return set()
         clock = self._database.clock
@@ -36,17 +36,17 @@ class Leases:
         return await self._database.write(lambda connection: set(connection.execute(take, rows).scalars()))
 
     async def release(self, names: Iterable[str], owner: str) -> None:
-        """Give ours back."""
+        """Release those of the leases that `owner` holds."""
         ours = and_(leases.c.name.in_(list(names)), leases.c.owner == owner)
         await self._database.write(lambda connection: connection.execute(delete(leases).where(ours)))
 
     async def forget_ended(self) -> None:
-        """Remove the rows of leases that ended an hour ago or earlier."""
+        """Delete leases that expired at least an hour ago."""
         ended = delete(leases).where(leases.c.until < self._database.clock - 3600.0)
         await self._database.write(lambda connection: connection.execute(ended))
 
     async def to_ask_about(self, limit: int, *, created_before: datetime) -> list[Job]:
-        """Pending jobs about which nobody has asked fal lately; the longest unasked first."""
+        """Return at most `limit` pending jobs whose `ask:` lease is free, least recently asked about first."""
         return await self._database.read(jobs_of(self._unasked(created_before).limit(limit)))
 
     def _unasked(self, created_before: datetime) -> Select[tuple[object, ...]]:

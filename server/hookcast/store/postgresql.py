@@ -1,4 +1,4 @@
-"""PostgreSQL by asyncpg, straight or through a pooler in transaction mode."""
+"""PostgreSQL through asyncpg, directly or behind a pooler in transaction mode."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from hookcast.store.base import MAX_OPEN_SECONDS, WAIT_SECONDS, Database, T, Work
 
 _CONNECTIONS = 5
-_MIGRATION_LOCK = 4_826_163_950_127_731  # any number that other programs in the same database do not use
-# What other drivers and poolers read from a URL, and asyncpg does not know.
+_MIGRATION_LOCK = 4_826_163_950_127_731  # arbitrary; must be unused by other programs in the same database
+# URL parameters of other drivers and poolers, which asyncpg does not know.
 _FOREIGN_WORDS = ("sslmode", "pgbouncer", "connection_limit", "pool_timeout", "schema")
 
 
 class Postgresql(Database):
-    """Uses unnamed prepared statements only, and no state of a session: a pooler may change the server in between."""
+    """Uses only unnamed prepared statements and no session state: a pooler may switch servers between transactions."""
 
     one_writer = False
 
@@ -43,18 +43,18 @@ class Postgresql(Database):
 
     @property
     def horizon(self) -> ColumnElement[float]:
-        """The start of the oldest open transaction; one that somebody forgot is not waited for."""
+        """The start of the oldest open transaction, but at most `MAX_OPEN_SECONDS` ago: a forgotten one is ignored."""
         oldest = "(SELECT min(xact_start) FROM pg_stat_activity WHERE datname = current_database() AND usename = user)"
         now = "clock_timestamp()"
         horizon = f"greatest(least({now}, {oldest}), {now} - interval '{MAX_OPEN_SECONDS} seconds')"
         return literal_column(f"extract(epoch from {horizon})::float8", Float)
 
     def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
-        """ANY of an array: the same statement whatever its length."""
+        """Return ANY of an array: the same SQL for any length."""
         return column == any_(bindparam("ids", type_=postgresql.ARRAY(String)))
 
     def upsert(self, table: Table) -> postgresql.Insert:
-        """PostgreSQL's INSERT."""
+        """Return PostgreSQL's INSERT."""
         return postgresql.insert(table)
 
     async def _run(self, work: Work[T], *, writes: bool) -> T:

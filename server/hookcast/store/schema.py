@@ -1,6 +1,6 @@
-"""The tables, and a job as one row of them.
+"""The tables, and the mapping between a job and its row.
 
-fal's JSON is kept as text, so that it leaves byte for byte as it came.
+fal's JSON is stored as text, so that it is returned byte for byte.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,20 +31,20 @@ from hookcast.jobs import Job, JobStatus, LogLine, Phase, Progress
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime in and out; SQLite keeps it without its zone, always UTC."""
+    """Aware datetimes; SQLite stores them without a zone, always in UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """To UTC, in whole milliseconds, as clients see it: a cursor must find its row again."""
+        """Convert to UTC in whole milliseconds, the precision clients see: a cursor must find its row again."""
         if value is None:
             return None
         utc = value.astimezone(UTC)
         return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Back to an aware datetime."""
+        """Return an aware datetime."""
         if value is None or value.tzinfo is not None:
             return value
         return value.replace(tzinfo=UTC)
@@ -110,7 +110,7 @@ fal_keys = Table(
 
 
 def to_row(job: Job) -> dict[str, Any]:
-    """The job as values of the table's columns."""
+    """Return the job as column values of the `jobs` table."""
     progress = job.progress
     return {
         "request_id": job.request_id,
@@ -136,7 +136,7 @@ def to_row(job: Job) -> dict[str, Any]:
 
 
 def from_row(row: RowMapping) -> Job:
-    """The job of one row."""
+    """Return the job stored in a row."""
     progress = Progress(
         phase=Phase(row["phase"]),
         queue_position=row["queue_position"],
@@ -164,7 +164,7 @@ def from_row(row: RowMapping) -> Job:
 
 
 def jobs_of(selection: Select[Any]) -> Callable[[Connection], list[Job]]:
-    """Work that reads the selected rows of `jobs`."""
+    """Return work that reads the selected rows of `jobs`."""
     return lambda connection: [from_row(row) for row in connection.execute(selection).mappings()]
 
 

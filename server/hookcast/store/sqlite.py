@@ -1,4 +1,4 @@
-"""SQLite: one file, one writer, any number of readers, each transaction in a thread."""
+"""SQLite: one file, one writer, concurrent readers, each transaction in a thread."""
 
 import asyncio
 import sqlite3
@@ -19,7 +19,7 @@ _NOW = "(julianday('now') - 2440587.5) * 86400.0"
 
 
 class Sqlite(Database):
-    """Writers take turns in their one thread, which is fair; SQLite's own busy handler polls."""
+    """Writers queue for a single thread, which is fair; SQLite's own busy handler polls."""
 
     one_writer = True
 
@@ -33,21 +33,21 @@ class Sqlite(Database):
 
     @property
     def clock(self) -> ColumnElement[float]:
-        """SQLite's `julianday`, which reads the clock of this machine."""
+        """SQLite's `julianday('now')`, the clock of this machine."""
         return literal_column(f"({_NOW})", Float)
 
     @property
     def horizon(self) -> ColumnElement[float]:
-        """The newest write: with one writer at a time, rows become visible in the order in which they were written."""
+        """The newest write: with one writer at a time, rows become visible in the order they were written."""
         newest = "(SELECT coalesce(max(changed_at), 0.0) FROM jobs)"
         return literal_column(f"min({newest}, {_NOW})", Float)
 
     def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
-        """IN, with one parameter for each element."""
+        """Return IN, with one parameter per element."""
         return column.in_(bindparam("ids", expanding=True))
 
     def upsert(self, table: Table) -> postgresql.Insert:
-        """SQLite's INSERT, whose ON CONFLICT has the methods of PostgreSQL's."""
+        """Return SQLite's INSERT, whose ON CONFLICT methods match PostgreSQL's."""
         return sqlite.insert(table)  # type: ignore[return-value]
 
     async def _run(self, work: Work[T], *, writes: bool) -> T:
@@ -67,7 +67,7 @@ class Sqlite(Database):
 
 
 def _prepare(connection: DBAPIConnection, _record: object) -> None:
-    # The driver's own, late BEGIN would let two writers read the same row first; see _on_begin.
+    # The driver's own BEGIN comes late and would let two writers read the same row first; see _on_begin.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
@@ -76,7 +76,7 @@ def _prepare(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _set(cursor: DBAPICursor, pragma: str) -> None:
-    """Set a pragma, retrying for a while: SQLite turns a file to WAL without waiting for others to let go of it."""
+    """Set a pragma, retrying while busy: SQLite does not wait for other connections' locks when switching to WAL."""
     for pause in (*_PAUSES, None):
         try:
             cursor.execute(f"PRAGMA {pragma}")
@@ -89,6 +89,6 @@ def _set(cursor: DBAPICursor, pragma: str) -> None:
 
 
 def _on_begin(connection: Connection) -> None:
-    """Take the lock before reading when the transaction writes, so that what was read still holds."""
+    """Take the write lock before reading when the transaction writes, so that what was read stays valid."""
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,4 +1,4 @@
-"""The only writer: every change of a job goes advance → commit → publish, in this order."""
+"""The only writer: every change of a job goes through advance → commit → publish, in this order."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from hookcast.store import Change, JobStore
 from hookcast.wire import encode
 
 Source = Literal["webhook", "fal", "hookcast"]
-"""Who told of a change: fal's webhook, fal when it was asked, or nobody but ourselves (a time limit)."""
+"""The source of a change: fal's webhook, fal's answer to a request, or Hookcast itself (a time limit)."""
 
 _log = get_logger(__name__)
 
 
 class Dispatcher:
-    """Applies updates. Racing reports of one job are put in order by the store's transactions.
+    """Applies updates. The store's transactions order concurrent reports on a job.
 
-    `ended` counts the jobs that became terminal here, by status and by who told.
+    `ended` counts the jobs that became terminal here, by status and source.
     """
 
     def __init__(self, store: JobStore, bus: Bus, clock: Clock) -> None:
@@ -36,11 +36,11 @@ class Dispatcher:
         self._listeners.append(listener)
 
     async def apply(self, request_id: str, update: Update, source: Source = "fal", *, patience: float = 0.0) -> Change:
-        """Commit what `update` makes of the job (which it creates if need be), then tell the watchers.
+        """Apply `update` to the job (created if needed), commit it, then publish the new state.
 
-        A pending job that fal is done with is announced to the listeners, with the seconds of `patience` that its
-        webhook has to come first. Raises StoreUnavailable: then it is unknown whether the change was committed, and the
-        update may be repeated.
+        Listeners are called for a pending job that fal has finished, with `patience`: the seconds its webhook has to
+        arrive first. Raises StoreUnavailable: it is then unknown whether the change was committed, and the update may
+        be repeated.
         """
 
         def step(job: Job | None) -> Job:
@@ -60,7 +60,7 @@ class Dispatcher:
         return change
 
     async def register(self, request_id: str, facts: Registered) -> Change:
-        """Like `apply`; a job that is new here also learns how long its endpoint usually takes."""
+        """Apply `facts`, adding the endpoint's usual duration; a job keeps the first one it gets."""
         if facts.endpoint_id is not None:
             usual = await self._store.usual_seconds(facts.endpoint_id)
             facts = replace(facts, expected_seconds=usual)

@@ -1,13 +1,13 @@
-"""Everything that can go wrong, as one tree; `routes/problems.py` turns it into RFC 9457 answers.
+"""The exception hierarchy; `routes/problems.py` turns it into problem details (RFC 9457).
 
 HookcastError
-├── RequestError            the caller's input is wrong
+├── RequestError            the request is invalid
 │   ├── InvalidRequest          422
 │   ├── BadPath                 400
 │   ├── UpgradeRequired         426
 │   ├── BodyTooLarge            413
 │   ├── BodyTimeout             408
-│   ├── BadRequest              400, no HTTP/1.1
+│   ├── BadRequest              400, not HTTP/1.1
 │   ├── UrlTooLong              414
 │   ├── HeadTooLarge            431
 │   └── HeadTimeout             408
@@ -17,29 +17,29 @@ HookcastError
 │   ├── TokenExpired            401
 │   ├── Forbidden               403
 │   └── OriginNotAllowed        403
-├── LimitReached            this client has had its share, come back after `retry_after` seconds
+├── LimitReached            the client has reached a limit: retry after `retry_after` seconds
 │   ├── TooManyStreamsOfClient  429
 │   └── RateLimited             429
 ├── JobNotFound             404
 ├── AlreadyTerminal         409
 ├── IdempotencyConflict     409
 ├── NoTokenSecret           409
-├── WebhookRefused          the webhook is not a job's end as fal sends it
+├── WebhookRefused          the webhook is malformed or its signature is not accepted
 │   ├── Malformed               400
 │   ├── SignatureMissing        401
 │   ├── SignatureInvalid        401
 │   ├── TimestampOutOfRange     401
 │   └── UserMismatch            401
-├── FalError                fal said no, or did not answer
+├── FalError                fal rejected the request, or did not answer
 │   ├── FalRejected             502, with fal's status and body
 │   └── FalUnreachable          502
-├── Unavailable             try again: something Hookcast needs is away
+├── Unavailable             retry: a dependency is unavailable
 │   ├── StoreUnavailable        503
 │   ├── KeysUnavailable         503
 │   ├── TooManyStreams          503
 │   └── Draining                503
-├── UsageError              the command line's input is wrong (exit code 2)
-└── SettingsError           the start is refused (command line, exit code 2)
+├── UsageError              invalid input on the command line (exit code 2)
+└── SettingsError           invalid settings: the server does not start (command line, exit code 2)
 """
 
 from typing import Any, ClassVar
@@ -48,23 +48,23 @@ from msgspec import Raw
 
 
 class HookcastError(Exception):
-    """The root. `str(error)` is one sentence for people; `code` is stable and for programs."""
+    """The base class. `str(error)` is one sentence for people; `code` is stable and for programs."""
 
     status: int = 500
     code: str = "internal_error"
     title: ClassVar[str] = "Something went wrong in Hookcast"
 
     def extensions(self) -> dict[str, Any]:
-        """Members that this problem adds to the answer (RFC 9457 section 3.2)."""
+        """Return the extension members of this problem (RFC 9457 section 3.2)."""
         return {}
 
 
 class RequestError(HookcastError):
-    """The caller's request cannot be used as it is."""
+    """The request cannot be processed as it is."""
 
 
 class InvalidRequest(RequestError):
-    """A body, query or header value is missing or of the wrong shape."""
+    """A body, query or header value is missing or has the wrong shape."""
 
     status = 422
     code = "invalid_request"
@@ -72,7 +72,7 @@ class InvalidRequest(RequestError):
 
 
 class UpgradeRequired(RequestError):
-    """The path speaks WebSocket only."""
+    """The path accepts WebSocket connections only."""
 
     status = 426
     code = "upgrade_required"
@@ -88,7 +88,7 @@ class BadPath(RequestError):
 
 
 class BodyTooLarge(RequestError):
-    """The body is longer than the limit; it was not read to its end."""
+    """The body exceeds the limit; it was not read to its end."""
 
     status = 413
     code = "too_large"
@@ -104,7 +104,7 @@ class BodyTimeout(RequestError):
 
 
 class BadRequest(RequestError):
-    """The bytes are no HTTP/1.1 request (RFC 9112)."""
+    """The bytes are not an HTTP/1.1 request (RFC 9112)."""
 
     status = 400
     code = "bad_request"
@@ -112,7 +112,7 @@ class BadRequest(RequestError):
 
 
 class UrlTooLong(RequestError):
-    """The request's target is longer than the limit (RFC 9110 section 15.5.15)."""
+    """The request target exceeds the limit (RFC 9110 section 15.5.15)."""
 
     status = 414
     code = "url_too_long"
@@ -120,7 +120,7 @@ class UrlTooLong(RequestError):
 
 
 class HeadTooLarge(RequestError):
-    """The request's header fields are more, or longer, than the limit (RFC 6585 section 5)."""
+    """The request's header fields exceed the limit in number or size (RFC 6585 section 5)."""
 
     status = 431
     code = "headers_too_large"
@@ -128,7 +128,7 @@ class HeadTooLarge(RequestError):
 
 
 class HeadTimeout(RequestError):
-    """The request's head did not arrive in time."""
+    """The request head did not arrive in time."""
 
     status = 408
     code = "request_timeout"
@@ -136,7 +136,7 @@ class HeadTimeout(RequestError):
 
 
 class LimitReached(HookcastError):
-    """One client has as much as it may have; the same request may be repeated after `retry_after` seconds."""
+    """A client has reached a limit; the same request may be repeated after `retry_after` seconds."""
 
     status = 429
 
@@ -146,14 +146,14 @@ class LimitReached(HookcastError):
 
 
 class TooManyStreamsOfClient(LimitReached):
-    """The client's address, or its token, has as many streams as one may have."""
+    """The client's address, or its token, has reached its limit of open streams."""
 
     code = "too_many_streams_of_client"
     title = "This client has too many streams"
 
 
 class RateLimited(LimitReached):
-    """The caller sends requests of this kind faster than it may."""
+    """The caller exceeds the rate limit for requests of this kind."""
 
     code = "rate_limited"
     title = "Too many requests"
@@ -164,7 +164,7 @@ class AccessError(HookcastError):
 
 
 class Unauthorized(AccessError):
-    """No API key and no token came with the request, or none that is known."""
+    """The request has no API key and no token, or none that is known."""
 
     status = 401
     code = "unauthorized"
@@ -180,7 +180,7 @@ class TokenInvalid(AccessError):
 
 
 class TokenExpired(AccessError):
-    """The token's time is over."""
+    """The token has expired."""
 
     status = 401
     code = "token_expired"
@@ -188,7 +188,7 @@ class TokenExpired(AccessError):
 
 
 class Forbidden(AccessError):
-    """The caller is known, and this is not for such callers."""
+    """The caller is authenticated but not allowed to do this."""
 
     status = 403
     code = "forbidden"
@@ -196,7 +196,7 @@ class Forbidden(AccessError):
 
 
 class OriginNotAllowed(AccessError):
-    """A page of another site asks."""
+    """The request comes from a page whose origin is not allowed."""
 
     status = 403
     code = "origin_not_allowed"
@@ -204,7 +204,7 @@ class OriginNotAllowed(AccessError):
 
 
 class JobNotFound(HookcastError):
-    """No job of this requestId is known (or the caller may not see it)."""
+    """No job with this requestId is known, or the caller may not see it."""
 
     status = 404
     code = "job_not_found"
@@ -218,7 +218,7 @@ class JobNotFound(HookcastError):
 
 
 class AlreadyTerminal(HookcastError):
-    """The job has ended; there is nothing left to cancel."""
+    """The job has ended and can no longer be cancelled."""
 
     status = 409
     code = "already_terminal"
@@ -226,7 +226,7 @@ class AlreadyTerminal(HookcastError):
 
 
 class IdempotencyConflict(HookcastError):
-    """Another request with the same Idempotency-Key is still being answered."""
+    """Another request with the same idempotency key is in progress."""
 
     status = 409
     code = "idempotency_in_flight"
@@ -234,7 +234,7 @@ class IdempotencyConflict(HookcastError):
 
 
 class NoTokenSecret(HookcastError):
-    """The server has no secret to sign tokens with."""
+    """The server has no secret for signing tokens."""
 
     status = 409
     code = "no_token_secret"
@@ -242,14 +242,14 @@ class NoTokenSecret(HookcastError):
 
 
 class WebhookRefused(HookcastError):
-    """A webhook that is not taken: nothing of it is stored."""
+    """The webhook was refused; nothing of it is stored."""
 
     status = 401
     title = "The webhook was refused"
 
 
 class Malformed(WebhookRefused):
-    """The signature holds, but the body is no fal webhook."""
+    """The signature is valid, but the body is not a fal webhook."""
 
     status = 400
     code = "malformed"
@@ -262,31 +262,31 @@ class SignatureMissing(WebhookRefused):
 
 
 class SignatureInvalid(WebhookRefused):
-    """No key of fal's signed these bytes."""
+    """None of fal's keys signed these bytes."""
 
     code = "signature_invalid"
 
 
 class TimestampOutOfRange(WebhookRefused):
-    """The signature's timestamp is no number, or more than 300 s away from now."""
+    """The signature's timestamp is not a number, or more than 300 s from now."""
 
     code = "timestamp_out_of_range"
 
 
 class UserMismatch(WebhookRefused):
-    """The webhook was signed for another fal user than HOOKCAST_FAL_USER_ID."""
+    """The webhook was signed for a fal user other than HOOKCAST_FAL_USER_ID."""
 
     code = "user_mismatch"
 
 
 class FalError(HookcastError):
-    """fal could not do what was asked."""
+    """A request to fal failed."""
 
     status = 502
 
 
 class FalRejected(FalError):
-    """fal answered with an error that repeating does not change.
+    """fal answered with an error that a retry does not change.
 
     `fal_status` is fal's HTTP status, `fal_body` its JSON body (or its text, or None when empty).
     """
@@ -301,44 +301,44 @@ class FalRejected(FalError):
 
     @property
     def raw_body(self) -> Raw | None:
-        """fal's body if it was JSON."""
+        """fal's body if it is JSON."""
         return self.fal_body if isinstance(self.fal_body, Raw) else None
 
     def extensions(self) -> dict[str, Any]:
-        """fal's own words, for the developer: `falStatus` and `falBody`."""
+        """Return fal's own error for the developer, as `falStatus` and `falBody`."""
         return {"falStatus": self.fal_status, "falBody": self.fal_body}
 
 
 class FalUnreachable(FalError):
-    """fal did not answer in time, or answered only with passing errors."""
+    """fal did not answer in time, or answered only with retryable errors."""
 
     code = "fal_unreachable"
     title = "fal could not be reached"
 
 
 class Unavailable(HookcastError):
-    """Something Hookcast depends on is away for now; the same request may be repeated after `retry_after` seconds."""
+    """A dependency is temporarily unavailable; the same request may be repeated after `retry_after` seconds."""
 
     status = 503
     retry_after: ClassVar[int] = 1
 
 
 class StoreUnavailable(Unavailable):
-    """The database did not do its work in time, or at all."""
+    """The database failed, or did not answer in time."""
 
     code = "store_unavailable"
     title = "The database is not available"
 
 
 class KeysUnavailable(Unavailable):
-    """fal's signing keys could neither be fetched nor found in the database."""
+    """Signing keys (fal's or the identity provider's) could neither be fetched nor found in the database."""
 
     code = "keys_unavailable"
     title = "fal's signing keys are not available"
 
 
 class TooManyStreams(Unavailable):
-    """The server has as many streams as it may have."""
+    """The server has reached its limit of open streams."""
 
     code = "too_many_streams"
     title = "The server has no room for another stream"
@@ -346,15 +346,15 @@ class TooManyStreams(Unavailable):
 
 
 class Draining(Unavailable):
-    """The server is about to stop and takes no new streams."""
+    """The server is draining and accepts no new streams."""
 
     code = "draining"
     title = "The server is restarting"
 
 
 class UsageError(HookcastError):
-    """What was given to a command cannot be used."""
+    """A command was given invalid input."""
 
 
 class SettingsError(HookcastError):
-    """One message that names every wrong setting."""
+    """Invalid settings, all named in one message."""

@@ -1,6 +1,6 @@
-"""What a job is and how it may change: data and one table; pure, `now` is passed in.
+"""The job and its state machine: data and one transition table; pure, `now` is passed in.
 
-A job is in one of seven stages. Four are phases of a pending job, three are terminal. A report that does not fit the
+A job is in one of seven stages: four are phases of a pending job, three are terminal. A report that does not fit the
 stage (late, repeated, out of order) changes nothing: `advance` then returns the very same object.
 """
 
@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 KEPT_LOG_LINES = 50
 LABEL = r"^[^\x00-\x1f\x7f]+(?!\n)$"
-"""What the name of an owner or a group looks like: no control characters, which PostgreSQL and logs could not take."""
+"""The pattern of owner and group names: no control characters, which PostgreSQL and logs could not take."""
 
 
 def valid_request_id(request_id: str) -> bool:
-    """1 to 200 printable characters without `..`, slash or backslash: what may stand in a path of ours."""
+    """Return whether the id can stand in our paths: 1 to 200 printable characters without `..`, slash or backslash."""
     return (
         0 < len(request_id) <= 200
         and request_id.isprintable()
@@ -35,12 +35,12 @@ class JobStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the job has ended: its status and outcome never change again."""
+        """True when the job has ended: its status and outcome never change again."""
         return self is not JobStatus.PENDING
 
 
 class Phase(StrEnum):
-    """How far a pending job is; it stays at its last value once the job is terminal."""
+    """The progress of a pending job; it keeps its last value once the job is terminal."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -49,7 +49,7 @@ class Phase(StrEnum):
 
 
 class LogLine(Struct, frozen=True):
-    """One line of the model's log, as fal gives it."""
+    """One line of the model's log, as fal sends it."""
 
     message: str
     timestamp: str | None = None
@@ -57,7 +57,7 @@ class LogLine(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """What is known on the way. `expected_seconds` is the usual time from creation to completion."""
+    """The progress so far. `expected_seconds` is the usual time from creation to completion."""
 
     phase: Phase = Phase.QUEUED
     queue_position: int | None = None
@@ -67,9 +67,9 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """One fal.ai queue request. `result`, `error_detail` and the values of `metadata` are JSON as it came.
+    """One request in fal's queue. `result`, `error_detail` and the values of `metadata` are JSON as received.
 
-    `response_url` is fal's own address of the result; it is not shown to clients. Version 0 is a job nobody has seen.
+    `response_url` is fal's own URL of the result; it is not shown to clients. A job at version 0 is not stored yet.
     """
 
     request_id: str
@@ -90,7 +90,7 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class Registered(Struct, frozen=True, kw_only=True):
-    """Somebody told us about the job. Only fills what is missing; the only update that a terminal job takes."""
+    """The job was registered or submitted. Only fills missing fields; the only update that a terminal job accepts."""
 
     endpoint_id: str | None = None
     response_url: str | None = None
@@ -102,7 +102,7 @@ class Registered(Struct, frozen=True, kw_only=True):
 
 
 class Progressed(Struct, frozen=True, kw_only=True):
-    """fal reported a phase (queued, running, or saving = done but its result is not here yet) or new log lines."""
+    """fal reported a phase (queued, running, or saving = done, result still to be fetched) or new log lines."""
 
     phase: Phase
     queue_position: int | None = None
@@ -110,13 +110,13 @@ class Progressed(Struct, frozen=True, kw_only=True):
 
 
 class Finished(Struct, frozen=True, kw_only=True):
-    """fal's queue has nothing left to do for the job, perhaps because it was cancelled; the outcome follows."""
+    """fal's queue is done with the job, perhaps because it was cancelled; the outcome follows."""
 
     logs: tuple[LogLine, ...] = ()
 
 
 class CancelRequested(Struct, frozen=True):
-    """fal took our request to cancel; the job may still complete."""
+    """fal accepted our request to cancel; the job may still complete."""
 
 
 class Completed(Struct, frozen=True):
@@ -126,7 +126,7 @@ class Completed(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """The job ended without a result: one readable sentence, and fal's own error body."""
+    """The job ended without a result: `error` is one readable sentence, `detail` is fal's own error body."""
 
     error: str
     detail: Raw | None = None
@@ -140,7 +140,7 @@ Update = Registered | Progressed | Finished | CancelRequested | Completed | Fail
 
 
 class Stage(StrEnum):
-    """The row of the table: the phase of a pending job, or its terminal status."""
+    """A row of the table: the phase of a pending job, or its terminal status."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -152,7 +152,7 @@ class Stage(StrEnum):
 
 
 class Report(StrEnum):
-    """The column of the table: what an update says."""
+    """A column of the table: the kind of update."""
 
     REGISTERED = "registered"
     QUEUED = "queued"
@@ -165,9 +165,9 @@ class Report(StrEnum):
     CANCELLED = "cancelled"
 
 
-# One row a stage, in the order of `Report`; None = the report is too late or repeated and changes nothing.
-# A queued job goes on to any stage. One that is being cancelled no longer moves among the phases (fal goes on to report
-# them), except that its result may turn out to be there. What fails while it is being cancelled was cancelled.
+# One row per stage, columns in the order of `Report`; None = the report is late or repeated and changes nothing.
+# A queued job can move to any stage. A cancelling job no longer changes phase, though fal keeps reporting them, unless
+# its result turns out to be ready. A failure while cancelling counts as cancelled.
 _Q, _R, _S, _X = Stage.QUEUED, Stage.RUNNING, Stage.SAVING, Stage.CANCELLING
 _OK, _BAD, _OFF = Stage.COMPLETED, Stage.FAILED, Stage.CANCELLED
 _ROWS: dict[Stage, tuple[Stage | None, ...]] = {
@@ -189,7 +189,7 @@ _PHASES = frozenset(Stage(phase) for phase in Phase)
 
 
 def stage_of(job: Job) -> Stage:
-    """The table's row for this job."""
+    """Return the table's row for this job."""
     return Stage(job.status if job.status.terminal else job.progress.phase)
 
 
@@ -204,19 +204,19 @@ _REPORTS: Mapping[type[Update], Report] = {
 
 
 def report_of(update: Update) -> Report:
-    """The table's column for this update."""
+    """Return the table's column for this update."""
     return Report(update.phase) if isinstance(update, Progressed) else _REPORTS[type(update)]
 
 
 def unseen(request_id: str, *, now: datetime) -> Job:
-    """The job before anything is known of it: version 0, never shown to anybody."""
+    """Return a job of which nothing is known yet: version 0, never shown to clients."""
     return Job(request_id=request_id, created_at=now, updated_at=now)
 
 
 def advance(job: Job, update: Update, *, now: datetime) -> Job:
-    """The job after `update`, one version newer; the same object when nothing changes.
+    """Return the job after `update`, one version newer; the same object when nothing changes.
 
-    A job nobody has seen becomes version 1 with its first update, whatever that says.
+    A job at version 0 becomes version 1 with its first update, whatever that contains.
     """
     target = TRANSITIONS[stage_of(job), report_of(update)]
     if target is None:
@@ -228,7 +228,7 @@ def advance(job: Job, update: Update, *, now: datetime) -> Job:
 
 
 def _fill(job: Job, update: Update) -> Job:
-    """Add what the update knows besides the stage: names, labels, queue position and log lines."""
+    """Add what the update contains besides the stage: names, labels, queue position and log lines."""
     match update:
         case Registered():
             return _register(job, update)
@@ -285,7 +285,7 @@ def _enter(job: Job, phase: Phase, now: datetime) -> Job:
 
 
 def _merge(kept: tuple[LogLine, ...], new: tuple[LogLine, ...]) -> tuple[LogLine, ...]:
-    """Append lines that are not there yet. fal repeats all of them on each new stream, also those dropped here."""
+    """Append the lines that are new. fal repeats all of them on each new stream, including those dropped here."""
     known = set(kept)
     fresh = [line for line in dict.fromkeys(new) if line not in known and not _forgotten(kept, line)]
     return (*kept, *fresh)[-KEPT_LOG_LINES:]
@@ -297,4 +297,4 @@ def _forgotten(kept: tuple[LogLine, ...], line: LogLine) -> bool:
 
 
 Clock = Callable[[], datetime]
-"""Tells the time: an aware UTC datetime."""
+"""Returns the current time as an aware UTC datetime."""

@@ -1,6 +1,6 @@
-"""Published public keys: a JWKS (RFC 7517) fetched over HTTP, kept at most 24 hours, the last good one in the database.
+"""Published public keys: a JWKS (RFC 7517) fetched over HTTP, refetched after 24 hours, the last good one stored.
 
-Who asks never waits longer than one deadline, and those who ask together share one request.
+A caller never waits longer than one deadline, and concurrent callers share one request.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _Keys = TypeVar("_Keys", bound=tuple[object, ...])
 
 
 class StoredKeys(Struct, frozen=True):
-    """A JWKS document as it came, from where and when."""
+    """A JWKS document as received, with its URL and the time of the fetch."""
 
     url: str
     document: bytes
@@ -35,13 +35,13 @@ class StoredKeys(Struct, frozen=True):
 
 
 class KeyCache(Protocol):
-    """Where the last good document outlives a restart. Both verbs raise StoreUnavailable."""
+    """Keeps the last good document across restarts. Both methods raise StoreUnavailable."""
 
     async def load_keys(self, url: str) -> StoredKeys | None:
-        """The last document saved of this URL, if any."""
+        """Return the last document saved for this URL, if any."""
 
     async def save_keys(self, keys: StoredKeys) -> None:
-        """Replace the document."""
+        """Replace the document saved for its URL."""
 
 
 class _Jwks(Struct):
@@ -49,7 +49,7 @@ class _Jwks(Struct):
 
 
 def split_jwks(document: bytes) -> list[Raw]:
-    """The keys of a JWKS, each as its own JSON. Raises ValueError."""
+    """Return the keys of a JWKS, each as its own JSON. Raises ValueError."""
     try:
         return msgspec.json.decode(document, type=_Jwks).keys
     except (msgspec.DecodeError, RecursionError) as error:
@@ -57,7 +57,7 @@ def split_jwks(document: bytes) -> list[Raw]:
 
 
 class PublishedKeys(Generic[_Keys]):
-    """The keys at `url`; `parse` makes them of the document, and raises ValueError when there is none."""
+    """The keys at `url`; `parse` reads them from the document, and raises ValueError when there is none."""
 
     def __init__(
         self, client: httpx.AsyncClient, url: str, cache: KeyCache, clock: Clock, parse: Callable[[bytes], _Keys]
@@ -73,7 +73,7 @@ class PublishedKeys(Generic[_Keys]):
         self._refreshing = asyncio.Lock()
 
     async def current(self) -> _Keys:
-        """The keys, fetched when there are none or they are a day old. Raises KeysUnavailable."""
+        """Return the keys, fetched when there are none or they are 24 hours old. Raises KeysUnavailable."""
         if self._keys is None:
             async with self._refreshing:
                 await self._load()
@@ -84,7 +84,7 @@ class PublishedKeys(Generic[_Keys]):
         return self._keys
 
     async def refreshed(self, seen: _Keys) -> _Keys:
-        """The keys after asking again, unless that was done a moment ago or somebody else just did."""
+        """Refetch the keys and return them; no fetch within a minute of the last, or when `seen` is outdated."""
         await self._refresh(seen)
         return seen if self._keys is None else self._keys
 

@@ -1,9 +1,8 @@
-"""What `GET /metrics` shows, in Prometheus' text format (prometheus.io, "Exposition formats").
+"""The metrics at `GET /metrics`, in Prometheus' text format (prometheus.io, "Exposition formats").
 
-Streams and states are counted by the parts themselves, as plain numbers, and read here only when somebody asks: a push
-costs nothing more. With `--workers` each process keeps its values in files of a folder that all of them share, and the
-one that is asked adds them up (prometheus_client documentation, "Multiprocess Mode"); there the numbers are read once a
-second, too.
+Components count streams and states as plain integers, which are read only on a scrape: a push costs nothing more. With
+`--workers` each process keeps its values in files of a shared folder, and the process that is scraped adds them up
+(prometheus_client documentation, "Multiprocess Mode"); the integers are then also read once a second.
 """
 
 import asyncio
@@ -20,14 +19,14 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.push import Engine
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that prometheus_client reads when it is imported."""
+"""The environment variable that prometheus_client reads on import."""
 READ_SECONDS = 1.0
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 KINDS = ("sse", "websocket")
 
 
 class Metrics:
-    """One node's. `folder` is what its processes share, None when there is one process only."""
+    """The metrics of one process. `folder` is shared by all processes of the node, None when there is only one."""
 
     def __init__(self, folder: Path | None = None) -> None:
         own = self._registry = CollectorRegistry()
@@ -54,16 +53,16 @@ class Metrics:
         self._build.labels(__version__).set(1)
 
     def webhook(self, answer: str, seconds: float) -> None:
-        """`answer` is `accepted`, `duplicate`, or the code of the problem."""
+        """Count a webhook and record its duration; `answer` is `accepted`, `duplicate`, or the code of the problem."""
         self._webhooks.labels(answer).inc()
         self._seconds.observe(seconds)
 
     def submit(self, answer: str) -> None:
-        """`answer` is `accepted`, or the code of the problem."""
+        """Count a submit; `answer` is `accepted`, or the code of the problem."""
         self._submits.labels(answer).inc()
 
     def read(self, engine: Engine, dispatcher: Dispatcher, bus: Bus) -> None:
-        """Take over what the parts have counted."""
+        """Copy the components' counts into the metrics."""
         counts = engine.admission.counts
         self._bus.set(bus.live)
         self._limit.set(engine.limits.max_streams)
@@ -86,13 +85,13 @@ class Metrics:
         bus: Bus,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Read again and again, so that another process that is asked knows; until cancelled."""
+        """Read once a second until cancelled, so that any process can be scraped for all."""
         while True:
             self.read(engine, dispatcher, bus)
             await sleep(READ_SECONDS)
 
     def text(self, accept: str) -> tuple[bytes, str]:
-        """All values, and their media type: OpenMetrics for those who accept it."""
+        """Return all values and their media type: OpenMetrics for clients that accept it."""
         registry = self._registry
         if self._folder is not None:
             registry = CollectorRegistry()
@@ -107,7 +106,7 @@ class Metrics:
 
 
 def forget(folder: Path, pid: int) -> None:
-    """A process that has ended has no open streams any more; what it counted stays."""
+    """Remove the open streams of a process that has ended; its counters stay."""
     mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]
 
 

@@ -1,4 +1,4 @@
-"""Submits requests to fal's queue, and makes each a job. The same Idempotency-Key submits only once."""
+"""Submits requests to fal's queue and stores each as a job. The same idempotency key submits only once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +18,7 @@ TURN_SECONDS = 20.0
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """What to submit: the model's own input, fal's own request headers, and what is known of the job."""
+    """A request to submit: the model's own input, fal's own request headers, and the facts to register."""
 
     endpoint_id: str
     input: Raw
@@ -27,10 +27,10 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class Submitter:
-    """`queue` is None without a FAL_KEY, and `webhook_url` without a public URL.
+    """Submits requests. `queue` is None without a FAL_KEY, `webhook_url` is None without a public URL.
 
-    `turns` holds a lock for each key that is being answered, and forgets it with its last user. `taken` holds the
-    requestIds of keys that fal took while the database was away, until the next keyed submit stores them.
+    `turns` holds a lock for each idempotency key in use, dropped with its last user. `taken` maps idempotency keys to
+    the requestIds that fal accepted while the database was unavailable, until the next keyed submit stores them.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Submitter:
         self.taken: dict[str, str] = {}
 
     async def submit(self, wish: Wish, key: str | None = None) -> Job:
-        """The job of this wish, or the one that an earlier submit with the same key made.
+        """Submit the request and return its job, or the job that an earlier submit with the same key created.
 
         Raises FalUnreachable, FalRejected, StoreUnavailable, and IdempotencyConflict while another submit with the key
-        is under way for too long.
+        is in progress; one in this process is first waited for, up to `TURN_SECONDS`.
         """
         if key is None:
             return await self._ask(wish, None)
@@ -57,7 +57,7 @@ class Submitter:
 
     @asynccontextmanager
     async def _turn(self, key: str) -> AsyncIterator[None]:
-        """Serialize the submits that share a key."""
+        """Serialize submits that share a key."""
         lock = self.turns.setdefault(key, asyncio.Lock())
         try:
             async with asyncio.timeout(TURN_SECONDS):
@@ -70,8 +70,8 @@ class Submitter:
             lock.release()
 
     async def _once(self, wish: Wish, key: str) -> Job:
-        # All of them, so that none is left behind whose sender never came back. While the database is away this fails,
-        # and fal is not asked: there are never more of them than submits were under way when it went.
+        # Settle every key, since its client may never retry. While the database is unavailable this raises before fal
+        # is called, so `taken` never exceeds the number of submits in progress when the outage began.
         for earlier, request_id in list(self.taken.items()):
             await self._store.settle(earlier, request_id)
             self.taken.pop(earlier, None)

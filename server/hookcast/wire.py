@@ -1,4 +1,4 @@
-"""A job as its clients see it: JSON, SSE frames, WebSocket frames and bus messages; pure.
+"""The wire format of a job: JSON, SSE events, WebSocket frames, and the states that the bus carries; pure.
 
 SSE: WHATWG HTML, section 9.2 "Server-sent events". WebSocket: RFC 6455. Times: RFC 3339, UTC, milliseconds.
 """
@@ -17,9 +17,9 @@ SSE_TOKEN_EXPIRING = b"event: token-expiring\ndata: {}\n\n"
 
 
 class State:
-    """One version of a job, encoded once and shared by everybody who watches it. `body` is the JSON.
+    """One version of a job, encoded once and shared by all its subscribers. `body` is the JSON.
 
-    Never changed after it was made; the two frames are made when the first watcher needs them.
+    Immutable once made; the SSE event and the WebSocket frame are built on first use.
     """
 
     __slots__ = ("_sse", "_websocket", "body", "group", "owner", "request_id", "terminal", "version")
@@ -74,7 +74,7 @@ class _Progress(Struct, rename="camel"):
 
 
 class JobJson(Struct, rename="camel"):
-    """The keys of the job's JSON, in the order of the protocol page."""
+    """The members of the job's JSON, in the order of the protocol page."""
 
     request_id: str
     status: str
@@ -93,7 +93,7 @@ class JobJson(Struct, rename="camel"):
 
 
 def encode(job: Job) -> State:
-    """The whole state as one JSON object; fal's own JSON inside it stays byte for byte."""
+    """Encode the job as one JSON object; fal's own JSON inside it stays byte for byte."""
     body = json.encode(
         JobJson(
             request_id=job.request_id,
@@ -123,22 +123,22 @@ def encode(job: Job) -> State:
 
 
 def sse_retry(milliseconds: int) -> bytes:
-    """Tell the client how long to wait before it reconnects."""
+    """Return a `retry` field: how long the client waits before it reconnects."""
     return b"retry: %d\n\n" % milliseconds
 
 
 def websocket_text(payload: bytes) -> bytes:
-    """One unmasked text frame (RFC 6455 section 5.2): what a server sends."""
+    """Return one unmasked text frame, as a server sends it (RFC 6455 section 5.2)."""
     return websocket_frame(0x81, payload)
 
 
 def websocket_close(code: int, reason: str) -> bytes:
-    """A close frame (RFC 6455 section 5.5.1); `reason` has at most 123 bytes."""
+    """Return a close frame (RFC 6455 section 5.5.1); `reason` has at most 123 bytes."""
     return websocket_frame(0x88, code.to_bytes(2) + reason.encode())
 
 
 def websocket_frame(first: int, payload: bytes) -> bytes:
-    """A whole frame of a server: `first` is FIN and the opcode, the length is as short as it can be."""
+    """Return a complete unmasked frame: `first` is FIN and opcode, the length has its shortest encoding."""
     size = len(payload)
     if size < 126:
         return bytes((first, size)) + payload
@@ -148,7 +148,7 @@ def websocket_frame(first: int, payload: bytes) -> bytes:
 
 
 def split_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Opcode and payload of each of our own frames in `data`."""
+    """Yield opcode and payload of each of our own (unmasked) frames in `data`."""
     position = 0
     while position < len(data):
         size, start = data[position + 1], position + 2
@@ -160,7 +160,7 @@ def split_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def rfc3339(moment: datetime) -> str:
-    """`2026-11-23T10:00:00.123Z`."""
+    """Return the time as `2026-11-23T10:00:00.123Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,4 +1,4 @@
-"""Who may see and do what."""
+"""Authentication and authorization."""
 
 from hookcast.auth.caller import EVERYBODY, NOBODY, Action, Caller
 from hookcast.auth.gate import Gate

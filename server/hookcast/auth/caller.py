@@ -1,6 +1,6 @@
-"""Who asks, what they may do and which jobs they see; pure.
+"""The caller: what it may do and which jobs it sees; pure.
 
-Every route and every stream asks here, and nowhere else.
+Every route and every stream checks access here, and nowhere else.
 """
 
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from hookcast.errors import Forbidden
 
-MAX_GATHERED = 1000  # names that the tokens of one connection may add up to
+MAX_GATHERED = 1000  # jobs and groups that the tokens of one connection may name in total
 
 
 class Action(StrEnum):
-    """What needs an API key. Seeing does not: `Caller.sees` says which jobs a caller sees."""
+    """Actions that need an API key. Seeing jobs does not: `Caller.sees` decides which jobs a caller sees."""
 
     SUBMIT = "submit jobs"
     REGISTER = "register jobs"
@@ -23,9 +23,9 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """One who was let in. `full` = with an API key, or the server is open; the rest is what a token says.
+    """An admitted client. `full` = it has an API key, or the server is open; the rest comes from its token.
 
-    `expires_at` is in unix seconds, None = never. `name` tells callers apart in limits; it is no secret.
+    `expires_at` is in unix seconds, None = never. `name` tells callers apart in limits; it is not secret.
     """
 
     full: bool = False
@@ -36,29 +36,30 @@ class Caller:
     name: str = ""
 
     def sees(self, request_id: str, owner: str | None, group: str | None) -> bool:
-        """Whether this job may be shown: named by the token, of a group that is, or the caller's own."""
+        """Return whether the caller may see this job: its token names the job or its group, or the caller owns it."""
         if self.full or request_id in self.jobs:
             return True
         return (group is not None and group in self.groups) or (owner is not None and owner == self.sub)
 
     def check(self, action: Action) -> None:
-        """Raise Forbidden unless the caller may do this. Tokens are made for browsers: they only show."""
+        """Raise Forbidden unless the caller may do this. Tokens are made for browsers and only let them see jobs."""
         if not self.full:
             raise Forbidden(f"Only an API key may {action}; a token shows jobs and no more.")
 
     def knows_job(self, request_id: str) -> bool:
-        """Whether the job may be shown whatever is known about it, even before it exists."""
+        """Return whether the caller may see the job whatever its owner and group, even before it exists."""
         return self.full or request_id in self.jobs
 
     def knows_group(self, group: str) -> bool:
-        """Whether all jobs of the group may be shown."""
+        """Return whether the caller may see all jobs of the group."""
         return self.full or group in self.groups
 
     def renewed(self, by: "Caller") -> "Caller":
-        """What a connection may see when it brings another token.
+        """Return the caller of a connection that presents another token.
 
-        The same or more: the new token counts. Something else of the same person: both count, until the first of them
-        expires. Another person: the new token only.
+        When the new token shows the same or more, it replaces the old one. When it shows something else to the same
+        `sub`, both apply until the first of them expires. For another `sub`, or beyond `MAX_GATHERED` names, only the
+        new token applies.
         """
         if by.full or self == NOBODY or self._covered(by):
             return by
@@ -85,4 +86,4 @@ EVERYBODY = Caller(full=True)
 """Any caller of an open server."""
 
 NOBODY = Caller()
-"""A connection that has not said yet who it is."""
+"""A connection that has not authenticated yet."""

@@ -1,4 +1,4 @@
-"""Who is behind a credential: an API key, a token of ours, a token of the users' identity provider."""
+"""Authentication of a credential: an API key, a token of ours, or a token of the users' identity provider."""
 
 import hashlib
 import hmac
@@ -11,9 +11,9 @@ from hookcast.errors import TokenInvalid, Unauthorized
 
 
 class Gate:
-    """Without a key, a secret and a provider it is open: everybody may do everything.
+    """Authenticates callers. Without a key, a secret and a provider the server is open: every caller may do everything.
 
-    `clock` answers unix seconds.
+    `clock` returns unix seconds.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class Gate:
         self.open = not (api_keys or secret or provider)
 
     async def admit(self, credential: str | None) -> Caller:
-        """The caller behind it; NOBODY when there is none and one is needed.
+        """Return the credential's caller; NOBODY when there is no credential and one is needed.
 
-        Raises Unauthorized, TokenInvalid, TokenExpired, and KeysUnavailable when the provider cannot be asked.
+        Raises Unauthorized, TokenInvalid, TokenExpired, and KeysUnavailable when the provider's keys cannot be fetched.
         """
         if self.open:
             return EVERYBODY
@@ -42,7 +42,7 @@ class Gate:
         if len(credential) > tokens.MAX_CREDENTIAL:
             raise TokenInvalid("The token is too long.")
         digest = _digest(credential)
-        # All are compared, each in constant time, so that time says nothing of any of them.
+        # Compare with every key, each in constant time, so that timing reveals nothing about any of them.
         if any([hmac.compare_digest(digest, known) for known in self._digests]):  # noqa: C419
             return Caller(full=True, name=f"key:{digest.hex()[:12]}")
         if credential.count(".") != 2:
@@ -50,7 +50,7 @@ class Gate:
         return await self._read(credential)
 
     async def _read(self, token: str) -> Caller:
-        """The algorithm decides who checks, and each checker takes only its own kind of key."""
+        """Verify the token with the checker for its algorithm; each checker accepts only its own kind of key."""
         algorithm = tokens.algorithm_of(token)
         if algorithm == "HS256" and self._secret is not None:
             return tokens.read(token, self._secret, now=self.clock())

@@ -1,6 +1,6 @@
-"""Tokens of the users' own identity provider (Supabase Auth, Auth0, Clerk …), checked with the keys it publishes.
+"""Tokens of the users' own identity provider (Supabase Auth, Auth0, Clerk …), verified with the keys it publishes.
 
-RFC 7519 tokens signed with RS256, ES256 or EdDSA; keys as a JWKS (RFC 7517). Only `sub` is used: it names the owner.
+JWTs (RFC 7519) signed with RS256, ES256 or EdDSA; keys as a JWKS (RFC 7517). Only `sub` is used: it names the owner.
 """
 
 from typing import Any, Literal
@@ -14,13 +14,13 @@ from hookcast.auth.caller import Caller
 from hookcast.errors import TokenInvalid
 from hookcast.jwks import PublishedKeys, split_jwks
 
-# Which kind of key each algorithm takes (RFC 7518 section 6.1, RFC 8037): never what the token alone says.
+# The key type of each algorithm (RFC 7518 section 6.1, RFC 8037): the token alone never decides it.
 KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 Keys = tuple[jwt.PyJWK, ...]
 
 
 class _Jwk(Struct):
-    """What a key has to say of itself. One that was published with its private part, `d`, is anybody's."""
+    """The members that a usable key has. A key published with its private part, `d`, is compromised: not accepted."""
 
     kty: Literal["RSA", "EC", "OKP"]
     alg: Literal["RS256", "ES256", "EdDSA"] | None = None
@@ -30,7 +30,7 @@ class _Jwk(Struct):
 
 
 def parse_keys(document: bytes) -> Keys:
-    """The signing keys of a JWKS that this server can use. Raises ValueError when there is none."""
+    """Return the usable signing keys of a JWKS. Raises ValueError when there is none."""
     keys = tuple(key for key in map(_key, split_jwks(document)) if key is not None)
     if not keys:
         raise ValueError("no RS256, ES256 or EdDSA key in the JWKS")
@@ -38,7 +38,7 @@ def parse_keys(document: bytes) -> Keys:
 
 
 def _key(raw: Raw) -> jwt.PyJWK | None:
-    """RFC 7517 section 5: a key that is not understood is ignored, and the others count all the same."""
+    """Return the key, or None to ignore one that is not understood (RFC 7517 section 5)."""
     try:
         msgspec.json.decode(raw, type=_Jwk)
         key = jwt.PyJWK(msgspec.json.decode(raw))
@@ -49,7 +49,7 @@ def _key(raw: Raw) -> jwt.PyJWK | None:
 
 
 class Provider:
-    """One issuer, one audience, and the keys it publishes."""
+    """One issuer, one audience, and the keys that the issuer publishes."""
 
     def __init__(self, keys: PublishedKeys[Keys], *, issuer: str, audience: str) -> None:
         self._keys = keys
@@ -57,10 +57,10 @@ class Provider:
         self._audience = audience
 
     async def read(self, token: str, algorithm: str, *, now: float) -> Caller:
-        """The owner that a token stands for. Raises TokenInvalid, TokenExpired and KeysUnavailable."""
+        """Return the caller that the token stands for. Raises TokenInvalid, TokenExpired and KeysUnavailable."""
         keys = await self._keys.current()
         fitting = _fitting(keys, token, algorithm)
-        if not fitting:  # the provider may have a new one
+        if not fitting:  # the provider may have rotated its keys
             fitting = _fitting(await self._keys.refreshed(keys), token, algorithm)
         for key in fitting:
             try:
@@ -76,7 +76,7 @@ class Provider:
 
 
 def _fitting(keys: Keys, token: str, algorithm: str) -> list[jwt.PyJWK]:
-    """The key that the token names, or every key of the right kind when it names none."""
+    """Return the key that the token's `kid` names, or every key of the right kind when it has no `kid`."""
     named = jwt.get_unverified_header(token).get("kid")
     return [
         key

@@ -1,4 +1,4 @@
-"""Stream tokens: JWTs (RFC 7519), HS256 with `HOOKCAST_TOKEN_SECRET`, as any JWT library makes them; pure.
+"""Stream tokens: JWTs (RFC 7519), HS256 with `HOOKCAST_TOKEN_SECRET`, which any JWT library can make; pure.
 
 Claims: `exp` (required), and what the token shows: `jobs` (requestIds), `groups`, `sub` (the owner of jobs).
 """
@@ -16,17 +16,17 @@ from msgspec import Meta, Struct
 from hookcast.auth.caller import Caller
 from hookcast.errors import InvalidRequest, TokenExpired, TokenInvalid
 
-LEEWAY_SECONDS = 30.0  # of other people's clocks, for `nbf`; `exp` has none, since access ends with it
-MAX_SECONDS = 30 * 24 * 3600  # for which the server and the command sign one
-MAX_CREDENTIAL = 16 * 1024  # characters of a token or key: what fits into a request's head
-# Times are checked here, with a clock that is passed in; a token of our own has neither issuer nor audience.
+LEEWAY_SECONDS = 30.0  # clock skew allowed for `nbf`; none for `exp`, since access ends with it
+MAX_SECONDS = 30 * 24 * 3600  # longest lifetime that the server and the command sign
+MAX_CREDENTIAL = 16 * 1024  # characters of a token or key: what fits into a request head
+# Times are checked here, against the `now` passed in; our own tokens have neither issuer nor audience.
 _OPTIONS: dict[str, bool] = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_jti": False}
-# Neither control characters nor the halves of surrogate pairs, which JSON can say and no database takes.
+# No control characters, and no lone surrogates, which JSON can express and no database accepts.
 _Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]+(?!\n)$")]
 
 
 class Grant(Struct, frozen=True):
-    """What a token shows. Owners and groups are compared as they are."""
+    """The jobs that a token shows. Owners and groups are compared verbatim."""
 
     sub: _Name | None = None
     jobs: frozenset[_Name] = frozenset()
@@ -39,7 +39,10 @@ class _Times(Struct):
 
 
 def mint(grant: Grant, secret: str, *, expires_at: datetime) -> str:
-    """A token that shows `grant` until then (whole seconds). Raises InvalidRequest when `read` would not take it."""
+    """Return a token that shows `grant` until `expires_at` (whole seconds).
+
+    Raises InvalidRequest when `read` would not accept it.
+    """
     claims: dict[str, Any] = {"exp": int(expires_at.timestamp())}
     if grant.sub is not None:
         claims["sub"] = grant.sub
@@ -58,7 +61,7 @@ def mint(grant: Grant, secret: str, *, expires_at: datetime) -> str:
 
 
 def algorithm_of(token: str) -> str:
-    """What the token's header says; believe it only to choose how to check. Raises TokenInvalid."""
+    """Return the unverified `alg` of the token's header; use it only to choose the check. Raises TokenInvalid."""
     try:
         return str(jwt.get_unverified_header(token).get("alg"))
     except (jwt.InvalidTokenError, UnicodeEncodeError):
@@ -66,12 +69,12 @@ def algorithm_of(token: str) -> str:
 
 
 def read(token: str, secret: str, *, now: float) -> Caller:
-    """The caller that a token of ours stands for. Raises TokenInvalid and TokenExpired."""
+    """Return the caller that a token of ours stands for. Raises TokenInvalid and TokenExpired."""
     return caller(decode(token, secret, "HS256", verify_aud=False, verify_iss=False), now=now)
 
 
 def decode(token: str, key: Any, algorithm: str, **checks: Any) -> dict[str, Any]:
-    """The claims of a token that this key signed with this algorithm. Raises TokenInvalid.
+    """Return the claims of a token that was signed with this key and algorithm. Raises TokenInvalid.
 
     `checks` are PyJWT's options by name, or its arguments `issuer` and `audience`.
     """
@@ -84,7 +87,7 @@ def decode(token: str, key: Any, algorithm: str, **checks: Any) -> dict[str, Any
 
 
 def caller(claims: Mapping[str, Any], *, now: float) -> Caller:
-    """The caller that checked claims stand for. Raises TokenInvalid and TokenExpired."""
+    """Return the caller that verified claims stand for. Raises TokenInvalid and TokenExpired."""
     try:
         times = msgspec.convert(claims, _Times)
         grant = msgspec.convert(claims, Grant)

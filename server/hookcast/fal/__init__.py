@@ -1,1 +1,1 @@
-"""What Hookcast knows about fal's wire: `signature` and `webhook` are pure, `keys` and `queue` speak HTTP."""
+"""fal's wire formats and HTTP API: `signature` and `webhook` are pure, `keys` and `queue` send HTTP requests."""

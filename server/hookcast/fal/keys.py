@@ -1,4 +1,4 @@
-"""fal's webhook keys: Ed25519, published as a JWKS (RFC 8037)."""
+"""fal's webhook signing keys: Ed25519, published as a JWKS (RFC 8037)."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ class _Jwk(Struct):
 
 
 def parse_jwks(document: bytes) -> tuple[VerifyKey, ...]:
-    """The Ed25519 keys of a JWKS; other keys are passed over. Raises ValueError when none is left."""
+    """Return the Ed25519 keys of a JWKS, ignoring all others. Raises ValueError when there is none."""
     keys = tuple(key for key in map(_ed25519, split_jwks(document)) if key is not None)
     if not keys:
         raise ValueError("no Ed25519 key in the JWKS")
@@ -28,7 +28,7 @@ def parse_jwks(document: bytes) -> tuple[VerifyKey, ...]:
 
 
 def _ed25519(raw: Raw) -> VerifyKey | None:
-    """RFC 7517 section 5: a key that is not understood is ignored, and the others count all the same."""
+    """Return the key, or None to ignore one that is not understood (RFC 7517 section 5)."""
     try:
         jwk = msgspec.json.decode(raw, type=_Jwk)
         return decode_key(jwk.x) if jwk.kty == "OKP" and jwk.crv == "Ed25519" else None
@@ -44,9 +44,9 @@ class FalKeys:
         self._clock = clock
 
     async def verify(self, headers: Mapping[str, str], body: bytes) -> SignedHeaders:
-        """Check a webhook's signature over its raw body; answer its headers, which can now be trusted.
+        """Verify a webhook's signature over its raw body; return its headers, which can now be trusted.
 
-        Raises the 401 errors of the signature, and KeysUnavailable when there is no key to check with.
+        Raises the signature errors (401), and KeysUnavailable when there is no key to verify with.
         """
         signed = SignedHeaders.read(headers)
         check_timestamp(signed, now=self._clock().timestamp())
@@ -61,7 +61,7 @@ class FalKeys:
         return signed
 
     async def available(self) -> bool:
-        """Whether there is any key to verify with (asks fal for them when there is none yet)."""
+        """Return whether there is a key to verify with, fetching the keys when there is none yet."""
         try:
             await self._keys.current()
         except KeysUnavailable:

@@ -1,6 +1,6 @@
-"""fal's queue over HTTP: submit, status, result, cancel, and the status stream.
+"""A client for fal's queue: submit, status, result, cancel, and the status stream.
 
-Source: fal's documentation, "Queue API". Which answers are worth a second try is one table, `RETRIED`.
+Source: fal's documentation, "Queue API". The table `RETRIED` lists which failures are retried.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Call(Enum):
-    """What is asked of fal. Only a submit is not idempotent: fal may have taken one that seemed to fail."""
+    """A request to fal's queue. Only submit is not idempotent: fal may have accepted one that seemed to fail."""
 
     SUBMIT = "submit"
     STATUS = "status"
@@ -40,12 +40,12 @@ class Call(Enum):
 
 
 class Trouble(Enum):
-    """What went wrong with one attempt."""
+    """How one attempt failed."""
 
-    NOT_SENT = "not sent"  # no connection: fal cannot have taken it
-    NO_ANSWER = "no answer"  # sent, and then the connection broke or nothing came
+    NOT_SENT = "not sent"  # no connection: fal cannot have accepted it
+    NO_ANSWER = "no answer"  # sent, then the connection broke or no answer came
     BUSY = "busy"  # 429
-    GATEWAY = "gateway"  # 502, 503, 504 without a request id: it did not get past fal's door
+    GATEWAY = "gateway"  # 502, 503, 504 without a request id: it did not get past fal's gateway
     TAKEN = "taken"  # 502, 503, 504 with a request id
 
 
@@ -71,7 +71,7 @@ class Submitted(Struct, frozen=True):
 
 
 class _Taken(Struct):
-    """Only the id is needed: a convenience of another shape must not lose a request that fal has taken."""
+    """fal's answer to a submit. Only the id is required: an odd optional field must not lose an accepted request."""
 
     request_id: str
     response_url: object = None
@@ -113,7 +113,7 @@ _PHASES = {"IN_QUEUE": Phase.QUEUED, "IN_PROGRESS": Phase.RUNNING, "COMPLETED": 
 class FalQueue:
     """A client of the queue at `base_url`, with one key.
 
-    `sleep`, `jitter` (0…1) and `deadlines` are passed in for tests.
+    `sleep`, `jitter` (0…1) and `deadlines` are injected for tests.
     """
 
     def __init__(
@@ -141,9 +141,9 @@ class FalQueue:
         webhook_url: str | None,
         headers: Mapping[str, str],
     ) -> Submitted:
-        """Queue one request; `headers` are fal's own request headers.
+        """Submit one request; `headers` are fal's own request headers.
 
-        Raises FalRejected or FalUnreachable; after the latter fal may still have taken it.
+        Raises FalRejected or FalUnreachable; after the latter fal may still have accepted the request.
         """
         url = f"{self._base}/{quote(endpoint_id)}"
         if webhook_url is not None:
@@ -158,20 +158,23 @@ class FalQueue:
         return _decode(response.content, _Taken).submitted()
 
     async def status(self, job: Job) -> Progressed:
-        """How far the job is; COMPLETED is told as phase `saving`."""
+        """Return the job's progress; fal's COMPLETED becomes phase `saving`. Raises FalRejected and FalUnreachable."""
         response = await self._ask(Call.STATUS, self._get(f"{self.job_url(job)}/status?logs=1"))
         return progressed(_decode(response.content, _Status))
 
     async def result(self, job: Job) -> Raw:
-        """The result of a completed job, byte for byte.
+        """Return the result of a completed job, byte for byte.
 
-        Raises FalRejected with the model's own error when the job failed, FalUnreachable when fal is away.
+        Raises FalRejected with the model's own error when the job failed, FalUnreachable when fal is unavailable.
         """
         response = await self._ask(Call.RESULT, self._get(self.job_url(job)))
         return _json(response)
 
     async def cancel(self, job: Job) -> CancelAnswer:
-        """Ask fal to cancel. Raises FalRejected when fal's answer is none of the four it documents."""
+        """Cancel the job at fal.
+
+        Raises FalRejected when fal's answer is none of the four it documents, FalUnreachable when fal is unavailable.
+        """
         request = self._client.build_request("PUT", f"{self.job_url(job)}/cancel", headers=self._headers)
         try:
             response = await self._ask(Call.CANCEL, request)
@@ -184,9 +187,9 @@ class FalQueue:
 
     @asynccontextmanager
     async def follow(self, job: Job) -> AsyncIterator[AsyncIterator[Progressed]]:
-        """Open the status stream; iterate its reports until fal closes it.
+        """Open the status stream and yield an iterator over its reports, which ends when fal closes the stream.
 
-        Raises FalRejected (the job is not there, or not ours) and FalUnreachable, also while iterating.
+        Raises FalRejected (the job does not exist, or is not ours) and FalUnreachable, also while iterating.
         """
         url = f"{self.job_url(job)}/status/stream?logs=1"
         timeout = httpx.Timeout(DEADLINE_SECONDS, read=STREAM_SILENCE_SECONDS)
@@ -205,10 +208,10 @@ class FalQueue:
             raise FalUnreachable(str(error)) from error
 
     def job_url(self, job: Job) -> str:
-        """fal's address of the job's result; the others stand below it.
+        """Return fal's URL of the job's result; its other URLs are below it.
 
-        The URL of the submit answer is preferred, but only on the very host that is given our key.
-        Raises FalRejected when the endpoint is not known, so that nothing can be asked.
+        The URL from the submit answer is preferred, but only on the very host that is given our key. Raises FalRejected
+        when the endpoint is not known, so that fal cannot be asked.
         """
         known = None if job.response_url is None else _own(job.response_url, self._base)
         if known is not None:
@@ -224,7 +227,7 @@ class FalQueue:
         return self._client.build_request("GET", url, headers=self._headers)
 
     async def _ask(self, call: Call, request: httpx.Request) -> httpx.Response:
-        """Send, and send again what the table allows, until the deadline."""
+        """Send the request, and retry as `RETRIED` allows, until the deadline."""
         trouble = ""
         try:
             async with asyncio.timeout(self._deadlines[call]):
@@ -244,7 +247,7 @@ class FalQueue:
 
 
 class _PassingError(Exception):
-    """An answer worth a second try."""
+    """A retryable answer."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
@@ -252,7 +255,7 @@ class _PassingError(Exception):
 
 
 def progressed(status: _Status) -> Progressed:
-    """fal's status as an update. Unknown words count as running: the job is neither queued nor done."""
+    """Convert fal's status to an update. An unknown status counts as running: the job is neither queued nor done."""
     logs = tuple(
         LogLine(message=log.message, timestamp=log.timestamp, level=log.level)
         for log in status.logs or ()
@@ -264,18 +267,18 @@ def progressed(status: _Status) -> Progressed:
 
 async def _reports(source: EventSource) -> AsyncGenerator[Progressed, None]:
     async for event in source.aiter_sse():
-        if not event.data:  # httpx-sse tells of a lone `retry:` or `id:` too; WHATWG SSE dispatches nothing then
+        if not event.data:  # httpx-sse also yields a lone `retry:` or `id:`, for which WHATWG SSE dispatches no event
             continue
         yield progressed(_decode(event.data.encode(), _Status))
 
 
 def _pauses(jitter: Callable[[], float]) -> list[float]:
-    """Growing pauses in seconds, each spread over its upper half; the deadline ends them."""
+    """Return exponential pauses in seconds, with jitter over the upper half of each; the deadline ends them."""
     return [min(0.2 * 2**attempt, 5.0) * (0.5 + jitter() / 2) for attempt in range(12)]
 
 
 def _settle(call: Call, response: httpx.Response) -> httpx.Response:
-    """Pass a good answer on, tell a passing error from a final one."""
+    """Return a successful answer; raise _PassingError when it is retryable, else FalUnreachable or FalRejected."""
     code = response.status_code
     if code < 300:
         return response
@@ -296,7 +299,7 @@ def _trouble(response: httpx.Response) -> Trouble | None:
     if code not in {502, 503, 504}:
         return None
     if code == 504 and response.headers.get("x-fal-request-timeout-type") == "user":
-        return None  # the user's own start timeout ran out: final
+        return None  # the user's own start timeout expired: final
     return Trouble.TAKEN if "x-fal-request-id" in response.headers else Trouble.GATEWAY
 
 
@@ -316,7 +319,7 @@ def _retry_after(response: httpx.Response) -> float:
 
 
 def _own(url: str, base: str) -> str | None:
-    """The plain address behind `url` when it stands below `base`, else None: whatever else it is, we build our own."""
+    """Return `url` without credentials, query and fragment when it is below `base`; else None, and we build our own."""
     try:
         found, wanted = httpx.URL(url), httpx.URL(base)
     except httpx.InvalidURL:

@@ -27,7 +27,7 @@ _HEX_SIGNATURE = re.compile(r"[0-9a-fA-F]{128}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class SignedHeaders:
-    """The four headers of a webhook as they came, none of them trusted yet."""
+    """The four signature headers of a webhook as received, not verified yet."""
 
     request_id: str
     user_id: str
@@ -36,7 +36,7 @@ class SignedHeaders:
 
     @classmethod
     def read(cls, headers: Mapping[str, str]) -> "SignedHeaders":
-        """Take the four headers from a case-insensitive mapping.
+        """Read the four headers from a case-insensitive mapping.
 
         Raises SignatureMissing when one of them is absent or empty.
         """
@@ -48,15 +48,15 @@ class SignedHeaders:
 
 
 def signed_message(*, request_id: str, user_id: str, timestamp: str, body: bytes) -> bytes:
-    """The bytes that fal signs: four lines in UTF-8, no newline after the last."""
+    """Return the bytes that fal signs: four lines in UTF-8, no newline after the last."""
     digest = hashlib.sha256(body).hexdigest()
     return "\n".join((request_id, user_id, timestamp, digest)).encode()
 
 
 def verify(headers: SignedHeaders, body: bytes, keys: Iterable[VerifyKey], *, now: float) -> None:
-    """Check the raw `body` against every key; `now` is unix seconds.
+    """Verify the signature of the raw `body` against every key; `now` is unix seconds.
 
-    Raises TimestampOutOfRange beyond ±300 s (or when it is no number) and SignatureInvalid when no key fits.
+    Raises TimestampOutOfRange beyond ±300 s (or when it is not a number) and SignatureInvalid when no key matches.
     """
     check_timestamp(headers, now=now)
     if not _HEX_SIGNATURE.fullmatch(headers.signature):
@@ -81,7 +81,7 @@ def check_timestamp(headers: SignedHeaders, *, now: float) -> None:
 
 
 def decode_key(x: str) -> VerifyKey:
-    """An Ed25519 key from a JWK's `x` (RFC 8037), base64url with or without padding.
+    """Return the Ed25519 key in a JWK's `x` (RFC 8037), base64url with or without padding.
 
     Raises ValueError when it is not 32 bytes.
     """

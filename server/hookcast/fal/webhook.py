@@ -1,7 +1,7 @@
-"""fal's webhook body → what it says of a job; pure.
+"""Parse fal's webhook body into an update of a job; pure.
 
-Source: fal's documentation, "Webhooks API". Unknown fields are accepted, nulls may stand anywhere, and `payload` stays
-byte for byte what it was, but for half an emoji (see reading.py).
+Source: fal's documentation, "Webhooks API". Unknown fields are accepted, `payload`, `error` and `payload_error` may be
+null, and `payload` stays byte for byte, except for lone surrogates (see lenient_json.py).
 """
 
 from typing import Literal
@@ -27,16 +27,16 @@ class _Webhook(Struct):
 
 
 class WebhookReport(Struct, frozen=True):
-    """What one webhook says: a result, a failure, or `saving` = a success whose result must be fetched."""
+    """The content of one webhook: a result, a failure, or `saving` = a success whose result must be fetched."""
 
     request_id: str
     update: Completed | Failed | Progressed
 
 
 def parse(body: bytes) -> WebhookReport:
-    """Read a webhook whose signature held.
+    """Parse a webhook whose signature has been verified.
 
-    Raises Malformed when it is no JSON of fal's shape, is nested too deep, or its request id cannot name a job.
+    Raises Malformed when it is not JSON of fal's shape, is nested too deep, or its request id cannot name a job.
     """
     if too_deep(body):
         raise Malformed(f"The body is nested more than {MAX_DEPTH} levels deep.")
@@ -59,6 +59,6 @@ def _update(webhook: _Webhook) -> Completed | Failed | Progressed:
 
 
 def _present(raw: Raw) -> Raw | None:
-    """A copy that does not hold the whole body in memory; None for JSON's null."""
+    """Return a copy that does not keep the whole body in memory; None for JSON null."""
     found = bytes(raw)
     return None if found == _NULL else Raw(found)

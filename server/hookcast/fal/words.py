@@ -1,4 +1,4 @@
-"""fal's error bodies as one readable sentence, and fal's endpoint ids as app ids; pure."""
+"""Readable sentences from fal's error bodies, and app ids from fal's endpoint ids; pure."""
 
 import msgspec
 from msgspec import Raw, Struct
@@ -20,18 +20,18 @@ class _Body(Struct):
 
 
 def sentence(body: Raw | None, fallback: str | None = None) -> str:
-    """The reason in `{"detail": "text"}` or `{"detail": [{loc, msg, type}]}`, else `fallback`, else a plain sentence.
+    """Return the reason in `{"detail": "text"}` or `{"detail": [{loc, msg, type}]}`, else `fallback`, else a default.
 
-    Of several details the first is told, with the input it is about: `prompt: Field required`.
+    Of several details the first is used, with the input it is about: `prompt: Field required`.
     """
     found = _reason(body) or fallback or UNKNOWN_REASON
     return found if len(found) <= MAX_SENTENCE else found[: MAX_SENTENCE - 1] + "…"
 
 
 def app_id(endpoint_id: str) -> str:
-    """The part of an endpoint id under which fal keeps its requests: `owner/app`.
+    """Return the part of an endpoint id that the URLs of its requests contain: `owner/app`.
 
-    The namespaces `workflows/` and `comfy/` stand before it. Raises ValueError when there is no app in the id.
+    The namespaces `workflows/` and `comfy/` precede it. Raises ValueError when there is no app in the id.
     """
     parts = endpoint_id.strip("/").split("/")
     length = 3 if parts[0] in _NAMESPACES else 2

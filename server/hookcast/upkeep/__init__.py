@@ -1,1 +1,1 @@
-"""Work beside the requests: what the node does for jobs on its own."""
+"""Background work: what a node does for jobs outside of requests."""

@@ -1,7 +1,7 @@
-"""Fetches results that fal holds ready: of webhooks with `payload_error`, and of jobs whose webhook did not come.
+"""Fetches results from fal: for webhooks with `payload_error`, and for jobs whose webhook did not arrive.
 
-Each job in phase `saving` has at most one task here; they are owned by `run`, which also takes up what a stopped server
-left behind. fal keeps results for an hour at most, so that is how long it tries.
+Each job in phase `saving` has at most one task here, owned by `run`, which also resumes the jobs that a stopped server
+left behind. fal keeps results for at most an hour, so attempts end after an hour.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ MAX_PAUSE_SECONDS = 30.0
 MAX_AT_ONCE = 64
 GONE = "The result could not be fetched: fal keeps results for an hour at most. Submit the job again."
 
-# The job's own outcome is not what these say: the address moved, the key is wrong, or fal or the result is not there.
+# Not the job's outcome: the URL moved, the key is wrong, or fal or the result is unavailable.
 _NOT_THE_OUTCOME = frozenset({*range(300, 400), 401, 403, 404, 408})
 _log = get_logger(__name__)
 
 
 class Collector:
-    """`queue` is None without a FAL_KEY: then nothing can be fetched, and the jobs wait."""
+    """Fetches results, retrying until the job ends. `queue` is None without a FAL_KEY: jobs then stay in `saving`."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Collector:
         self._turns = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def run(self) -> None:
-        """Own the tasks until cancelled; begin with what the store says is unfinished."""
+        """Own the tasks until cancelled; start with the unfinished jobs in the store."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             for job in await self._unfinished():
@@ -56,7 +56,7 @@ class Collector:
             await asyncio.get_running_loop().create_future()
 
     def fetch(self, job: Job, after: float = 0.0) -> None:
-        """Fetch the result in the background, `after` seconds from now; idempotent while it is under way."""
+        """Fetch the result in the background, `after` seconds from now; do nothing while a fetch is in progress."""
         if self._tasks is None or self._queue is None or job.status.terminal or job.request_id in self._busy:
             return
         self._busy.add(job.request_id)
@@ -84,7 +84,7 @@ class Collector:
             self._busy.discard(request_id)
 
     async def _attempt(self, request_id: str, queue: FalQueue) -> bool:
-        """Whether the job needs no further attempt."""
+        """Fetch and store the result once; return whether the job needs no further attempt."""
         try:
             job = await self._store.get(request_id)
             if job is None or job.status.terminal:

@@ -1,9 +1,9 @@
-"""Live progress: while somebody watches a pending job, its phase, queue position and logs are read from fal.
+"""Live progress: reads phase, queue position and logs of pending jobs from fal while they have subscribers.
 
-One task a watched job, owned by `run`; a lease lets one node at a time follow it, whoever has watchers. It reads a
-status stream of fal's, at most `MAX_FOLLOWED` at once; past that, and when the stream does not work, it polls the
-status. It ends with the last watcher or with the job. A stream that breaks is opened again, after pauses that grow
-until a stream brings something new.
+Each watched job has one task, owned by `run`; a lease lets only one node follow a job, whichever nodes have its
+subscribers. The task reads fal's status stream, at most `MAX_FOLLOWED` at once; beyond that, or when the stream fails,
+it polls the status. It ends with the last subscriber or with the job. A broken stream is reopened after pauses that
+grow until a stream brings news.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from hookcast.store import JobStore
 from hookcast.upkeep.leases import LeaseKeeper, LeaseLost
 
 MAX_FOLLOWED = 256
-MIN_GAP_SECONDS = 0.2  # at most 5 states a second a job
+MIN_GAP_SECONDS = 0.2  # at most 5 states per second and job
 WEBHOOK_GRACE_SECONDS = 3.0
 MIN_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
@@ -30,7 +30,7 @@ _log = get_logger(__name__)
 
 
 class Follower:
-    """Follows what the hub says is watched. `sleep` is passed in for tests."""
+    """Follows the jobs that the hub reports as watched. `sleep` is injected for tests."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Follower:
             _log.debug("follow_drained", request_id=request_id)
 
     async def _follow_once(self, request_id: str) -> bool | None:
-        """One stream, from its opening to its end. True = it brought something new, False = not, None = all is done."""
+        """Follow the job once; return True when that brought news, False when not, None when following is over."""
         try:
             job = await self._followable(request_id)
             if job is None:
@@ -91,14 +91,14 @@ class Follower:
             async with self._keeper.held(f"follow:{request_id}"):
                 return await self._stream(job)
         except LeaseLost:
-            _log.info("follow_lost", request_id=request_id)  # we hung, or could not reach the database, for too long
+            _log.info("follow_lost", request_id=request_id)  # the node hung, or lost the database, for too long
             return False
         except StoreUnavailable as error:
             _log.warning("follow_interrupted", request_id=request_id, reason=str(error))
             return False
 
     async def _followable(self, request_id: str) -> Job | None:
-        """Wait until the job is known, pending and has an endpoint; None when it has ended."""
+        """Wait until the job is known and pending and has an endpoint; return None when it has ended."""
         job = await self._store.get(request_id)
         if job is not None and (job.status.terminal or job.endpoint_id is not None):
             return None if job.status.terminal else job
@@ -120,7 +120,7 @@ class Follower:
         return pump.news if again and not pump.over else None
 
     async def _read(self, job: Job, pump: "_Pump") -> bool:
-        """One stream, or one answer, into the pump; whether it may be asked again."""
+        """Read one stream, or one status, into the pump; return whether to ask again."""
         try:
             if self._streams.locked() or not await self._read_stream(job, pump):
                 pump.put(await self._queue.status(job))
@@ -135,7 +135,7 @@ class Follower:
         return True
 
     async def _read_stream(self, job: Job, pump: "_Pump") -> bool:
-        """Whether the stream worked."""
+        """Read the status stream into the pump; return whether the stream worked."""
         try:
             async with self._streams, self._queue.follow(job) as reports:
                 async for report in reports:
@@ -148,16 +148,16 @@ class Follower:
         return True
 
     async def _refused(self, job: Job, error: FalRejected) -> None:
-        """A job that fal no longer knows was removed if we had asked for that; nothing else can be concluded."""
+        """Mark a cancelling job as cancelled when fal no longer knows it; conclude nothing in any other case."""
         if error.fal_status == 404 and job.progress.phase is Phase.CANCELLING:
             await self._dispatcher.apply(job.request_id, Cancelled())
 
 
 class _Pump:
-    """Turns reports into states at no more than the allowed rate; the newest wins, log lines add up.
+    """Turns reports into states at a limited rate; the newest phase wins, log lines accumulate.
 
-    `news` = it changed the job. `over` = nothing more can come of the stream: the job has ended, or its result is being
-    collected.
+    `news` = it changed the job. `over` = the stream can bring nothing more: the job has ended, or its result is being
+    fetched.
     """
 
     def __init__(
@@ -178,18 +178,18 @@ class _Pump:
         self.over = False
 
     def put(self, report: Progressed) -> None:
-        """Write it as soon as the rate allows."""
+        """Write the report as soon as the rate limit allows."""
         self._next = _merged(self._next, report)
         if self._writer is None or self._writer.done():
             self._writer = self._owner.create_task(self._write())
 
     async def flush(self) -> None:
-        """Wait for the last write. To cancel this wait does not cancel the write."""
+        """Wait for the last write. Cancelling the wait does not cancel the write."""
         if self._writer is not None:
             await asyncio.wait({self._writer})
 
     def close(self) -> None:
-        """What is there is still written, but an attempt that fails is the last."""
+        """Stop retrying: pending reports are still written, but a failed write is the last."""
         self._closed = True
 
     async def _write(self) -> None:

@@ -1,7 +1,7 @@
-"""Keeps the leases of one node: takes what is wanted in batches, prolongs it, and says when it is ours.
+"""Keeps this node's leases: takes the wanted ones in batches, renews them, and signals when they are held.
 
-A node that dies, hangs or is cut off from the database stops prolonging: within `LEASE_SECONDS` another one has the
-lease. If the first one comes back it finds out at its next turn.
+A node that dies, hangs or is cut off from the database stops renewing: its leases expire within `LEASE_SECONDS`, and
+another node takes them at its next turn. If the first node comes back, it finds out at its own next turn.
 """
 
 import asyncio
@@ -19,25 +19,25 @@ _log = get_logger(__name__)
 
 
 class LeaseLost(Exception):
-    """Another node has the lease that was held here."""
+    """Another node took a lease that this node held."""
 
 
 class _Claim:
-    """A lease that somebody here wants, and perhaps has."""
+    """A lease that a task on this node wants or holds."""
 
     def __init__(self) -> None:
         self.ours = asyncio.Event()
         self.scope: asyncio.Timeout | None = None  # of the block that holds it
 
     def lose(self) -> None:
-        """End the block."""
+        """Cancel the block that holds the lease."""
         if self.scope is not None:
             self.scope.reschedule(asyncio.get_running_loop().time())
             self.ours.clear()
 
 
 class LeaseKeeper:
-    """`node` names this node; `sleep` is passed in for tests."""
+    """The leases of the node named `node`; `sleep` is injected for tests."""
 
     def __init__(self, leases: Leases, node: str, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._leases = leases
@@ -48,7 +48,7 @@ class LeaseKeeper:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Take, prolong and give back, until cancelled."""
+        """Take, renew and release leases until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tick())
             while True:
@@ -57,14 +57,14 @@ class LeaseKeeper:
                 try:
                     await self._turn()
                 except StoreUnavailable as error:
-                    # What we hold may be taken by another node soon; to do a thing twice for a while harms nobody.
+                    # Another node may take our leases soon; doing the work twice for a while is harmless.
                     _log.warning("leases_not_kept", reason=str(error))
 
     @asynccontextmanager
     async def held(self, name: str) -> AsyncIterator[None]:
-        """Wait until the lease is ours; it is kept for the length of the block.
+        """Wait for the lease and hold it for the duration of the block.
 
-        Raises LeaseLost, by cancelling the block, when another node has got it meanwhile.
+        Raises LeaseLost, by cancelling the block, when another node takes the lease.
         """
         claim = self._wanted[name] = _Claim()
         self._changed.set()

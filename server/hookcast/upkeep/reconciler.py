@@ -1,8 +1,8 @@
-"""Heals lost webhooks: pending jobs whose webhook is overdue are asked for at fal, watched or not.
+"""Recovers lost webhooks: asks fal about pending jobs whose webhook is overdue, watched or not.
 
-One node at a time asks about a job: a lease in the database protects it until it is due again. Jobs that are watched
-are also followed live (`follower`); this is for all others, and for what the follower could not do. What fal says goes
-through the dispatcher like a webhook; a job that is done has its result fetched by the collector.
+One node at a time asks about a job: a lease in the database protects it until it is due again. Watched jobs are also
+followed live (`follower`); the reconciler covers all others, and what the follower missed. fal's answer goes through
+the dispatcher like a webhook; the result of a finished job is fetched by the collector.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from hookcast.upkeep.collector import Collector
 from hookcast.wire import rfc3339
 
 LOOK_SECONDS = 1.0
-ASKS_A_LOOK = 20  # at most so many a second and node
-ASK_EVERY_SECONDS = 45.0  # fal keeps big results for 6 minutes only
+ASKS_A_LOOK = 20  # which limits the jobs per second and node
+ASK_EVERY_SECONDS = 45.0  # fal keeps large results for only 6 minutes
 MAX_PAUSE_SECONDS = 60.0
 
 UNASKABLE = (
@@ -33,7 +33,10 @@ _log = get_logger(__name__)
 
 
 class Reconciler:
-    """`queue` is None without a FAL_KEY: then only the time runs out. `node` names this node; `sleep` is for tests."""
+    """Asks fal about overdue jobs and ends those past the time limit. `node` names this node; `sleep` is for tests.
+
+    `queue` is None without a FAL_KEY: then only the time limit applies.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class Reconciler:
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Look every second, more seldom while fal or the database is away; until cancelled."""
+        """Look every second, less often while fal or the database is unavailable, until cancelled."""
         pause = LOOK_SECONDS
         while True:
             await self._sleep(pause * random.uniform(1.0, 1.4))  # noqa: S311 - never more often than the cap allows
@@ -69,7 +72,7 @@ class Reconciler:
                 _log.warning("reconciler_pauses", seconds=pause, reason=str(error))
 
     async def look(self) -> int:
-        """Ask about what is due; answers about how many jobs. Raises FalUnreachable and StoreUnavailable."""
+        """Ask fal about the jobs that are due; return how many. Raises FalUnreachable and StoreUnavailable."""
         before = self._clock() - timedelta(seconds=ASK_EVERY_SECONDS)
         due = await self._store.leases.to_ask_about(ASKS_A_LOOK, created_before=before)
         names = {ask_lease(job.request_id): job for job in due}
@@ -81,7 +84,10 @@ class Reconciler:
         return len(ours)
 
     async def _try(self, job: Job) -> FalUnreachable | StoreUnavailable | None:
-        """One that fails waits until it is due again; only when all fail, fal or the database is away."""
+        """Reconcile the job and return its failure, if any; a failed job waits until it is due again.
+
+        Only when all jobs of a look fail is fal or the database considered unavailable.
+        """
         try:
             await self._reconcile(job)
         except (FalUnreachable, StoreUnavailable) as error:
@@ -94,7 +100,7 @@ class Reconciler:
         if update is not None:
             job = (await self._dispatcher.apply(job.request_id, update)).after
         if job.status.terminal or job.progress.phase is Phase.SAVING:
-            self._collector.fetch(job)  # which has a time limit of its own
+            self._collector.fetch(job)  # the collector has its own time limit
         elif self._clock() - job.created_at > self._timeout:
             await self._dispatcher.apply(job.request_id, Failed(error=self._timed_out(job)), "hookcast")
 

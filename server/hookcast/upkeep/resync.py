@@ -1,7 +1,7 @@
-"""Heals what the bus did not carry.
+"""Pushes the states that the bus did not deliver.
 
-Once a second the node asks the database what was written since, and pushes what its watchers have not seen: one indexed
-query, whatever the number of watchers.
+Once a second the node queries what was written since its last look, and pushes what its subscribers have not seen: one
+indexed query, whatever the number of subscribers.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from hookcast.push.subscriptions import Subscriptions
 from hookcast.store import JobStore
 from hookcast.store.base import DEADLINE_SECONDS
 
-# The store says from where to look next. This is for clocks that are set back, and costs little.
+# The store returns where to look from next. This margin covers clocks that are set back, and costs little.
 LOOK_BACK_SECONDS = DEADLINE_SECONDS + 1.0
 
 _log = get_logger(__name__)
 
 
 class Resync:
-    """`sleep` and `clock` (seconds that only grow) are passed in for tests."""
+    """Pushes missed states. `sleep` and `clock` (monotonic seconds) are injected for tests."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Resync:
         self._seen_until: float | None = None
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Look every `seconds` until cancelled."""
         while True:
             await self._sleep(self._seconds)
             try:
@@ -53,7 +53,7 @@ class Resync:
                 _log.warning("resync_failed", reason=str(error))
 
     async def look(self) -> int:
-        """Push what is new; answers how many states that were."""
+        """Push the states that were missed; return how many."""
         since = self._seen_until if self._seen_until is not None else await self._beginning()
         written, until = await self._store.changed_since(since - LOOK_BACK_SECONDS)
         missed = [row.request_id for row in written if self._hub.lacks(row.request_id, row.version, row.group)]
@@ -66,5 +66,8 @@ class Resync:
         return len(missed)
 
     async def _beginning(self) -> float:
-        """When this node began, by the database's clock: however late the first look, streams were opened since."""
+        """Return when this node started, by the database's clock.
+
+        Streams may be open since then, however late the first look is.
+        """
         return (await self._store.changed_since(float("inf")))[1] - (self._clock() - self._begun)

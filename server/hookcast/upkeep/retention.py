@@ -1,4 +1,4 @@
-"""Removes what is no longer wanted: jobs that ended long ago, and leases that ended."""
+"""Deletes what is no longer needed: jobs that ended long ago, and expired leases."""
 
 import asyncio
 import random
@@ -11,13 +11,13 @@ from hookcast.logs import get_logger
 from hookcast.store import JobStore
 
 EVERY_SECONDS = 3600.0
-PORTION = 500  # a transaction, so that nobody waits long for it
+PORTION = 500  # jobs per transaction, to keep transactions short
 
 _log = get_logger(__name__)
 
 
 class Retention:
-    """`sleep` is passed in for tests."""
+    """Deletes jobs that ended more than `kept` ago. `sleep` is injected for tests."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Retention:
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Clean up about once an hour, until cancelled."""
+        """Clean up every 30 to 60 minutes until cancelled."""
         while True:
             await self._sleep(EVERY_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311
             try:
@@ -43,7 +43,7 @@ class Retention:
                 _log.warning("not_cleaned", reason=str(error))
 
     async def clean(self) -> int:
-        """Remove everything that is due, in small portions with a pause in between; answers how many jobs."""
+        """Delete everything due, in small portions with a pause in between; return the number of jobs deleted."""
         removed = 0
         while portion := await self._store.remove_ended(self._clock() - self._kept, PORTION):
             removed += portion

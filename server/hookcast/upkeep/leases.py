@@ -27,7 +27,7 @@ class _Claim:
 
     def __init__(self) -> None:
         self.ours = asyncio.Event()
-        self.scope: asyncio.Timeout | None = None  # of the block that holds it
+        self.scope: asyncio.Timeout | None = None  # the timeout of the block that holds it
 
     def lose(self) -> None:
         """Cancel the block that holds the lease."""

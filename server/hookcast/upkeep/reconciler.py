@@ -21,7 +21,7 @@ from hookcast.upkeep.collector import Collector
 from hookcast.wire import rfc3339
 
 LOOK_SECONDS = 1.0
-ASKS_A_LOOK = 20  # which limits the jobs per second and node
+ASKS_A_LOOK = 20  # per node, with at least a second between looks
 ASK_EVERY_SECONDS = 45.0  # fal keeps large results for only 6 minutes
 MAX_PAUSE_SECONDS = 60.0
 

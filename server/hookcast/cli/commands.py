@@ -1,6 +1,7 @@
-"""The `hookcast` command. Wrong input: one line, exit code 2.
+"""The `hookcast` command. Invalid input prints one line and exits with code 2.
 
-What only some commands need is imported by them: it takes most of a start's time, and what serves is checked first.
+Imports that only some commands need are inside them: they dominate start-up time, and the serving commands check the
+installed packages first.
 """
 
 import asyncio
@@ -41,8 +42,8 @@ Patience = Annotated[float | None, typer.Option(min=0.1, help="Give up watching 
 
 
 def main() -> None:
-    """Entry point of the `hookcast` command."""
-    warnings.filterwarnings("ignore", message="The HMAC key is")  # PyJWT's; settings.warnings() says it in the log
+    """Run the `hookcast` command."""
+    warnings.filterwarnings("ignore", message="The HMAC key is")  # PyJWT's warning; settings.warnings() logs it instead
     try:
         app()
     except (SettingsError, UsageError) as error:
@@ -52,7 +53,7 @@ def main() -> None:
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EIO, errno.EDQUOT}:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered cannot be written either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the output still buffered cannot be written either
         sys.exit(_complain(HookcastError(f"The output cannot be written: {error.strerror}."), 1))
 
 
@@ -178,7 +179,7 @@ def doctor() -> None:
     """Look at everything that a server needs: a line each, with what to do. Exit code 1 when something fails."""
     from hookcast.cli.doctor import run  # noqa: PLC0415
 
-    logs.configure(level=logs.CRITICAL)  # its findings say it better
+    logs.configure(level=logs.CRITICAL)  # the findings report the same problems
     raise typer.Exit(asyncio.run(run()))
 
 

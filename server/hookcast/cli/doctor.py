@@ -1,6 +1,6 @@
-"""`hookcast doctor`: looks at everything that a server needs, and says what to do about what is wrong.
+"""`hookcast doctor`: check everything a server needs, and print a fix for each problem.
 
-Nothing is changed, nothing costs anything, and no secret is shown.
+It changes nothing, costs nothing and prints no secret.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ ENDPOINT = "fal-ai/flux"
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -50,7 +50,7 @@ class Level(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One line."""
+    """One line of output."""
 
     level: Level
     subject: str
@@ -61,7 +61,7 @@ Check = Callable[[Settings, httpx.AsyncClient], Awaitable[list[Finding]]]
 
 
 async def run() -> int:
-    """Print every finding as a line; answers the exit code."""
+    """Print each finding as a line, and return the exit code."""
     console, failed = Console(highlight=False), False
     async for found in _findings():
         failed = failed or found.level is Level.FAIL
@@ -83,7 +83,7 @@ async def _findings() -> AsyncIterator[Finding]:
 
 
 async def examine(settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Finding]:
-    """Every finding, as soon as it is there. `transport` plays the network in tests."""
+    """Yield each finding as soon as its check completes. Tests pass a `transport` that simulates the network."""
     checks: dict[str, Check] = {
         "packages": _packages,
         "database": _database,
@@ -105,7 +105,7 @@ async def examine(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
 
 
 async def _packages(_settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
-    """`hookcast serve` would not start with others."""
+    """Check the versions with which `hookcast serve` refuses to start."""
     problem = await installation.find_problem()
     if problem is not None:
         return [Finding(Level.FAIL, "packages", problem)]
@@ -132,7 +132,7 @@ async def _database(settings: Settings, _web: httpx.AsyncClient) -> list[Finding
 
 
 def _database_clock(clock: float | None, before: float, after: float) -> list[Finding]:
-    """Only the part of the difference that the time of asking does not explain."""
+    """Report only the skew that the duration of the query cannot explain."""
     if clock is None:
         return []
     skew = max(before - clock, clock - after, 0.0)
@@ -142,7 +142,7 @@ def _database_clock(clock: float | None, before: float, after: float) -> list[Fi
 
 
 async def _redis(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
-    """A message from one connection to another."""
+    """Publish a message on one connection and receive it on another."""
     if settings.bus_url is None:
         return [Finding(Level.OK, "redis", "not set: this server is one process, and needs none")]
     where, heard = _where(settings.bus_url), asyncio.Event()
@@ -158,11 +158,11 @@ async def _redis(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
 
 
 async def _round_trip(speaker: Bus, listener: Bus, heard: asyncio.Event) -> float | None:
-    """Seconds from one to the other; None when nothing arrives."""
+    """Return the seconds from publish to delivery, or None on timeout."""
     name = f"doctor-{uuid.uuid4()}"
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            while not (speaker.live and listener.live):  # noqa: ASYNC110 - a bus tells nobody when it is
+            while not (speaker.live and listener.live):  # noqa: ASYNC110 - a bus has no event for going live
                 await asyncio.sleep(0.02)
             await listener.subscribe([job_topic(name)])
             began = time.monotonic()
@@ -174,7 +174,7 @@ async def _round_trip(speaker: Bus, listener: Bus, heard: asyncio.Event) -> floa
 
 
 async def _fal_keys(settings: Settings, web: httpx.AsyncClient) -> list[Finding]:
-    """fal's public keys; its answer also tells fal's time."""
+    """Fetch fal's public keys; the response's Date header also yields fal's clock."""
     url = settings.fal_jwks_url
     try:
         response = await web.get(url)
@@ -201,7 +201,7 @@ def _fal_clock(date: str, now: datetime) -> list[Finding]:
 
 
 async def _fal_key(settings: Settings, web: httpx.AsyncClient) -> list[Finding]:
-    """Asked about a job that does not exist: this costs nothing, and a wrong key is refused all the same."""
+    """Query the status of a job that does not exist: free of charge, and an invalid key is still rejected."""
     subject = "FAL_KEY"
     if settings.fal_key is None:
         return [
@@ -227,7 +227,7 @@ async def _fal_key(settings: Settings, web: httpx.AsyncClient) -> list[Finding]:
 
 
 async def _public_url(settings: Settings, web: httpx.AsyncClient) -> list[Finding]:
-    """What fal will find there: it needs https, follows no redirect, and must be let through."""
+    """Check that fal can deliver to the URL: it needs https, follows no redirects and must reach this server."""
     subject, url = "PUBLIC_URL", settings.public_url
     played = is_loopback(urlsplit(settings.fal_queue_url).hostname or "")
     if url is None:
@@ -254,7 +254,7 @@ async def _public_url(settings: Settings, web: httpx.AsyncClient) -> list[Findin
 
 
 async def _trouble_at(web: httpx.AsyncClient, url: str) -> str | None:
-    """Both paths, as fal would ask: a webhook without signature must be refused by Hookcast itself."""
+    """Probe both paths as fal would: Hookcast itself must answer an unsigned webhook with 401."""
     for method, path, wanted, sign in (
         ("GET", "/healthz", 200, '"ok"'),
         ("POST", "/api/webhooks/fal", 401, "signature_missing"),
@@ -278,7 +278,7 @@ async def _open_files(_settings: Settings, _web: httpx.AsyncClient) -> list[Find
 
 
 def _reachable(host: str) -> bool:
-    """Whether fal could be let to this host; a name could mean anything but this machine."""
+    """Return whether fal could reach this host; any other name with a dot is taken to be public."""
     if is_loopback(host) or host.endswith((".local", ".localhost", ".internal")):
         return False
     try:
@@ -288,7 +288,7 @@ def _reachable(host: str) -> bool:
 
 
 def _where(url: str) -> str:
-    """An address without user, password and query."""
+    """Strip user, password and query from a URL."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return parts.path[1:]

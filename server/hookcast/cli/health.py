@@ -1,6 +1,6 @@
-"""`hookcast health`: is the server on this machine alive? For the health checks of containers and supervisors.
+"""`hookcast health`: liveness check of the server on this machine, for containers and supervisors.
 
-Such a check runs every few seconds, so it loads nothing of the server: `__main__` comes straight here.
+It runs every few seconds, so `__main__` imports it directly and it loads nothing of the server.
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port that it l
 
 
 def main() -> None:
-    """Entry point of `hookcast health`."""
+    """Run `hookcast health`."""
     try:
         app(sys.argv[2:], prog_name="hookcast health")
     except HookcastError as error:
@@ -38,8 +38,8 @@ def health(host: Host = None, port: Port = None) -> None:
 
 
 def ask(host: str, port: int) -> None:
-    """GET /healthz, past any proxy. Raises HookcastError when the answer is not 200 within SECONDS."""
-    signal.signal(signal.SIGALRM, _expire)  # a deadline for the whole; a socket's own one begins anew with each byte
+    """Send GET /healthz, bypassing proxies. Raises HookcastError unless the answer is 200 within SECONDS."""
+    signal.signal(signal.SIGALRM, _expire)  # bounds the whole exchange; a socket timeout restarts with each byte
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         connection = HTTPConnection(host, port)
@@ -58,7 +58,7 @@ def ask(host: str, port: int) -> None:
 
 
 def _reachable(host: str) -> str:
-    """An address to ask at: one that means all addresses of this machine cannot be connected to everywhere."""
+    """Return an address to connect to: loopback for an unspecified one, which not every system lets you connect to."""
     host = host.strip("[]")
     try:
         address = ipaddress.ip_address(host)

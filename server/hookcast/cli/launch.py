@@ -1,4 +1,4 @@
-"""The commands that serve: what they listen on, what they run, and what they say once it runs."""
+"""The commands that serve: bind the sockets, run the applications and print where they listen."""
 
 import os
 import socket
@@ -17,12 +17,12 @@ from hookcast.serving.server import Site
 from hookcast.serving.workers import Workers
 from hookcast.settings import Settings, is_loopback, load_settings
 
-RESERVED_FILES = 512  # of the open files: for the database, fal, requests that are no streams
+RESERVED_FILES = 512  # open files reserved for the database, fal, and requests that are not streams
 DEV_DATABASE = "sqlite:///hookcast-dev.db"
 
 
 def server(*, host: str | None, port: int | None, workers: int, fd: int | None) -> None:
-    """One node, `workers` processes of one, or the worker that is handed the listening socket `fd`."""
+    """Run one node, the parent of `workers` processes, or the worker that inherits the listening socket `fd`."""
     logs.configure()
     settings = load_settings(host=host, port=port)
     if fd is not None:
@@ -41,7 +41,7 @@ def server(*, host: str | None, port: int | None, workers: int, fd: int | None) 
 
 
 def dev(*, host: str | None, port: int | None, emulator_port: int, speed: float) -> None:
-    """A node and the emulated fal, which know each other."""
+    """Run a node and the emulated fal, configured for each other."""
     logs.configure(level=logs.WARNING)
     plain = load_settings(host=host, port=port)
     fal = f"http://127.0.0.1:{emulator_port}"
@@ -62,7 +62,7 @@ def dev(*, host: str | None, port: int | None, emulator_port: int, speed: float)
 
 
 def emulator(*, host: str, port: int, speed: float) -> None:
-    """The emulated fal alone. Raises SettingsError for an address that others could reach."""
+    """Run the emulated fal alone. Raises SettingsError for an address that is not loopback."""
     logs.configure()
     if not is_loopback(host):
         raise SettingsError(f"The emulator takes any key and signs anything, so it stays on loopback, not {host}.")

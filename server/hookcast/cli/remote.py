@@ -1,4 +1,4 @@
-"""The commands that speak with a running server: submit a job, watch one. On a terminal a display, else JSON lines."""
+"""Commands that call a running server: submit and watch jobs. A live display on a terminal, JSON lines elsewhere."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """What to submit. `input`, `metadata` and `options` are JSON."""
+    """A job to submit. `input`, `metadata` and `options` are JSON."""
 
     endpoint_id: str
     input: Raw
@@ -34,7 +34,7 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 def read_object(option: str, value: str) -> Raw:
-    """A JSON object from the command line: itself, `@file`, or `@-` for standard input. Raises UsageError."""
+    """Read a JSON object from the command line: inline, `@file`, or `@-` for standard input. Raises UsageError."""
     try:
         text = value if not value.startswith("@") else _read(value[1:])
         raw = msgspec.json.decode(text.encode(), type=Raw)
@@ -48,12 +48,12 @@ def read_object(option: str, value: str) -> Raw:
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
-    """Run it to its end, or to Ctrl-C; answers the exit code. Raises HookcastError."""
+    """Run `work` to completion or until Ctrl-C, and return the exit code. Raises HookcastError."""
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader has seen enough; Python would complain when it closes what it cannot flush
+    except BrokenPipeError:  # the reader closed the pipe; flushing at exit would raise again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except AccessRefused as error:
@@ -66,7 +66,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 
 
 async def submit(settings: ClientSettings, wish: Wish, *, watch: bool, patience: float | None) -> int:
-    """Submit, say which job it is, and watch it if asked to."""
+    """Submit a job, print it, and watch it when `watch` is set."""
     async with _client(settings) as client:
         facts = {name: getattr(wish, name) for name in ("owner", "group", "metadata", "options", "idempotency_key")}
         taken = await client.submit(wish.endpoint_id, wish.input, **facts)
@@ -82,10 +82,10 @@ async def submit(settings: ClientSettings, wish: Wish, *, watch: bool, patience:
 
 
 async def watch(settings: ClientSettings, request_id: str, *, patience: float | None) -> int:
-    """Watch a job, also one that the server does not know yet."""
+    """Watch a job, including one that the server does not know yet."""
     async with _client(settings, patience) as client:
         try:
-            await client.get(request_id)  # a server that is not there is told at once, not waited for
+            await client.get(request_id)  # fails at once when no server answers, where a watch would retry
         except NotFound:
             sys.stderr.write(f"hookcast: no job {request_id} is known at {settings.server} yet; waiting for it\n")
         return await _watch(client, request_id, patience)
@@ -110,7 +110,7 @@ def _output(request_id: str) -> tuple[Callable[[Job], None], Callable[[Notice], 
 
 
 def _print_line(job: Job) -> None:
-    sys.stdout.buffer.write(job.line.encode() + b"\n")  # JSON is UTF-8, whatever the locale says
+    sys.stdout.buffer.write(job.line.encode() + b"\n")  # JSON is UTF-8, whatever the locale
     sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""A job on a terminal: pictures of its states, drawn by Rich. What others wrote is shown without control characters."""
+"""A job on a terminal, rendered with Rich. Control characters in remote text are replaced."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _TRANSPORTS = {Transport.LONG_POLL: "long polling", Transport.POLL: "polling eve
 
 
 class JobDisplay:
-    """Redraws a job while it is pending, and leaves its end on the screen. Use it as a context manager."""
+    """A live view of a pending job that leaves the outcome on the screen. Use it as a context manager."""
 
     def __init__(self, console: Console, request_id: str) -> None:
         self._console = console
@@ -56,11 +56,11 @@ class JobDisplay:
                 )
 
     def show(self, job: Job) -> None:
-        """A newer state."""
+        """Display a newer state."""
         self._job = job
 
     def notify(self, notice: Notice) -> None:
-        """How the connection is."""
+        """Display the status of the connection."""
         self._notice = notice
 
     def _draw(self) -> ConsoleRenderable:
@@ -69,14 +69,14 @@ class JobDisplay:
 
 
 def title(job: Job | None, request_id: str) -> Text:
-    """Which model, which job."""
+    """Return the line that names the model and the job."""
     endpoint = None if job is None else job.endpoint_id
     model = [(f"{plain(endpoint)}  ", "bold")] if endpoint else []
     return Text.assemble(*model, (plain(request_id), "dim"), no_wrap=True, overflow="fold")
 
 
 def pending(job: Job | None, spinner: Spinner, *, now: datetime) -> ConsoleRenderable:
-    """Phase, bar, time and the last log line of a job that has not ended."""
+    """Render phase, progress bar, time and the last log line of a job that has not ended."""
     if job is None:
         return _row(spinner, Text("Waiting for the server to know this job"))
     progress = job.progress
@@ -95,7 +95,7 @@ def pending(job: Job | None, spinner: Spinner, *, now: datetime) -> ConsoleRende
 
 
 def connection(notice: Notice | None) -> Iterator[Text]:
-    """A line about the connection when there is something to know."""
+    """Yield a line about the connection: an error, or a fallback from streaming."""
     if notice is None:
         return
     if notice.trouble is not None:
@@ -107,7 +107,7 @@ def connection(notice: Notice | None) -> Iterator[Text]:
 
 
 def outcome(job: Job) -> Text:
-    """The end: how long it took, and the addresses of the media, or the reason."""
+    """Render the outcome: how long the job took, and the URLs of its media or the error."""
     sign, words, colour = _ENDS.get(job.status, _FAILED)
     took = duration(seconds_between(job.created_at, job.completed_at or job.updated_at))
     text = Text.assemble((f"{sign} {words} {took}", f"bold {colour}"))
@@ -115,7 +115,7 @@ def outcome(job: Job) -> Text:
         text.append(f"\n  {plain(job.error)}")
     try:
         urls = list(media(job.result()))
-    except ValueError:  # a number that Python's floats cannot hold; the media are in the JSON all the same
+    except ValueError:  # a number that no Python float can hold; the JSON still has the media
         urls = []
     width = max((len(label) for label, _ in urls[:MAX_URLS]), default=0)
     for label, url in urls[:MAX_URLS]:
@@ -126,7 +126,7 @@ def outcome(job: Job) -> Text:
 
 
 def media(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every web address in a result, with the place where it stands: `images[0]`, `video`."""
+    """Yield every http(s) URL in a result with its path, such as `images[0]` or `video`."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from media(inner, path if name == "url" and path else f"{path}.{name}".lstrip("."))
@@ -138,17 +138,17 @@ def media(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def plain(text: str) -> str:
-    """One line without control and formatting characters: a log line must not move the cursor, or rename the window."""
+    """Replace control and formatting characters: a log line must not move the cursor or rename the window."""
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in {"Cc", "Cf", "Cs"} else c for c in text)
 
 
 def seconds_between(start: datetime | None, end: datetime | None) -> float:
-    """Never negative: two machines' clocks may differ."""
+    """Return the seconds from start to end, never negative: two machines' clocks may differ."""
     return 0.0 if start is None or end is None else max((end - start).total_seconds(), 0.0)
 
 
 def duration(seconds: float) -> str:
-    """`8.1 s`, `2:05`, `1:02:05`."""
+    """Format a duration: `8.1 s`, `2:05`, `1:02:05`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(int(seconds), 60)
@@ -163,7 +163,7 @@ def _row(*parts: ConsoleRenderable) -> Table:
 
 
 def _bar(elapsed: float, expected: float | None) -> ConsoleRenderable:
-    """How much of the usual time is over; a pulse where that says nothing."""
+    """Render the elapsed share of the expected time; a pulse once that is exceeded or unknown."""
     if not expected or elapsed >= expected:
         return ProgressBar(width=BAR_WIDTH, pulse=True, pulse_style="cyan")
     return ProgressBar(total=expected, completed=elapsed, width=BAR_WIDTH, complete_style="cyan")

@@ -1,4 +1,4 @@
-"""The Python client: submit jobs to a Hookcast server, and watch them end.
+"""The Python client: submit jobs to a Hookcast server and wait for their results.
 
 async with Hookcast("http://127.0.0.1:8000", token="…") as client:
     submitted = await client.submit("fal-ai/flux/dev", {"prompt": "a cat"})

@@ -1,4 +1,4 @@
-"""The client as its users see it."""
+"""The client's public interface."""
 
 import asyncio
 import random
@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 
 
 class Submitted(Struct, frozen=True, kw_only=True):
-    """The answer to a submit. `token` lets a browser watch this job until `expires_at`; None where nobody needs one."""
+    """The response to a submit. `token` lets a browser watch this job until `expires_at`; None where none is needed."""
 
     job: Job
     token: str | None
@@ -42,7 +42,7 @@ class Submitted(Struct, frozen=True, kw_only=True):
 
     @property
     def request_id(self) -> str:
-        """The job's name."""
+        """The job's requestId."""
         return self.job.request_id
 
 
@@ -55,10 +55,10 @@ class _Taken(Struct, rename="camel"):
 class Hookcast:
     """A client of the server at `url`; use it as `async with Hookcast(url, token=…) as client`.
 
-    `token`: an API key, a token, or an async function that answers one and is asked again when it was refused or runs
-    out. `timeout`: seconds for each call, all attempts together. `heartbeat`: the server's HOOKCAST_HEARTBEAT_SECONDS.
+    `token`: an API key, a token, or an async function that returns one; it is called again when the token expires or is
+    rejected. `timeout`: seconds for each call, retries included. `heartbeat`: the server's HOOKCAST_HEARTBEAT_SECONDS.
     Every method raises ClientError (see `hookcast.client.errors`) with the problem's `status`, `code` and `detail`.
-    One client serves any number of tasks of one event loop.
+    One client may be shared by any number of tasks of one event loop.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Hookcast:
     async def submit(
         self,
         endpoint_id: str,
-        input: Mapping[str, Any] | Raw,  # noqa: A002 - the word of fal's own clients
+        input: Mapping[str, Any] | Raw,  # noqa: A002 - fal's own clients name it so
         *,
         owner: str | None = None,
         group: str | None = None,
@@ -97,10 +97,11 @@ class Hookcast:
         options: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Submitted:
-        """Submit a job to fal's queue, and return at once.
+        """Submit a job to fal's queue and return at once.
 
-        `input` is the model's own input, `options` are fal's request headers by name (docs/protocol.md). The same
-        `idempotency_key` gives the same job; without one each call has its own, so that repeats within it are safe.
+        `input` is the model's own input; `options` are fal's request headers by name (docs/protocol.md). Calls with
+        the same `idempotency_key` return the same job; without one, each call generates its own, so its retries are
+        safe.
         """
         facts = {"owner": owner, "group": group, "metadata": metadata, "options": options}
         body = {"endpointId": endpoint_id, "input": input, **{name: v for name, v in facts.items() if v is not None}}
@@ -116,23 +117,23 @@ class Hookcast:
         return self._submitted(response.content)
 
     async def get(self, request_id: str) -> Job:
-        """The job's newest state. Raises NotFound."""
+        """Return the job's newest state. Raises NotFound."""
         return self._job(await self._ask("GET", job_path(request_id)))
 
     async def cancel(self, request_id: str) -> Job:
-        """Ask fal to cancel the job; it may still complete. Raises NotFound, Refused (`already_terminal`)."""
+        """Request cancellation from fal; the job may still complete. Raises NotFound, Refused (`already_terminal`)."""
         return self._job(await self._ask("POST", f"{job_path(request_id)}/cancel", repeat=False))
 
     async def watch(
         self, request_id: str, *, timeout: float | None = None, notify: Callable[[Notice], object] = lambda _: None
     ) -> AsyncGenerator[Job, None]:
-        """Every newer state of the job, from the current one to the terminal one, with which it ends.
+        """Yield the job's current state and every newer one; return after the terminal state.
 
-        It goes on through restarts and broken connections, and waits for a job that is not known yet. Raises
-        DeadlinePassed when the job has not ended after `timeout` seconds, AccessRefused, and UnexpectedAnswer when
-        there is no Hookcast at this address. `notify` hears about transports and trouble.
+        Reconnects after restarts and broken connections, and waits for a job that is not known yet. Raises
+        DeadlinePassed when the job has not ended after `timeout` seconds, AccessRefused, and UnexpectedAnswer when the
+        server at this address is not Hookcast. `notify` is called with a Notice when the transport changes or an attempt fails.
 
-        Who leaves the loop before the end and stays in the client uses `contextlib.aclosing`, as for any generator.
+        To leave the loop early and keep using the client, wrap this in `contextlib.aclosing`, as any async generator.
         """
         clock = asyncio.get_running_loop().time
         deadline = None if timeout is None else clock() + timeout
@@ -155,9 +156,9 @@ class Hookcast:
     @overload
     async def wait(self, request_id: str, *, timeout: float | None = None, as_type: type[_T]) -> _T: ...
     async def wait(self, request_id: str, *, timeout: float | None = None, as_type: Any = Any) -> Any:
-        """The result of the job, as soon as it is there; `as_type` is what msgspec is to make of it.
+        """Wait for the job to complete and return its result, converted by msgspec to `as_type`.
 
-        Raises JobFailed, JobCancelled, and what `watch` raises.
+        Raises JobFailed, JobCancelled, and the errors of `watch`.
         """
         async with aclosing(self.watch(request_id, timeout=timeout)) as states:
             async for job in states:
@@ -181,7 +182,7 @@ class Hookcast:
         return await within(self._timeout, self._attempts(request, ends, repeat=repeat), self._connection.url)
 
     async def _attempts(self, request: Request, ends: float, *, repeat: bool) -> httpx.Response:
-        """Some attempts. Without `repeat` only what was certainly not done is tried again."""
+        """Send with retries. Without `repeat`, retry only requests that the server certainly did not process."""
         clock = asyncio.get_running_loop().time
         for attempt in range(1, ATTEMPTS):
             try:
@@ -212,7 +213,7 @@ class Hookcast:
 
 
 async def _before(deadline: float | None, states: AsyncGenerator[Job, None], request_id: str) -> Job | None:
-    """The next state, None after the last. Raises DeadlinePassed."""
+    """Return the next state, or None after the last. Raises DeadlinePassed."""
     try:
         async with asyncio.timeout_at(deadline) as limit:
             return await anext(states, None)

@@ -1,4 +1,4 @@
-"""HTTP with one Hookcast server: the token in its header, and answers that are no success as errors."""
+"""HTTP to one Hookcast server: adds the token, and raises unsuccessful responses as ClientError."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -30,7 +30,7 @@ MAX_PROBLEM_BYTES = 256 * 1024
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """One request, `path` below the server's address. `silence` = seconds without a byte after which it has failed."""
+    """One request; `path` is relative to the server's URL. It fails after `silence` seconds without a byte."""
 
     method: str
     path: str
@@ -47,7 +47,7 @@ class _Problem(Struct):
 
 
 class Connection:
-    """Open it before use, close it at the end. `timeout` bounds, in seconds, the wait for a token."""
+    """A connection pool to one server; close it after use. `timeout` is the limit, in seconds, of obtaining a token."""
 
     def __init__(
         self, url: str, *, token: Token, timeout: float, transport: httpx.AsyncBaseTransport | None = None
@@ -55,17 +55,17 @@ class Connection:
         self.url = _address(url)
         self.token = TokenSource(token, seconds=timeout)
         try:
-            # Each watch is a connection.
+            # Each watch holds a connection.
             self._client = http_client(transport=transport, limits=httpx.Limits(max_connections=None))
         except SettingsError as error:
             raise Unreachable(str(error), code="environment") from error
 
     async def close(self) -> None:
-        """Close every connection, those in use as well."""
+        """Close every connection, including those in use."""
         await self._client.aclose()
 
     async def ask(self, request: Request) -> httpx.Response:
-        """One attempt; a good answer (2xx, 304) with its whole body. Raises ClientError."""
+        """Send once, and return a successful response (2xx, 304) with its body read. Raises ClientError."""
         async with self.stream(request) as response:
             with _reached(self.url):
                 await response.aread()
@@ -73,7 +73,7 @@ class Connection:
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[httpx.Response]:
-        """One attempt; a good answer whose body is still to come. Raises ClientError, and httpx.HTTPError later on."""
+        """Send once, and yield a successful response, body unread. Raises ClientError, and httpx.HTTPError while reading."""
         response = await self._send(request)
         try:
             if response.status_code >= 300 and response.status_code != 304:
@@ -83,7 +83,7 @@ class Connection:
             await response.aclose()
 
     async def _send(self, request: Request) -> httpx.Response:
-        """Send, and once more with a new token when the server does not take the old one."""
+        """Send, and retry once with a renewed token after a 401."""
         token = await self.token.current()
         response = await self._send_as(request, token)
         if response.status_code != 401:
@@ -119,8 +119,8 @@ class Connection:
         raise error_of(response, problem, self.url)
 
 
-class _reached:  # noqa: N801 - reads as a word, like contextlib's own
-    """Turn what httpx raises into ClientError."""
+class _reached:  # noqa: N801 - lower case, like contextlib's own context managers
+    """Convert httpx errors to ClientError."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -141,7 +141,7 @@ class _reached:  # noqa: N801 - reads as a word, like contextlib's own
 
 
 def error_of(response: httpx.Response, problem: "_Problem | None", url: str) -> ClientError:
-    """The error that an answer stands for; `problem` is None when it is not one of Hookcast's."""
+    """Map an error response to its ClientError; `problem` is None when Hookcast did not send it."""
     status = response.status_code
     code, detail = (problem.code, problem.detail) if problem else ("", "")
     facts: dict[str, Any] = {"status": status, "code": code, "detail": detail}
@@ -164,7 +164,7 @@ def _access(status: int, problem: "_Problem | None", url: str) -> str:
 
 
 async def _problem(response: httpx.Response) -> _Problem | None:
-    """The body as RFC 9457 problem, None when it is none that Hookcast would send."""
+    """Parse an RFC 9457 problem; None when the body is not one of Hookcast's."""
     if not response.headers.get("content-type", "").startswith("application/problem+json"):
         return None
     body = b""
@@ -180,7 +180,7 @@ async def _problem(response: httpx.Response) -> _Problem | None:
 
 
 def _retry_after(response: httpx.Response) -> float:
-    """Seconds (RFC 9110 section 10.2.3); a date, which no Hookcast sends, counts as none."""
+    """Return Retry-After in seconds (RFC 9110 section 10.2.3); an HTTP-date, which Hookcast never sends, counts as 0."""
     text = response.headers.get("retry-after", "")
     return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else 0.0
 
@@ -190,12 +190,12 @@ def _reason(error: Exception) -> str:
 
 
 def _address(url: str) -> str:
-    """Raises ValueError unless it is an http address."""
+    """Validate the server's URL. Raises ValueError unless it is http(s), without credentials, query and fragment."""
     try:
         parts, _ = urlsplit(url), httpx.URL(url).host
     except httpx.InvalidURL as error:
         raise ValueError(f"url cannot be used: {error}") from None
-    if parts.username is not None:  # httpx would send them in place of the token
+    if parts.username is not None:  # httpx would send them instead of the token
         raise ValueError("url must have no user name or password")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("url must be an http:// or https:// address without query and fragment")
@@ -203,14 +203,14 @@ def _address(url: str) -> str:
 
 
 def job_path(request_id: str) -> str:
-    """Where the job is found. Raises Refused for a name that a URL could not keep."""
+    """Return the job's path. Raises Refused for an id that does not survive in a URL."""
     if not 0 < len(request_id) <= 200 or not request_id.isprintable() or request_id in {".", ".."}:
         raise Refused(f"{request_id[:50]!r} cannot be a requestId.", code="invalid_path")
     return f"{JOBS}/{quote(request_id, safe='')}"
 
 
 async def within(seconds: float, work: Awaitable[httpx.Response], url: str) -> httpx.Response:
-    """Await the work, but not for longer. Raises Unreachable."""
+    """Await `work` for at most `seconds`. Raises Unreachable on timeout."""
     try:
         async with asyncio.timeout(seconds):
             return await work

@@ -1,12 +1,12 @@
-"""What the client raises, as one tree below HookcastError.
+"""The client's exceptions, all below HookcastError.
 
 ClientError
-├── Unreachable         no server answered
-├── Unavailable         429, 503, or a proxy's 502 and 504: the same request may be repeated
+├── Unreachable         no response from the server
+├── Unavailable         429, 503, or a proxy's 502 and 504: the same request may be retried
 ├── AccessRefused       401, 403
 ├── NotFound            404 `job_not_found`
-├── Refused             any other problem that the server names, such as `fal_rejected`
-├── UnexpectedAnswer    this is not how Hookcast answers
+├── Refused             any other problem that the server reports, such as `fal_rejected`
+├── UnexpectedAnswer    the response is not Hookcast's
 ├── DeadlinePassed      also a TimeoutError
 └── JobFailed           the job ended without a result
     └── JobCancelled
@@ -17,9 +17,9 @@ from hookcast.errors import HookcastError
 
 
 class ClientError(HookcastError):
-    """`str(error)` is one sentence for people.
+    """Base class of the client's errors; `str(error)` is one readable sentence.
 
-    `status` is the HTTP status (0 = there was no answer), `code` the problem's stable code, `detail` its own sentence.
+    `status` is the HTTP status (0 = no response), `code` the problem's stable code, `detail` the problem's sentence.
     """
 
     def __init__(self, message: str, *, status: int = 0, code: str = "", detail: str = "") -> None:
@@ -30,11 +30,11 @@ class ClientError(HookcastError):
 
 
 class Unreachable(ClientError):
-    """No connection, or it broke before the answer was here."""
+    """No connection, or it broke before the response was complete."""
 
 
 class Unavailable(ClientError):
-    """The server, or a proxy before it, asks to come back later: after `retry_after` seconds, when it says so."""
+    """The server or a proxy asks to retry later, after `retry_after` seconds (0 when it names none)."""
 
     def __init__(self, message: str, *, retry_after: float = 0.0, status: int, code: str, detail: str) -> None:
         super().__init__(message, status=status, code=code, detail=detail)
@@ -42,27 +42,27 @@ class Unavailable(ClientError):
 
 
 class AccessRefused(ClientError):
-    """The token is missing, not valid, expired (401), or not good for this (403)."""
+    """The token is missing, invalid or expired (401), or does not permit this (403)."""
 
 
 class NotFound(ClientError):
-    """The server knows no such job, or none that this token may see."""
+    """No such job, or none that this token may see."""
 
 
 class Refused(ClientError):
-    """The server names a problem that repeating the request does not change."""
+    """The server rejected the request; a retry would be rejected too."""
 
 
 class UnexpectedAnswer(ClientError):
-    """What answers at this address is no Hookcast, or not one that this client understands."""
+    """The response is not from Hookcast, or from a version that this client does not understand."""
 
 
 class DeadlinePassed(ClientError, TimeoutError):
-    """The job had not ended in the time given. It goes on all the same."""
+    """The job did not end within `timeout`; it continues on the server."""
 
 
 class JobFailed(ClientError):
-    """The job has ended without a result; `job` is its last state."""
+    """The job ended without a result; `job` is its terminal state."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job.error or f"The job was {job.status}.", code=job.status)

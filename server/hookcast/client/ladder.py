@@ -1,7 +1,7 @@
-"""Which transport to use and how long to pause: pure, time and chance are passed in.
+"""Choice of transport and retry delay; pure: clock and randomness are passed in.
 
-Server-sent events first. Where they cannot be had the client goes down to long polling, then to polling, and tries
-again from the top later. Pauses have full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter").
+Server-sent events first. Where they are not available the client falls back to long polling, then to polling, and
+retries from the top later. Delays have full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter").
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ MAX_CLIMB_SECONDS = 600.0
 
 
 class Transport(StrEnum):
-    """The rungs, best first."""
+    """The transports, most preferred first."""
 
     SSE = "sse"
     LONG_POLL = "long-poll"
@@ -23,19 +23,19 @@ class Transport(StrEnum):
 
 
 class Trouble(Enum):
-    """What an attempt came to."""
+    """How an attempt ended."""
 
-    AWAY = "away"  # no connection: says nothing about the transport
-    BROKEN = "broken"  # the server is busy, or the connection ended early: several times in a row = go down
-    BARRED = "barred"  # this transport cannot be had here: go down at once
-    OVER = "over"  # it did its work and ended as it should
+    AWAY = "away"  # no connection: not the transport's fault
+    BROKEN = "broken"  # server busy, or connection ended early: fall back after several in a row
+    BARRED = "barred"  # the transport is not available here: fall back at once
+    OVER = "over"  # the attempt ended normally
 
 
 _DOWN = {Transport.SSE: Transport.LONG_POLL, Transport.LONG_POLL: Transport.POLL, Transport.POLL: Transport.POLL}
 
 
 class Ladder:
-    """One watch's place. `jitter` answers 0…1; times are seconds of any clock that only goes forward."""
+    """Transport state of one watch. `jitter` returns 0…1; times are seconds of any monotonic clock."""
 
     def __init__(self, jitter: Callable[[], float]) -> None:
         self.transport = Transport.SSE
@@ -46,19 +46,19 @@ class Ladder:
         self._climb_after = CLIMB_SECONDS
 
     def climb(self, now: float) -> None:
-        """Back to the top, when it is time."""
+        """Return to SSE once the fallback period is over."""
         if self.transport is not Transport.SSE and now >= self._climb_at:
             self.transport = Transport.SSE
-            self._strikes = STRIKES - 1  # what failed before gets one attempt
+            self._strikes = STRIKES - 1  # it failed before: one failure falls back again
 
     def worked(self) -> None:
-        """The transport does what it should."""
+        """Record that the transport works: reset the failure counters."""
         self._failures = self._strikes = 0
         if self.transport is Transport.SSE:
             self._climb_after = CLIMB_SECONDS
 
     def failed(self, trouble: Trouble, now: float, *, at_least: float = 0.0) -> float:
-        """Take note, and answer the seconds to pause: never less than the server asked for."""
+        """Record a failed attempt and return the seconds to pause, at least what the server asked for."""
         if trouble is Trouble.OVER:
             return at_least
         last = self.transport is Transport.POLL

@@ -1,4 +1,4 @@
-"""A job as the client sees it. Unknown keys and unknown words are accepted, so that a newer server does no harm."""
+"""The client's view of a job. Unknown keys and values are accepted, for compatibility with newer servers."""
 
 from datetime import datetime
 from typing import Any, TypeVar, overload
@@ -11,7 +11,7 @@ _NULL = Raw(b"null")
 
 
 class LogLine(Struct, frozen=True, kw_only=True):
-    """One line of the model's log; `timestamp` is text as fal gives it."""
+    """One line of the model's log; `timestamp` is text, as sent by fal."""
 
     message: str = ""
     timestamp: str | None = None
@@ -19,7 +19,7 @@ class LogLine(Struct, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How far the job is: `phase` is queued, running, saving or cancelling. `expected_seconds` from its creation on."""
+    """A job's progress: `phase` is queued, running, saving or cancelling; `expected_seconds` counts from creation."""
 
     phase: str = "queued"
     queue_position: int | None = None
@@ -29,10 +29,10 @@ class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Job(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One version of a job's whole state: docs/protocol.md, "A state". Times are aware, in UTC.
+    """One version of a job's whole state: docs/protocol.md, "A state". Times are timezone-aware, in UTC.
 
-    `result_json` and `error_detail` are fal's own JSON, byte for byte; `null` while there is none. `body` is the whole
-    state as it came.
+    `result_json` and `error_detail` are fal's own JSON, byte for byte; `null` until there is one. `body` is the whole
+    state as received.
     """
 
     request_id: str
@@ -53,7 +53,7 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def ended(self) -> bool:
-        """Whether it is completed, failed or cancelled: it will never change again."""
+        """True once the job is completed, failed or cancelled: its state is final."""
         return self.status in {"completed", "failed", "cancelled"}
 
     @overload
@@ -61,15 +61,15 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
     @overload
     def result(self, as_type: type[_T]) -> _T: ...
     def result(self, as_type: Any = Any) -> Any:
-        """The model's output, decoded; whole numbers keep every digit. `as_type` is what msgspec is to make of it.
+        """Return the model's output, converted by msgspec to `as_type`; integers keep every digit.
 
-        Raises msgspec.DecodeError when it is of another shape.
+        Raises msgspec.DecodeError when it does not match `as_type`.
         """
         return msgspec.json.decode(self.result_json, type=as_type)
 
     @property
     def line(self) -> str:
-        """The whole state as one line of JSON. Between JSON tokens a line break is only a space."""
+        """The whole state as one line of JSON; line breaks between tokens become spaces."""
         return self.body.decode().replace("\r", " ").replace("\n", " ")
 
     def __repr__(self) -> str:
@@ -80,8 +80,8 @@ _JOB = msgspec.json.Decoder(Job)
 
 
 def decode_job(body: bytes) -> Job:
-    """A state of the server. Raises ValueError when it is none (msgspec.DecodeError, UnicodeDecodeError)."""
-    body.decode()  # msgspec does not look into what it leaves raw
+    """Decode a state from the server. Raises ValueError when invalid (msgspec.DecodeError, UnicodeDecodeError)."""
+    body.decode()  # msgspec does not validate UTF-8 in Raw fields
     job = _JOB.decode(body)
     msgspec.structs.force_setattr(job, "body", body)
     return job

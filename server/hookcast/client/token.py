@@ -1,4 +1,4 @@
-"""The token: a string, or an async function that is asked for a new one when the old one is refused or runs out."""
+"""The token: a string, or an async function that returns a new one when the old one expires or is rejected."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,11 +8,11 @@ import httpx
 from hookcast.client.errors import AccessRefused, Unreachable
 
 Token = str | Callable[[], Awaitable[str]] | None
-"""What goes into `Authorization: Bearer …`."""
+"""The credential sent as `Authorization: Bearer …`."""
 
 
 class TokenSource:
-    """Asks the function once for all who need a new token at the same time. `seconds` = how long it may take."""
+    """Supplies the token; concurrent renewals share one call of the function, limited to `seconds`."""
 
     def __init__(self, token: Token, *, seconds: float) -> None:
         self._ask = token if callable(token) else None
@@ -21,15 +21,15 @@ class TokenSource:
         self._asking = asyncio.Lock()
 
     async def current(self) -> str | None:
-        """The token, None without one. Raises what `renewed` raises."""
+        """Return the token, or None without one. Raises the errors of `renewed`."""
         if self._token is None and self._ask is not None:
             return await self.renewed(None)
         return self._token
 
     async def renewed(self, refused: str | None) -> str | None:
-        """Another token than `refused`; None when there is none.
+        """Return a token other than `refused`, or None when there is none.
 
-        Raises Unreachable when the function has not answered in time or found no way to, and what else it raises.
+        Raises Unreachable when the function times out or fails with a network error; its other errors propagate.
         """
         if self._ask is None:
             return None
@@ -48,7 +48,7 @@ class TokenSource:
 
 
 def _checked(token: str) -> str:
-    """A library would show the whole token in its complaint."""
+    """Validate a token here: an HTTP library's error message would contain the whole token."""
     if token.isascii() and token.isprintable() and token and " " not in token:
         return token
     raise AccessRefused("A token has visible ASCII characters only.", code="token_invalid")

@@ -1,4 +1,4 @@
-"""One watch of one job: every newer state until the terminal one, whatever happens to connections and servers."""
+"""One watch of one job: every newer state until the terminal one, across reconnects and server restarts."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -22,18 +22,18 @@ from hookcast.client.model import Job, decode_job
 from hookcast.wire import END_ID
 
 FIRST_BYTES_SECONDS = 10.0
-STEADY_SECONDS = 5.0  # a stream that lived so long did work
+STEADY_SECONDS = 5.0  # a stream open this long counts as working
 HEARTBEATS = 2.5
 WAIT_SECONDS = 25
 POLL_SECONDS = 3.0
-HASTY_SECONDS = 1.0  # a long poll without news that answers sooner does not wait
+HASTY_SECONDS = 1.0  # a long poll that returns sooner without a newer version was not held open
 MAX_RETRY_SECONDS = 60.0
 
 Sleep = Callable[[float], Awaitable[object]]
 
 
 class Notice(Struct, frozen=True):
-    """How the watch is getting on: the transport, what went wrong (None = connected), seconds to the next attempt."""
+    """Status of a watch: the transport, the error (None = connected), and seconds to the next attempt."""
 
     transport: Transport
     trouble: str | None = None
@@ -41,7 +41,7 @@ class Notice(Struct, frozen=True):
 
 
 class _Failed(Exception):
-    """An attempt that another one follows."""
+    """A failed attempt that will be retried."""
 
     def __init__(self, trouble: Trouble, reason: str, *, at_least: float = 0.0) -> None:
         super().__init__(reason)
@@ -50,7 +50,7 @@ class _Failed(Exception):
 
 
 class Watcher:
-    """`heartbeat` and `timeout` in seconds; `notify` must not block; `sleep` and `clock` are passed in for tests."""
+    """Watches a job. `heartbeat` and `timeout` in seconds; `notify` must not block; tests pass `sleep` and `clock`."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Watcher:
         self._since = 0.0
 
     async def states(self) -> AsyncGenerator[Job, None]:
-        """Newer states only; ends with the terminal one. Raises ClientError when going on makes no sense."""
+        """Yield newer states only; return after the terminal one. Raises ClientError when a retry cannot help."""
         ways = {Transport.SSE: self._events, Transport.LONG_POLL: self._long_poll, Transport.POLL: self._poll}
         while True:
             self._ladder.climb(self._clock())
@@ -112,7 +112,7 @@ class Watcher:
         return self._connected is not None and self._clock() - self._since >= STEADY_SECONDS
 
     async def _events(self) -> AsyncGenerator[Job, None]:
-        """Server-sent events, one connection long."""
+        """Yield states from one server-sent events connection."""
         retry = 0.0
         async with AsyncExitStack() as stack:
             events = await self._open(stack)
@@ -130,7 +130,7 @@ class Watcher:
         if event is not None:
             async for job in self._settle():
                 yield job
-        trouble = Trouble.OVER if self._steady() else Trouble.BROKEN  # again and again at once: something is wrong
+        trouble = Trouble.OVER if self._steady() else Trouble.BROKEN  # closed early several times in a row: fall back
         raise _Failed(trouble, "the server closed the stream", at_least=retry)
 
     async def _open(self, stack: AsyncExitStack) -> AsyncGenerator[ServerSentEvent, None]:
@@ -156,7 +156,7 @@ class Watcher:
     async def _next(
         self, events: AsyncGenerator[ServerSentEvent, None], *, seconds: float | None = None
     ) -> ServerSentEvent | None:
-        """The next event, None at the end; silence past the heartbeats ends it, too."""
+        """Return the next event, or None at the end of the stream. Raises _Failed when no heartbeat arrives in time."""
         try:
             async with asyncio.timeout(seconds):
                 return await anext(events, None)
@@ -168,7 +168,7 @@ class Watcher:
             raise _Failed(Trouble.BROKEN, f"the stream broke ({type(error).__name__})") from error
 
     async def _renew_token(self) -> bool:
-        """Whether there is a new one. Without one the stream goes on until the server ends it."""
+        """Return whether a new token was obtained. Without one the stream continues until the server ends it."""
         token = self._connection.token
         try:
             return await token.renewed(await token.current()) is not None
@@ -176,12 +176,12 @@ class Watcher:
             return False
 
     async def _settle(self) -> AsyncGenerator[Job, None]:
-        """The server says that the job has ended: then it can be read."""
+        """Read the terminal state after the server signalled the end of the job."""
         response = await self._read(Request(method="GET", path=self._path, silence=self._timeout), self._timeout)
         yield self._decode(response.content)
 
     async def _long_poll(self) -> AsyncGenerator[Job, None]:
-        """Ask, and the answer comes with the next version."""
+        """Long-poll: the server holds each request until there is a newer version."""
         while not self._may_climb():
             asked = self._clock()
             request = Request(
@@ -198,7 +198,7 @@ class Watcher:
             yield job
 
     async def _poll(self) -> AsyncGenerator[Job, None]:
-        """Ask every 3 s."""
+        """Poll every 3 s."""
         while not self._may_climb():
             headers = {"If-None-Match": f'"{self._version}"'} if self._version else {}
             request = Request(method="GET", path=self._path, headers=headers, silence=self._timeout)
@@ -242,9 +242,9 @@ _REACHED = {"unreachable": Trouble.AWAY, "no_token": Trouble.AWAY, "silent": Tro
 
 
 def trouble_of(error: ClientError, *, streaming: bool, met: bool) -> tuple[Trouble, float] | None:
-    """What an error means for the transport, and the least pause; None when going on makes no sense.
+    """Return how an error affects the transport, and the minimum pause; None when a retry cannot help.
 
-    `met` = Hookcast has answered before, so that a stranger's answer is a proxy's that will pass.
+    `met` = Hookcast has answered before, so a foreign response comes from a proxy and is temporary.
     """
     if isinstance(error, NotFound):  # not known yet
         return Trouble.OVER, POLL_SECONDS
@@ -253,7 +253,9 @@ def trouble_of(error: ClientError, *, streaming: bool, met: bool) -> tuple[Troub
         return Trouble.BARRED if full else Trouble.BROKEN, error.retry_after
     if isinstance(error, Unreachable):
         return _REACHED.get(error.code, Trouble.BROKEN), 0.0
-    if isinstance(error, AccessRefused) and not error.code and met:  # no word of Hookcast's: a firewall's
+    if (
+        isinstance(error, AccessRefused) and not error.code and met
+    ):  # not a problem of Hookcast's: a firewall's response
         return Trouble.BROKEN, POLL_SECONDS
     strange = isinstance(error, UnexpectedAnswer)
     if streaming and strange:
@@ -262,5 +264,5 @@ def trouble_of(error: ClientError, *, streaming: bool, met: bool) -> tuple[Troub
 
 
 async def _ended() -> AsyncGenerator[ServerSentEvent, None]:
-    """What 204 says."""
+    """Yield the end event that a 204 stands for."""
     yield ServerSentEvent(event=END_ID)

@@ -1,1 +1,1 @@
-"""Benchmarks: Hookcast and its peers, measured side by side. `README.md` here says how to run and read them."""
+"""Benchmarks: Hookcast and its peers, measured side by side. See `README.md` here for how to run and read them."""

@@ -1,6 +1,6 @@
-"""Hookcast and its peers, measured side by side: see bench/README.md.
+"""Benchmark Hookcast and its peers side by side: see bench/README.md.
 
-Progress goes to stderr, the table to stdout. Ctrl-C ends every server and prints what there is.
+Progress goes to stderr, the table to stdout. Ctrl-C ends every server and prints the results so far.
 """
 
 import argparse
@@ -23,7 +23,7 @@ LATENCY = "latency"
 
 
 def main() -> None:
-    """Measure, then print the table."""
+    """Run the benchmarks and print the table."""
     arguments = _arguments()
     results = Results()
     if arguments.priority:
@@ -81,7 +81,7 @@ def _scenarios(names: str) -> list[str]:
 
 
 def _measure(arguments: argparse.Namespace, results: Results) -> None:
-    """Run by run, and in each run peer by peer, so that a drift of the machine hits all alike."""
+    """Measure run by run, and peer by peer within each, so that drift of the machine affects all peers alike."""
     size = QUICK if arguments.quick else FULL
     start = time.monotonic()
     for run, scenario, peer in _plan(arguments, size):

@@ -1,4 +1,4 @@
-"""The peers: how each is started, and where it takes subscribers and states. Their configurations are in `peers/`."""
+"""The peers: how each starts, and its paths for subscribing and publishing. Their configurations are in `peers/`."""
 
 import sys
 from collections.abc import Callable
@@ -12,7 +12,7 @@ PEERS = HERE / "peers"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one server runs: its port, and a folder of its own."""
+    """Port and working folder of one server."""
 
     port: int
     folder: Path
@@ -20,7 +20,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One row of the table. `command` may write what it needs into the folder."""
+    """One row of the table. `command` may write configuration into the folder."""
 
     name: str
     title: str
@@ -31,7 +31,7 @@ class Peer:
     protocol: str | None = None
 
     def load_arguments(self) -> list[str]:
-        """What the load generator has to know about this peer."""
+        """Return the load generator's arguments for this peer."""
         found = ["--subscribe-path", self.subscribe_path]
         found += ["--websocket"] if self.websocket else []
         found += ["--message", self.message] if self.message else []
@@ -40,12 +40,12 @@ class Peer:
 
 
 def floor(place: Place) -> list[str]:
-    """The C program."""
+    """Return the command of the C server, the lower bound of the cost."""
     return [str(TOOLS / "floor"), str(place.port)]
 
 
 def nchan(place: Place) -> list[str]:
-    """Debian's nginx with its nchan module, one worker."""
+    """Return the command of Debian's nginx with its nchan module, one worker."""
     text = (PEERS / "nchan.conf").read_text()
     configuration = place.folder / "nginx.conf"
     configuration.write_text(text.replace("@PORT@", str(place.port)).replace("@FOLDER@", str(place.folder)))
@@ -53,12 +53,12 @@ def nchan(place: Place) -> list[str]:
 
 
 def hookcast(place: Place) -> list[str]:
-    """The project itself."""
+    """Return the command of Hookcast with a publish route."""
     return [sys.executable, str(PEERS / "hookcast_server.py"), str(place.port)]
 
 
 def uvicorn(app: str) -> Callable[[Place], list[str]]:
-    """One of the ASGI apps in `peers/` on uvicorn with uvloop and httptools."""
+    """Return the command of an ASGI app in `peers/` on uvicorn with uvloop and httptools."""
     options = "--loop uvloop --http httptools --ws websockets-sansio --backlog 4096 --no-access-log --log-level warning"
     start = [sys.executable, "-m", "uvicorn", "--app-dir", str(PEERS), f"{app}:app", *options.split()]
     return lambda place: [*start, "--port", str(place.port)]
@@ -86,7 +86,7 @@ CATALOG = (
 
 
 def chosen(names: str | None) -> list[Peer]:
-    """The peers named in a list such as `hookcast,floor-sse`, or all. Raises ValueError for an unknown name."""
+    """Return the peers in a list such as `hookcast,floor-sse`, or all. Raises ValueError for an unknown name."""
     wanted = names.split(",") if names else [peer.name for peer in CATALOG]
     for name in wanted:
         if not any(_is(peer, name) for peer in CATALOG):

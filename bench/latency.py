@@ -1,6 +1,6 @@
-"""How long from a webhook to its watchers: sent → verified → committed → SSE frame read, for 100 watched jobs.
+"""Latency from webhook to subscriber: sent → verified → committed → SSE frame read, for 100 watched jobs.
 
-Starts `hookcast serve` on a fresh database in its own process; this process plays fal's JWKS, signs the webhooks and
+Starts `hookcast serve` on a fresh database in its own process; this process serves fal's JWKS, signs the webhooks and
 reads the streams. One scenario of `python -m bench`.
 """
 
@@ -29,14 +29,14 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\
 
 
 def free_port() -> int:
-    """A port that nothing listens on right now."""
+    """Return a port that is free right now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def jwks() -> bytes:
-    """fal's key set, with the one key that signs here."""
+    """Return a JWKS with the one signing key, as fal's."""
     x = base64.urlsafe_b64encode(bytes(KEY.verify_key)).decode()
     return json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}).encode()
 
@@ -51,7 +51,7 @@ async def serve_keys(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 def webhook(request_id: str) -> bytes:
-    """One signed webhook as HTTP/1.1 bytes."""
+    """Return a signed webhook as an HTTP/1.1 request."""
     payload = {"video": {"url": "https://v3.fal.media/files/x/output.mp4", "content_type": "video/mp4"}}
     body = json.dumps({"request_id": request_id, "status": "OK", "error": None, "payload": payload}).encode()
     seconds = str(int(time.time()))
@@ -66,7 +66,7 @@ def webhook(request_id: str) -> bytes:
 
 
 async def watch(port: int, request_id: str, ready: asyncio.Event) -> float:
-    """Open a stream, read until the job has completed, answer the time of that."""
+    """Open a stream, read until the job has completed, and return the time of that read."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET /api/fal-jobs/{request_id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     await reader.readuntil(b"retry: ")
@@ -78,7 +78,7 @@ async def watch(port: int, request_id: str, ready: asyncio.Event) -> float:
 
 
 async def one_run(port: int, run: int | str, gap: float) -> list[float]:
-    """Milliseconds of each job, its webhook sent `gap` seconds after the one before."""
+    """Return each job's latency in milliseconds; webhooks are sent `gap` seconds apart."""
     names = [f"run{run}-job{number}" for number in range(JOBS)]
     ready = [asyncio.Event() for _ in names]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -98,7 +98,7 @@ async def one_run(port: int, run: int | str, gap: float) -> list[float]:
 
 @asynccontextmanager
 async def serving(port: int, jwks: str) -> AsyncIterator[None]:
-    """`hookcast serve` on its core, with a fresh database, for the length of the block."""
+    """Run `hookcast serve` on the server's core with a fresh database, inside the block."""
     with tempfile.TemporaryDirectory() as folder:
         variables = {"HOOKCAST_FAL_JWKS_URL": jwks, "HOOKCAST_DATABASE_URL": f"sqlite:///{Path(folder) / 'bench.db'}"}
         command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "hookcast", "serve", "--port", str(port)]
@@ -119,7 +119,7 @@ async def serving(port: int, jwks: str) -> AsyncIterator[None]:
 
 
 async def main(runs: int) -> list[tuple[float, float]]:
-    """Start both sides, measure, print one line a run; p50 and p99 of each, in milliseconds."""
+    """Measure, print one line per run, and return p50 and p99 of each, in milliseconds."""
     keys = await asyncio.start_server(serve_keys, "127.0.0.1", 0)
     port = free_port()
     found = []

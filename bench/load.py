@@ -1,4 +1,4 @@
-"""Runs the load generator (`load.c`) against a server and reads its lines."""
+"""Runs the load generator (`load.c`) against a server and parses its output."""
 
 import contextlib
 import json
@@ -15,13 +15,13 @@ LOOK_SECONDS = 0.25
 
 
 class Load:
-    """A load generator at work. With `--hold` it waits for `go_on` after each phase."""
+    """A running load generator. With `--hold` it waits for `go_on` after each phase."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
 
     def phase(self, name: str, meanwhile: Callable[[], object] = lambda: None) -> Figures:
-        """The figures of the next phase, which must be `name`; until they come, look at something now and then."""
+        """Return the figures of the next phase, which must be `name`; call `meanwhile` every 0.25 s until then."""
         assert self._process.stdout is not None
         while not select.select([self._process.stdout], [], [], LOOK_SECONDS)[0]:
             meanwhile()
@@ -32,11 +32,11 @@ class Load:
         return {key: float(value) for key, value in found.items() if key != "phase"}
 
     def open_files(self) -> int:
-        """How many it has open: its streams, and a few."""
+        """Return its number of open files: its streams, plus a few."""
         return sum(1 for _ in Path(f"/proc/{self._process.pid}/fd").iterdir())
 
     def go_on(self) -> None:
-        """Let the next phase begin."""
+        """Start the next phase."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")
         self._process.stdin.flush()
@@ -44,7 +44,7 @@ class Load:
 
 @contextlib.contextmanager
 def loading(server: Server, *arguments: str | float) -> Iterator[Load]:
-    """Start the load generator, and see that it has ended. Arguments are those of `load.c`."""
+    """Start the load generator with `load.c`'s arguments, and end it with the block."""
     command = [str(TOOLS / "load"), "--port", str(server.port), "--cpu", str(LOAD_CORE)]
     command += ["--pids", ",".join(map(str, server.pids())), *server.peer.load_arguments(), *map(str, arguments)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
@@ -59,7 +59,7 @@ def loading(server: Server, *arguments: str | float) -> Iterator[Load]:
 
 
 def publish(server: Server, *arguments: str | float) -> tuple[Figures, Figures]:
-    """Open streams, publish, leave: the figures of opening and of publishing."""
+    """Open streams, publish, disconnect; return the figures of opening and of publishing."""
     with loading(server, *arguments) as load:
         found = load.phase("connected"), load.phase("published")
         load.phase("left")

@@ -1,4 +1,4 @@
-"""A server under measurement: started on its own core, looked at through /proc, ended by its pid."""
+"""A server under measurement: pinned to its own core, observed through /proc, ended by its pid."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
 
 
 class BenchError(Exception):
-    """Something could not be measured; the text says what."""
+    """A measurement failed; the text gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +34,28 @@ class Server:
     output: Path
 
     def pids(self) -> list[int]:
-        """Its processes: the one that was started, and all that came from it."""
+        """Return the pids of the started process and its descendants."""
         return family(self.pid)
 
     def pss_kib(self) -> int:
-        """Memory of the whole family; a page shared by n processes counts 1/n."""
+        """Return the memory of all its processes; a page shared by n processes counts 1/n."""
         return sum(_pss(pid) for pid in self.pids())
 
     def rss_kib(self) -> int:
-        """Like `pss_kib`, but cheap for the server: shared pages count in full."""
+        """Return memory like `pss_kib`, at less cost to the server: shared pages count in full."""
         return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KIB for pid in self.pids())
 
     def sockets(self) -> int:
-        """How many sockets the family holds."""
+        """Return the number of sockets that its processes hold."""
         return sum(file.is_socket() for pid in self.pids() for file in Path(f"/proc/{pid}/fd").iterdir())
 
     def cpu_seconds(self) -> float:
-        """User and system time of the family."""
+        """Return user plus system time of its processes."""
         return cpu_seconds(self.pids())
 
 
 def go_first() -> None:
-    """Priority for this process and what it starts; and for its session, where the kernel shares the CPU by session."""
+    """Raise the priority of this process, its children, and its session under the kernel's autogroup scheduling."""
     os.nice(-10)
     group = Path("/proc/self/autogroup")
     if group.exists():
@@ -64,7 +64,7 @@ def go_first() -> None:
 
 @contextlib.contextmanager
 def running(peer: Peer, cores: Sequence[int] = (), **variables: str) -> Iterator[Server]:
-    """Start a peer, wait until it listens, and end it whatever happens. `cores` are its own, without any the first."""
+    """Start a peer, wait until it listens, and end it with the block. `cores` pins it; by default to the first core."""
     with tempfile.TemporaryDirectory(prefix="hookcast-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -87,7 +87,7 @@ def running(peer: Peer, cores: Sequence[int] = (), **variables: str) -> Iterator
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, and SIGKILL to what is left of the family."""
+    """Send SIGTERM, wait, and SIGKILL the descendants that are left."""
     pids = family(process.pid) if process.poll() is None else []
     process.terminate()
     try:
@@ -101,7 +101,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def family(root: int) -> list[int]:
-    """`root` and its descendants."""
+    """Return `root` and its descendants."""
     parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
     found = [root]
     for pid in found:
@@ -110,12 +110,12 @@ def family(root: int) -> list[int]:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time of these processes, and of their children that have ended."""
+    """Return user plus system time of these processes and of their children that have ended."""
     return sum(sum(map(int, _stat(pid)[11:15])) for pid in pids) / os.sysconf("SC_CLK_TCK")
 
 
 def stay_beside() -> None:
-    """Keep this process, and what it starts without saying where, off the server's core."""
+    """Keep this process, and children without an affinity of their own, off the server's core."""
     os.sched_setaffinity(0, {LOAD_CORE})
 
 
@@ -127,7 +127,7 @@ def _parent(path: Path) -> int:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of proc(5) stat from the third on; the second may hold spaces and brackets."""
+    """Return the fields of proc(5) stat from the third on; the second may contain spaces and brackets."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 

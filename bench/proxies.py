@@ -1,8 +1,8 @@
-"""What Debian's nginx, haproxy and caddy do to a stream, configured as docs/operations.md says.
+"""Measure streams through Debian's nginx, haproxy and caddy, configured as in docs/operations.md.
 
 Delay: from the request that changes a job until its state is read, directly and through each proxy (TLS, HTTP/1.1).
 Idle: streams over HTTP/1.1 and HTTP/2 and a WebSocket through each proxy, all at once, with the default heartbeat and
-the timeouts of the page; after the wait one state must reach them all.
+the page's timeouts; after the wait one state must reach them all.
 """
 
 import argparse
@@ -38,13 +38,13 @@ class Stream:
         self._writer = writer
 
     async def state(self) -> float:
-        """When the next state had been read."""
+        """Read the next state, and return the time of that."""
         while b"event: job" not in await self._reader.readuntil(b"\n\n"):
             pass
         return time.perf_counter()
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self._writer.close()
 
 
@@ -58,14 +58,14 @@ async def watch(url: str, group: str, trust: ssl.SSLContext | None = None) -> St
 
 
 class Changer:
-    """Makes states: each registration of a job in a group is one."""
+    """Produces states: each registration of a job in a group is one."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def change(self, group: str, number: int, stream: Stream) -> float:
-        """The milliseconds from the request until `stream` has shown its state."""
+        """Return the milliseconds from the request until its state is read from `stream`."""
         body = json.dumps({"group": group}).encode()
         head = f"PUT /api/fal-jobs/{group}-{number} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         start = time.perf_counter()
@@ -78,7 +78,7 @@ class Changer:
 
 
 async def delays(server: Served, proxies: list[Proxy], run: int) -> dict[str, list[float]]:
-    """The sorted delays of the states of each way, taken in turns: directly, and through each proxy."""
+    """Return the sorted delays of each path, interleaved: directly, and through each proxy."""
     port = int(server.url.rpartition(":")[2])
     changer = Changer(*await asyncio.open_connection("127.0.0.1", port))
     streams = {"direct": await watch(server.url, f"direct-{run}")}
@@ -96,7 +96,7 @@ async def delays(server: Served, proxies: list[Proxy], run: int) -> dict[str, li
 
 
 async def through_curl(seeing: Seeing) -> int:
-    """Wait for the completed state; how many pings came before it."""
+    """Wait for the completed state; return the number of pings before it."""
     pings = 0
     async for seen in seeing:
         if seen.event == ":":
@@ -107,7 +107,7 @@ async def through_curl(seeing: Seeing) -> int:
 
 
 async def through_socket(socket: Socket) -> int:
-    """The same, by WebSocket."""
+    """Do the same over WebSocket."""
     pings = 0
     while True:
         message = json.loads(await socket.raw())
@@ -117,7 +117,7 @@ async def through_socket(socket: Socket) -> int:
 
 
 async def idle(server: Served, proxies: list[Proxy], seconds: float) -> list[str]:
-    """What became of each stream."""
+    """Return a line for each stream: alive or lost after the idle time."""
     await server.register("idle")
     path = "/api/fal-jobs/idle/events"
     waiting: dict[str, Coroutine[None, None, int]] = {}
@@ -144,7 +144,7 @@ def _verdict(result: int | BaseException) -> str:
 
 
 async def main(runs: int, seconds: float) -> None:
-    """Start everything, measure, print."""
+    """Start the server and proxies, measure and print."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with served(folder, FalDouble()) as server, AsyncExitStack() as stack:

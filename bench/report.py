@@ -1,4 +1,4 @@
-"""Where and with what the figures were taken, and the page they are written to."""
+"""The environment of a measurement, and the page the results are written to."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ PACKAGES = (
 
 
 def heading(runs: int, *, quick: bool) -> list[str]:
-    """Date, machine and versions."""
+    """Return the lines with date, machine and versions."""
     form = "quick form, one look" if quick else "full form"
     each = f"{runs} run{'s' if runs > 1 else ''} a figure"
     return [
@@ -39,7 +39,7 @@ def heading(runs: int, *, quick: bool) -> list[str]:
 
 
 def write(lines: list[str]) -> None:
-    """Put the lines between the page's markers."""
+    """Write the lines between the page's markers."""
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -47,14 +47,14 @@ def write(lines: list[str]) -> None:
 
 
 def busy_seconds() -> float:
-    """What all processes of the machine have used so far."""
+    """Return the CPU seconds of all processes of the machine so far."""
     fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
     user, nice, system, _idle, _wait, interrupt, soft = fields[:7]
     return (user + nice + system + interrupt + soft) / os.sysconf("SC_CLK_TCK")
 
 
 def own_seconds() -> float:
-    """What this process and all it has started and ended have used."""
+    """Return the CPU seconds of this process and its reaped children."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
@@ -81,7 +81,7 @@ def _versions() -> str:
 
 
 def _output(*command: str) -> str:
-    """The first line a command prints, `?` when it is not there."""
+    """Return the first line of a command's output, or `?` when it is not installed."""
     if shutil.which(command[0]) is None:
         return "?"
     done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
@@ -89,6 +89,6 @@ def _output(*command: str) -> str:
 
 
 def _value(path: str, name: str) -> str:
-    """What stands behind the first `name:` of a file."""
+    """Return the value of the first line that starts with `name` in a `name: value` file."""
     found = [line.partition(":")[2].strip() for line in Path(path).read_text().splitlines() if line.startswith(name)]
     return found[0] if found else "?"

@@ -1,4 +1,4 @@
-"""Runs the tool that sends ready-made requests (`requests.c`), and reads its line."""
+"""Runs the sender of prebuilt requests (`requests.c`), and parses its output."""
 
 import json
 import struct
@@ -16,15 +16,15 @@ SECONDS = 120
 
 
 def request(method: str, path: str, body: bytes = b"", headers: str = "") -> bytes:
-    """One request as HTTP/1.1 bytes; `headers` are whole lines."""
+    """Return one HTTP/1.1 request; `headers` are whole lines."""
     head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n{headers}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def send(server: Server, requests: Sequence[bytes], *options: str | float, moments: Path | None = None) -> Figures:
-    """Send them all, each answer with the status wanted, or raise BenchError. Options are those of `requests.c`.
+    """Send all requests. Raises BenchError unless each gets the expected status. Options are those of `requests.c`.
 
-    `moments` is a file for the time each was due, or sent without --rate; read it with `read_moments`.
+    `moments` is a file for the time each was due, or without --rate sent; read it with `read_moments`.
     """
     with tempfile.NamedTemporaryFile(prefix="hookcast-bench-") as file:
         file.writelines(struct.pack("=I", len(one)) + one for one in requests)
@@ -39,5 +39,5 @@ def send(server: Server, requests: Sequence[bytes], *options: str | float, momen
 
 
 def read_moments(path: Path) -> Sequence[int]:
-    """Nanoseconds of the monotonic clock, 0 for what did not happen; of `requests.c` or `load.c`."""
+    """Read times written by `requests.c` or `load.c`: nanoseconds of the monotonic clock, 0 = did not happen."""
     return array("Q", path.read_bytes())

@@ -1,4 +1,4 @@
-"""What is measured. Each scenario takes a peer and a size, and answers figures by name."""
+"""The scenarios. Each takes a peer and a size, and returns figures by name."""
 
 import http.client
 import time
@@ -13,12 +13,12 @@ from bench.webhooks import polls, webhooks
 from bench.workers import workers
 
 LEAVE_SECONDS = 15
-OWN_SOCKETS = 10  # the most that any of the peers holds for itself
+OWN_SOCKETS = 10  # the most that any peer holds for itself
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything."""
+    """Scale of the scenarios."""
 
     fanout_streams: int = 5000
     fanout_seconds: float = 3
@@ -31,7 +31,7 @@ class Size:
     control_seconds: int = 10
     webhooks: int = 10000
     poll_seconds: float = 2
-    brief: bool = False  # leave out what takes long
+    brief: bool = False  # skip what takes long
 
 
 FULL = Size()
@@ -53,12 +53,12 @@ SLOW_RUNS = 2
 SLOW_PEERS = ("nchan-sse", "sse-starlette")
 WEBHOOK_PEERS = ("hookcast-sse", "fastapi")
 IDLE_RUNS_OF_PEERS = 2
-RATE = 1000  # states a second, wherever they are paced
+RATE = 1000  # states a second, wherever publishing is paced
 TOPICS_PER_HOT = 10
 
 
 def fanout(peer: Peer, size: Size) -> Figures:
-    """Everybody watches one job: how fast do streams open, and states arrive."""
+    """Measure fan-out: all streams watch one job; the rates of opening streams and delivering states."""
     with running(peer) as server:
         _warm(server)
         opened, pushed = publish(
@@ -77,7 +77,7 @@ def fanout(peer: Peer, size: Size) -> Figures:
 
 
 def first(peer: Peer, size: Size) -> Figures:
-    """How fast streams open whose job is known: each reads it from the store and gets it as its first state."""
+    """Measure the rate of opening streams of a known job: each reads its first state from the store."""
     with running(peer) as server:
         _warm(server)
         _register(server, "t-00000")
@@ -88,7 +88,7 @@ def first(peer: Peer, size: Size) -> Figures:
 
 
 def idle(peer: Peer, size: Size) -> Figures:
-    """Everybody watches a job of their own: memory, what is left of it afterwards, and latency at 1,000 states/s."""
+    """Measure one job per stream: memory, memory left after disconnecting, and latency at 1,000 states/s."""
     with running(peer) as server:
         _warm(server)
         start = server.pss_kib()
@@ -115,7 +115,7 @@ def idle(peer: Peer, size: Size) -> Figures:
 
 
 def shared(peer: Peer, size: Size) -> Figures:
-    """Memory of a stream when everybody watches the same job."""
+    """Measure memory per stream when all streams watch the same job."""
     with running(peer) as server:
         _warm(server)
         start = server.pss_kib()
@@ -128,10 +128,10 @@ def shared(peer: Peer, size: Size) -> Figures:
 
 
 def slow(peer: Peer, size: Size) -> Figures:
-    """Streams that never read: what they cost in memory, and what they do to the ones that do read.
+    """Measure slow readers: their memory, and their effect on the latency of the other streams.
 
-    Half of the states go to the topics that slow readers watch. Beside the run with them there is one without them,
-    and one in which the same streams read: the same number of pushes, so that only the not reading differs.
+    Half of the states go to the topics of the slow readers. Two control runs: without them, and with the same streams
+    reading: the same number of pushes, so that only the slow reading differs.
     """
     number = size.slow_streams
     without = _mixed(peer, size, size.control_seconds)
@@ -164,7 +164,7 @@ SCENARIOS: dict[str, Callable[[Peer, Size], Figures]] = {
 
 
 def wanted(scenario: str, peer: Peer, size: Size, run: int) -> bool:
-    """Whether this run of the scenario is for this peer: some questions are about Hookcast alone."""
+    """Return whether this run of the scenario applies to this peer: some scenarios are for Hookcast alone."""
     ours = peer.name.startswith("hookcast")
     match scenario:
         case "webhooks" | "webhooks-pg" | "polls" | "polls-pg":
@@ -180,16 +180,16 @@ def wanted(scenario: str, peer: Peer, size: Size, run: int) -> bool:
 
 
 def _wanted_slow(peer: Peer, size: Size, run: int) -> bool:
-    """It takes minutes, and the floor cannot wait for a reader."""
+    """Limit the slow scenario: it takes minutes, and the floor has no slow-reader handling."""
     if size.brief:
         return peer.name == "hookcast-sse"
     return (run < SLOW_RUNS and peer.name.startswith("hookcast")) or (run == 0 and peer.name in SLOW_PEERS)
 
 
 def _mixed(peer: Peer, size: Size, seconds: int, *more: str | int) -> Figures:
-    """Publish to the streams that read and to those in `more`.
+    """Publish to reading streams and to those in `more`.
 
-    The server says how many it has closed: behind what it has not read, a slow reader sees no end.
+    Closed streams are counted from the server's sockets: a slow reader sees no EOF behind its unread data.
     """
     topics = size.slow_topics * TOPICS_PER_HOT
     arguments = f"--hold --streams {size.slow_streams} --topics {topics} --hot {size.slow_topics}".split()
@@ -214,7 +214,7 @@ def _register(server: Server, name: str) -> None:
 
 
 def _warm(server: Server) -> None:
-    """Let the server import and allocate what the first streams need."""
+    """Open a few streams first, so that imports and first allocations are not measured."""
     publish(server, "--name", "warm", "--streams", 50, "--states", 20)
     _after_leaving(server)
 
@@ -224,7 +224,7 @@ def _idle(size: Size, topics: int) -> list[str | int]:
 
 
 def _fill(server: Server, size: Size, topics: int) -> int:
-    """The server's memory with all idle streams open, which leave again."""
+    """Return the server's memory with all idle streams open, then disconnect them."""
     with loading(server, "--name", "again", "--hold", *_idle(size, topics), "--states", 0) as load:
         load.phase("connected")
         full = server.pss_kib()
@@ -234,7 +234,7 @@ def _fill(server: Server, size: Size, topics: int) -> int:
 
 
 def _after_leaving(server: Server) -> int:
-    """The server's memory once it has closed the streams that have left, and has nothing more to do."""
+    """Return the server's memory once it has closed the disconnected streams and is idle."""
     until = time.monotonic() + LEAVE_SECONDS
     before = -1.0
     while server.sockets() > OWN_SOCKETS or server.cpu_seconds() > before:

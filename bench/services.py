@@ -1,4 +1,4 @@
-"""What a server needs beside it: PostgreSQL, Redis, and fal's signing keys. They run on the load generator's core."""
+"""Services beside the server: PostgreSQL, Redis, and fal's signing keys. They run on the load generator's core."""
 
 import threading
 from collections.abc import Iterator
@@ -15,19 +15,19 @@ SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """`url` is None for SQLite in the server's folder; `pid` is that of PostgreSQL's first process."""
+    """`url` is None for SQLite in the server's folder; `pid` is PostgreSQL's postmaster."""
 
     url: str | None = None
     pid: int | None = None
 
     def cpu_seconds(self) -> float:
-        """User and system time of its own processes; SQLite has none."""
+        """Return user plus system time of the database's own processes; SQLite has none."""
         return cpu_seconds(family(self.pid)) if self.pid else 0.0
 
 
 @contextmanager
 def databases(kind: str) -> Iterator[Database]:
-    """An empty database that keeps what it has committed when the power fails (fsync)."""
+    """Yield an empty database with durable commits (fsync)."""
     if kind == SQLITE:
         yield Database()
         return
@@ -38,7 +38,7 @@ def databases(kind: str) -> Iterator[Database]:
 
 @contextmanager
 def serving_keys() -> Iterator[str]:
-    """The address of a JWKS with the key that signs the webhooks."""
+    """Serve a JWKS with the key that signs the webhooks, and yield its URL."""
     with HTTPServer(("127.0.0.1", 0), _Keys) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         try:
@@ -56,4 +56,4 @@ class _Keys(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,9 +1,9 @@
-"""Do slow clients delay a webhook? Its way to the watchers without and beside thousands that send one byte a second.
+"""Measure webhook latency without and beside thousands of slow clients that send one byte a second.
 
     python -m bench.slowloris                     # 5,000 slow clients, ten runs of each kind
 
-A third of them never ends a request's head, a third never a body, a third never a WebSocket message. The server cuts
-them; each then connects again at once. They are a process of their own, on the core of the load.
+A third of them never finishes a request head, a third a body, a third a WebSocket message. The server disconnects
+them; each reconnects at once. They run in a process of their own, on the load's core.
 """
 
 import argparse
@@ -23,9 +23,11 @@ from bench.process import LOAD_CORE, go_first
 
 CLIENTS = 5000
 RUNS = 10
-TURNS = 100  # parts of a second, each with its share of the clients
+TURNS = 100  # slices of a second, each with its share of the clients
 START_SECONDS = 60
-WARM_SECONDS = 35  # until the first of two kinds have been cut, and the cutting is part of what is measured
+WARM_SECONDS = (
+    35  # until the server disconnects the first of two kinds, so that disconnecting is part of the measurement
+)
 UPGRADE = (
     b"GET /api/fal-jobs/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -48,7 +50,7 @@ class Slow:
     cuts: int = -1
 
     def turn(self) -> None:
-        """Send a byte; connect when there is no connection, or no longer one."""
+        """Send a byte; connect when there is no connection, or it is closed."""
         try:
             if self.connection is None:
                 self._connect()
@@ -73,7 +75,7 @@ class Slow:
 
 
 def be_slow(port: int, count: int) -> None:
-    """The slow clients' own process: says when all are connected, and every second how many were cut so far."""
+    """Run the slow clients in their own process; print second and total disconnects so far, every second."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     clients = [Slow(port, BEGINNINGS[number % len(BEGINNINGS)]) for number in range(count)]
@@ -90,7 +92,7 @@ def be_slow(port: int, count: int) -> None:
 
 @contextlib.asynccontextmanager
 async def slow_clients(port: int, count: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start them, wait until the server has begun to cut them, and end them with the block."""
+    """Start the slow clients, wait until the server disconnects the first, and end them with the block."""
     command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "bench.slowloris"]
     process = await asyncio.create_subprocess_exec(
         *command, "--clients", str(count), "--port", str(port), stdout=asyncio.subprocess.PIPE
@@ -108,7 +110,7 @@ async def slow_clients(port: int, count: int) -> AsyncIterator[asyncio.subproces
 
 
 async def measure(port: int, kind: str, runs: int) -> float:
-    """p99 of all jobs of the runs, in milliseconds; one line a run."""
+    """Print one line per run, and return the p99 of all runs' jobs, in milliseconds."""
     times: list[float] = []
     for run in range(runs):
         found = sorted(await one_run(port, f"{kind}{run}", 0.01))
@@ -125,7 +127,7 @@ def _figures(times: list[float]) -> str:
 
 
 async def main(count: int, runs: int) -> None:
-    """Without, beside, and without again, on one server."""
+    """Measure without, beside and again without slow clients, on one server."""
     keys = await asyncio.start_server(serve_keys, "127.0.0.1", 0)
     port = free_port()
     async with keys, serving(port, f"http://127.0.0.1:{keys.sockets[0].getsockname()[1]}/"):

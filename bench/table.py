@@ -1,4 +1,4 @@
-"""Turns the figures of all runs into one Markdown table."""
+"""Formats the figures of all runs as a Markdown table."""
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -12,28 +12,28 @@ NONE = "-"
 
 @dataclass(slots=True)
 class Results:
-    """The figures of every run, by scenario and peer; and why something has none."""
+    """The figures of every run, by scenario and peer, and the reasons for missing ones."""
 
     figures: dict[tuple[str, str], dict[int, Figures]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     latency: list[tuple[float, float]] = field(default_factory=list)
 
     def add(self, scenario: str, peer: Peer, run: int, figures: Figures) -> None:
-        """Keep the figures of one run."""
+        """Store the figures of one run."""
         self.figures.setdefault((scenario, peer.name), {})[run] = figures
 
     def values(self, scenario: str, peer: str, name: str) -> list[float]:
-        """One figure of all runs that have it."""
+        """Return one figure of all runs that have it."""
         return [figures[name] for figures in self.figures.get((scenario, peer), {}).values() if name in figures]
 
     def ratios(self, scenario: str, name: str, above: str, below: str) -> list[float]:
-        """One peer's figure over another's, run by run."""
+        """Return one peer's figure divided by another's, run by run."""
         upper, lower = self.figures.get((scenario, above), {}), self.figures.get((scenario, below), {})
         return [upper[run][name] / lower[run][name] for run in upper if run in lower and lower[run][name]]
 
 
 def main_table(results: Results, peers: Sequence[Peer]) -> list[str]:
-    """A row a peer."""
+    """Return the main table: one row per peer."""
     columns = [*_COLUMNS]
     measured = [peer for peer in peers if any((column.scenario, peer.name) in results.figures for column in columns)]
     lines = head([column.title for column in columns]) if measured or results.latency else []
@@ -45,7 +45,7 @@ def main_table(results: Results, peers: Sequence[Peer]) -> list[str]:
 
 
 def ratio_lines(results: Results) -> list[str]:
-    """How Hookcast stands to the others, from the same runs."""
+    """Return the ratios of Hookcast to the others, from the same runs."""
     lines = []
     for which, name in enumerate(("p50", "p99") if results.latency else ()):
         lines.append(
@@ -64,7 +64,7 @@ def ratio_lines(results: Results) -> list[str]:
 
 
 def warnings(results: Results) -> list[str]:
-    """What a reader of the table has to know: gaps, lost states, a load generator near its limit."""
+    """Return caveats for readers of the table: gaps, lost states, a saturated load generator."""
     lines = [f"- {where}: not measured, {why}" for where, why in results.missing.items()]
     for (scenario, peer), runs in results.figures.items():
         lost = sum(figures.get("lost", 0) for figures in runs.values())
@@ -80,7 +80,7 @@ def warnings(results: Results) -> list[str]:
 
 
 def spread(values: Sequence[float], form: Callable[[float], str]) -> str:
-    """The median, with lowest and highest when there is more than one."""
+    """Format the median, with minimum and maximum when there is more than one value."""
     if not values:
         return NONE
     middle = form(statistics.median(values))
@@ -88,7 +88,7 @@ def spread(values: Sequence[float], form: Callable[[float], str]) -> str:
 
 
 def short(value: float) -> str:
-    """Three digits: 97.8k, 128, 8.23, 0.12."""
+    """Format three digits: 97.8k, 128, 8.23, 0.12."""
     if abs(value) >= 1e6:
         return f"{value / 1e6:.2f}M"
     if abs(value) >= 1e4:
@@ -97,18 +97,18 @@ def short(value: float) -> str:
 
 
 def head(titles: Sequence[str]) -> list[str]:
-    """A table's first two lines; the first column has no title."""
+    """Return a table's first two lines; the first column has no title."""
     return [row(["", *titles]), row(["---", *("---:" for _ in titles)])]
 
 
 def row(cells: Sequence[str]) -> str:
-    """One line of a table."""
+    """Return one line of a table."""
     return f"| {' | '.join(cells)} |"
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """Figures of one scenario; more than one stand side by side, as medians."""
+    """Figures of one scenario; several are shown side by side, as medians."""
 
     title: str
     scenario: str
@@ -124,7 +124,7 @@ class _Column:
 
 
 class _OfFloor(_Column):
-    """Deliveries a second over the floor's of the same run."""
+    """Deliveries a second relative to the floor's in the same run."""
 
     def cell(self, results: Results, peer: Peer) -> str:
         floor = "floor-ws" if peer.websocket else "floor-sse"

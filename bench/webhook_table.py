@@ -1,4 +1,4 @@
-"""The second table: signed webhooks and polls, a row for each peer and database; and what two workers do."""
+"""The second table: signed webhooks and polls, one row per peer and database; and the scaling to two workers."""
 
 from collections.abc import Sequence
 
@@ -34,7 +34,7 @@ _WORKERS = (
 
 
 def webhook_table(results: Results, peers: Sequence[Peer]) -> list[str]:
-    """Nothing when none of it was measured."""
+    """Return the table; empty when none of it was measured."""
     rows = []
     for peer in peers:
         for kind, ending in _KINDS:

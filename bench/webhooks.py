@@ -1,7 +1,7 @@
-"""Signed webhooks: verified, committed, and pushed to the watcher of each job; and the states of jobs, polled.
+"""Signed webhooks: verified, committed, and pushed to the subscriber of each job; and polls of jobs' states.
 
-The watchers are the load generator's (`load.c`), the webhooks are signed here and sent by `requests.c`. The time of a
-webhook goes from the moment it is due until the watcher of its job has read the state.
+The subscribers are the load generator's (`load.c`), the webhooks are signed here and sent by `requests.c`. A webhook's
+latency is from the time it is due until its job's subscriber has read the state.
 """
 
 import tempfile
@@ -26,7 +26,7 @@ REGISTERED = ("--expect", "20")
 
 
 class Wave(NamedTuple):
-    """So many webhooks, `rate` a second; 0 is as fast as they are answered."""
+    """A number of webhooks at `rate` a second; 0 is as fast as they are answered."""
 
     name: str
     rate: int
@@ -34,14 +34,14 @@ class Wave(NamedTuple):
 
 
 def webhooks(peer: Peer, jobs: int, kind: str) -> Figures:
-    """`jobs` jobs are watched: how many webhooks can there be a second, and how long does one take at a fixed rate."""
+    """Measure webhooks for `jobs` watched jobs: the maximum rate, and the latency at fixed rates."""
     with databases(kind) as database, serving(peer, database) as server:
         rounds(server, database, "warm", 100, [Wave("warm", NORMAL_RATE, 100)])
         return rounds(server, database, "w", jobs, _waves(peer, jobs))
 
 
 def polls(peer: Peer, seconds: float, kind: str) -> Figures:
-    """How many requests for the state of a job are answered in a second: with the state, and with "not modified"."""
+    """Measure the rate of polls: of full responses (200) and of "not modified" (304)."""
     names = [f"polled-{number:05}" for number in range(POLLED_JOBS)]
     with databases(kind) as database, serving(peer, database) as server:
         register(server, names)
@@ -62,7 +62,7 @@ def polls(peer: Peer, seconds: float, kind: str) -> Figures:
 
 @contextmanager
 def serving(peer: Peer, database: Database, cores: Sequence[int] = (), **variables: str) -> Iterator[Server]:
-    """The peer on that database, with fal's keys."""
+    """Run the peer on that database, with the signing keys' JWKS."""
     with serving_keys() as keys:
         wanted = {"HOOKCAST_FAL_JWKS_URL": keys, **variables}
         if database.url:
@@ -72,12 +72,12 @@ def serving(peer: Peer, database: Database, cores: Sequence[int] = (), **variabl
 
 
 def register(server: Server, names: Sequence[str]) -> None:
-    """Make the jobs known, as their submission does."""
+    """Register the jobs, as submitting does."""
     send(server, [request("PUT", f"/api/fal-jobs/{name}", b"{}") for name in names], *REGISTERED)
 
 
 def rounds(server: Server, database: Database, name: str, jobs: int, waves: Sequence[Wave]) -> Figures:
-    """`jobs` jobs with a watcher each. Each wave of webhooks ends some of them; its figures begin with its name."""
+    """Watch `jobs` jobs, one subscriber each. Each wave of webhooks ends some; its name prefixes its figures."""
     names = [f"{name}-{number:05}" for number in range(sum(wave.number for wave in waves))]
     register(server, names)
     found: Figures = {"lost": 0}
@@ -109,19 +109,19 @@ def _wave(
     busy = busy_seconds() - busy
     until = time.monotonic() + ARRIVE_SECONDS
     while load.open_files() > open_before - wave.number and time.monotonic() < until:
-        time.sleep(0.01)  # a stream is closed behind its last state
+        time.sleep(0.01)  # a stream is closed after its last state
     cpu, database_cpu = server.cpu_seconds() - cpu, database.cpu_seconds() - database_cpu
     return {
         f"{wave.name}_per_second": figures["per_second"],
         f"{wave.name}_us": cpu / wave.number * 1e6,
         f"{wave.name}_database_us": database_cpu / wave.number * 1e6,
         f"{wave.name}_cpu": cpu / figures["seconds"],
-        f"{wave.name}_cores": busy / figures["seconds"],  # of the machine, whoever used them
+        f"{wave.name}_cores": busy / figures["seconds"],  # of the whole machine
     }
 
 
 def _waves(peer: Peer, jobs: int) -> list[Wave]:
-    if not peer.name.startswith("hookcast"):  # the high rate is far beyond it
+    if not peer.name.startswith("hookcast"):  # the high rate is far beyond the other peers
         return [Wave("most", 0, jobs * 15 // 100), Wave("normal", NORMAL_RATE, jobs // 10)]
     rates = [Wave("high", HIGH_RATE, jobs * 45 // 100), Wave("normal", NORMAL_RATE, jobs * 15 // 100)]
     return [Wave("most", 0, jobs * 40 // 100), *rates]

@@ -1,8 +1,8 @@
-"""`hookcast serve --workers 2` beside one worker, on the work of `webhooks.py`, with PostgreSQL and Redis.
+"""`hookcast serve --workers 2` compared to one worker, on the load of `webhooks.py`, with PostgreSQL and Redis.
 
-Half of the watchers are at the other worker than the webhook, so their states go by Redis. On two cores the workers
-share them with PostgreSQL, Redis and the load generator: besides webhooks/s there is the server's CPU time for each
-webhook, which says what a second worker costs where there is a core for it.
+Half of the subscribers are on the worker that does not get the webhook, so their states go through Redis. On two cores
+the workers share them with PostgreSQL, Redis and the load generator: besides webhooks/s there is the server's CPU time
+per webhook, which shows the cost of a second worker where it has a core of its own.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from support.redis import running_redis
 
 
 def workers(peer: Peer, jobs: int) -> Figures:
-    """The same webhooks on one worker, on its own core, and on two, on all cores."""
+    """Measure the same webhooks on one worker, on its own core, and on two, on all cores."""
     found: Figures = {"lost": 0}
     for count in (1, 2):
         figures = _measure(peer, jobs, count)

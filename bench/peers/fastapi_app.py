@@ -1,8 +1,8 @@
-"""The same work as a careful user writes it: FastAPI, SQLAlchemy, sse-starlette.
+"""The same service as a careful user would write it: FastAPI, SQLAlchemy, sse-starlette.
 
-A webhook is verified with fal's key, its job's row is locked, changed and committed, then the watchers of this process
-are told; states are kept in the database, streams begin with the newest one. No batches, no frames that are shared.
-Environment: HOOKCAST_DATABASE_URL and HOOKCAST_FAL_JWKS_URL, as Hookcast itself takes them.
+A webhook is verified with fal's keys; its job's row is locked, changed and committed; then this process's subscribers
+are notified. States are in the database, streams begin with the newest one. No batching, no shared frames.
+Environment: HOOKCAST_DATABASE_URL and HOOKCAST_FAL_JWKS_URL, as for Hookcast itself.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ engine = create_async_engine(
     URL.set(drivername="sqlite+aiosqlite" if SQLITE else "postgresql+asyncpg"), pool_size=20, max_overflow=0
 )
 sessions = async_sessionmaker(engine, expire_on_commit=False)
-one_writer = asyncio.Lock()  # SQLite has no more, and its own waiting polls
+one_writer = asyncio.Lock()  # SQLite allows one writer, and its busy handler polls
 queues: defaultdict[str, set[asyncio.Queue["JobOut"]]] = defaultdict(set)
 keys: list[VerifyKey] = []
 
 
 class Base(DeclarativeBase):
-    """The tables."""
+    """Base class of the tables."""
 
 
 class Job(Base):
@@ -55,7 +55,7 @@ class Job(Base):
 
 
 class JobOut(BaseModel):
-    """What clients see."""
+    """A job as clients see it."""
 
     model_config = {"from_attributes": True}
     request_id: str
@@ -68,7 +68,7 @@ class JobOut(BaseModel):
 
 
 class Webhook(BaseModel):
-    """What fal sends."""
+    """The body of fal's webhook."""
 
     request_id: str
     status: str
@@ -78,7 +78,7 @@ class Webhook(BaseModel):
 
 @event.listens_for(engine.sync_engine, "connect")
 def on_connect(connection: Any, _record: object) -> None:
-    """SQLite as durable as Hookcast's."""
+    """Make SQLite as durable as Hookcast's."""
     if SQLITE:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=4000"):
             connection.execute(f"PRAGMA {pragma}")
@@ -86,7 +86,7 @@ def on_connect(connection: Any, _record: object) -> None:
 
 @asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    """Make the tables, fetch fal's keys."""
+    """Create the tables, and fetch fal's keys."""
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     async with httpx.AsyncClient() as client:
@@ -106,7 +106,7 @@ async def verified(
     x_fal_webhook_timestamp: Annotated[int, Header()],
     x_fal_webhook_signature: Annotated[str, Header()],
 ) -> Webhook:
-    """The webhook, if one of fal's keys signed it."""
+    """Return the webhook if one of fal's keys signed it. Raises HTTPException (401)."""
     body = await request.body()
     if abs(time.time() - x_fal_webhook_timestamp) > 300:
         raise HTTPException(401, "too old")
@@ -123,7 +123,7 @@ async def verified(
 
 @asynccontextmanager
 async def writing() -> AsyncIterator[AsyncSession]:
-    """A transaction."""
+    """Open a transaction."""
     async with AsyncExitStack() as stack:
         if SQLITE:
             await stack.enter_async_context(one_writer)
@@ -132,7 +132,7 @@ async def writing() -> AsyncIterator[AsyncSession]:
 
 @app.post("/api/webhooks/fal")
 async def webhook(report: Annotated[Webhook, Depends(verified)]) -> dict[str, str]:
-    """Commit, then tell."""
+    """Commit the result, then notify subscribers."""
     async with writing() as session:
         job = await session.get(Job, report.request_id, with_for_update=True)
         if job is None:
@@ -152,7 +152,7 @@ async def webhook(report: Annotated[Webhook, Depends(verified)]) -> dict[str, st
 
 @app.put("/api/fal-jobs/{request_id}", status_code=201)
 async def register(request_id: str) -> JobOut:
-    """A job that was submitted."""
+    """Register a submitted job."""
     async with writing() as session:
         job = await session.get(Job, request_id)
         if job is None:
@@ -163,7 +163,7 @@ async def register(request_id: str) -> JobOut:
 
 @app.get("/api/fal-jobs/{request_id}", response_model=JobOut)
 async def poll(request_id: str, response: Response, if_none_match: Annotated[str | None, Header()] = None) -> Any:
-    """The job, or 304."""
+    """Return the job, or 304."""
     async with sessions() as session:
         job = await session.get(Job, request_id)
     if job is None:
@@ -177,7 +177,7 @@ async def poll(request_id: str, response: Response, if_none_match: Annotated[str
 
 @app.get("/api/fal-jobs/{request_id}/events")
 async def events(request_id: str) -> EventSourceResponse:
-    """The states of one job until it ends."""
+    """Stream the states of one job until it ends."""
 
     async def stream() -> AsyncIterator[dict[str, str | int]]:
         queue: asyncio.Queue[JobOut] = asyncio.Queue()

@@ -1,6 +1,6 @@
-"""Hookcast as `hookcast serve` runs it, with one more route that hands a state straight to the hub.
+"""Hookcast as `hookcast serve` runs it, plus a route that delivers a state directly to the hub.
 
-The other peers have no database, so this route leaves it out too. Streams go the usual way: authorise, read the store.
+The other peers have no database, so this route skips it, too. Streams work as usual: authorize, read the store.
 Usage: hookcast_server.py PORT
 """
 
@@ -23,7 +23,7 @@ admission = make_admission(settings, max_streams=raise_open_files() - 512)
 
 
 async def publish(request: Request) -> Response:
-    """POST /publish/{topic}?version=N: the body goes to everybody who watches the job, as it is."""
+    """Handle POST /publish/{topic}?version=N: deliver the body unchanged to all subscribers of the job."""
     topic, version, body = request.path_params["topic"], int(request.query_params["version"]), await request.body()
     request.state.services.engine.hub.deliver(State(request_id=topic, version=version, terminal=False, body=body))
     return Response(status_code=202)

@@ -1,4 +1,4 @@
-"""Streams with sse-starlette, as its users write them: one generator and one queue a stream."""
+"""Streams with sse-starlette, as its users write them: one generator and one queue per stream."""
 
 import asyncio
 from collections import defaultdict
@@ -15,7 +15,7 @@ queues: defaultdict[str, set[asyncio.Queue[Event]]] = defaultdict(set)
 
 
 async def events(request: Request) -> Response:
-    """GET /events/{topic}."""
+    """Handle GET /events/{topic}."""
     topic = request.path_params["topic"]
     queue: asyncio.Queue[Event] = asyncio.Queue()
 
@@ -35,7 +35,7 @@ async def events(request: Request) -> Response:
 
 
 async def publish(request: Request) -> Response:
-    """POST /publish/{topic}?version=N."""
+    """Handle POST /publish/{topic}?version=N."""
     body = (await request.body()).decode()
     event: Event = {"id": request.query_params["version"], "event": "job", "data": body}
     for queue in queues.get(request.path_params["topic"], ()):

@@ -1,4 +1,4 @@
-"""Starlette's WebSocket, as its users write it: one queue and one sending task a connection."""
+"""Starlette's WebSocket, as its users write it: one queue and one sending task per connection."""
 
 import asyncio
 from collections import defaultdict
@@ -13,7 +13,7 @@ queues: defaultdict[str, set[asyncio.Queue[str]]] = defaultdict(set)
 
 
 async def watch(websocket: WebSocket) -> None:
-    """WebSocket /ws/{topic}. Reading is how a connection learns that the client has left."""
+    """Handle WebSocket /ws/{topic}. Receiving detects that the client has disconnected."""
     topic = websocket.path_params["topic"]
     queue: asyncio.Queue[str] = asyncio.Queue()
     queues[topic].add(queue)
@@ -31,13 +31,13 @@ async def watch(websocket: WebSocket) -> None:
 
 
 async def send(websocket: WebSocket, queue: asyncio.Queue[str]) -> None:
-    """Everything that is queued goes out in turn."""
+    """Send queued messages in order."""
     while True:
         await websocket.send_text(await queue.get())
 
 
 async def publish(request: Request) -> Response:
-    """POST /publish/{topic}."""
+    """Handle POST /publish/{topic}."""
     body = (await request.body()).decode()
     for queue in queues.get(request.path_params["topic"], ()):
         queue.put_nowait(body)

@@ -4,9 +4,9 @@ import sys
 
 
 def main() -> None:
-    """Start; Ctrl-C ends it quietly while the imports, which take a second, are still under way, too."""
+    """Run the command; Ctrl-C exits quietly even during the imports, which take a second."""
     try:
-        if sys.argv[1:2] == ["health"]:  # runs every few seconds, and does without those imports
+        if sys.argv[1:2] == ["health"]:  # runs every few seconds: skip the slow imports
             from hookcast.cli.health import main as start  # noqa: PLC0415
         else:
             from hookcast.cli.commands import main as start  # noqa: PLC0415

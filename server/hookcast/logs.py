@@ -1,4 +1,4 @@
-"""Structured logs on standard error: lines for people on a terminal, JSON everywhere else."""
+"""Structured logs on standard error: human-readable lines on a terminal, JSON everywhere else."""
 
 import json
 import logging
@@ -12,14 +12,14 @@ from structlog.typing import FilteringBoundLogger, Processor
 WARNING = logging.WARNING
 CRITICAL = logging.CRITICAL
 
-# httpx logs every URL that it asks for at INFO with its query, and uvicorn every WebSocket's.
+# httpx logs every request URL at INFO, query included; uvicorn does so for WebSockets.
 _QUIET = ("httpx", "httpcore", "alembic", "asyncio", "uvicorn", "uvicorn.error", "websockets")
 
 
 def configure(*, level: int = logging.INFO, terminal: bool | None = None) -> None:
-    """Write our own records and the standard library's in the same form. Call once, at the start.
+    """Log Hookcast's own records and the standard library's in the same format. Call once, at startup.
 
-    Our own go straight to standard error: a line costs 8 µs so, and 31 µs by way of the standard library.
+    Own records bypass the standard library: 8 µs a line instead of 31 µs.
     """
     people = sys.stderr.isatty() if terminal is None else terminal
     shared: list[Processor] = [
@@ -47,7 +47,7 @@ def configure(*, level: int = logging.INFO, terminal: bool | None = None) -> Non
 
 
 def _json(record: Any, **_: object) -> bytes:
-    """One line. What JSON has no word for is shown as Python does; half a surrogate pair needs the slow way."""
+    """Encode one line. Values that JSON cannot express become their repr; lone surrogates need the slower json."""
     try:
         return msgspec.json.encode(record, enc_hook=repr)
     except UnicodeEncodeError:
@@ -63,6 +63,6 @@ def _to_text(_logger: object, _method: str, line: Any) -> str:
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """A logger whose events are short names with key=value facts; never pass it a secret or a payload."""
+    """Return a logger. Events are short names with key=value fields; never log a secret or a payload."""
     logger: FilteringBoundLogger = structlog.get_logger(name)
     return logger

@@ -1,13 +1,13 @@
-"""The limit of open files, of which each connection takes one."""
+"""The limit of open files; each connection takes one."""
 
 import contextlib
 import resource
 
 
 def raise_open_files() -> int:
-    """Raise the limit of open files to what the system allows this process, and answer it."""
+    """Raise the soft limit of open files to the hard limit, and return the limit in effect."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        with contextlib.suppress(ValueError, OSError):  # a limit that may not be raised is kept
+        with contextlib.suppress(ValueError, OSError):  # keep the limit where it may not be raised
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -1,4 +1,4 @@
-"""HTTP to others: through the proxies that the environment names, but never to this machine."""
+"""Outgoing HTTP: through the proxies that the environment names, but never for loopback."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ NEVER_PROXIED = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 
 def http_client(**options: Any) -> httpx.AsyncClient:
-    """A client; `options` are httpx's. Raises SettingsError when it cannot use what the environment names."""
+    """Create a client with httpx's `options`. Raises SettingsError when the environment's proxies or CAs fail."""
     try:
         return httpx.AsyncClient(mounts=dict.fromkeys(NEVER_PROXIED), **options)
     except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:

@@ -1,6 +1,6 @@
-"""Settings: the environment with the prefix `HOOKCAST_`, and a `.env` file; the only module that reads either.
+"""Settings from the environment with the prefix `HOOKCAST_` and a `.env` file; no other module reads either.
 
-Units are in the names: `_seconds`, `_bytes`. Secrets are `SecretStr`: they show neither in a repr nor in a log.
+Units are in the names: `_seconds`, `_bytes`. Secrets are `SecretStr`, which hides them in reprs and logs.
 """
 
 import ipaddress
@@ -30,7 +30,7 @@ _REDIS_SHAPE = (
     "must be redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster://, then user:password@ if it asks, a "
     "host and perhaps a port; in a password write %23 for #, %2F for /, %3F for ?, %40 for @, %25 for %"
 )
-_REDIS_OPTIONS: dict[str, tuple[str, ...]] = {  # redis-py's words, and their values; () = the path of a file
+_REDIS_OPTIONS: dict[str, tuple[str, ...]] = {  # redis-py's names and their allowed values; () = a file path
     **dict.fromkeys(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"), ()),
     "ssl_cert_reqs": ("required", "none"),
     "ssl_check_hostname": ("true", "false"),
@@ -38,7 +38,7 @@ _REDIS_OPTIONS: dict[str, tuple[str, ...]] = {  # redis-py's words, and their va
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only be reached from this machine."""
+    """Return whether a host name or address is loopback: reachable from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -56,7 +56,7 @@ def _http_url(value: str) -> str:
 
 
 def _has_port(url: str) -> bool:
-    """Whether the port, if there is one, is a number. The error of urlsplit would show the password."""
+    """Return whether the port, if any, is a valid number. urlsplit's error message would contain the password."""
     try:
         return urlsplit(url).port != 0
     except ValueError:
@@ -80,7 +80,7 @@ def _database_url(secret: SecretStr) -> SecretStr:
 
 
 def _redis_url(secret: SecretStr) -> SecretStr:
-    """Refuse what the client would choke on, without a word of the value: any part of it may be of the password."""
+    """Reject a URL that the client cannot use. Errors quote nothing: any part of it may belong to the password."""
     try:
         parts = urlsplit(secret.get_secret_value())
         port, options = parts.port, dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -112,7 +112,7 @@ def _api_keys(secret: SecretStr) -> SecretStr:
 
 
 def _token_secret(secret: SecretStr) -> SecretStr:
-    try:  # a key of a pair is no secret: its other half is published
+    try:  # reject asymmetric keys: their public half is published
         jwt.get_algorithm_by_name("HS256").prepare_key(secret.get_secret_value() or "unset")
     except (jwt.InvalidKeyError, UnicodeEncodeError):
         raise ValueError(
@@ -167,7 +167,7 @@ Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 
 
 class ListenSettings(BaseSettings):
-    """Where the server listens: all that a health check needs, so that no other setting can fail it."""
+    """The listening address: all that the health check loads, so that no other setting can break it."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -183,7 +183,7 @@ class ListenSettings(BaseSettings):
 
 
 class Settings(ListenSettings):
-    """Everything an operator can set, with its default."""
+    """Every server setting, with its default."""
 
     public_url: HttpAddress | None = None
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///hookcast.db")
@@ -206,7 +206,7 @@ class Settings(ListenSettings):
     max_streams_per_token: int = Field(default=1000, ge=1)
     submits_per_minute: int | None = Field(default=None, ge=1)
     keep_alive_seconds: Seconds = 5.0
-    metrics_folder: Path | None = Field(  # set by the parent of `--workers` for its workers
+    metrics_folder: Path | None = Field(  # set by the parent process of `--workers`
         default=None, validation_alias=AliasChoices("PROMETHEUS_MULTIPROC_DIR", "metrics_folder")
     )
     forwarded_allow_ips: Annotated[str, AfterValidator(_networks)] = "127.0.0.1, ::1"
@@ -238,7 +238,7 @@ class Settings(ListenSettings):
 
     @property
     def open(self) -> bool:
-        """Whether every caller may do everything: no key, no secret, no provider."""
+        """True when every caller may do everything: no API key, no token secret, no identity provider."""
         return not (self.keys or self.secret or self.token_jwks_url)
 
     @property
@@ -248,27 +248,27 @@ class Settings(ListenSettings):
 
     @property
     def secret(self) -> str | None:
-        """What tokens are signed with; None = there are none."""
+        """The secret that signs tokens; None = not set."""
         return None if self.token_secret is None else self.token_secret.get_secret_value() or None
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The origins whose pages may ask; `*` = all."""
+        """The origins allowed to make requests; `*` = all."""
         return tuple(_listed(self.allowed_origins))
 
     @property
     def proxies(self) -> list[str]:
-        """The addresses and networks of proxies whose X-Forwarded-For is believed."""
+        """The addresses and networks of proxies whose X-Forwarded-For is trusted."""
         return _listed(self.forwarded_allow_ips)
 
     @property
     def bus_url(self) -> str | None:
-        """Redis's address, password and all; None = the bus of one process."""
+        """Redis's URL, password included; None = the in-process bus."""
         return None if self.redis_url is None else self.redis_url.get_secret_value()
 
     @property
     def webhook_url(self) -> str | None:
-        """Where fal shall send its webhooks; None when fal could not reach this server anyway."""
+        """The URL for fal's webhooks; None when fal cannot reach this server."""
         if self.public_url:
             return f"{self.public_url}/api/webhooks/fal"
         if is_loopback(urlsplit(self.fal_queue_url).hostname or ""):
@@ -287,7 +287,7 @@ class Settings(ListenSettings):
             raise SettingsError(f"More than one worker needs {' and '.join(missing)}.")
 
     def warnings(self) -> list[str]:
-        """What is allowed and still will surprise, one sentence each."""
+        """Return one sentence for each setting that is valid but likely to surprise."""
         found = []
         if self.fal_key is None:
             found.append("No FAL_KEY is set: webhooks are taken, but jobs cannot be submitted or followed.")
@@ -321,14 +321,14 @@ class Settings(ListenSettings):
 
 
 class ClientSettings(ListenSettings):
-    """What the commands need that speak with a running server: by default the one on this machine."""
+    """Settings of the commands that call a running server: by default the one on this machine."""
 
     url: ShownAddress | None = None
     token: SecretStr | None = None
 
     @property
     def server(self) -> str:
-        """The server's address."""
+        """The server's URL."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.url or f"http://{host}:{self.port}"
 
@@ -337,20 +337,20 @@ _Shape = TypeVar("_Shape", bound=BaseSettings)
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the environment; `overrides` (from the command line) win, None means not given.
+    """Load settings from the environment; `overrides` (from the command line) win, None means not given.
 
-    Raises SettingsError with one message that lists every wrong setting.
+    Raises SettingsError with one message that lists every invalid setting.
     """
     return _load(Settings, overrides)
 
 
 def load_client_settings(**overrides: Any) -> ClientSettings:
-    """The same for the commands that speak with a running server."""
+    """Load the settings of the commands that call a running server, like `load_settings`."""
     return _load(ClientSettings, overrides)
 
 
 def load_listen_settings(**overrides: Any) -> ListenSettings:
-    """The same for the health check."""
+    """Load the settings of the health check, like `load_settings`."""
     return _load(ListenSettings, overrides)
 
 

@@ -131,7 +131,8 @@ class Hookcast:
 
         Reconnects after restarts and broken connections, and waits for a job that is not known yet. Raises
         DeadlinePassed when the job has not ended after `timeout` seconds, AccessRefused, and UnexpectedAnswer when the
-        server at this address is not Hookcast. `notify` is called with a Notice when the transport changes or an attempt fails.
+        server at this address is not Hookcast. `notify` receives a Notice when the transport changes or an attempt
+        fails.
 
         To leave the loop early and keep using the client, wrap this in `contextlib.aclosing`, as any async generator.
         """

@@ -73,7 +73,7 @@ class Connection:
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[httpx.Response]:
-        """Send once, and yield a successful response, body unread. Raises ClientError, and httpx.HTTPError while reading."""
+        """Send once, and yield a successful response, body unread. Raises ClientError; reading, httpx.HTTPError."""
         response = await self._send(request)
         try:
             if response.status_code >= 300 and response.status_code != 304:
@@ -180,7 +180,7 @@ async def _problem(response: httpx.Response) -> _Problem | None:
 
 
 def _retry_after(response: httpx.Response) -> float:
-    """Return Retry-After in seconds (RFC 9110 section 10.2.3); an HTTP-date, which Hookcast never sends, counts as 0."""
+    """Return Retry-After in seconds (RFC 9110 section 10.2.3); a date, which Hookcast never sends, counts as 0."""
     text = response.headers.get("retry-after", "")
     return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else 0.0
 

@@ -1,6 +1,6 @@
-"""fal's queue played on loopback: submit, status, status stream, result, cancel, signed webhooks, JWKS and media.
+"""Emulator of fal's queue on loopback: submit, status, status stream, result, cancel, signed webhooks, JWKS and media.
 
-It is made for developing and testing without a key and without a tunnel; state is in memory and ends with the process.
+For development and tests without a fal key or a tunnel. State is in memory and lost when the process exits.
 """
 
 from hookcast.emulator.app import begin_shutdown, create_emulator

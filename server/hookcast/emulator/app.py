@@ -1,4 +1,4 @@
-"""The emulator as a Starlette application: fal's routes and their answers."""
+"""The emulator as a Starlette application: fal's routes and responses."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ def create_emulator(
     sleep: Sleep = asyncio.sleep,
     now: Callable[[], float] = time.time,
 ) -> Starlette:
-    """An ASGI application that plays fal's queue; its lifespan must run, as uvicorn does it.
+    """Create an ASGI application that emulates fal's queue; the server must run its lifespan, as uvicorn does.
 
     `speed` divides every duration of a job and every pause between webhooks. For tests: the Ed25519 `signing_key`, the
     `webhook_transport`, the `sleep` between webhooks, and `now` (unix seconds), the clock of the signatures.
@@ -66,7 +66,7 @@ def create_emulator(
 
 
 def begin_shutdown(app: Starlette) -> None:
-    """End the open status streams now, in the event loop's thread: servers wait for them before the lifespan ends."""
+    """End the open status streams: servers wait for them before the lifespan ends. Call in the event loop's thread."""
     _of(app).close()
 
 
@@ -128,7 +128,7 @@ async def _wait_for_webhook(job: Job) -> None:
         async with asyncio.timeout(WEBHOOK_FIRST_SECONDS):
             await job.first_attempt.wait()
     except TimeoutError:
-        pass  # a receiver that hangs must not hang the submit, too
+        pass  # a hanging webhook receiver must not hang the submit
 
 
 async def _status(request: Request) -> Response:
@@ -173,7 +173,7 @@ async def _media(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in MEDIA_TYPES:
         raise HTTPException(404, "There is no such file.")
-    # fal's media hosts let every page read, too.
+    # fal's media hosts allow every origin, too.
     headers = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=3600"}
     return FileResponse(MEDIA_FOLDER / name, media_type=MEDIA_TYPES[name], headers=headers)
 
@@ -184,7 +184,7 @@ def _of(app: Starlette) -> Emulator:
 
 
 def _job(request: Request) -> Job:
-    """The job of the path. Raises UnknownJob, and HTTPException (401) without a key."""
+    """Return the job of the path. Raises UnknownJob, and HTTPException (401) without a key."""
     _authorize(request)
     path = request.path_params
     return _of(request.app).jobs.get(path["app"], path["request_id"])
@@ -201,7 +201,7 @@ def _with_logs(request: Request) -> bool:
 
 
 async def _body(request: Request) -> bytes:
-    """The whole body. Raises BodyTooLarge and BodyTimeout."""
+    """Read the whole body. Raises BodyTooLarge and BodyTimeout."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_DEADLINE_SECONDS):
@@ -240,4 +240,4 @@ async def _unknown_job(_: Request, __: Exception) -> Response:
 
 
 async def _gone(_: Request, __: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it
+    return Response(status_code=499)  # the client has disconnected

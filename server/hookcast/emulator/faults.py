@@ -1,4 +1,4 @@
-"""What a developer may ask of the emulator inside the model input, under `_emulator`; pure.
+"""Emulator options that a model input carries under `_emulator`; pure.
 
 `{"_emulator": {"faults": ["model_error", "webhook_late"], "seconds": 5, "speed": 10}}`
 """
@@ -13,7 +13,7 @@ from hookcast.errors import InvalidRequest
 
 
 class Fault(StrEnum):
-    """One thing that goes wrong (or happens early, late, twice) with a job or its webhook."""
+    """A simulated failure of a job or its webhook, or a webhook sent early, late or repeatedly."""
 
     MODEL_ERROR = "model_error"
     INFRASTRUCTURE_ERROR = "infrastructure_error"
@@ -39,7 +39,7 @@ Speed = Annotated[float, Meta(ge=0.01, le=10_000)]
 
 
 class Wishes(Struct, frozen=True):
-    """The faults asked for; `seconds` is the delay of `webhook_late`, `speed` replaces the emulator's own."""
+    """The requested faults; `seconds` is the delay of `webhook_late`, `speed` overrides the emulator's."""
 
     faults: frozenset[Fault] = frozenset()
     seconds: float = 5.0
@@ -47,14 +47,14 @@ class Wishes(Struct, frozen=True):
 
 
 class ModelInput(Struct, frozen=True):
-    """What the emulator reads of a model input: the prompt as it came, and the wishes."""
+    """The parts of a model input that the emulator uses: the prompt, unparsed, and the options."""
 
     prompt: Raw
     wishes: Wishes
 
 
 class InputRefused(InvalidRequest):
-    """A model input that is refused as fal's models do it: 422 with `detail`, a list of `{loc, msg, type}`."""
+    """A model input rejected as fal's models do: 422 with `detail`, a list of `{loc, msg, type}`."""
 
     def __init__(self, message: str, *, loc: list[str | int], kind: str = "value_error") -> None:
         super().__init__(message)
@@ -68,12 +68,12 @@ class _Options(Struct, forbid_unknown_fields=True):
 
 
 def read_input(body: bytes) -> ModelInput:
-    """Read a submit's body.
+    """Parse the body of a submit.
 
-    Raises InputRefused when it is no JSON object, or asks for something the emulator does not know.
+    Raises InputRefused when it is not a JSON object, or names an option the emulator does not know.
     """
     try:
-        body.decode()  # msgspec does not look into what it keeps raw
+        body.decode()  # msgspec does not validate UTF-8 in Raw fields
         fields = msgspec.json.decode(body, type=dict[str, Raw])
     except msgspec.ValidationError:
         raise InputRefused("Input should be a valid dictionary", loc=["body"], kind="dict_type") from None

@@ -1,4 +1,4 @@
-"""What runs behind the routes: one task per job, all owned by the application's lifespan."""
+"""The emulator's background work: one task per job, all owned by the application's lifespan."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,14 +16,14 @@ MAX_CONNECTIONS = 100
 
 
 class QueueFull(Unavailable):
-    """Too many jobs run, or wait to repeat their webhook; fal answers 429 when one asks for too much."""
+    """Too many jobs are running or retrying their webhook; 429, as fal answers excess requests."""
 
     status = 429
 
 
 @dataclass(slots=True)
 class Emulator:
-    """The jobs, the keys, and while `running` lasts the tasks. Use it in one event loop."""
+    """The jobs, the keys and, inside `running`, the tasks. Use it in one event loop."""
 
     speed: float
     keys: Keys
@@ -42,12 +42,12 @@ class Emulator:
         sleep: Sleep,
         now: Callable[[], float],
     ) -> AsyncIterator[None]:
-        """Own the tasks of all jobs; at the end they are cancelled, whatever they wait for."""
+        """Own the tasks of all jobs, and cancel them on exit, whatever they are waiting for."""
         client = httpx.AsyncClient(
             transport=transport,
             timeout=LATER_DEADLINE_SECONDS,  # each attempt has its own, tighter deadline
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
-            trust_env=False,  # a proxy must not get between two ports of this machine
+            trust_env=False,  # never send loopback traffic through a proxy
         )
         async with client, asyncio.TaskGroup() as group:
             self._webhooks = Webhooks(client, self.keys, sleep=sleep, now=now)
@@ -62,7 +62,7 @@ class Emulator:
                     task.cancel()
 
     def start(self, job: Job) -> None:
-        """Let the job run. Raises QueueFull, and Draining when the emulator is about to stop."""
+        """Start the job. Raises QueueFull, and Draining when the emulator is shutting down."""
         if self._group is None or self._webhooks is None or self.closing:
             raise Draining("The emulator is not running.")
         if len(self._tasks) >= self.max_running:
@@ -73,12 +73,12 @@ class Emulator:
         task.add_done_callback(self._tasks.discard)
 
     def close(self) -> None:
-        """Take no more jobs, and end the open status streams. Call it in the event loop's thread."""
+        """Accept no more jobs, and end the open status streams. Call it in the event loop's thread."""
         self.closing = True
         self.jobs.wake_all()
 
     async def idle(self) -> None:
-        """Wait until every job has ended and its webhook is settled."""
+        """Wait until every job has ended and its webhook is delivered or given up."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -1,6 +1,6 @@
-"""The emulator's jobs: a timeline that is a pure function of the time elapsed, and the bounded memory of jobs.
+"""The emulator's jobs: a timeline that is a pure function of elapsed time, and the bounded store of jobs.
 
-Times inside a timeline are seconds at speed 1; a job's own speed turns them into real seconds.
+Times inside a timeline are seconds at speed 1; a job's own speed converts them to real seconds.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ KEPT_ENDED = 1000
 
 
 class Phase(StrEnum):
-    """fal's three words for a job. A failed or cancelled job is COMPLETED, too."""
+    """fal's three statuses. Failed and cancelled jobs are COMPLETED, too."""
 
     IN_QUEUE = "IN_QUEUE"
     IN_PROGRESS = "IN_PROGRESS"
@@ -39,7 +39,7 @@ class Phase(StrEnum):
 
 
 class CancelAnswer(StrEnum):
-    """fal's answers to a cancel request of a job that is known."""
+    """fal's responses to cancelling a known job."""
 
     REQUESTED = "CANCELLATION_REQUESTED"
     REMOVED = "OK"
@@ -47,12 +47,12 @@ class CancelAnswer(StrEnum):
 
 
 class UnknownJob(LookupError):
-    """No job of this id lives under this app."""
+    """No job with this request id under this app."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What the queue says of a job at one time; `log_lines` counts those written so far."""
+    """A job's status at one time; `log_lines` counts those written so far."""
 
     phase: Phase
     queue_position: int | None
@@ -60,7 +60,7 @@ class Moment:
 
 
 def moment(elapsed: float, ends: float = ENDS) -> Moment:
-    """The state after `elapsed` seconds of a job that ends (or is cancelled) after `ends` seconds."""
+    """Return the status after `elapsed` seconds of a job that ends (or is cancelled) after `ends` seconds."""
     lines = sum(at <= min(elapsed, ends) for at, _ in LOG_LINES)
     if elapsed >= ends:
         return Moment(Phase.COMPLETED, None, lines)
@@ -71,25 +71,25 @@ def moment(elapsed: float, ends: float = ENDS) -> Moment:
 
 
 def next_change(elapsed: float, ends: float = ENDS) -> float | None:
-    """When the state changes next, in timeline seconds; None once the job has ended."""
+    """Return the time of the next change, in timeline seconds; None once the job has ended."""
     if elapsed >= ends:
         return None
     return min((at for at in _CHANGES if elapsed < at < ends), default=ends)
 
 
 class Signal:
-    """Wakes everybody who waits at that moment; it remembers nothing."""
+    """An edge-triggered event: wakes the current waiters and keeps no state."""
 
     def __init__(self) -> None:
         self._next = asyncio.Event()
 
     def notify(self) -> None:
-        """Wake all who wait now. Call it in the event loop's own thread."""
+        """Wake all current waiters. Call it in the event loop's thread."""
         self._next.set()
         self._next = asyncio.Event()
 
     async def wait(self, seconds: float) -> bool:
-        """Wait for the next `notify`, at most so long; whether it came."""
+        """Wait for the next `notify`, at most `seconds`; return whether it came."""
         try:
             async with asyncio.timeout(seconds):
                 return await self._next.wait()
@@ -99,9 +99,9 @@ class Signal:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One request. `submitted` is the event loop's clock, `submitted_at` unix seconds.
+    """One request. `submitted` is a time of the event loop's clock, `submitted_at` unix seconds.
 
-    `base_url` is the emulator's address as the submitter knows it, with a slash at its end.
+    `base_url` is the emulator's address as the client reached it, with a trailing slash.
     """
 
     request_id: str
@@ -121,19 +121,19 @@ class Job:
 
     @property
     def url(self) -> str:
-        """The address of the result; status and cancel stand below it. Under the app, not the endpoint."""
+        """The URL of the result; status and cancel are below it. Under the app, not the endpoint."""
         return f"{self.base_url}{self.app_id}/requests/{self.request_id}"
 
     def elapsed(self, clock: float) -> float:
-        """Timeline seconds since the submit."""
+        """Return timeline seconds since the submit."""
         return (clock - self.submitted) * self.speed
 
     def moment(self, clock: float) -> Moment:
-        """What the queue says of it at this time of the loop's clock."""
+        """Return the job's status at this time of the loop's clock."""
         return moment(self.elapsed(clock), self.ends)
 
     def cancel(self, clock: float) -> CancelAnswer:
-        """Take a queued job out of the queue at once; a running one ends soon, or completes if it is done before."""
+        """Cancel: a queued job ends at once; a running one ends soon, or completes if it finishes first."""
         now = self.elapsed(clock)
         phase = moment(now, self.ends).phase
         if phase is Phase.COMPLETED:
@@ -147,14 +147,14 @@ class Job:
         return CancelAnswer.REMOVED if queued else CancelAnswer.REQUESTED
 
     async def wait_until_end(self) -> None:
-        """Wait until the job has ended; a cancel moves the end while this waits."""
+        """Wait until the job has ended; a cancel meanwhile shortens the wait."""
         loop = asyncio.get_running_loop()
         while (left := (self.ends - self.elapsed(loop.time())) / self.speed) > 0:
             await self.changed.wait(left)
 
 
 class Jobs:
-    """All jobs by request id. Of the ended ones only the newest are kept; the engine bounds the live ones."""
+    """All jobs by request id. Of ended jobs only the newest are kept; the emulator bounds the live ones."""
 
     def __init__(self, *, kept_ended: int = KEPT_ENDED) -> None:
         self._live: dict[str, Job] = {}
@@ -162,28 +162,28 @@ class Jobs:
         self._kept_ended = kept_ended
 
     def add(self, job: Job) -> None:
-        """Take a new job in."""
+        """Add a new job."""
         self._live[job.request_id] = job
 
     def get(self, app_id: str, request_id: str) -> Job:
-        """The job of this id under this app. Raises UnknownJob."""
+        """Return the job with this id under this app. Raises UnknownJob."""
         job = self._live.get(request_id) or self._ended.get(request_id)
         if job is None or job.app_id != app_id:
             raise UnknownJob(request_id)
         return job
 
     def ended(self, job: Job) -> None:
-        """Count the job as ended, and forget the oldest ended ones past the limit."""
+        """Mark the job as ended, and drop the oldest ended jobs beyond the limit."""
         if self._live.pop(job.request_id, None) is not None:
             self._ended[job.request_id] = job
         while len(self._ended) > self._kept_ended:
             self._ended.popitem(last=False)
 
     def wake_all(self) -> None:
-        """Let everybody who waits for a running job look again."""
+        """Wake every waiter of a live job to check again."""
         for job in self._live.values():
             job.changed.notify()
 
     def holds(self, job: Job) -> bool:
-        """Whether the job is still known."""
+        """Return whether the job is still stored."""
         return job.request_id in self._live or job.request_id in self._ended

@@ -1,4 +1,4 @@
-"""What a job comes to: its result or its error, and the bodies that tell of it; pure but for two small files' sizes."""
+"""A job's result or error, and the bodies that report it; pure but for the sizes of two small files."""
 
 import hashlib
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _IMAGE_WORDS = ("flux", "image", "diffusion", "sdxl", "recraft", "ideogram", "se
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ends: the answer to a request for its result, and what status and webhook say of an error."""
+    """How a job ends: the response to a request for its result, and the error in status and webhook."""
 
     http_status: int
     body: JsonObject
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def outcome(job: Job) -> Outcome:
-    """How this job ends. A cancelled one ends with an error whatever else was asked of it."""
+    """Return how this job ends. A cancelled job ends with an error, whatever faults were requested."""
     if job.cancelled:
         return _request_error(499, "Request was cancelled", "client_cancelled")
     if Fault.INFRASTRUCTURE_ERROR in job.wishes.faults:
@@ -51,7 +51,7 @@ def outcome(job: Job) -> Outcome:
 
 
 def result(job: Job) -> JsonObject:
-    """A result in the shape of fal's own models, with the address of a real file."""
+    """Return a result in the shape of fal's own models, with the URL of a real file."""
     found = _images(job) if makes_images(job.endpoint_id) else _video(job)
     if Fault.BIG_RESULT in job.wishes.faults:
         found["filler"] = "x" * BIG_RESULT_BYTES
@@ -59,7 +59,7 @@ def result(job: Job) -> JsonObject:
 
 
 def makes_images(endpoint_id: str) -> bool:
-    """Whether the endpoint's name speaks of images. `image-to-video` makes a video, and so does the unknown."""
+    """Return whether the endpoint's name is an image model's. `image-to-video` and unknown names make videos."""
     words = endpoint_id.lower().split("/")[1:]
     if words and words[-1].endswith("to-image"):
         return True
@@ -69,13 +69,13 @@ def makes_images(endpoint_id: str) -> bool:
 
 
 def seed(request_id: str) -> int:
-    """An odd integer between 2^53 and 2^63, always the same for a job: no double can hold it."""
+    """Return an odd integer between 2^53 and 2^63, constant for a job: no double can represent it."""
     digest = hashlib.sha256(request_id.encode()).digest()
     return (int.from_bytes(digest[:8]) >> 1) | (1 << 53) | 1
 
 
 def status_body(job: Job, moment: Moment, *, with_logs: bool, skip_logs: int = 0) -> JsonObject:
-    """The status JSON; `logs` is null unless asked for, and leaves out the first `skip_logs` lines."""
+    """Return the status JSON; `logs` is null unless requested, and omits the first `skip_logs` lines."""
     body: JsonObject = {"status": moment.phase, "request_id": job.request_id, **urls(job)}
     if moment.queue_position is not None:
         body["queue_position"] = moment.queue_position
@@ -89,7 +89,7 @@ def status_body(job: Job, moment: Moment, *, with_logs: bool, skip_logs: int = 0
 
 
 def urls(job: Job) -> JsonObject:
-    """The three addresses of a job, as fal's answers name them."""
+    """Return the three URLs of a job, under fal's names."""
     return {
         "response_url": job.url,
         "status_url": f"{job.url}/status",
@@ -98,7 +98,7 @@ def urls(job: Job) -> JsonObject:
 
 
 def webhook_body(job: Job) -> bytes:
-    """The webhook's JSON. A model's own error is its payload; an error of the queue leaves the payload null."""
+    """Encode the webhook's JSON. A model's own error is its payload; a queue error leaves the payload null."""
     ended = outcome(job)
     unserializable = Fault.PAYLOAD_ERROR in job.wishes.faults and ended.error is None
     told = ended.error is None or "error_type" not in ended.body

@@ -1,4 +1,4 @@
-"""The status stream: server-sent events without names and ids, as fal sends them."""
+"""The status stream: server-sent events without event names and ids, as fal sends them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +19,7 @@ async def status_stream(
     with_logs: bool,
     comment_seconds: float = COMMENT_SECONDS,
 ) -> AsyncIterator[bytes]:
-    """The current status, then every change with the log lines that are new, until COMPLETED or `closing`."""
+    """Yield the current status, then every change with its new log lines, until COMPLETED or `closing`."""
     loop = asyncio.get_running_loop()
     sent: Moment | None = None
     last_byte = loop.time()

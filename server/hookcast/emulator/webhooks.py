@@ -1,4 +1,4 @@
-"""The emulator's webhooks: signed as fal signs them, delivered and repeated as fal does it, to loopback only.
+"""The emulator's webhooks: signed, delivered and retried as fal does, to loopback only.
 
 Source: fal's documentation, "Webhooks API".
 """
@@ -36,7 +36,7 @@ _log = get_logger(__name__)
 
 
 class Verdict(Enum):
-    """What an attempt came to."""
+    """Outcome of a delivery attempt."""
 
     TAKEN = "taken"
     FINAL = "final"
@@ -45,7 +45,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The key that signs, one that is only published, and one that is never published."""
+    """The signing key, one that is published but never signs, and one that is never published."""
 
     signer: SigningKey
     spare: SigningKey
@@ -53,16 +53,16 @@ class Keys:
 
     @classmethod
     def make(cls, signer: SigningKey | None = None) -> "Keys":
-        """New keys; the signer may be given."""
+        """Generate keys; the signing key may be given."""
         return cls(signer or SigningKey.generate(), SigningKey.generate(), SigningKey.generate())
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """The public keys as a JWK set (RFC 8037). The signer is not the first: each key must be tried."""
+        """Return the public keys as a JWK set (RFC 8037). The signing key is not the first: receivers must try each."""
         return {"keys": [_jwk(self.spare), _jwk(self.signer)]}
 
 
 def signed_headers(key: SigningKey, *, request_id: str, body: bytes, timestamp: int) -> dict[str, str]:
-    """The four headers of one attempt; `timestamp` is unix seconds."""
+    """Return the headers of one attempt, signature included; `timestamp` is unix seconds."""
     message = signature.signed_message(request_id=request_id, user_id=USER_ID, timestamp=str(timestamp), body=body)
     return {
         signature.REQUEST_ID: request_id,
@@ -74,13 +74,13 @@ def signed_headers(key: SigningKey, *, request_id: str, body: bytes, timestamp: 
 
 
 def gaps() -> Iterator[float]:
-    """The pauses between the attempts, in seconds at speed 1: growing, up to 31 attempts in all."""
+    """Yield the pauses between attempts, in seconds at speed 1: growing, up to 31 attempts in all."""
     for attempt in range(MAX_ATTEMPTS - 1):
         yield min(FIRST_GAP_SECONDS * 2**attempt, LONGEST_GAP_SECONDS)
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL is http(s) to this very machine, by its name: nothing is looked up."""
+    """Return whether the URL is http(s) to this machine, judged by its host alone: no DNS lookup."""
     try:
         parts = httpx.URL(url)
     except httpx.InvalidURL:
@@ -97,7 +97,7 @@ def is_loopback(url: str) -> bool:
 
 
 class Webhooks:
-    """Sends the webhooks of jobs that have ended. `now` is unix seconds, `sleep` the pause between attempts."""
+    """Sends the webhooks of ended jobs. `now` returns unix seconds, `sleep` pauses between attempts."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Webhooks:
         self._deadlines = deadlines
 
     async def deliver(self, job: Job, *, wanted: Callable[[], bool] = lambda: True) -> None:
-        """Send the webhook until it is taken, final, or no longer `wanted`; never raises for the receiver's sake."""
+        """Send the webhook until it is accepted, final, or no longer `wanted`; a receiver's failure never raises."""
         try:
             if job.webhook_url is None or Fault.WEBHOOK_LOST in job.wishes.faults:
                 return
@@ -162,14 +162,14 @@ class Webhooks:
     async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> int:
         async with self._client.stream("POST", url, content=body, headers=headers) as response:
             size = response.headers.get("content-length", "")
-            # A short answer is read so that the connection can be used again; of a long one only the code matters.
+            # Read a short body so that the connection can be reused; of a long one only the status matters.
             if size.isascii() and size.isdigit() and int(size) <= READ_ANSWER_BYTES:
                 async for _ in response.aiter_raw():
                     pass
             return response.status_code
 
     def _sign(self, job: Job, body: bytes, attempt: int) -> dict[str, str]:
-        """Sign afresh; the faults of signing touch only the first attempt, so that a retry repairs them."""
+        """Sign afresh; signature faults affect only the first attempt, so that a retry succeeds."""
         faults = job.wishes.faults if attempt == 0 else frozenset()
         key = self._keys.stranger if Fault.UNKNOWN_KEY in faults else self._keys.signer
         age = OLD_TIMESTAMP_SECONDS if Fault.OLD_TIMESTAMP in faults else 0
@@ -177,7 +177,7 @@ class Webhooks:
 
 
 def verdict_of(code: int) -> Verdict:
-    """2xx is taken, a 3xx is never repeated, everything else is (4xx too)."""
+    """Map a status: 2xx is accepted, 3xx is never retried, everything else is (4xx too)."""
     if 200 <= code < 300:
         return Verdict.TAKEN
     return Verdict.FINAL if 300 <= code < 400 else Verdict.AGAIN

@@ -1,11 +1,11 @@
-"""Fixtures of all tests: asyncio as the only event loop, a database of one's own, a running server."""
+"""Fixtures for all tests: asyncio as the only event loop, a separate database per test, a running server."""
 
 import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import hypothesis.internal.conjecture.optimiser  # noqa: F401 - else loaded deep in a test, where Python 3.11 may fail to
+import hypothesis.internal.conjecture.optimiser  # noqa: F401 - else imported deep in a test, where Python 3.11 may fail
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -17,43 +17,43 @@ from support.server import Node, running_node
 
 pytest_plugins = ["support.watchdog"]
 
-# A shell starts its background commands with SIGINT ignored, and every command that a test starts would inherit that.
+# Shells start background commands with SIGINT ignored; restore it, or every command that a test starts inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine is no failure.
+# Slowness on a busy machine is not a failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Hookcast runs on asyncio."""
+    """Run async tests on asyncio, as Hookcast does."""
     return "asyncio"
 
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
-    """A database file that nobody else uses."""
+    """Return the URL of a SQLite database of the test's own."""
     return f"sqlite:///{tmp_path / 'hookcast.db'}"
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server for the whole run."""
+    """Run a PostgreSQL server for the whole session."""
     with running_postgres() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
-    """A Redis for the whole run."""
+    """Run a Redis for the whole session."""
     with running_redis() as server:
         yield server
 
 
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> Iterator[str]:
-    """An empty PostgreSQL database."""
+    """Yield the URL of an empty PostgreSQL database."""
     name = f"test_{uuid.uuid4().hex}"
     yield postgres.create(name)
     postgres.drop(name)
@@ -61,20 +61,20 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def pooler_port(postgres: Postgres) -> Iterator[int]:
-    """PgBouncer in transaction mode in front of the PostgreSQL server."""
+    """Run PgBouncer in transaction mode in front of the PostgreSQL server."""
     with running_pooler(postgres) as port:
         yield port
 
 
 @pytest.fixture
 def pooler_url(postgres_url: str, postgres: Postgres, pooler_port: int) -> str:
-    """An empty PostgreSQL database behind the pooler."""
+    """Return the URL of an empty PostgreSQL database behind the pooler."""
     return postgres_url.replace(f":{postgres.port}/", f":{pooler_port}/")
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "pooler"])
 def any_database_url(request: pytest.FixtureRequest) -> str:
-    """An empty database of each kind."""
+    """Return the URL of an empty database of each kind."""
     name = {"sqlite": "database_url", "postgresql": "postgres_url", "pooler": "pooler_url"}[request.param]
     found: str = request.getfixturevalue(name)
     return found
@@ -82,12 +82,12 @@ def any_database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def fal() -> FalDouble:
-    """A fal that answers what the test says, and signs webhooks."""
+    """Return a test double of fal: scripted responses, signed webhooks."""
     return FalDouble()
 
 
 @pytest.fixture
 async def node(database_url: str, fal: FalDouble) -> AsyncIterator[Node]:
-    """A real server on a real port, with the double as its fal."""
+    """Run a real server on a real port, with the double as its fal."""
     async with running_node(fal, database_url=database_url) as running:
         yield running

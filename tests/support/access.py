@@ -1,4 +1,4 @@
-"""Credentials of every kind, right and wrong, for a server that asks for them."""
+"""Credentials of every kind, valid and invalid, for a server with authentication."""
 
 import json
 import time
@@ -25,25 +25,25 @@ SETTINGS = {
     "token_issuer": ISSUER,
     "token_audience": AUDIENCE,
 }
-A_DAY = 86_400  # many tokens are made when a file of tests is imported, long before they are used
+A_DAY = 86_400  # long: many tokens are made at import of a test module and used much later
 ADMIN = {"Authorization": f"Bearer {API_KEY}"}
 
 
 def token(key: Any = SECRET, *, algorithm: str = "HS256", expires_in: float | None = A_DAY, **claims: Any) -> str:
-    """A token as any JWT library makes it; `expires_in` None = it never does."""
+    """Return a token as any JWT library makes it; `expires_in` None = without expiry."""
     if expires_in is not None:
         claims["exp"] = int(time.time() + expires_in)
     return jwt.encode(claims, key, algorithm=algorithm)
 
 
 def unsigned(**claims: Any) -> str:
-    """A token whose header says `alg: none`."""
+    """Return a token with `alg: none` in its header."""
     return token(None, algorithm="none", **claims)
 
 
 @dataclass
 class IdentityProvider:
-    """Signs with one key of each kind, and publishes them."""
+    """Signs with one key of each algorithm, and publishes them."""
 
     keys: dict[str, PrivateKeyTypes] = field(
         default_factory=lambda: {
@@ -55,7 +55,7 @@ class IdentityProvider:
     generation: int = 1
 
     def document(self) -> bytes:
-        """The JWKS."""
+        """Return the JWKS."""
         makers = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm}
         public = {name: key.public_key() for name, key in self.keys.items()}
         keys = [
@@ -65,21 +65,21 @@ class IdentityProvider:
         return json.dumps({"keys": keys}).encode()
 
     def answer(self) -> httpx.Response:
-        """What the JWKS address answers."""
+        """Return the response of the JWKS endpoint."""
         return httpx.Response(200, content=self.document())
 
     def kid(self, algorithm: str) -> str:
-        """The key's name."""
+        """Return the key's id."""
         return f"{algorithm}-{self.generation}"
 
     def token(
         self, algorithm: str = "RS256", *, expires_in: float = A_DAY, kid: str | None = None, **claims: Any
     ) -> str:
-        """A token of a user, `user-1` unless the claims say otherwise."""
+        """Return a user's token, for `user-1` unless the claims override it."""
         told = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "exp": int(time.time() + expires_in), **claims}
         named = {"kid": kid or self.kid(algorithm)}
         return jwt.encode(told, self.keys[algorithm], algorithm=algorithm, headers=named)  # type: ignore[arg-type]
 
     def public_pem(self) -> bytes:
-        """The RSA key as everybody may read it."""
+        """Return the public RSA key as PEM."""
         return self.keys["RS256"].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

@@ -1,4 +1,4 @@
-"""Certificates for servers of loopback, made by openssl."""
+"""Certificates for loopback servers, made by openssl."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ SECONDS = 120
 
 
 def make_certificate(folder: Path, name: str = "hookcast") -> Path:
-    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
+    """Create a self-signed certificate for 127.0.0.1, with its key in the same file."""
     path, key = folder / f"{name}.pem", folder / f"{name}.key"
     subprocess.run(
         [

@@ -1,4 +1,4 @@
-"""What all chaos tests share: their size, their seed, and what they have to report."""
+"""Shared by the chaos tests: their size, seed and notes."""
 
 import os
 import statistics
@@ -19,13 +19,13 @@ _T = TypeVar("_T")
 
 
 def sized(short: _T, long: _T) -> _T:
-    """The one setting: `CHAOS=long` in the environment chooses the long form."""
+    """Return `long` when `CHAOS=long` is in the environment, else `short`."""
     return long if LONG else short
 
 
 @dataclass
 class Chaos:
-    """One test's luck. `note` is for the end of the run, and for whoever reads of a failure."""
+    """Random source and resources of one test. `note` lines are printed at the end of the run and on failure."""
 
     folder: Path
     random: Random
@@ -34,14 +34,14 @@ class Chaos:
     notes: list[str] = field(default_factory=list)
 
     def note(self, line: str) -> None:
-        """Report something."""
+        """Record and print a line."""
         self.notes.append(line)
         sys.stdout.write(line + "\n")
 
 
 @asynccontextmanager
 async def chaos_of(name: str, folder: Path, notes: list[str]) -> AsyncIterator[Chaos]:
-    """The luck of a test: of `CHAOS_SEED`, or of a new seed, which is told."""
+    """Seed a test from `CHAOS_SEED` or at random, and print the seed."""
     seed = int(os.environ.get("CHAOS_SEED") or SystemRandom().randrange(10**9))
     chaos = Chaos(folder, Random(f"{seed} {name}"), Web(), notes=notes)  # noqa: S311
     chaos.note(f"{name}: CHAOS_SEED={seed}")
@@ -52,7 +52,7 @@ async def chaos_of(name: str, folder: Path, notes: list[str]) -> AsyncIterator[C
 
 
 def spread(seconds: Iterable[float]) -> str:
-    """Median, 99th percentile and worst, in milliseconds."""
+    """Format median, 99th percentile and maximum, in milliseconds."""
     times = sorted(seconds)
     if not times:
         return "none"

@@ -1,7 +1,7 @@
-"""Real clients of Hookcast's streams, each as its users write it, behind two small faces.
+"""Real clients of Hookcast's streams, used as their documentation shows, behind two small interfaces.
 
-A `Watch` opens an SSE stream and shows its events; a `Connect` opens a WebSocket. What happened is a `Seen`, whoever
-saw it.
+A `Watch` opens an SSE stream and yields its events; a `Connect` opens a WebSocket. Every client reports each event as
+a `Seen`.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ LONGEST_LINE = 16 * 1024 * 1024
 
 
 class Seen(NamedTuple):
-    """One thing that a client saw: an event with its id, a message, an error, an open or a close."""
+    """One observation of a client: an event with its id, a message, an error, an open or a close."""
 
     event: str
     id: str = ""
     data: str = ""
 
     def json(self) -> Any:
-        """The data as JSON."""
+        """Decode the data as JSON."""
         return json.loads(self.data)
 
 
 class Seeing(Protocol):
-    """What a client sees, in order. Ends when the client has ended."""
+    """A client's observations, in order. Ends when the client has ended."""
 
     def __aiter__(self) -> AsyncIterator[Seen]: ...
 
@@ -54,16 +54,16 @@ class Socket(Protocol):
         """Send a message as JSON."""
 
     async def raw(self) -> str:
-        """The next message, be it a ping."""
+        """Return the next message, pings included."""
 
     async def text(self) -> str:
-        """The next message, pings left out."""
+        """Return the next message, pings skipped."""
 
     async def close(self) -> None:
-        """Close it normally."""
+        """Close the connection normally."""
 
     async def closed(self) -> Seen:
-        """The close that the server began; its `id` is the code, its `data` the reason."""
+        """Wait for the server's close; its `id` is the close code, its `data` the reason."""
 
 
 Watch = Callable[[str], AbstractAsyncContextManager[Seeing]]
@@ -74,7 +74,7 @@ Connect = Callable[[str], AbstractAsyncContextManager[Socket]]
 async def program(
     *command: str, errors: int | None = None, trust: Path | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A client that is a program of its own, ended with the block; `trust` is a certificate for Node."""
+    """Run a client program inside the block; `trust` is a certificate for Node."""
     environment = {} if trust is None else {"NODE_EXTRA_CA_CERTS": str(trust)}
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -94,13 +94,13 @@ async def program(
 
 
 def output(process: asyncio.subprocess.Process) -> asyncio.StreamReader:
-    """What the program prints."""
+    """Return the program's stdout."""
     assert process.stdout is not None
     return process.stdout
 
 
 class Happenings:
-    """A program's JSON lines."""
+    """Parses a program's JSON lines."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._reader = reader
@@ -116,7 +116,7 @@ class Happenings:
 
 
 class Frames:
-    """An event stream as bytes, the way `curl -N` prints it; a comment is shown as an event named `:`."""
+    """Parses raw event-stream bytes, as from `curl -N`; a comment becomes an event named `:`."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._reader = reader
@@ -141,13 +141,13 @@ class Frames:
 
 
 class Arriving:
-    """What callbacks put into a queue."""
+    """A queue that callbacks fill."""
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[Seen] = asyncio.Queue()
 
     def put(self, happening: dict[str, str]) -> None:
-        """The callback."""
+        """Enqueue an observation; the callback."""
         self.queue.put_nowait(Seen(**happening))
 
     def __aiter__(self) -> AsyncIterator[Seen]:
@@ -158,39 +158,42 @@ class Arriving:
 
 
 async def after(seeing: Seeing, *left_out: str) -> Seen:
-    """The next thing that is none of these."""
+    """Return the next observation whose event is none of these."""
     return await anext(seen async for seen in seeing if seen.event not in left_out)
 
 
 # SSE
 
-STATUS = ("-w", "event: status\\nid: %{http_version}\\ndata: %{http_code}\\n\\n")  # for curl: shown at the end
+STATUS = (
+    "-w",
+    "event: status\\nid: %{http_version}\\ndata: %{http_code}\\n\\n",
+)  # curl's write-out: a final status event
 
 
 @asynccontextmanager
 async def curl(url: str, *options: str) -> AsyncIterator[Seeing]:
-    """`curl -N`."""
+    """Watch with `curl -N`."""
     async with program("curl", "-sN", *options, url) as process:
         yield Frames(output(process))
 
 
 @asynccontextmanager
 async def httpx_sse(url: str) -> AsyncIterator[Seeing]:
-    """Python's httpx-sse. It shows a `retry:` that stands alone as an event; browsers do not."""
+    """Watch with Python's httpx-sse. It reports a lone `retry:` as an event, which is dropped; browsers report none."""
     async with httpx.AsyncClient(timeout=DEADLINE) as client, aconnect_sse(client, "GET", url) as source:
         yield (Seen(event.event, event.id, event.data) async for event in source.aiter_sse() if event.data)
 
 
 @asynccontextmanager
 async def node_events(url: str, *, trust: Path | None = None) -> AsyncIterator[Seeing]:
-    """npm `eventsource`, which reconnects as browsers do."""
+    """Watch with npm's `eventsource`, which reconnects as browsers do."""
     async with program("node", "node.mjs", "events", url, trust=trust) as process:
         yield Happenings(output(process))
 
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Debian's Chromium."""
+    """Launch Debian's Chromium."""
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         yield browser
@@ -199,7 +202,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def untouched_chromium() -> AsyncIterator[Browser]:
-    """Debian's Chromium as its users have it: Playwright keeps pages visible, and out of the back/forward cache."""
+    """Launch Debian's Chromium without Playwright's defaults, which keep pages visible and disable the bfcache."""
     with TemporaryDirectory() as profile:
         options = (
             "--headless",
@@ -230,7 +233,7 @@ async def _devtools(process: asyncio.subprocess.Process) -> str:
 
 @asynccontextmanager
 async def page_at(browser: Browser, url: str) -> AsyncIterator[tuple[Page, Seeing]]:
-    """A page of the URL's origin with `watchEvents`, `openSocket` and `report`; it must not fail at anything."""
+    """Open a page of the URL's origin with `watchEvents`, `openSocket` and `report`; assert that it has no errors."""
     arriving = Arriving()
     context = await browser.new_context(ignore_https_errors=True)
     page = await context.new_page()
@@ -247,7 +250,7 @@ async def page_at(browser: Browser, url: str) -> AsyncIterator[tuple[Page, Seein
 
 @asynccontextmanager
 async def chromium_events(browser: Browser, url: str) -> AsyncIterator[Seeing]:
-    """Chromium's EventSource."""
+    """Watch with Chromium's EventSource."""
     async with page_at(browser, url) as (page, seeing):
         await page.evaluate("url => { watchEvents(url, report); }", url)
         yield seeing
@@ -267,27 +270,27 @@ class PythonSocket:
         await self._connection.send(json.dumps(message))
 
     async def raw(self) -> str:
-        """The next message, be it a ping."""
+        """Return the next message, pings included."""
         return str(await self._connection.recv())
 
     async def text(self) -> str:
-        """The next message, pings left out."""
+        """Return the next message, pings skipped."""
         while (text := await self.raw()) == PING:
             pass
         return text
 
     async def close(self) -> None:
-        """Close it normally."""
+        """Close the connection normally."""
         await self._connection.close()
 
     async def closed(self) -> Seen:
-        """The server's close."""
+        """Wait for the server's close."""
         await self._connection.wait_closed()
         return Seen("close", str(self._connection.close_code), self._connection.close_reason)
 
 
 class ScriptSocket:
-    """A WebSocket of JavaScript: messages go out by `say`, and come in as happenings."""
+    """A JavaScript WebSocket: `say` sends messages; received ones are observations."""
 
     def __init__(self, seeing: Seeing, say: Callable[[str | None], Any]) -> None:
         self._seeing = seeing
@@ -298,23 +301,23 @@ class ScriptSocket:
         await self._say(json.dumps(message))
 
     async def raw(self) -> str:
-        """The next message, be it a ping."""
+        """Return the next message, pings included."""
         seen = await anext(self._seeing)
         assert seen.event == "message", seen
         return seen.data
 
     async def text(self) -> str:
-        """The next message, pings left out."""
+        """Return the next message, pings skipped."""
         while (text := await self.raw()) == PING:
             pass
         return text
 
     async def close(self) -> None:
-        """Close it normally."""
+        """Close the connection normally."""
         await self._say(None)
 
     async def closed(self) -> Seen:
-        """The server's close."""
+        """Wait for the server's close."""
         seen = await anext(self._seeing)
         assert seen.event == "close", seen
         return seen
@@ -322,7 +325,7 @@ class ScriptSocket:
 
 @asynccontextmanager
 async def python_socket(url: str, **options: Any) -> AsyncIterator[Socket]:
-    """Python's websockets client; it offers permessage-deflate, as by default. Messages may have any size."""
+    """Connect with Python's websockets; permessage-deflate is offered, the default. Messages may have any size."""
     offered = [Subprotocol("hookcast.v1")]
     async with connect(url, subprotocols=offered, max_size=None, proxy=None, **options) as connection:
         assert connection.subprotocol == "hookcast.v1"
@@ -331,7 +334,7 @@ async def python_socket(url: str, **options: Any) -> AsyncIterator[Socket]:
 
 @asynccontextmanager
 async def node_socket(url: str) -> AsyncIterator[Socket]:
-    """npm `ws`."""
+    """Connect with npm's `ws`."""
     async with program("node", "node.mjs", "socket", url) as process:
         seeing, stdin = Happenings(output(process)), process.stdin
         assert stdin is not None
@@ -348,7 +351,7 @@ async def node_socket(url: str) -> AsyncIterator[Socket]:
 
 @asynccontextmanager
 async def chromium_socket(browser: Browser, url: str) -> AsyncIterator[Socket]:
-    """Chromium's WebSocket."""
+    """Connect with Chromium's WebSocket."""
     async with page_at(browser, url) as (page, seeing):
         await page.evaluate("url => { globalThis.socket = openSocket(url, report); }", url)
         assert await anext(seeing) == Seen("open", data="hookcast.v1")
@@ -356,11 +359,11 @@ async def chromium_socket(browser: Browser, url: str) -> AsyncIterator[Socket]:
         yield ScriptSocket(seeing, lambda text: page.evaluate(say, text))
 
 
-# What the clients are pointed at
+# Servers for the clients
 
 
 class Tap:
-    """A plain relay in front of a server, which remembers the head of each request."""
+    """A transparent relay in front of a server that records the head of each request."""
 
     def __init__(self, server: str) -> None:
         self._host, _, self._port = server.removeprefix("http://").partition(":")
@@ -372,13 +375,13 @@ class Tap:
         return [head for received in self._received for head in received.decode().split("\r\n\r\n")[:-1]]
 
     def last_ids(self, path: str) -> list[str | None]:
-        """The Last-Event-ID of each request for this path."""
+        """Return the Last-Event-ID of each request for this path."""
         found = [head for head in self.requests if head.split(" ")[1] == path]
         ids = [re.search(r"(?im)^last-event-id: (.*?)\r?$", head) for head in found]
         return [None if match is None else match[1] for match in ids]
 
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """Relay one connection."""
         received = bytearray()
         self._received.append(received)
         upstream = await asyncio.open_connection(self._host, int(self._port))
@@ -394,14 +397,14 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reme
             writer.write(data)
             await writer.drain()
     except ConnectionError:
-        pass  # the other side has left; so does this one
+        pass  # the other side has disconnected: close this one, too
     finally:
         writer.close()
 
 
 @asynccontextmanager
 async def tapped(server: str) -> AsyncIterator[tuple[str, Tap]]:
-    """The address of a tap in front of this server, and the tap."""
+    """Run a tap in front of this server; yield its URL and the tap."""
     tap = Tap(server)
     listener = await asyncio.start_server(tap.relay, "127.0.0.1", 0)
     try:

@@ -1,4 +1,4 @@
-"""The `hookcast` command as a user starts it: with pipes, or on a terminal of its own."""
+"""The `hookcast` command as a user starts it: with pipes, or on a pseudo-terminal."""
 
 import asyncio
 import fcntl
@@ -21,7 +21,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @dataclass(frozen=True)
 class Said:
-    """What a command that has ended said."""
+    """Exit code and output of a finished command."""
 
     code: int
     out: str
@@ -29,13 +29,13 @@ class Said:
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """The machine's, without settings of Hookcast's."""
+    """Return this machine's environment without Hookcast's settings, plus `more`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOOKCAST_", "FAL_KEY"))}
     return {**kept, "TERM": "xterm-256color", **more}
 
 
 async def hookcast(folder: Path, *arguments: str | bytes, given: str = "", **environment: str) -> Said:
-    """Run it to its end, while this event loop goes on."""
+    """Run the command to completion without blocking the event loop."""
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *arguments,
@@ -57,7 +57,7 @@ async def hookcast(folder: Path, *arguments: str | bytes, given: str = "", **env
 
 
 class Screen:
-    """A command on a terminal. `text` is all that was drawn so far, without the escape sequences."""
+    """A command on a terminal. `text` is all output so far, without escape sequences."""
 
     def __init__(self, process: asyncio.subprocess.Process, fd: int) -> None:
         self._process = process
@@ -69,20 +69,20 @@ class Screen:
 
     @property
     def text(self) -> str:
-        """What a reader saw."""
+        """The output so far, without escape sequences."""
         return _ESCAPES.sub("", self._drawn.decode(errors="replace"))
 
     @property
     def raw(self) -> bytes:
-        """What the terminal got."""
+        """The output so far, as written to the terminal."""
         return self._drawn
 
     def type(self, keys: bytes) -> None:
-        """Press keys."""
+        """Write keys to the terminal."""
         os.write(self._fd, keys)
 
     async def code(self) -> int:
-        """Wait for the end; the exit code."""
+        """Wait for the command to exit, and return the exit code."""
         async with asyncio.timeout(DEADLINE):
             await self._ended
             return await self._process.wait()
@@ -90,7 +90,7 @@ class Screen:
     def _read(self) -> None:
         try:
             data = os.read(self._fd, 65536)
-        except OSError:  # Linux says so when the last program has left the terminal
+        except OSError:  # Linux raises EIO once the last process has closed the terminal
             data = b""
         self._drawn += data
         if not data and not self._ended.done():
@@ -98,7 +98,7 @@ class Screen:
             self._ended.set_result(None)
 
     async def close(self) -> None:
-        """Whatever happens."""
+        """Kill the command if it still runs, and close the terminal."""
         self._loop.remove_reader(self._fd)
         if self._process.returncode is None:
             self._process.kill()
@@ -107,7 +107,7 @@ class Screen:
 
 
 async def on_screen(folder: Path, *arguments: str, **environment: str) -> Screen:
-    """Start it on a terminal of its own, as the foreground job, so that Ctrl-C reaches it. Close it at the end."""
+    """Start the command in the foreground of a new terminal, so that Ctrl-C reaches it. Close the screen after use."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     own = (

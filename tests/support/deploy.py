@@ -1,4 +1,4 @@
-"""The files of deploy/, read as an engine or a cluster reads them, and their processes on this machine."""
+"""The files of deploy/, interpreted as a container engine or cluster would, and their processes on this machine."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ HOOKCAST = (sys.executable, "-m", "hookcast")
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What the Dockerfile gives every container."""
+    """The settings that the Dockerfile gives every container."""
 
     environment: dict[str, str]
     command: list[str]
@@ -39,7 +39,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of a file in deploy/: what it runs, with which environment, and the rest of what the file says."""
+    """A container of a file in deploy/: its command, its environment, and its whole specification."""
 
     environment: dict[str, str]
     command: list[str]
@@ -48,39 +48,39 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Compose:
-    """A compose file with its variables filled in."""
+    """A compose file with its variables interpolated."""
 
     services: dict[str, Container]
     networks: dict[str, dict[str, Any]]
 
     @property
     def nodes(self) -> dict[str, Container]:
-        """The services that are Hookcast."""
+        """The services that run Hookcast."""
         return {name: service for name, service in self.services.items() if service.command[0] == "hookcast"}
 
 
 @dataclass(frozen=True, slots=True)
 class Fal:
-    """A fal on this machine: `settings` lead a node to it, `key` signs its webhooks."""
+    """A fal on this machine: `settings` point a node to it, `key` signs its webhooks."""
 
     key: SigningKey
     settings: dict[str, str]
 
     def headers(self, body: bytes) -> dict[str, str]:
-        """Of a webhook."""
+        """Return the signature headers of a webhook."""
         return sign(body, self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """Where an empty PostgreSQL database and a Redis are on this machine."""
+    """URLs of an empty PostgreSQL database and a Redis on this machine."""
 
     database: str
     redis: str
 
 
 def image() -> Image:
-    """The Dockerfile's settings and command."""
+    """Return the Dockerfile's settings and command."""
     text = (ROOT / "Dockerfile").read_text()
     settings = "\n".join(re.findall("^ENV .*$", text, re.MULTILINE))
     [command] = re.findall(r"^CMD (\[.*\])$", text, re.MULTILINE)
@@ -88,11 +88,11 @@ def image() -> Image:
 
 
 def interpolated(file: str, folder: Path, values: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    """A compose file with the variables of this `.env` filled in, as YAML; podman-compose reads it as it stands."""
+    """Interpolate a compose file with this `.env` through podman-compose, which prints it as YAML."""
     for name in (file, "Caddyfile"):
         shutil.copy(DEPLOY / name, folder)
     (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
-    podman = folder / "podman"  # it asks for the version of the engine before it reads anything
+    podman = folder / "podman"  # podman-compose asks for the engine's version first
     podman.write_text("#!/bin/sh\necho podman version 5.4.0\n")
     podman.chmod(0o755)
     return subprocess.run(
@@ -107,7 +107,7 @@ def interpolated(file: str, folder: Path, values: Mapping[str, str]) -> "subproc
 
 
 def composed(file: str, folder: Path, values: Mapping[str, str]) -> Compose:
-    """Its services and networks."""
+    """Return the interpolated compose file's services and networks."""
     done = interpolated(file, folder, values)
     assert done.returncode == 0, done.stderr
     read = yaml.safe_load(done.stdout)
@@ -125,7 +125,7 @@ def _service(folder: Path, spec: dict[str, Any]) -> Container:
 
 
 def manifest() -> dict[str, dict[str, Any]]:
-    """The objects of kubernetes.yaml by their kinds; there is one of each."""
+    """Return the objects of kubernetes.yaml by kind; there is one of each."""
     documents = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
     found = {document["kind"]: document for document in documents}
     assert len(found) == len(documents)
@@ -133,7 +133,7 @@ def manifest() -> dict[str, dict[str, Any]]:
 
 
 def pod(objects: Mapping[str, Any]) -> Container:
-    """The Deployment's container, with the environment that the kubelet gives it."""
+    """Return the Deployment's container, with the environment that the kubelet would give it."""
     spec = objects["Deployment"]["spec"]["template"]["spec"]
     [container] = spec["containers"]
     environment = dict(image().environment)
@@ -158,7 +158,7 @@ def _service_links(service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def here(environment: Mapping[str, str], places: Mapping[str, str]) -> dict[str, str]:
-    """The environment with places of a container replaced by those of this machine; each must be named somewhere."""
+    """Replace a container's addresses and paths by those of this machine; each must occur somewhere."""
     text = json.dumps(dict(environment))
     for there, ours in places.items():
         text, count = re.subn(rf"(?<![\w.]){re.escape(there)}", ours, text)
@@ -168,7 +168,7 @@ def here(environment: Mapping[str, str], places: Mapping[str, str]) -> dict[str,
 
 
 class Deployed(Served):
-    """A container's process, on a port of its own, with nothing of this machine's environment."""
+    """A container's process on a free port, with only PATH from this machine's environment."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], command: Sequence[str]) -> None:
         super().__init__(folder, {})
@@ -178,7 +178,7 @@ class Deployed(Served):
         self._environment = {"PATH": os.environ["PATH"], **environment, "HOOKCAST_PORT": str(self.port)}
 
     async def ended(self) -> int:
-        """Wait until it ends by itself; the exit code."""
+        """Wait until the process exits by itself, and return the exit code."""
         assert self._process is not None
         async with asyncio.timeout(SECONDS):
             await self._process.communicate()
@@ -188,7 +188,7 @@ class Deployed(Served):
         return code
 
     async def run(self, command: Sequence[str]) -> int:
-        """Run another command in the same container, such as its health check; the exit code."""
+        """Run another command in the same container, such as its health check, and return the exit code."""
         assert command[0] == "hookcast"
         process = await asyncio.create_subprocess_exec(
             *HOOKCAST, *command[1:], cwd=self._folder, env=self._environment, stdout=asyncio.subprocess.DEVNULL
@@ -199,7 +199,7 @@ class Deployed(Served):
 
 @asynccontextmanager
 async def deployed(*nodes: Deployed) -> AsyncIterator[None]:
-    """Start them all, and kill them at the end."""
+    """Start all nodes, and kill them with the block."""
     try:
         for node in nodes:
             await node.spawn()
@@ -213,7 +213,7 @@ async def deployed(*nodes: Deployed) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def running_caddy(folder: Path, caddy: Container) -> AsyncIterator[Path]:
-    """deploy/Caddyfile with the service's environment; the certificate to trust, once its health check says yes."""
+    """Run deploy/Caddyfile with the service's environment; yield the CA certificate once the health check passes."""
     admin = f"127.0.0.1:{quiet_port()}"
     text = (folder / "Caddyfile").read_text()
     for_tests = f"admin {admin}\n\tauto_https disable_redirects\n\tdefault_bind 127.0.0.1\n\tskip_install_trust"

@@ -1,4 +1,4 @@
-"""A systemd of one's own that runs deploy/hookcast.service as it stands, sandbox and all. It needs root."""
+"""A separate systemd that runs deploy/hookcast.service unchanged, sandbox included. It needs root."""
 
 import subprocess
 import sys
@@ -17,13 +17,13 @@ DROP_IN = "/etc/systemd/system/hookcast.service.d"
 
 
 class Machine:
-    """A machine with Hookcast installed; its network is this one's."""
+    """A machine with Hookcast installed; it shares this one's network."""
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid  # of its systemd
+        self._pid = pid  # of the machine's systemd
 
     def run(self, *command: str, given: str = "", check: bool = True) -> str:
-        """Run a command on it; what it says."""
+        """Run a command on the machine, and return its stdout."""
         enter = ("nsenter", "--target", str(self._pid), "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--")
         done = subprocess.run(
             [*enter, *command], input=given, capture_output=True, text=True, timeout=SECONDS, check=False
@@ -32,15 +32,15 @@ class Machine:
         return done.stdout
 
     def write(self, path: str, text: str) -> None:
-        """Write a file on it, its folder included."""
+        """Write a file on the machine, creating its folder."""
         self.run("install", "-D", "-m", "600", "/dev/stdin", path, given=text)
 
     def systemctl(self, *words: str, check: bool = True) -> str:
-        """As an operator does."""
+        """Run systemctl on the machine."""
         return self.run("systemctl", *words, check=check)
 
     def configure(self, environment: str, service: str = "") -> None:
-        """Put /etc/hookcast.env there, and lines of [Service] as `systemctl edit` does; stop and forget what was."""
+        """Write /etc/hookcast.env and a drop-in with [Service] lines, after stopping and resetting the service."""
         self.systemctl("stop", "hookcast", check=False)
         self.systemctl("reset-failed", "hookcast", check=False)
         self.write("/etc/hookcast.env", environment)
@@ -51,23 +51,23 @@ class Machine:
 
     @property
     def running(self) -> bool:
-        """Whether it has booted."""
+        """True once the machine has booted."""
         return self.systemctl("is-system-running", check=False) == "running\n"
 
     def shows(self, name: str) -> str:
-        """A property of the service."""
+        """Return a property of the service."""
         return self.systemctl("show", "--property", name, "--value", "hookcast").strip()
 
     @property
     def log(self) -> str:
-        """What the service has printed and logged."""
+        """Everything the service has printed and logged."""
         enter = ("nsenter", "--target", str(self._pid), "--mount", "cat", LOG)
         return subprocess.run(enter, capture_output=True, text=True, timeout=SECONDS, check=False).stdout
 
 
 @contextmanager
 def running_machine() -> Iterator[Machine]:
-    """Boot it, and turn it off with the block."""
+    """Boot a machine, and shut it down with the block."""
     python = f"python{sys.version_info.major}.{sys.version_info.minor}"
     command = [str(BOOT), sys.base_prefix, python, sysconfig.get_path("purelib"), str(ROOT / "server"), str(UNIT)]
     boot = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

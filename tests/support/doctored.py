@@ -1,4 +1,4 @@
-"""Installed packages as they are not: of another version, or with something changed inside. Put first by PYTHONPATH."""
+"""Altered copies of installed packages: another version, or changed internals. They precede the real on PYTHONPATH."""
 
 import importlib.util
 import shutil
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def other_version(folder: Path, name: str, version: str) -> Path:
-    """Let the package seem to be of this version."""
+    """Make the package appear to have this version."""
     info = folder / f"{name}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
@@ -14,7 +14,7 @@ def other_version(folder: Path, name: str, version: str) -> Path:
 
 
 def changed(folder: Path, name: str, module: str, old: str, new: str) -> Path:
-    """A copy of the package in which a module says something else; it must have said `old`."""
+    """Copy the package and replace `old`, which must occur, by `new` in a module."""
     spec = importlib.util.find_spec(name)
     assert spec is not None
     assert spec.origin is not None
@@ -27,7 +27,7 @@ def changed(folder: Path, name: str, module: str, old: str, new: str) -> Path:
 
 
 def without(folder: Path, name: str, module: str) -> Path:
-    """A copy of the package that lacks a module."""
+    """Copy the package without one module."""
     changed(folder, name, module, "", "")
     (folder / name / module).unlink()
     return folder

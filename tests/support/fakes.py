@@ -1,4 +1,4 @@
-"""Time and trouble in the hands of a test."""
+"""Fakes for time and failures."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from hookcast.store import JobStore
 
 
 class Sleeper:
-    """A `sleep` that notes its pauses. They end when the test lets them, or at once when it is `free`."""
+    """A `sleep` that records its pauses. Each ends on `wake`, or at once when `free`."""
 
     def __init__(self, *, free: bool = False) -> None:
         self.pauses: list[float] = []
@@ -17,7 +17,7 @@ class Sleeper:
         self._turns = asyncio.Semaphore(0)
 
     async def __call__(self, seconds: float) -> None:
-        """Pause."""
+        """Record the pause and wait."""
         self.pauses.append(seconds)
         if self.free:
             await asyncio.sleep(0.001)
@@ -25,12 +25,12 @@ class Sleeper:
             await self._turns.acquire()
 
     def wake(self) -> None:
-        """Let one pause end."""
+        """End one pause."""
         self._turns.release()
 
 
 class Outage:
-    """A store that can go away: every verb then raises StoreUnavailable."""
+    """A store that can fail: while `down`, every method raises StoreUnavailable."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
@@ -38,7 +38,7 @@ class Outage:
 
     @property
     def store(self) -> JobStore:
-        """As whoever uses it sees it."""
+        """The outage, typed as the store it wraps."""
         return cast("JobStore", self)
 
     def __getattr__(self, verb: str) -> Callable[..., Awaitable[object]]:
@@ -50,5 +50,5 @@ class Outage:
 
 
 def tasks_of_the_server() -> int:
-    """How many tasks run code of ours, that of the tests not counted."""
+    """Return the number of tasks that run server code; test code is not counted."""
     return sum("server/hookcast/" in repr(task) for task in asyncio.all_tasks())

@@ -1,4 +1,4 @@
-"""fal as a double: an httpx transport with scripted answers, and a signer of webhooks."""
+"""A test double of fal: an httpx transport with scripted responses, and a signer of webhooks."""
 
 import asyncio
 import base64
@@ -28,18 +28,18 @@ class LiveStream(httpx.AsyncByteStream):
         self._parts: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
 
     def tell(self, *statuses: dict[str, Any]) -> None:
-        """Send statuses, all in one piece."""
+        """Send statuses in one chunk."""
         self.idle = False
         self._parts.put_nowait("".join(f"data: {json.dumps(status)}\n\n" for status in statuses).encode())
 
     def end(self, error: Exception | None = None) -> None:
-        """Close the stream, or break it."""
+        """End the stream, or break it with an error."""
         self._parts.put_nowait(error)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """httpx's way in."""
+        """Yield the chunks; implements httpx's interface."""
         while True:
-            self.idle = self._parts.empty()  # the reader has dealt with everything that was told
+            self.idle = self._parts.empty()  # the reader has processed everything sent so far
             part = await self._parts.get()
             if isinstance(part, Exception):
                 raise part
@@ -48,7 +48,7 @@ class LiveStream(httpx.AsyncByteStream):
             yield part
 
     async def aclose(self) -> None:
-        """The client has let go of it."""
+        """Record that the client has closed the stream."""
         self.closed = True
 
 
@@ -56,7 +56,7 @@ Answer = httpx.Response | Exception | LiveStream
 
 
 def jwk(key: SigningKey, *, padded: bool = False) -> dict[str, str]:
-    """The public half as fal publishes it."""
+    """Return the public key as fal publishes it."""
     x = base64.urlsafe_b64encode(bytes(key.verify_key)).decode()
     return {"kty": "OKP", "crv": "Ed25519", "x": x if padded else x.rstrip("=")}
 
@@ -64,7 +64,7 @@ def jwk(key: SigningKey, *, padded: bool = False) -> dict[str, str]:
 def sign(
     body: bytes, key: SigningKey, *, timestamp: float | None = None, request_id: str = "r", user_id: str = "user-1"
 ) -> dict[str, str]:
-    """The four headers over `body`."""
+    """Return the four signature headers for `body`."""
     seconds = str(int(time.time() if timestamp is None else timestamp))
     message = signature.signed_message(request_id=request_id, user_id=user_id, timestamp=seconds, body=body)
     return {
@@ -76,7 +76,7 @@ def sign(
 
 
 class FalDouble(httpx.AsyncBaseTransport):
-    """Answers by the end of the URL's path, in the order of `script`; remembers what was asked."""
+    """Responds by the end of the URL's path, in the order of `script`; records the requests."""
 
     def __init__(self) -> None:
         self.key = SigningKey.generate()
@@ -88,15 +88,15 @@ class FalDouble(httpx.AsyncBaseTransport):
         self._answers: dict[str, deque[Answer]] = {}
 
     def script(self, path_end: str, *answers: Answer) -> None:
-        """What the next requests get whose path ends so; the last answer is repeated."""
+        """Set the responses to the next requests whose path ends so; the last one repeats."""
         self._answers[path_end] = deque(answers)
 
     def asked(self, path_end: str) -> list[httpx.Request]:
-        """The requests so far whose path ends so."""
+        """Return the requests so far whose path ends so."""
         return [request for request in self.requests if request.url.path.endswith(path_end)]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """httpx's way in."""
+        """Respond to a request; implements httpx's interface."""
         self.requests.append(request)
         if self.down:
             raise httpx.ConnectError("fal is down")
@@ -115,13 +115,13 @@ class FalDouble(httpx.AsyncBaseTransport):
         return httpx.Response(404, json={"detail": "Not found"})
 
     def webhook(self, request_id: str, **fields: Any) -> bytes:
-        """The body of a webhook about one job: a success unless `fields` say otherwise."""
+        """Return the body of a job's webhook: a success unless `fields` override it."""
         base = {"request_id": request_id, "gateway_request_id": request_id, "status": "OK", "error": None}
         return json.dumps({**base, "payload": {"seed": 12345678901234567890}, **fields}).encode()
 
 
 def sse_answer(*statuses: dict[str, Any]) -> httpx.Response:
-    """A whole status stream as one answer."""
+    """Return a complete status stream as one response."""
     lines = "".join(f"data: {json.dumps(status)}\n\n" for status in statuses)
     return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=lines.encode())
 

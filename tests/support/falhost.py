@@ -1,4 +1,4 @@
-"""fal on a real port, in the test's own event loop: its keys, and what a test lets its queue say."""
+"""fal on a real port, in the test's own event loop: its JWKS, and a queue answered by the test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 @asynccontextmanager
 async def served_app(app: ASGIApp, drain: Callable[[], None] = lambda: None) -> AsyncIterator[str]:
-    """The application's address for the length of the block."""
+    """Serve the application inside the block, and yield its URL."""
     listener = bind("127.0.0.1", 0)
     ready = asyncio.Event()
     server = Server(Site(app, listener, drain), ready.set)
@@ -38,7 +38,7 @@ async def _unknown(_request: Request) -> Response:
 
 @asynccontextmanager
 async def running_falhost(key: SigningKey, answer: Answer = _unknown) -> AsyncIterator[dict[str, str]]:
-    """The settings that make it a node's fal; `answer` is what the queue says."""
+    """Serve fal's JWKS and queue, and yield the settings that point a node to it; `answer` handles queue requests."""
 
     async def keys(_request: Request) -> Response:
         return JSONResponse({"keys": [jwk(key)]})

@@ -1,6 +1,6 @@
-"""Debian's Firefox, driven by WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), which it speaks itself.
+"""Debian's Firefox, driven by WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), which it implements itself.
 
-Playwright starts only builds of its own: it sends this one commands that Firefox does not know.
+Playwright drives only its own builds of Firefox: it sends commands that this one does not implement.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ COMMAND = ("/usr/bin/firefox-esr", "--headless", "--no-remote", "--remote-debugg
 
 
 class Firefox:
-    """A session. Commands go out one after the other; of the events only errors of pages are kept."""
+    """A session. Commands are sent one at a time; of the events only page errors are kept."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.errors: list[str] = []
@@ -30,7 +30,7 @@ class Firefox:
         self._ids = itertools.count(1)
 
     async def call(self, method: str, **params: Any) -> Any:
-        """The result of one command. Raises AssertionError with what Firefox says against it, and TimeoutError."""
+        """Return the result of one command. Raises AssertionError with Firefox's error, and TimeoutError."""
         number = next(self._ids)
         async with asyncio.timeout(DEADLINE):
             await self._connection.send(json.dumps({"id": number, "method": method, "params": params}))
@@ -42,7 +42,7 @@ class Firefox:
     def _note(self, event: dict[str, Any]) -> None:
         entry = event.get("params", {})
         told = entry.get("type") == "javascript" and entry.get("level") == "error"
-        if told and "ws://" not in entry["text"]:  # each WebSocket that cannot connect is told there, too
+        if told and "ws://" not in entry["text"]:  # each failed WebSocket connection is logged as an error
             self.errors.append(entry["text"])
 
 
@@ -54,7 +54,7 @@ class FirefoxTab:
         self._context = context
 
     async def ask(self, expression: str) -> Any:
-        """What an expression is in the page, once its promise is kept; it comes as JSON. Raises AssertionError."""
+        """Evaluate an expression in the page, await its promise, and return it through JSON. Raises AssertionError."""
         wrapped = f"(async () => JSON.stringify((await ({expression})) ?? null))()"
         target = {"context": self._context}
         call = self._firefox.call("script.evaluate", expression=wrapped, target=target, awaitPromise=True)
@@ -63,19 +63,19 @@ class FirefoxTab:
         return json.loads(answer["result"]["value"])
 
     async def begin(self, *request_ids: str, **options: Any) -> None:
-        """Watch these, with these options of `createHookcast`."""
+        """Watch these jobs, with these options of `createHookcast`."""
         await self.ask(f"(() => {{ {SCRIPT} }})()")
         await self.ask(f"begin({json.dumps(options)})")
         await self.ask(f"watch(...{json.dumps(request_ids)})")
 
     async def until(self, expression: str) -> None:
-        """Wait until it is true in the page. Raises TimeoutError."""
+        """Wait until the expression is true in the page. Raises TimeoutError."""
         await until_so(lambda: self.ask(expression))
 
 
 @asynccontextmanager
 async def running_firefox() -> AsyncIterator[Firefox]:
-    """A fresh one, ended with the block."""
+    """Start Firefox with a fresh profile, and end it with the block."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         quiet = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(*COMMAND, "--profile", folder, stdout=quiet, stderr=quiet)
@@ -91,7 +91,7 @@ async def running_firefox() -> AsyncIterator[Firefox]:
 
 
 async def _address(profile: Path) -> str:
-    """Firefox writes down where it listens once it does."""
+    """Return the address from the file that Firefox writes once it listens."""
     file = profile / "WebDriverBiDiServer.json"
 
     async def written() -> bool:
@@ -104,7 +104,7 @@ async def _address(profile: Path) -> str:
 
 @asynccontextmanager
 async def firefox_at(firefox: Firefox, url: str) -> AsyncIterator[FirefoxTab]:
-    """A tab of the server's origin, in which nothing may fail. At text: the page that shows JSON loads no modules."""
+    """Open a tab of the server's origin, and assert no errors. It shows text: the JSON viewer loads no modules."""
     context = (await firefox.call("browsingContext.create", type="tab"))["context"]
     await firefox.call("browsingContext.navigate", context=context, url=f"{url}/hookcast.js", wait="complete")
     yield FirefoxTab(firefox, context)

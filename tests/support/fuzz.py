@@ -1,4 +1,4 @@
-"""What the fuzz tests share: their size, their seed, the server under fire, and what is found wrong with it."""
+"""Shared by the fuzz tests: their size, seed, server and findings."""
 
 import asyncio
 import json
@@ -20,14 +20,14 @@ from support.served import Served, running_served
 LONG = os.environ.get("FUZZ") == "long"
 SETTLE_SECONDS = 120.0
 GROWTH_KIB = 24 * 1024
-"""What the server may hold more at the end than after the warm-up: allocators keep what was freed in between."""
+"""Allowed growth after the warm-up: allocators keep memory that was freed in between."""
 GROWTH_FILES = 8
-"""Sockets, that is: the database's own files and threads come and go."""
+"""Allowed growth, in sockets; the database's own files come and go."""
 
 
 @dataclass
 class Fuzz:
-    """One run. `batch(number)` is the luck of one batch: the same one in each run with the same seed."""
+    """One run. `batch(number)` is the random source of one batch: reproducible from the seed."""
 
     seed: int
     name: str
@@ -40,22 +40,22 @@ class Fuzz:
     _told: float = 0.0
 
     def batch(self, number: int) -> Random:
-        """The luck of one batch."""
+        """Return the random source of one batch."""
         return Random(f"{self.seed} {self.name} {number}")  # noqa: S311
 
     def fault(self, batch: int, what: str, sent: bytes, answer: bytes = b"") -> None:
-        """Remember something that must not happen, with what it takes to see it again."""
+        """Record a violation, with the bytes that reproduce it."""
         self.faults.append(f"batch {batch}: {what}\n  sent {sent[:2000]!r}\n  read {answer[:1000]!r}")
         assert len(self.faults) < 20, "\n".join(self.faults)
 
     def note(self, line: str) -> None:
-        """Report something."""
+        """Record and print a line."""
         self.notes.append(line)
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far it is, every ten seconds."""
+        """Print progress, every ten seconds."""
         now = time.monotonic()
         if now - self._told > 10:
             self._told = now
@@ -63,24 +63,24 @@ class Fuzz:
             sys.stdout.flush()
 
     def usage(self) -> str:
-        """Memory and open files in words."""
+        """Format memory and open files."""
         return f"{pss_kib(self.server.pid) / 1024:.1f} MiB, {open_files(self.server.pid)} files"
 
 
 def pss_kib(pid: int) -> int:
-    """The process's share of memory (proc(5), smaps_rollup)."""
+    """Return the process's proportional set size (proc(5), smaps_rollup)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 def open_files(pid: int) -> int:
-    """How many descriptors the process has open."""
+    """Return the number of open file descriptors of the process."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 @asynccontextmanager
 async def fuzzing(name: str, folder: Path, notes: list[str]) -> AsyncIterator[Fuzz]:
-    """A `hookcast serve` of its own, whose fal signs with a key of ours. `FUZZ_SEED` repeats a run."""
+    """Run a separate `hookcast serve` that trusts the test's key as fal's. `FUZZ_SEED` repeats a run."""
     seed = int(os.environ.get("FUZZ_SEED") or SystemRandom().randrange(10**9))
     key = SigningKey(Random(seed).randbytes(32))  # noqa: S311
     async with published(key) as jwks, running_served(folder, {"fal_jwks_url": jwks}) as [server]:
@@ -91,7 +91,7 @@ async def fuzzing(name: str, folder: Path, notes: list[str]) -> AsyncIterator[Fu
 
 @asynccontextmanager
 async def published(key: SigningKey) -> AsyncIterator[str]:
-    """The address of a JWKS with this key."""
+    """Serve a JWKS with this key, and yield its URL."""
     body = json.dumps({"keys": [jwk(key)]}).encode()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -106,7 +106,7 @@ async def published(key: SigningKey) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def no_growth(fuzz: Fuzz) -> AsyncIterator[None]:
-    """Around everything after the warm-up: memory and open files are back where they were, and the log is clean."""
+    """Assert that the block, run after the warm-up, leaks neither memory nor open files and logs no errors."""
     files = await _settled(fuzz.server.pid)
     memory, began = pss_kib(fuzz.server.pid), time.monotonic()
     yield
@@ -126,18 +126,18 @@ async def no_growth(fuzz: Fuzz) -> AsyncIterator[None]:
 
 
 async def _settled(pid: int, files: int = 0) -> int:
-    """Open files once the connections of before are closed: no more than `files`, or as few as they stay."""
+    """Return the open files once earlier connections are closed: at most `files`, or a stable number."""
     deadline, seen, same = time.monotonic() + SETTLE_SECONDS, -1, 0
     while time.monotonic() < deadline and same < 10:
         found = open_files(pid)
         same = same + 1 if found == seen and (not files or found <= files) else 0
         seen = found
-        await asyncio.sleep(0.05)  # nobody tells when the server has closed its last connection
+        await asyncio.sleep(0.05)  # poll: nothing signals that the server has closed its last connection
     return seen
 
 
 def complaints(server: Served) -> Iterator[str]:
-    """What came past the log, or was logged as an error: read line by line, since the log is long."""
+    """Yield output that is not a log record, and logged errors; read by line, since the log is large."""
     with server.log.open(errors="replace") as lines:
         for line in lines:
             if not line.startswith("{") or '"level": "error"' in line or '"level": "critical"' in line:

@@ -1,6 +1,6 @@
-"""Webhooks that are right, wrong, and wrong in their very HTTP, and what may be answered to each.
+"""Fuzzed webhooks: valid, invalid, and malformed as HTTP, with the allowed responses to each.
 
-`Shot.wanted` is what its maker knows of the answer: a webhook that nobody signed is never taken, whatever else it is.
+`Shot.wanted` is what its maker knows of the response: an unsigned webhook is never accepted, whatever else it is.
 """
 
 import json
@@ -20,12 +20,12 @@ from support.mutation import JSON_TOKENS, mutate
 TAKEN, MALFORMED, REFUSED = frozenset({200}), frozenset({400}), frozenset({401})
 ANYTHING = frozenset(range(100, 500))
 NAMES = 5000
-_CONTROLS = bytes((*range(32), 127))  # a header with one of them is no HTTP (RFC 9110 section 5.5)
+_CONTROLS = bytes((*range(32), 127))  # invalid in a field value (RFC 9110 section 5.5)
 LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class Shot(NamedTuple):
-    """One request, and the answers that may come; `whole` = its length is what it says."""
+    """One request and its allowed statuses; `whole` = its length is as declared."""
 
     data: bytes
     wanted: frozenset[int]
@@ -33,7 +33,7 @@ class Shot(NamedTuple):
 
 
 def shot(random: Random, key: SigningKey) -> Shot:
-    """The next one: of ten, five are signed, four have something wrong with their signature, one with its HTTP."""
+    """Return the next request: 50 % signed, 40 % with an invalid signature, 10 % malformed as HTTP."""
     body = _body(random)
     luck = random.random()
     if luck < 0.5:
@@ -128,7 +128,7 @@ def _nested(random: Random, depth: int) -> Any:
 
 
 def _unsigned(random: Random, key: SigningKey, body: bytes) -> tuple[bytes, dict[str, str]]:
-    """Something about the signature is wrong; never so little that it would hold."""
+    """Invalidate the signature in one way; never so slightly that it would still verify."""
     headers = sign(body, key)
     match random.randrange(7):
         case 0:
@@ -154,7 +154,7 @@ def _garbled(random: Random, text: str) -> str:
 
 
 def _broken(random: Random, request: bytes) -> bytes:
-    """The request with accidents in its head, or a body that is not as long or as chunked as it says."""
+    """Mutate the request's head, or make the body's length or chunking disagree with it."""
     head, _, body = request.partition(b"\r\n\r\n")
     match random.randrange(5):
         case 0:

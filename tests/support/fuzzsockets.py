@@ -1,4 +1,4 @@
-"""What a WebSocket client might send that is wrong, and what a server may answer to it, whatever it was."""
+"""Fuzzed WebSocket input, and the check of everything a server may send in response."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from support.mutation import JSON_TOKENS, mutate
 from support.raw import UPGRADE
 
 CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
-"""What a close may carry (RFC 6455 section 7.4): a client's own code comes back as it was."""
+"""Allowed close codes (RFC 6455 section 7.4): a client's own code is echoed."""
 FAULT = b"\x03\xf3internal error"
 TYPES = frozenset({"subscribed", "job", "ping", "error"})
 MARK = b"the end"
@@ -29,14 +29,14 @@ _MESSAGES: Sequence[dict[str, Any]] = (
 
 
 def conversation(random: Random) -> tuple[bytes, bytes]:
-    """The upgrade and what follows it; of ten, one has accidents in the upgrade."""
+    """Return the upgrade and the frames after it; one upgrade in ten is mutated."""
     upgrade = UPGRADE if random.random() < 0.9 else mutate(random, UPGRADE[:-4]) + b"\r\n\r\n"
     said = b"".join(_frame(random) for _ in range(random.randint(1, 4)))
     return upgrade, mutate(random, said) if random.random() < 0.4 else said
 
 
 def frame(random: Random, first: int, payload: bytes) -> bytes:
-    """A masked frame (RFC 6455 section 5.2)."""
+    """Return a masked frame (RFC 6455 section 5.2)."""
     size, mask = len(payload), random.randbytes(4)
     length = bytes((0x80 | size,)) if size < 126 else b"\xff" + size.to_bytes(8)
     if 126 <= size < 1 << 16:
@@ -46,7 +46,7 @@ def frame(random: Random, first: int, payload: bytes) -> bytes:
 
 
 def ping(random: Random) -> bytes:
-    """What is answered with `pong` when all before it was read, and the connection is still there."""
+    """Return a ping; its pong proves that all input before it was read and the connection is open."""
     return frame(random, 0x89, MARK)
 
 
@@ -81,7 +81,7 @@ def _payload(random: Random) -> bytes:
 
 
 def wrong(answer: bytes, *, cut: bool) -> str | None:
-    """What is wrong with all that the server said; `cut` = its last words may be missing."""
+    """Return the first violation in the server's output, or None; `cut` = its end may be missing."""
     head, found, frames = answer.partition(b"\r\n\r\n")
     status = head[9:12]
     if not found:

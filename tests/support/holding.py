@@ -1,4 +1,4 @@
-"""A proxy that hands on an answer only when it is complete, and swallows WebSockets: the worst that is still HTTP."""
+"""A proxy that buffers each response until it is complete, and never answers WebSocket upgrades: the worst case."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,15 +8,15 @@ from support.web import NETWORK
 
 
 class Holding:
-    """Counts what it keeps to itself."""
+    """Counts the requests that it holds back."""
 
     def __init__(self, target: int) -> None:
-        self.swallowed = 0  # requests for a WebSocket
-        self.held = 0  # streams that have begun, of which the client has seen nothing
+        self.swallowed = 0  # WebSocket upgrades
+        self.held = 0  # streams begun by the server, of which the client has received nothing
         self._target = target
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request; the server is told that the connection ends with it."""
+        """Handle one request; the server gets it with `Connection: close`."""
         try:
             with suppress(*NETWORK):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -44,7 +44,7 @@ class Holding:
 
 @asynccontextmanager
 async def holding_proxy(target: int) -> AsyncIterator[tuple[str, Holding]]:
-    """Its address, and the proxy, for the length of the block; it takes requests without a body."""
+    """Run the proxy inside the block; yield its URL and the proxy. Requests must have no body."""
     proxy = Holding(target)
     tasks: set[asyncio.Task[None]] = set()
 

@@ -1,4 +1,4 @@
-"""Images without a container engine: buildah as root, with a storage of its own in memory."""
+"""Images without a container engine: buildah as root, with its storage in memory."""
 
 import json
 import os
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 WORK = ROOT / ".make" / "image"
 SECONDS = 600
 PUBLISHED = {"VERSION": "1.2.3", "REVISION": "0123abc", "SOURCE": "https://example.com/hookcast"}
-"""What a publisher says of the image."""
+"""Build arguments that a publisher sets."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Files:
     root: Path
 
     def files(self) -> Iterator[Path]:
-        """Everything in it that is no directory; links are not followed."""
+        """Yield everything below it that is not a directory; links are not followed."""
         for folder, _, names in os.walk(self.root):
             yield from (Path(folder, name) for name in names)
 
     def size_above(self, base: "Files") -> int:
-        """Bytes in the files that the base does not have, or has otherwise: what lies in the layers above it."""
+        """Return the bytes in files that are missing from the base or differ: the size of the layers above it."""
         return sum(size for _, size, _ in self._contents() - base._contents())
 
     def _contents(self) -> set[tuple[Path, int, int]]:
@@ -37,25 +37,25 @@ class Files:
         return {(path, entry.st_size, int(entry.st_mtime)) for path, entry in entries}
 
     def with_mode(self, bits: int) -> set[Path]:
-        """The files that have one of these bits."""
+        """Return the files with any of these mode bits."""
         found = (path for path in self.files() if not path.is_symlink() and path.stat().st_mode & bits)
         return {path.relative_to(self.root) for path in found}
 
 
 @dataclass(frozen=True)
 class Image(Files):
-    """What was built: its files, and its configuration as an engine would read it."""
+    """A built image: its files and its configuration."""
 
     config: Mapping[str, Any]
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that it sets."""
+        """The variables that the image sets."""
         return dict(line.split("=", 1) for line in self.config["Env"])
 
 
 class Buildah:
-    """The program, with everything it keeps in one folder."""
+    """The buildah command, with all its state in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -65,7 +65,7 @@ class Buildah:
         self._command = ("buildah", *places, "--storage-driver", "vfs")
 
     def __call__(self, *arguments: str | Path) -> str:
-        """Run a command of its; what it prints."""
+        """Run a buildah command, and return its stdout."""
         command = [*self._command, *map(str, arguments)]
         done = subprocess.run(
             command, env=self._environment, capture_output=True, text=True, timeout=SECONDS, check=False
@@ -74,20 +74,20 @@ class Buildah:
         return done.stdout.strip()
 
     def build(self, context: Path, name: str, **arguments: str) -> Image:
-        """Build a context's Dockerfile; `arguments` are those of its ARGs."""
+        """Build a context's Dockerfile; `arguments` are its build arguments."""
         options = ("--isolation=chroot", "--format=docker", "--pull-never", f"--tag={name}")
         given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
         self("build-using-dockerfile", *options, *given, context)
         return self.image(name)
 
     def image(self, name: str) -> Image:
-        """An image of this storage, with its files laid out."""
+        """Return an image of this storage, with its files mounted."""
         config = json.loads(self("inspect", "--type=image", name))["Docker"]["config"]
         return Image(Path(self("mount", self("from", "--pull-never", name))), config)
 
 
 def make_scratch() -> Path:
-    """A folder in memory, for files by the ten thousand. It ends with this process, whatever ends that."""
+    """Mount a folder in memory for tens of thousands of files. It vanishes with this process, however that ends."""
     leave_mounts()
     folder = WORK / "scratch"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Stand-ins for the base images, which no registry is asked for: Debian by debootstrap, with this machine's Node.
+"""Stand-ins for the base images, built without a registry: Debian by debootstrap, with this machine's Node.
 
-They have what the Dockerfile must deal with in the real ones: a pip in /usr/local, no bytecode of the standard library.
-They trust the certificates that this machine trusts, and ask the package mirrors that it asks.
+They have what the Dockerfile must handle in the real ones: a pip in /usr/local, no bytecode of the standard library.
+They trust the same certificates and use the same package mirrors as this machine.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def make_python_base(buildah: Buildah, name: str) -> Path:
-    """In place of python:…-slim-bookworm; where its files are, too."""
+    """Build the substitute for python:…-slim-bookworm, and return its root folder."""
     container, root = _debian(buildah)
     [wheel] = root.glob("usr/share/python-wheels/pip-*.whl")
     [library] = root.glob("usr/local/lib/python3.*")
@@ -41,7 +41,7 @@ def make_python_base(buildah: Buildah, name: str) -> Path:
 
 
 def make_node_base(buildah: Buildah, name: str) -> None:
-    """In place of node:…-bookworm-slim."""
+    """Build the substitute for node:…-bookworm-slim."""
     container, root = _debian(buildah)
     node, npm = (Path(shutil.which(program) or program).resolve() for program in ("node", "npm"))
     shutil.copy(node, root / "usr/local/bin/node")
@@ -51,7 +51,7 @@ def make_node_base(buildah: Buildah, name: str) -> None:
 
 
 def _debian(buildah: Buildah) -> tuple[str, Path]:
-    """A container with Debian in it, and where its files are."""
+    """Return a container with Debian, and its root folder."""
     container = buildah("from", "scratch")
     root = Path(buildah("mount", container))
     _run("tar", "-C", str(root), "-xf", str(_packed_debian(buildah.folder)))
@@ -65,7 +65,7 @@ def _debian(buildah: Buildah) -> tuple[str, Path]:
 
 
 def _packed_debian(scratch: Path) -> Path:
-    """Made once, and kept for the next run."""
+    """Return Debian as a tar file, built once and cached across runs."""
     key = hashlib.sha256("\n".join([*DEBOOTSTRAP, DPKG]).encode()).hexdigest()
     kept = WORK / f"debian-{key[:12]}.tar"
     if not kept.exists():

@@ -1,6 +1,6 @@
-"""Runs an image as its configuration says, like an engine does with `--read-only --tmpfs /tmp -v …:/data`.
+"""Runs an image as configured, like an engine with `--read-only --tmpfs /tmp -v …:/data`.
 
-Engines cannot start containers everywhere. This asks the kernel itself for a space of mounts, processes and network.
+Engines cannot start containers everywhere, so this uses the kernel's mount, PID and network namespaces directly.
 """
 
 import json
@@ -20,7 +20,7 @@ from support.image import Image
 from support.imagespaces import enter_network
 
 SECONDS = 60
-STOP_SECONDS = 10  # what `docker stop` waits for before it kills
+STOP_SECONDS = 10  # `docker stop`'s default before it kills
 PORT = 8000
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 LOOPBACK_UP = (
@@ -28,7 +28,7 @@ LOOPBACK_UP = (
     f"fcntl.ioctl(socket.socket(), {SIOCSIFFLAGS}, struct.pack('16sh14x', b'lo', {IFF_UP}))"
 )
 IDLE = ("sh", "-c", "echo idle; exec sleep infinity")
-DIES_TOO = ("setpriv", "--pdeathsig=KILL")  # with its parent, whatever ends that
+DIES_TOO = ("setpriv", "--pdeathsig=KILL")  # killed with its parent, however that ends
 ENTER = f"""
 set -e
 root=$1 data=$2
@@ -50,14 +50,14 @@ exec "$@"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said."""
+    """A response of the server."""
 
     status: int
     body: bytes
 
     @property
     def json(self) -> Any:
-        """The body's meaning."""
+        """The body, decoded from JSON."""
         return json.loads(self.body)
 
 
@@ -71,7 +71,7 @@ class Room:
         self._environment = {**image.environment, **environment}
         self.log = folder / "log"
         data = folder / "data"
-        if not data.exists():  # a new volume begins as the image's own folder
+        if not data.exists():  # a new volume starts as a copy of the image's folder
             data.mkdir()
             owner = (image.root / "data").stat()
             os.chown(data, owner.st_uid, owner.st_gid)
@@ -89,7 +89,7 @@ class Room:
             )
 
     def says(self, word: str) -> None:
-        """Wait for a line of its output."""
+        """Wait for a line of output that contains `word`."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if word in line:
@@ -98,12 +98,12 @@ class Room:
 
     @property
     def pid(self) -> int:
-        """Its first process, by the machine's number."""
+        """The host's pid of the container's first process."""
         listed = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         return int(listed)
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """One more command in it, to its end; as `docker exec` does."""
+        """Run another command in the container to completion, like `docker exec`."""
         return subprocess.run(
             self._entering(command),
             capture_output=True,
@@ -115,7 +115,7 @@ class Room:
 
     @contextmanager
     def beside(self, *command: str, word: str) -> Iterator[None]:
-        """One more command in it, from when it says the word on."""
+        """Run another command in the container; the block starts once it prints `word`."""
         process = subprocess.Popen(
             self._entering(command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -128,18 +128,18 @@ class Room:
             process.communicate(timeout=SECONDS)
 
     def check(self) -> "subprocess.CompletedProcess[str]":
-        """Its health check."""
+        """Run the health check."""
         kind, *command = self._image.config["Healthcheck"]["Test"]
         assert kind == "CMD"
         return self.run(*command)
 
     def connect(self, port: int = PORT) -> socket.socket:
-        """A connection to a port of its loopback."""
+        """Connect to a port on the container's loopback."""
         with self._network():
             return socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
 
     def ask(self, method: str, path: str, body: object = None, *, key: str = "", port: int = PORT) -> Answer:
-        """A request to the server."""
+        """Send a request to the server."""
         connection = HTTPConnection("127.0.0.1", port)
         connection.sock = self.connect(port)
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
@@ -150,20 +150,20 @@ class Room:
         return answer
 
     def send(self, number: int) -> None:
-        """A signal to its first process."""
+        """Send a signal to the first process."""
         os.kill(self.pid, number)
 
     def end(self, seconds: float = SECONDS) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for the container to exit, and return the exit code."""
         return self._process.wait(seconds)
 
     def stop(self) -> int:
-        """As an engine does, with the image's signal, and as patiently; the exit code."""
+        """Stop the container with the image's signal within an engine's grace period, and return the exit code."""
         self.send(signal.Signals[self._image.config["StopSignal"]])
         return self.end(STOP_SECONDS)
 
     def kill(self) -> None:
-        """Whatever happens."""
+        """Kill the container."""
         self._process.kill()
         self._process.communicate(timeout=SECONDS)
 
@@ -181,7 +181,7 @@ class Room:
 
     @contextmanager
     def _network(self) -> Iterator[None]:
-        """What this thread connects meanwhile, it connects in there."""
+        """Move this thread into the container's network namespace, for the length of the block."""
         with Path("/proc/thread-self/ns/net").open() as ours, Path(f"/proc/{self.pid}/ns/net").open() as theirs:
             enter_network(theirs.fileno())
             try:
@@ -194,7 +194,7 @@ class Room:
 def room(
     image: Image, folder: Path, *, command: Sequence[str] | None = None, word: str = "", **environment: str
 ) -> Iterator[Room]:
-    """A container for the length of the block, from when it says the word on. Its data stay in `folder`."""
+    """Run a container inside the block, which starts once it prints `word`. Its data stay in `folder`."""
     running = Room(image, folder, environment, command)
     try:
         if word:

@@ -1,4 +1,4 @@
-"""Namespaces of Linux, which Python offers from 3.12 on only."""
+"""Linux namespaces; Python supports them from 3.12 on only."""
 
 import ctypes
 import os
@@ -9,13 +9,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def leave_mounts() -> None:
-    """What this process mounts from now on, others do not see, and it goes away with it, whatever ends it."""
+    """Enter a private mount namespace: later mounts are invisible to others, and vanish with this process."""
     _check(_libc.unshare(CLONE_NEWNS))
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 
 
 def enter_network(fd: int) -> None:
-    """What this thread connects from now on, it connects there."""
+    """Move this thread into the network namespace of `fd`."""
     _check(_libc.setns(fd, CLONE_NEWNET))
 
 

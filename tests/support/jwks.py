@@ -1,4 +1,4 @@
-"""fal's keys for tests without an event loop."""
+"""fal's JWKS for tests without an event loop."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ from support.fal import jwk
 
 @contextmanager
 def published_to_threads(key: SigningKey) -> Iterator[str]:
-    """The address of a JWKS with this key, served by a thread for the length of the block."""
+    """Serve a JWKS with this key from a thread inside the block, and yield its URL."""
     body = json.dumps({"keys": [jwk(key)]}).encode()
 
     class Handler(BaseHTTPRequestHandler):
@@ -24,7 +24,7 @@ def published_to_threads(key: SigningKey) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -1,4 +1,4 @@
-"""The library in a page of Chromium, with nothing of Playwright's comforts: tabs hide, freeze and wait in the cache."""
+"""The JavaScript library in a Chromium page without Playwright's defaults: tabs hide, freeze and enter the bfcache."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ DESKTOP = [*FLAGS, "--headless", "--no-first-run", "--remote-debugging-port=0"]
 
 @asynccontextmanager
 async def desktop() -> AsyncIterator[BrowserContext]:
-    """Chromium as people start it: Playwright's own start keeps each tab in front, and has no back/forward cache."""
+    """Launch Chromium as users do: Playwright's own launch keeps every tab visible, and disables the bfcache."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         quiet = asyncio.subprocess.DEVNULL
         command = ["/usr/bin/chromium", *DESKTOP, f"--user-data-dir={folder}", "about:blank"]
@@ -37,7 +37,7 @@ async def desktop() -> AsyncIterator[BrowserContext]:
 
 
 async def _address(file: Path) -> str:
-    """The port that Chromium chose, once it has written all of it down."""
+    """Return the URL of the port that Chromium chose, once its file is complete."""
 
     async def written() -> bool:
         return file.exists() and file.read_text().count("\n") == 1
@@ -47,53 +47,53 @@ async def _address(file: Path) -> str:
 
 
 async def until_so(condition: Callable[[], Awaitable[object]]) -> None:
-    """Ask again and again, as only a question can be asked of a browser. Raises TimeoutError."""
+    """Poll until the condition holds: a browser offers nothing else. Raises TimeoutError."""
     async with asyncio.timeout(DEADLINE):
-        while not await condition():  # noqa: ASYNC110 - a browser tells nobody
+        while not await condition():  # noqa: ASYNC110 - a browser sends no notification
             await asyncio.sleep(STEP_SECONDS)
 
 
 class Watching:
-    """A page with `library.mjs`. Questions are asked from outside: the page's own timers may stand still."""
+    """A page with `library.mjs`. Polled from outside, because the page's own timers may be stopped."""
 
     def __init__(self, page: Page, cdp: CDPSession) -> None:
         self.page = page
         self.cdp = cdp
 
     async def begin(self, *request_ids: str, **options: Any) -> None:
-        """Watch these, with these options of `createHookcast`; `keyed` asks the page's `mint` for tokens."""
+        """Watch these jobs, with these options of `createHookcast`; `keyed` gets tokens from the page's `mint`."""
         await self.page.evaluate(f"() => {{ {SCRIPT} }}")
         await self.page.evaluate("options => begin(options)", options)
         await self.watch(*request_ids)
 
     async def watch(self, *request_ids: str) -> None:
-        """Watch these, too."""
+        """Watch more jobs."""
         await self.page.evaluate("names => watch(...names)", list(request_ids))
 
     async def ask(self, expression: str) -> Any:
-        """What an expression is in the page."""
+        """Evaluate an expression in the page."""
         return await self.page.evaluate(expression)
 
     async def until(self, expression: str) -> None:
-        """Wait until it is true in the page. Raises TimeoutError."""
+        """Wait until the expression is true in the page. Raises TimeoutError."""
         await until_so(lambda: self.ask(expression))
 
     async def live(self, transport: str = "websocket", states: int = 1) -> None:
-        """Wait until states arrive this way."""
+        """Wait until states arrive over this transport."""
         await self.until(f"transports.at(-1) === {json.dumps(transport)} && seen.length >= {states}")
 
     async def end(self, count: int = 1) -> list[list[str]]:
-        """Wait for so many ends, and answer them all."""
+        """Wait for `count` jobs to end, and return all ends."""
         await self.until(f"ended().length >= {count}")
         found: list[list[str]] = await self.ask("ended()")
         return found
 
     async def stop_time(self) -> None:
-        """From now on the page's clock stands still: what still happens there has waited for nothing."""
+        """Stop the page's clock: whatever still happens did not wait for a timer."""
         await self.page.clock.pause_at(await self.ask("Date.now() / 1000") + 1)
 
     async def back(self) -> None:
-        """To the page of before, in which the library was at work; between two pages a question has no answer."""
+        """Go back to the page that runs the library; while navigating, evaluation fails."""
 
         async def restored() -> bool:
             with suppress(Error, TimeoutError):
@@ -105,19 +105,19 @@ class Watching:
         await until_so(restored)
 
     async def freeze(self) -> None:
-        """As a laptop that is shut; the tab must be hidden (Page Lifecycle)."""
+        """Freeze the page, as closing a laptop does; the tab must be hidden (Page Lifecycle)."""
         await self.cdp.send("Page.setWebLifecycleState", {"state": "frozen"})
 
     async def thaw(self) -> None:
-        """And opened again."""
+        """Resume the page."""
         await self.cdp.send("Page.setWebLifecycleState", {"state": "active"})
 
 
 @asynccontextmanager
 async def watching_at(context: BrowserContext, url: str, *, clock: bool = True) -> AsyncIterator[Watching]:
-    """A tab of the server's origin, in front, whose time can be moved; nothing may fail in it.
+    """Open a tab of the server's origin in front, with a controllable clock; assert that it has no errors.
 
-    A context has one clock for all of its tabs, those that were closed, too: take a new one for each test.
+    All tabs of a context share one clock, even closed ones: use a new context for each test.
     """
     page = await context.new_page()
     page.set_default_timeout(DEADLINE * 1000)
@@ -125,7 +125,7 @@ async def watching_at(context: BrowserContext, url: str, *, clock: bool = True) 
     page.on("pageerror", lambda error: errors.append(str(error)))
     if clock:
         await page.clock.install()
-    await page.goto(f"{url}/hookcast.js")  # a page of text, which may be kept in the back/forward cache
+    await page.goto(f"{url}/hookcast.js")  # a text page, eligible for the bfcache
     yield Watching(page, await context.new_cdp_session(page))
     assert errors == []
     await page.close()
@@ -133,7 +133,7 @@ async def watching_at(context: BrowserContext, url: str, *, clock: bool = True) 
 
 @asynccontextmanager
 async def hidden(tab: Watching) -> AsyncIterator[None]:
-    """Another tab is in front of this one, for the length of the block."""
+    """Put another tab in front of this one, for the length of the block."""
     page = await tab.page.context.new_page()
     await tab.until("document.visibilityState === 'hidden'")
     yield

@@ -1,4 +1,4 @@
-"""Bytes that are wrong in the ways that break parsers; everything follows from the Random that is passed in."""
+"""Byte mutations that tend to break parsers; deterministic for the given Random."""
 
 from collections.abc import Callable, Sequence
 from random import Random
@@ -49,7 +49,7 @@ Step = Callable[[Random, bytes], bytes]
 
 
 def mutate(random: Random, data: bytes, *, most: int = 4) -> bytes:
-    """`data` after 1 to `most` small accidents."""
+    """Return `data` after 1 to `most` small mutations."""
     for _ in range(random.randint(1, most)):
         data = random.choice(STEPS)(random, data)
     return data
@@ -101,6 +101,6 @@ STEPS: Sequence[Step] = (_flip, _flip, _drop, _repeat, _insert, _insert, _noise,
 
 
 def cuts(random: Random, data: bytes) -> list[bytes]:
-    """The same bytes in 1 to 6 pieces."""
+    """Split the data into 1 to 6 pieces."""
     places = sorted(random.randint(0, len(data)) for _ in range(random.randint(0, 5)))
     return [piece for piece in (data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)) if piece]

@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode, as Supabase's pooler works: every transaction may get another connection."""
+"""PgBouncer in transaction mode, like Supabase's pooler: each transaction may use a different connection."""
 
 import os
 import pwd
@@ -30,12 +30,12 @@ server_reset_query_always = 1
 
 @contextmanager
 def running_pooler(server: Postgres) -> Iterator[int]:
-    """The port of a pooler in front of the server."""
+    """Run a pooler in front of the server, and yield its port."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-pooler-"))
     port = quiet_port()
     (folder / "pgbouncer.ini").write_text(CONFIGURATION.format(server=server.port, port=port))
     as_postgres = []
-    if os.getuid() == 0:  # it refuses to run as root
+    if os.getuid() == 0:  # PgBouncer refuses to run as root
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
         as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     command = [*as_postgres, "/usr/sbin/pgbouncer", "--quiet", str(folder / "pgbouncer.ini")]

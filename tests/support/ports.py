@@ -1,4 +1,4 @@
-"""Ports for servers that go away and come back."""
+"""Ports for servers that stop and restart."""
 
 import itertools
 import os
@@ -7,12 +7,12 @@ import socket
 LOWEST, HIGHEST = (
     20_000,
     32_000,
-)  # below the ports that the system lends to clients: one of them could take it meanwhile
-_next = itertools.count(os.getpid() * 1009)  # far from the next process, which may choose at the same time
+)  # below the ephemeral ports: a client could be given one of those meanwhile
+_next = itertools.count(os.getpid() * 1009)  # far from another process that chooses at the same time
 
 
 def quiet_port() -> int:
-    """A port of loopback that nothing listens on, and that no client is given."""
+    """Return a free loopback port outside the ephemeral range."""
     for number in _next:
         port = LOWEST + number % (HIGHEST - LOWEST)
         try:

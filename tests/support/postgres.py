@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own: Debian's programs, a folder that goes away, a free port on loopback."""
+"""A separate PostgreSQL server: Debian's programs, a temporary folder, a free loopback port."""
 
 import os
 import pwd
@@ -18,55 +18,57 @@ OPTIONS = "-c listen_addresses=127.0.0.1 -c max_connections=200 -c unix_socket_d
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """A running server."""
+    """A PostgreSQL server, which may be stopped and restarted."""
 
     folder: Path
     port: int
-    # Tests of durability kill Hookcast, never the machine: the operating system keeps what PostgreSQL has written.
+    # Tests of durability kill processes, never the machine: the operating system keeps what PostgreSQL has written.
     fsync: bool = False
 
     def url(self, database: str) -> str:
-        """The address of one database, as a user of Hookcast writes it."""
+        """Return the URL of a database, in the form of Hookcast's settings."""
         return f"postgresql://hookcast@127.0.0.1:{self.port}/{database}"
 
     def create(self, database: str) -> str:
-        """Make an empty database, answer its address."""
+        """Create an empty database, and return its URL."""
         _run(_program("createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "hookcast", database)
         return self.url(database)
 
     def drop(self, database: str) -> None:
-        """Remove it, whoever is still connected."""
+        """Drop the database, disconnecting its clients."""
         _run(_program("dropdb"), "--force", "-h", "127.0.0.1", "-p", str(self.port), "-U", "hookcast", database)
 
     def start(self) -> None:
-        """Start it (again), and wait until it answers."""
+        """Start or restart the server, and wait until it accepts connections."""
         options = f"{OPTIONS}{self.folder} -p {self.port} -c fsync={'on' if self.fsync else 'off'}"
         data, log = str(self.folder / "data"), str(self.folder / "log")
         _run(_program("pg_ctl"), "-D", data, "-o", options, "-l", log, "-w", "-t", str(SECONDS), "start")
 
     def stop(self, mode: str = "immediate") -> None:
-        """Stop it; `immediate` is a crash."""
+        """Stop the server; `immediate` simulates a crash."""
         data = str(self.folder / "data")
         _run(_program("pg_ctl"), "-D", data, "-m", mode, "-w", "-t", str(SECONDS), "stop")
 
     @property
     def running(self) -> bool:
-        """Whether there is a server; one that cannot write its log (WAL) ends by itself."""
+        """True while the server runs; it exits by itself when it cannot write its WAL."""
         return (self.folder / "data" / "postmaster.pid").exists() and bool(self._processes())
 
     def switch_log(self) -> None:
-        """Let it begin a new file of its log; what that leads to shows later."""
+        """Switch to a new WAL file; any failure shows later."""
         words = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "hookcast", "-c", "SELECT pg_switch_wal()", "postgres")
         subprocess.run([_program("psql"), *words], capture_output=True, timeout=SECONDS, check=False)
 
     def limit_files(self, size: int | None) -> None:
-        """Let none of its files grow past that many bytes, or let them (setrlimit(2), RLIMIT_FSIZE)."""
+        """Limit the size of the server's files in bytes, None = unlimited (setrlimit(2), RLIMIT_FSIZE)."""
         for pid in self._processes():
             command = ("prlimit", "--pid", str(pid), f"--fsize={'unlimited' if size is None else size}:")
-            subprocess.run([*_as_postgres(), *command], capture_output=True, timeout=SECONDS, check=False)  # some end
+            subprocess.run(
+                [*_as_postgres(), *command], capture_output=True, timeout=SECONDS, check=False
+            )  # some processes exit meanwhile
 
     def _processes(self) -> list[int]:
-        """The parent and its children (proc(5)); the parent first, so that it starts no others in between."""
+        """Return the postmaster's pid and its children's (proc(5)); the postmaster first, as new children inherit limits."""
         pid = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
         try:
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
@@ -77,7 +79,7 @@ class Postgres:
 
 @contextmanager
 def running_postgres(parent: Path | None = None, *, fsync: bool = False) -> Iterator[Postgres]:
-    """A server for the length of the block, in a folder of its own in this one."""
+    """Run a server inside the block, in a temporary folder below `parent`."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-postgres-", dir=parent))
     server = Postgres(folder, quiet_port(), fsync)
     try:
@@ -100,7 +102,7 @@ def _program(name: str) -> str:
 
 
 def _as_postgres() -> tuple[str, ...]:
-    """It refuses to run as root."""
+    """Return the command prefix that drops root, which PostgreSQL refuses to run as."""
     return ("runuser", "-u", "postgres", "--") if os.getuid() == 0 else ()
 
 

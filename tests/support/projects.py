@@ -1,4 +1,4 @@
-"""The projects that `make` built as their users would, each served by its own server."""
+"""The example projects that `make` built as their users would, each served by its framework's own server."""
 
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _SERVERS = {"nextjs": ("next", "start", "-H"), "vite": ("vite", "preview", "--st
 
 @contextmanager
 def serving(project: str, port: int, **environment: str) -> Iterator[str]:
-    """Its address while the block runs."""
+    """Serve the project inside the block, and yield its URL."""
     name, *words = _SERVERS[project]
     assert (BUILT / project / "built").exists(), "tests/projects/build"
     command = [f"node_modules/.bin/{name}", *words, "127.0.0.1", "--port", str(port)]

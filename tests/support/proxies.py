@@ -1,7 +1,7 @@
-"""Debian's nginx, haproxy and caddy, each with the configuration that docs/operations.md shows.
+"""Debian's nginx, haproxy and caddy, with the configurations from docs/operations.md.
 
-What differs from the page is said here and nowhere else: ports, the certificate, folders, and the times that a test
-passes. Every replacement must find what it replaces, so that the page cannot go stale unnoticed.
+Deviations from the page are only these: ports, the certificate, folders, and the timeouts that a test passes. Every
+replacement must match, so that the page cannot become outdated unnoticed.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 SNIPPET_SERVER = "127.0.0.1:8000"
 CERTIFICATE = "/etc/ssl/hookcast.pem"
 
-# The rest of Debian's nginx.conf, as far as it can matter here; its workers stay who started them.
+# The relevant rest of Debian's nginx.conf; its workers keep their user.
 NGINX = """
 daemon off;
 user root;
@@ -50,7 +50,7 @@ CADDY = """{
 
 @dataclass(frozen=True)
 class Proxy:
-    """A running proxy: its address, and the certificate to trust."""
+    """A running proxy: its URL, and the certificate to trust."""
 
     kind: Kind
     url: str
@@ -58,19 +58,19 @@ class Proxy:
 
     @property
     def socket_url(self) -> str:
-        """The WebSocket's address."""
+        """The WebSocket's URL."""
         return self.url.replace("http", "ws", 1) + "/api/fal-jobs/ws"
 
 
 def snippet(kind: Kind) -> str:
-    """The configuration on the page."""
+    """Return the configuration from the page."""
     found = re.findall(rf"^```{kind}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert len(found) == 1, f"docs/operations.md shows {len(found)} configurations of {kind}"
     return str(found[0])
 
 
 def changed(text: str, changes: Mapping[str, str]) -> str:
-    """The text with every old string replaced by its new one; each must be there."""
+    """Replace every old string by its new one; each must occur."""
     for old, new in changes.items():
         assert old in text, f"docs/operations.md no longer says {old!r}"
         text = text.replace(old, new)
@@ -83,8 +83,8 @@ async def running_proxy(
 ) -> AsyncIterator[Proxy]:
     """Start a proxy in front of `server`, and end it with the block.
 
-    `changes` are other values for settings of the snippet, by their names with `_` for a space or a `_`; `http` is
-    more of nginx's own configuration.
+    `changes` override settings of the snippet, by name with `_` for a space or a `_`; `http` is added to nginx's http
+    block.
     """
     text = changed(snippet(kind), {SNIPPET_SERVER: server.removeprefix("http://")})
     for name, value in changes.items():

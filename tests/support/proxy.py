@@ -1,4 +1,4 @@
-"""A TCP proxy that can delay, stall and cut whatever goes through it."""
+"""A TCP proxy that can delay, stall and reset its connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager, suppress
 from support.ports import quiet_port
 
 CHUNK = 64 * 1024
-MAX_ON_THE_WAY = 1000  # chunks a direction: past that the sender has to wait
+MAX_ON_THE_WAY = 1000  # chunks per direction; beyond it the sender gets back-pressure
 
 
 class Proxy:
-    """Connections to `port` go on to `target`, a port of loopback."""
+    """Forwards connections from `port` to `target`, a loopback port."""
 
     def __init__(self, target: int) -> None:
         self.port = quiet_port()
-        self.delay = 0.0  # seconds, each way; throughput stays
+        self.delay = 0.0  # seconds, each way; throughput is unaffected
         self._target = target
         self._refusing = False
         self._word: bytes | None = None
@@ -25,20 +25,20 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Its address, for HTTP."""
+        """The proxy's HTTP URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def stall(self) -> None:
-        """Nothing goes through any more, and every connection stays open."""
+        """Stop forwarding, and keep every connection open."""
         self._flowing.clear()
 
     def stall_at(self, word: bytes) -> None:
-        """Stall with the next piece that contains this, before it goes on."""
+        """Stall before forwarding the next chunk that contains `word`."""
         self._word = word
 
     @property
     def stalled(self) -> bool:
-        """Whether nothing goes through."""
+        """True while nothing is forwarded."""
         return not self._flowing.is_set()
 
     def cut(self) -> None:
@@ -48,14 +48,14 @@ class Proxy:
             writer.transport.abort()
 
     def heal(self) -> None:
-        """Everything goes through at once again."""
+        """Forward everything without delay again."""
         self._refusing = False
         self._word = None
         self.delay = 0.0
         self._flowing.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until one side ends it."""
+        """Forward one connection until either side closes it."""
         if self._refusing:
             writer.transport.abort()
             return
@@ -92,7 +92,7 @@ class Proxy:
             await asyncio.gather(*ways, return_exceptions=True)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One direction; ends with whichever side ends first."""
+        """Forward one direction until either side closes it."""
         way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(MAX_ON_THE_WAY)
         writing = asyncio.ensure_future(self._write(way, writer))
         clock = asyncio.get_running_loop().time
@@ -121,7 +121,7 @@ class Proxy:
 
 @asynccontextmanager
 async def running_proxy(target: int) -> AsyncIterator[Proxy]:
-    """A proxy for the length of the block."""
+    """Run a proxy inside the block."""
     proxy = Proxy(target)
     tasks: set[asyncio.Task[None]] = set()
 

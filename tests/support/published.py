@@ -1,4 +1,4 @@
-"""What `make build` made, and the Pythons of this machine that it is for."""
+"""The output of `make build`, and this machine's supported Pythons."""
 
 import os
 import re
@@ -22,12 +22,12 @@ _USABLE = "import ensurepip, sys; print('%d.%d' % sys.version_info[:2])"
 
 
 def supported_pythons() -> list[str]:
-    """The versions that the package says it runs on."""
+    """Return the Python versions in the package's classifiers."""
     return re.findall(r":: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
 
 
 def find_pythons() -> dict[str, str]:
-    """Of each supported version one interpreter, if the machine has it."""
+    """Return one interpreter for each supported version that the machine has."""
     found = {version: next(_usable(version), None) for version in supported_pythons()}
     return {version: path for version, path in found.items() if path is not None}
 
@@ -36,7 +36,7 @@ def _usable(version: str) -> Iterator[str]:
     for path in _candidates(version):
         command = [path, "-c", _USABLE]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.stdout.strip() == version:  # a shim of pyenv may be there for a version that is not
+        if done.stdout.strip() == version:  # pyenv has shims for versions that are not installed
             yield path
 
 

@@ -1,4 +1,4 @@
-"""A push engine without a network: time that stands until moved, a store in memory, transports that remember."""
+"""A push engine without a network: a manual clock, an in-memory store, recording transports."""
 
 import asyncio
 from collections import deque
@@ -26,13 +26,13 @@ MOMENT = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 class Time:
-    """A clock that only the test moves."""
+    """A clock that only the test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def __call__(self) -> float:
-        """Seconds."""
+        """Return the seconds."""
         return self.now
 
 
@@ -45,7 +45,7 @@ def job(
     owner: str | None = None,
     pad: int = 0,
 ) -> Job:
-    """A job as the store has it, with `pad` bytes of result."""
+    """Return a job as the store would, with `pad` bytes of result."""
     status = JobStatus.COMPLETED if ended else JobStatus.PENDING
     result = Raw(b'"%b"' % (b"x" * pad)) if pad else None
     fresh = unseen(request_id, now=MOMENT)
@@ -53,7 +53,7 @@ def job(
 
 
 def state(request_id: str = "job-1", version: int = 1, **facts: Any) -> State:
-    """The same, encoded."""
+    """Return an encoded state of such a job."""
     return encode(job(request_id, version, **facts))
 
 
@@ -67,23 +67,23 @@ class MemoryStore(JobStore):
         self.held: deque[asyncio.Future[None]] = deque()
 
     async def get(self, request_id: str) -> Job | None:
-        """One job."""
+        """Return one job."""
         await self._answer()
         return self.jobs.get(request_id)
 
     async def get_many(self, request_ids: Iterable[str]) -> dict[str, Job]:
-        """Some jobs."""
+        """Return several jobs."""
         await self._answer()
         return {request_id: self.jobs[request_id] for request_id in request_ids if request_id in self.jobs}
 
     async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[Job]:
-        """A group's jobs."""
+        """Return a group's jobs that the caller may see."""
         await self._answer()
         found = [job for job in self.jobs.values() if job.group == group]
         return [job for job in found if seen_by.sees(job.request_id, job.owner, job.group)][:limit]
 
     def let_go(self) -> None:
-        """Let the reads go on that wait."""
+        """Complete the pending reads."""
         while self.held:
             self.held.popleft().set_result(None)
 
@@ -97,7 +97,7 @@ class MemoryStore(JobStore):
 
 
 class FakeTransport(asyncio.Transport):
-    """Remembers what is written. A reader that is `stuck` takes what the kernel holds, and no more until `read`."""
+    """Records writes. A `stuck` reader accepts only what the kernel buffers, until `read`."""
 
     def __init__(self, *, stuck: bool = False) -> None:
         super().__init__()
@@ -110,9 +110,9 @@ class FakeTransport(asyncio.Transport):
         self.high = 64 * 1024
 
     def write(self, data: Any) -> None:
-        """Take it."""
+        """Record the data, and pause the protocol above the high-water mark."""
         if self.lost:
-            raise RuntimeError("the handler is closed")  # as uvloop has it
+            raise RuntimeError("the handler is closed")  # as uvloop does
         self.sent += data
         self.unread += len(data) if self.stuck else 0
         if self.unread > KERNEL_BYTES + self.high and not self.paused:
@@ -120,60 +120,60 @@ class FakeTransport(asyncio.Transport):
             self.protocol.pause_writing()
 
     def read(self) -> None:
-        """The reader takes all there is, and goes on reading."""
+        """Simulate a reader that drains everything and continues reading."""
         self.stuck, self.unread = False, 0
         if self.paused:
             self.paused = False
             self.protocol.resume_writing()
 
     def lose(self) -> None:
-        """The network cuts the connection."""
+        """Simulate a connection lost to the network."""
         self.closing = self.lost = True
         self.protocol.connection_lost(ConnectionResetError())
 
     def take(self) -> bytes:
-        """What was written since the last call."""
+        """Return everything written since the last call."""
         taken = bytes(self.sent)
         self.sent.clear()
         return taken
 
     def close(self) -> None:
-        """Remember that."""
+        """Record the close."""
         self.closing = True
 
     def abort(self) -> None:
-        """Remember that."""
+        """Record the abort."""
         self.closing = self.aborted = True
 
     def was_aborted(self) -> bool:
-        """Whether it was cut off."""
+        """Return whether the connection was aborted."""
         return self.aborted
 
     def is_closing(self) -> bool:
-        """Whether it was closed."""
+        """Return whether the connection was closed."""
         return self.closing
 
     def is_reading(self) -> bool:
-        """Whether it may read."""
+        """Return whether reading is enabled."""
         return self.reading
 
     def pause_reading(self) -> None:
-        """Read no more."""
+        """Disable reading."""
         assert self.reading
         self.reading = False
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Enable reading."""
         assert not self.reading
         self.reading = True
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002
-        """Take the limit."""
+        """Store the high-water mark."""
         self.high = high or 0
 
 
 class Watcher:
-    """A subscriber that remembers the versions it was given."""
+    """A subscriber that records the versions pushed to it."""
 
     active = True
 
@@ -182,7 +182,7 @@ class Watcher:
         self.endings = 0
 
     def push(self, state: State, now: float, *, ended: bool) -> None:  # noqa: ARG002
-        """Take it."""
+        """Record the state."""
         self.got.append((state.request_id, state.version))
         self.endings += ended
 
@@ -190,7 +190,7 @@ class Watcher:
 def make_engine(
     store: JobStore | None = None, bus: Bus | None = None, *, time: Callable[[], float] | None = None, **limits: Any
 ) -> Engine:
-    """An engine that does not run yet; without a store it knows no job, without a bus it hears of its own node only."""
+    """Create an engine without running it. Default store: no jobs; default bus: the local one."""
     admission = Admission(Limits(**limits), time or Time())
     hub = Hub(admission.clock)
     return Engine(admission, hub, store or MemoryStore(), bus or LocalBus(hub.deliver), Gate(wall_time))
@@ -200,7 +200,7 @@ def make_engine(
 async def running_engine(
     *jobs: Job, time: Time | None = None, **limits: Any
 ) -> AsyncIterator[tuple[Engine, MemoryStore]]:
-    """An engine on a store that knows these jobs."""
+    """Run an engine on a store with these jobs."""
     store = MemoryStore(*jobs)
     engine = make_engine(store, time=time, **limits)
     async with asyncio.timeout(60), engine.running():
@@ -210,7 +210,7 @@ async def running_engine(
 async def open_events(
     engine: Engine, *jobs: str, groups: tuple[str, ...] = (), stuck: bool = False
 ) -> tuple[SseStream, FakeTransport]:
-    """An SSE stream of these names."""
+    """Open an SSE stream of these jobs and groups."""
     stream, transport = SseStream(engine), FakeTransport(stuck=stuck)
     transport.protocol = stream
     with engine.admission.opening(stream):
@@ -220,7 +220,7 @@ async def open_events(
 
 
 def open_socket(engine: Engine, *, stuck: bool = False) -> tuple[WebSocketStream, FakeTransport]:
-    """A WebSocket that watches nothing yet."""
+    """Open a WebSocket without subscriptions."""
     socket, transport = WebSocketStream(engine), FakeTransport(stuck=stuck)
     transport.protocol = socket
     with engine.admission.opening(socket):
@@ -229,23 +229,23 @@ def open_socket(engine: Engine, *, stuck: bool = False) -> tuple[WebSocketStream
 
 
 async def settle() -> None:
-    """Let everything happen that needs no time."""
+    """Run the event loop until everything that needs no timer has happened."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 def nothing_left(engine: Engine) -> bool:
-    """Whether no stream, topic or timer is left."""
+    """Return whether no stream, topic or timer is left."""
     return not (engine.admission.streams or len(engine.hub) or len(engine.wheel))
 
 
 def sse_versions(data: bytes | bytearray) -> list[int]:
-    """The versions of the `job` events."""
+    """Return the versions of the `job` events."""
     return [int(block.split(b"\n")[0][4:]) for block in data.split(b"\n\n") if b"event: job" in block]
 
 
 def ws_messages(data: bytes | bytearray) -> list[Any]:
-    """What a server's frames say: JSON, or (code, reason) of a close."""
+    """Decode a server's frames: JSON, or (code, reason) of a close."""
     return [
         (int.from_bytes(payload[:2]), payload[2:].decode()) if opcode == 8 else msgspec.json.decode(payload)
         for opcode, payload in split_frames(bytes(data))
@@ -253,7 +253,7 @@ def ws_messages(data: bytes | bytearray) -> list[Any]:
 
 
 def client_frames(*messages: object, close: int | None = None) -> bytes:
-    """What a browser would send for these messages."""
+    """Encode these messages as a browser would."""
     client = Protocol(CLIENT)
     for message in messages:
         client.send_text(msgspec.json.encode(message))

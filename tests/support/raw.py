@@ -1,4 +1,4 @@
-"""A client that speaks bytes, to do what no library would."""
+"""A raw socket client, for requests that no library would send."""
 
 import asyncio
 import re
@@ -18,18 +18,18 @@ UPGRADE = (
 
 
 def get(path: str, *headers: str, version: str = "1.1", method: str = "GET") -> bytes:
-    """A request."""
+    """Return a request."""
     lines = [f"{method} {path} HTTP/{version}", "Host: x", *headers]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
 
 
 def events(request_id: str) -> bytes:
-    """A request for the stream of a job."""
+    """Return a request for a job's stream."""
     return get(f"/api/fal-jobs/{request_id}/events")
 
 
 def subscribe(*names: str) -> bytes:
-    """A WebSocket client's message."""
+    """Return a WebSocket client's subscribe message as a frame."""
     return client_frames({"type": "subscribe", "requestIds": names})
 
 
@@ -42,19 +42,19 @@ class Raw:
 
     @property
     def seen(self) -> bytes:
-        """All that was read since the beginning, or since `forget`."""
+        """All data read since the start, or since `forget`."""
         return bytes(self._seen)
 
     def forget(self) -> None:
-        """What was read is of no interest any more."""
+        """Discard the data read so far."""
         self._seen.clear()
 
     async def send(self, data: bytes) -> None:
-        """Send it all."""
+        """Send all of the data."""
         await asyncio.get_running_loop().sock_sendall(self.sock, data)
 
     async def more(self) -> bytes:
-        """Read what comes next; empty at the end, also when the server cuts the connection."""
+        """Read the next data; empty at the end, including a reset by the server."""
         try:
             data = await asyncio.get_running_loop().sock_recv(self.sock, 65536)
         except ConnectionResetError:
@@ -63,7 +63,7 @@ class Raw:
         return data
 
     async def until(self, mark: bytes) -> bytes:
-        """Read until the mark has come; all that was read."""
+        """Read until `mark` has arrived, and return all data."""
         looked = 0
         while self._seen.find(mark, looked) < 0:
             looked = max(len(self._seen) - len(mark), 0)
@@ -71,19 +71,19 @@ class Raw:
         return self.seen
 
     async def rest(self) -> bytes:
-        """Read to the end; all that was read."""
+        """Read to the end, and return all data."""
         while await self.more():
             pass
         return self.seen
 
     def cut(self) -> None:
-        """End it as a network does that fails: a reset, no goodbye."""
+        """Reset the connection without a FIN, as a failing network does."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
 
 async def connect(node: Node, *, small: bool = False) -> Raw:
-    """Connect; `small` = the client's kernel takes little."""
+    """Connect; `small` sets a small receive buffer."""
     sock = socket.socket()
     sock.setblocking(False)
     if small:
@@ -95,7 +95,7 @@ async def connect(node: Node, *, small: bool = False) -> Raw:
 
 @asynccontextmanager
 async def raw(node: Node, *, small: bool = False) -> AsyncIterator[Raw]:
-    """A connection for the length of the block."""
+    """Open a connection inside the block."""
     client = await connect(node, small=small)
     try:
         yield client
@@ -104,5 +104,5 @@ async def raw(node: Node, *, small: bool = False) -> AsyncIterator[Raw]:
 
 
 def versions(data: bytes) -> list[int]:
-    """The versions of the states in what was read, of SSE or WebSocket."""
+    """Return the versions of the states in the data, SSE or WebSocket."""
     return [int(found) for found in re.findall(rb'"status":"\w+","version":(\d+)', data)]

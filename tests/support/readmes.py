@@ -1,4 +1,4 @@
-"""The commands that our pages tell their readers to type."""
+"""The shell commands in the documentation."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def shell_blocks(page: str, heading: str) -> list[str]:
-    """Those below the heading and above the next one, in their order."""
+    """Return the shell blocks below the heading and above the next one, in order."""
     _, found, rest = (ROOT / page).read_text().partition(f"{heading}\n")
     assert found, f"{page} has no {heading}"
     return _BLOCK.findall(re.split(r"^#+ ", rest, maxsplit=1, flags=re.MULTILINE)[0])

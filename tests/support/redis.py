@@ -1,4 +1,4 @@
-"""Redis servers of one's own, alone or as a cluster: Debian's redis-server on free ports of loopback."""
+"""Separate Redis servers, single or clustered: Debian's redis-server on free loopback ports."""
 
 import shutil
 import signal
@@ -14,10 +14,10 @@ from urllib.parse import quote
 from support.ports import quiet_port
 
 SECONDS = 120
-NODE_TIMEOUT = "1000"  # ms; a primary that is silent for so long is replaced
+NODE_TIMEOUT = "1000"  # ms of silence after which a primary is replaced
 PRIMARIES = 3
 USER = "hookcast"
-# What docs/operations.md tells an operator to allow.
+# The ACL rules of docs/operations.md.
 RIGHTS = (
     "resetchannels &hookcast &job:* &group:* -@all "
     "+ping +publish +subscribe +unsubscribe +spublish +ssubscribe +sunsubscribe +cluster|slots"
@@ -26,15 +26,15 @@ RIGHTS = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How a server lets its clients in: with a password, of a user with few rights, over TLS."""
+    """A server's authentication: none, a password, a user with few rights, and TLS."""
 
     password: str = field(default="", repr=False)
     user: str = ""
-    certificate: Path | None = None  # and its key, in one file
-    rights: str = RIGHTS  # the user's
+    certificate: Path | None = None  # with its key, in one file
+    rights: str = RIGHTS  # of the user
 
     def options(self, port: int) -> list[str]:
-        """The server's."""
+        """Return the server's options."""
         found = ["--port", str(port)]
         if self.certificate:
             file = str(self.certificate)
@@ -48,7 +48,7 @@ class Entry:
         return found
 
     def cli(self, port: int) -> list[str]:
-        """redis-cli's."""
+        """Return redis-cli's options."""
         found = ["-p", str(port)]
         if self.certificate:
             found += ["--tls", "--cacert", str(self.certificate)]
@@ -57,7 +57,7 @@ class Entry:
         return found
 
     def url(self, address: str, *, cluster: bool = False) -> str:
-        """As a user of Hookcast writes it."""
+        """Return the URL in the form of Hookcast's settings."""
         scheme = ("rediss" if self.certificate else "redis") + ("+cluster" if cluster else "")
         who = f"{self.user}:{quote(self.password, safe='')}@" if self.password else ""
         return f"{scheme}://{who}{address}" + (f"?ssl_ca_certs={self.certificate}" if self.certificate else "")
@@ -68,7 +68,7 @@ OPEN = Entry()
 
 @dataclass
 class Redis:
-    """One server, which may be stopped and started again."""
+    """One server, which may be stopped and restarted."""
 
     port: int
     folder: Path
@@ -78,35 +78,35 @@ class Redis:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The server's URL."""
         return self.entry.url(f"127.0.0.1:{self.port}")
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         command = ["redis-server", *self.entry.options(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += ["--save", "", "--appendonly", "no", "--loglevel", "warning", *self.options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         assert self.cli("ping", tries=200) == "PONG"
 
     def stop(self) -> None:
-        """Stop it at once. Idempotent."""
+        """Kill the server. Idempotent."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(SECONDS)
             self._process = None
 
     def freeze(self) -> None:
-        """It answers nothing any more, and its connections stay."""
+        """Stop the process with SIGSTOP: it answers nothing, and its connections stay open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on."""
+        """Continue the process."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     def cli(self, *words: str, tries: int = 1) -> str:
-        """Ask it something with redis-cli; again while it says nothing, for so many tries."""
+        """Run redis-cli, and return its output; try up to `tries` times while it is empty."""
         said = ""
         for _ in range(tries):
             command = ["redis-cli", *self.entry.cli(self.port), *words]
@@ -118,7 +118,7 @@ class Redis:
 
 @contextmanager
 def running_redis(entry: Entry = OPEN) -> Iterator[Redis]:
-    """One server for the length of the block."""
+    """Run one server inside the block."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-redis-"))
     server = Redis(quiet_port(), folder, entry=entry)
     try:
@@ -131,43 +131,43 @@ def running_redis(entry: Entry = OPEN) -> Iterator[Redis]:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a cluster says of one of its servers."""
+    """A server's entry in CLUSTER NODES."""
 
     server: Redis
     name: str
     fine: bool
     slots: bool
-    primary: str  # the name of the one that it is a replica of; "-" = it is a primary
+    primary: str  # the name of its primary; "-" = it is a primary
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Its servers, which may be stopped, frozen and started again; some are primaries, the others their replicas."""
+    """A cluster whose servers may be stopped, frozen and restarted; primaries and replicas."""
 
     servers: list[Redis]
 
     @property
     def url(self) -> str:
-        """Its address: one server's, which tells of the others."""
+        """The URL of one server, from which clients discover the others."""
         return self.servers[0].entry.url(f"127.0.0.1:{self.servers[0].port}", cluster=True)
 
     def primaries(self) -> list[Redis]:
-        """Those that have slots."""
+        """Return the servers that hold slots."""
         return [member.server for member in self._members() if member.slots]
 
     def replica_of(self, primary: Redis) -> Redis:
-        """Its only one."""
+        """Return the primary's only replica."""
         members = self._members()
         name = next(member.name for member in members if member.server is primary)
         return next(member.server for member in members if member.primary == name)
 
     def wait_for_failover(self, gone: Redis) -> None:
-        """Until others have its slots; it answers nobody."""
+        """Wait until other servers hold the slots of `gone`, which does not answer."""
         asked = next(server for server in self.servers if server is not gone)
         _until(lambda: len([member for member in self._members(asked) if member.slots and member.fine]) == PRIMARIES)
 
     def wait_until_whole(self) -> None:
-        """Until each server sees all of them, each primary with its replica."""
+        """Wait until every server sees the complete cluster, each primary with its replica in sync."""
         _until(lambda: all(self._whole(server) for server in self.servers))
 
     def _whole(self, asked: Redis) -> bool:
@@ -179,7 +179,7 @@ class Cluster:
         return fine and in_step and with_slots == PRIMARIES and len(replicas) == len(members) - PRIMARIES
 
     def _members(self, asked: Redis | None = None) -> list[Member]:
-        """Redis documentation, CLUSTER NODES: id, address, flags, primary, pings, epoch, link, slots."""
+        """Parse CLUSTER NODES (Redis documentation): id, address, flags, primary, pings, epoch, link, slots."""
         by_port = {server.port: server for server in self.servers}
         found = []
         for line in (asked or self.servers[0]).cli("cluster", "nodes").splitlines():
@@ -191,7 +191,7 @@ class Cluster:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    """Each look takes redis-cli a while."""
+    """Poll the condition without a pause: each check runs redis-cli, which is slow enough."""
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline, "the cluster did not become what it should"
@@ -199,7 +199,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def running_cluster(entry: Entry = OPEN, *, replicas: int = 0) -> Iterator[Cluster]:
-    """Three primaries that share the slots, each with so many replicas."""
+    """Run three primaries that share the slots, each with `replicas` replicas."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-cluster-"))
     servers = []
     count = PRIMARIES * (1 + replicas)
@@ -209,7 +209,7 @@ def running_cluster(entry: Entry = OPEN, *, replicas: int = 0) -> Iterator[Clust
             (folder / str(port)).mkdir()
             options = (
                 *("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", NODE_TIMEOUT),
-                *("--repl-diskless-sync-delay", "0"),  # a replica that never was in step does not take over
+                *("--repl-diskless-sync-delay", "0"),  # a replica that never synchronized cannot take over
             )
             servers.append(Redis(port, folder / str(port), options, entry))
             servers[-1].start()

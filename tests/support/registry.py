@@ -1,4 +1,4 @@
-"""An npm registry that has one package and knows nothing of any other."""
+"""An npm registry with exactly one package."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from threading import Thread
 
 @contextmanager
 def running_registry(package: bytes) -> Iterator[str]:
-    """Its address while the block runs."""
+    """Run the registry inside the block, and yield its URL."""
     handler = type("Handler", (_Handler,), {"package": package})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever)
@@ -29,7 +29,7 @@ class _Handler(BaseHTTPRequestHandler):
     package: bytes
 
     def do_GET(self) -> None:
-        """Answer with the package, or with what there is to know of it."""
+        """Respond with the package or its metadata."""
         with tarfile.open(fileobj=BytesIO(self.package)) as archive:
             described = archive.extractfile("package/package.json")
             assert described is not None
@@ -49,4 +49,4 @@ class _Handler(BaseHTTPRequestHandler):
         return json.dumps({"name": manifest["name"], "dist-tags": {"latest": version}, "versions": versions}).encode()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""A PostgreSQL that can run out of room: on a small disk of its own where one may be mounted, else by a file limit."""
+"""A PostgreSQL whose disk can fill up: a small disk of its own where mounting is allowed, else a file size limit."""
 
 import os
 import shutil
@@ -14,27 +14,27 @@ from support.postgres import Postgres, running_postgres
 SECONDS = 120
 DISK = "192m"
 PIECES = (1024 * 1024, 4096)
-FILE_BYTES = 64 * 1024  # the log of PostgreSQL (WAL) is longer, and so will be the jobs
+FILE_BYTES = 64 * 1024  # below the size of a WAL file, and of the jobs' table later
 
 
 class Room(Protocol):
-    """What is left for the server's files."""
+    """The space left for the server's files."""
 
     def fill(self) -> None:
-        """Nothing is left."""
+        """Use up all space."""
 
     def free(self) -> None:
-        """There is room again."""
+        """Make space again."""
 
 
 class Disk:
-    """Filled by a file that is of no use."""
+    """A small disk, filled by a ballast file."""
 
     def __init__(self, folder: Path) -> None:
         self._ballast = folder / "ballast"
 
     def fill(self) -> None:
-        """Until not one more page goes in."""
+        """Fill the disk to the last page."""
         with self._ballast.open("wb", buffering=0) as file:
             for size in PIECES:
                 with suppress(OSError):
@@ -42,29 +42,29 @@ class Disk:
                         file.write(bytes(size))
 
     def free(self) -> None:
-        """Remove it."""
+        """Remove the ballast file."""
         self._ballast.unlink()
 
 
 class FileLimit:
-    """The kernel's limit of a file's size: a full disk for the processes of one server, whoever runs the tests."""
+    """The kernel's file size limit: simulates a full disk for one server's processes, without root."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
 
     def fill(self) -> None:
-        """No file grows past the limit; it holds for all processes, and for those that they start."""
+        """Set the limit for all processes of the server; their children inherit it."""
         self._postgres.limit_files(FILE_BYTES)
 
     def free(self) -> None:
-        """Take the limit away."""
-        if self._postgres.running:  # else the next one begins without
+        """Remove the limit."""
+        if self._postgres.running:  # otherwise the next start has no limit
             self._postgres.limit_files(None)
 
 
 @contextmanager
 def running_postgres_with_room(*, mount: bool = True) -> Iterator[tuple[Postgres, Room]]:
-    """A server, and its room; `mount` = on a small disk, if that is allowed."""
+    """Run a server, and yield it with its space; `mount` = on a small disk, if mounting is allowed."""
     folder = Path(tempfile.mkdtemp(prefix="hookcast-disk-"))
     mounted = mount and _mounted(folder)
     try:

@@ -1,4 +1,4 @@
-"""Sends signed webhooks as fal does: each again, freshly signed, until it is taken. Only the gaps are shorter."""
+"""Sends signed webhooks as fal does: retried, freshly signed, until accepted. Only the gaps are shorter."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ class Outcome:
     error: bool = False
 
     def webhook(self) -> bytes:
-        """fal's body about it."""
+        """Return the body of fal's webhook."""
         base: dict[str, Any] = {"request_id": self.name, "gateway_request_id": self.name, "error": None}
         if self.error:
             base |= {"status": "ERROR", "error": f"model error {self.seed}"}
@@ -40,12 +40,12 @@ class Outcome:
 
 
 def outcomes(names: Iterable[str], random: Random) -> list[Outcome]:
-    """One job in ten fails; each result is unlike the others, with integers past 2^53."""
+    """Return an outcome per name: one in ten fails; results are distinct, with integers beyond 2^53."""
     return [Outcome(name, random.randrange(2**60, 2**62), random.random() < 0.1) for name in names]
 
 
 class Sender:
-    """`taken` says when the attempt began that was taken, by the event loop's clock."""
+    """Sends webhooks. `taken` maps each job to the start of its accepted attempt, on the event loop's clock."""
 
     def __init__(self, key: SigningKey, ports: Sequence[int], random: Random, web: Web) -> None:
         self.taken: dict[str, float] = {}
@@ -57,7 +57,7 @@ class Sender:
         self._web = web
 
     async def deliver(self, outcome: Outcome) -> None:
-        """Send it until it is taken."""
+        """Send the webhook until it is accepted."""
         self.under_way += 1
         gap = FIRST_GAP_SECONDS
         while not await self.attempt(outcome):
@@ -68,7 +68,7 @@ class Sender:
     async def load(
         self, webhooks: Iterable[Outcome], rate: float, *, until: Callable[[], bool] = lambda: False
     ) -> None:
-        """`rate` new webhooks a second; ends when all are taken. `until` ends it early: what was begun is finished."""
+        """Send `rate` webhooks a second; return once all begun are accepted. `until` stops beginning new ones."""
         clock = asyncio.get_running_loop().time
         begun = clock()
         async with asyncio.TaskGroup() as group:
@@ -79,7 +79,7 @@ class Sender:
                     break
 
     async def attempt(self, outcome: Outcome) -> bool:
-        """Send it once; whether it was taken."""
+        """Send the webhook once, and return whether it was accepted."""
         name, body = outcome.name, outcome.webhook()
         began = asyncio.get_running_loop().time()
         try:
@@ -112,8 +112,8 @@ class _Job(Struct, rename="camel"):
 async def verify(
     web: Web, ports: Sequence[int], ended: Sequence[Outcome], ledger: Ledger, *, versions: Callable[[str], int]
 ) -> list[str]:
-    """Poll each job: what is lost, what is wrong, also of what the ledger found. Empty = all is well."""
-    await web.close()  # connections of servers that have died since
+    """Poll each job, and return what is lost or wrong, the ledger's findings included. Empty = no errors."""
+    await web.close()  # drop connections to servers that have died since
     found = []
     for number, outcome in enumerate(ended):
         status, body = await web.request(ports[number % len(ports)], "GET", f"/api/fal-jobs/{outcome.name}")

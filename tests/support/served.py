@@ -1,4 +1,4 @@
-"""Real `hookcast serve` processes that are killed, stopped and started again on the same port."""
+"""Real `hookcast serve` processes that are killed, stopped and restarted on the same port."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ STOP_SECONDS = 120.0
 
 
 class Served:
-    """One node. Its log is a file that all its lives write to."""
+    """One node. All its processes append to one log file."""
 
     def __init__(self, folder: Path, settings: Mapping[str, object], workers: int = 1) -> None:
         self.port = quiet_port()
@@ -31,7 +31,7 @@ class Served:
             "HOOKCAST_",
             "FAL_",
             "COVERAGE_",
-        )  # of the killed nothing is measured, of the others enough elsewhere
+        )  # killed processes record no coverage; other tests cover the rest
         others = {name: value for name, value in os.environ.items() if not name.startswith(ownerless)}
         ours = {f"HOOKCAST_{name.upper()}": str(value) for name, value in settings.items()}
         self._environment = {**others, **ours, "HOOKCAST_PORT": str(self.port)}
@@ -39,12 +39,12 @@ class Served:
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """The pid of the node's process."""
         assert self._process is not None
         return self._process.pid
 
     async def spawn(self) -> None:
-        """Start the process, and do not wait."""
+        """Start the process without waiting."""
         assert self._process is None
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -57,13 +57,13 @@ class Served:
             )
 
     async def ready(self) -> None:
-        """Wait until it says that it listens, with each of its workers."""
+        """Wait until the node listens, and each of its workers serves."""
         await self._says(b"listens")
         for _ in range(self._workers if self._workers > 1 else 0):
             await self.worker_serves()
 
     async def worker_serves(self) -> None:
-        """Wait until one more worker has begun."""
+        """Wait until one more worker serves."""
         await self._says(b"serves")
 
     async def _says(self, word: bytes) -> None:
@@ -74,21 +74,21 @@ class Served:
         assert word in line, self.log.read_text()
 
     async def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start the node, and wait until it listens."""
         await self.spawn()
         await self.ready()
 
     async def healthy(self, web: Web) -> None:
-        """Wait until everything that it depends on answers it."""
+        """Wait until /readyz answers 200: all dependencies are available."""
         while (await web.request(self.port, "GET", "/readyz"))[0] != 200:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)  # it is to have the processor meanwhile
+            await asyncio.sleep(0.05)  # leave the CPU to the server meanwhile
 
     def workers(self) -> list[int]:
-        """The processes that do the work, when there are several (proc(5), children)."""
+        """Return the pids of the worker processes (proc(5), children)."""
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     async def kill(self) -> None:
-        """SIGKILL, workers and all. Idempotent."""
+        """Send SIGKILL, to workers as well. Idempotent."""
         if self._process is not None:
             with suppress(OSError):
                 pids = self.workers()
@@ -99,15 +99,15 @@ class Served:
             self._process = None
 
     def freeze(self) -> None:
-        """SIGSTOP: it does nothing any more, and its connections stay."""
+        """Send SIGSTOP: the node does nothing, and its connections stay open."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on."""
+        """Send SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
 
     async def stop(self) -> int:
-        """SIGTERM, as an operator or an orchestrator does; answers the exit code."""
+        """Send SIGTERM, as an orchestrator does, and return the exit code."""
         process, self._process = self._process, None
         assert process is not None
         try:
@@ -120,7 +120,7 @@ class Served:
             await process.communicate()
 
     def complaints(self) -> list[str]:
-        """What it logged as an error, and whatever came past the log: nothing of that may happen."""
+        """Return logged errors and output that is not a log record; there must be none."""
         return [line for line in self.log.read_text(errors="replace").splitlines() if _level(line) == "error"]
 
 
@@ -128,7 +128,7 @@ def _level(line: str) -> str:
     try:
         record: Any = json.loads(line)
     except ValueError:
-        return "error"  # a traceback, a warning of Python's
+        return "error"  # a traceback, or a Python warning
     return "error" if record.get("level") in {"error", "critical"} else "fine"
 
 
@@ -136,7 +136,7 @@ def _level(line: str) -> str:
 async def running_served(
     folder: Path, settings: Mapping[str, object], *, count: int = 1, workers: int = 1
 ) -> AsyncIterator[list[Served]]:
-    """Nodes for the length of the block; they are killed whatever happens."""
+    """Run nodes inside the block, and kill them at its end."""
     nodes = [Served(folder, settings, workers) for _ in range(count)]
     try:
         for node in nodes:

@@ -19,13 +19,13 @@ from hookcast.settings import Settings
 from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble, sign
 
 DEADLINE = 120.0
-# Given up before the server does, which may be in the moment of the next request.
+# Expire before the server closes them, which could coincide with the next request.
 CONNECTIONS = httpx.Limits(keepalive_expiry=2.0)
 
 
 @dataclass
 class Node:
-    """A running server and a client of it."""
+    """A running server and its client."""
 
     url: str
     client: httpx.AsyncClient
@@ -35,7 +35,7 @@ class Node:
     opened: list[str] = field(default_factory=list)
 
     async def post_webhook(self, body: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """Send a webhook, properly signed unless other headers are given."""
+        """Send a webhook, validly signed unless other headers are given."""
         signed = sign(body, self.fal.key) if headers is None else headers
         return await self.client.post("/api/webhooks/fal", content=body, headers=dict(signed))
 
@@ -50,22 +50,22 @@ class Node:
 
     @asynccontextmanager
     async def events(self, request_id: str, **headers: str) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
-        """The SSE stream of a job, by an independent client."""
+        """Open the SSE stream of a job with httpx-sse, an independent client."""
         path = f"/api/fal-jobs/{request_id}/events"
         async with aconnect_sse(self.client, "GET", path, headers=headers) as source:
-            # httpx-sse shows a `retry:` that stands alone as an event; browsers do not.
+            # httpx-sse reports a lone `retry:` as an event; browsers do not.
             yield (event async for event in source.aiter_sse() if event.data)
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Give way until something in this event loop has happened. Raises TimeoutError when the wait is in vain."""
+    """Wait until something in this event loop has happened. Raises TimeoutError."""
     async with asyncio.timeout(DEADLINE):
-        while not condition():  # noqa: ASYNC110 - nobody tells a test when a client has left
-            await asyncio.sleep(0.001)  # other threads, such as the database's, get their turn
+        while not condition():  # noqa: ASYNC110 - a test is not notified when a client has disconnected
+            await asyncio.sleep(0.001)  # lets other threads run, such as the database's
 
 
 def services_of(app: Starlette) -> list[Services]:
-    """A list that holds the app's services once it has started."""
+    """Return a list that contains the app's services once it has started."""
     found: list[Services] = []
     original = app.router.lifespan_context
 
@@ -82,9 +82,9 @@ def services_of(app: Starlette) -> list[Services]:
 
 @asynccontextmanager
 async def running_node(fal: FalDouble, *, emulator: str | None = None, **settings: Any) -> AsyncIterator[Node]:
-    """Start a server whose fal is the double, or an emulator at this URL; stop it, streams and all, at the end.
+    """Run a server whose fal is the double, or an emulator at this URL; stop it with the block, streams included.
 
-    Among the settings there may be the `deadlines` of its connections.
+    `settings` may include the `deadlines` of its connections.
     """
     deadlines = settings.pop("deadlines", Deadlines())
     values = {"fal_key": "key-of-the-test", "fal_queue_url": QUEUE, "fal_jwks_url": JWKS} | settings
@@ -106,6 +106,6 @@ async def running_node(fal: FalDouble, *, emulator: str | None = None, **setting
             await ready.wait()
             async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, limits=CONNECTIONS) as client:
                 yield Node(url, client, fal, parts[0].engine, server)
-        finally:  # a test that fails must not leave half a server behind
+        finally:  # stop the server even when the test fails
             server.should_exit = True
             await serving

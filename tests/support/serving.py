@@ -1,4 +1,4 @@
-"""`hookcast serve` as a process of its own, on a real port; fal's keys come from this event loop."""
+"""`hookcast serve` in a separate process on a real port; this event loop serves fal's JWKS."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ DEADLINE = 120.0
 
 @dataclass
 class Served:
-    """Where it runs; `process` is the newest one."""
+    """A server on a fixed URL; `process` is the current one."""
 
     url: str
     folder: Path
@@ -31,7 +31,7 @@ class Served:
     process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start the server, and wait until it listens."""
         port = self.url.rpartition(":")[2]
         command = [sys.executable, "-m", "hookcast", "serve", "--port", port]
         self.process = await asyncio.create_subprocess_exec(
@@ -46,7 +46,7 @@ class Served:
         assert b"listens on" in line, line
 
     async def stop(self) -> None:
-        """As a deployment does: it drains, and ends in order."""
+        """Stop the server with SIGTERM, as a deployment does: it drains and exits with 0."""
         assert self.process is not None
         self.process.terminate()
         await self.process.communicate()
@@ -54,7 +54,7 @@ class Served:
         self.process = None
 
     async def kill(self) -> None:
-        """As a power cut does."""
+        """Kill the server, as a power cut would."""
         if self.process is not None:
             self.process.kill()
             await self.process.communicate()
@@ -65,7 +65,7 @@ class Served:
         (await self.client.put(f"/api/fal-jobs/{request_id}", json=facts)).raise_for_status()
 
     async def complete(self, request_id: str, **fields: Any) -> None:
-        """Send a job's webhook, signed."""
+        """Send a job's signed webhook."""
         body = self.fal.webhook(request_id, **fields)
         answer = await self.client.post("/api/webhooks/fal", content=body, headers=sign(body, self.fal.key))
         answer.raise_for_status()
@@ -73,7 +73,7 @@ class Served:
 
 @asynccontextmanager
 async def served(folder: Path, fal: FalDouble, **environment: str) -> AsyncIterator[Served]:
-    """Its files go into `folder`. Not started yet; ended with the block."""
+    """Yield a server, not started yet, with its files in `folder`; end it with the block."""
     keys = json.dumps({"keys": [jwk(fal.key)]}).encode()
 
     async def publish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

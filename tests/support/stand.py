@@ -1,4 +1,4 @@
-"""What a Python client meets: a server that answers by a script, a network that interferes, a proxy that buffers."""
+"""Counterparts of the Python client: a scripted server, a network with failures, a buffering proxy."""
 
 import asyncio
 import json
@@ -20,12 +20,12 @@ Meddle = Callable[[httpx.Request], "httpx.Response | Exception | None"]
 
 
 def job(version: int, status: str = "pending", **facts: Any) -> dict[str, Any]:
-    """A state, with a key that no client knows yet."""
+    """Return a state, with a key that no client knows yet."""
     return {"requestId": "job-1", "status": status, "version": version, "result": None, "novelty": [1], **facts}
 
 
 def sse(*parts: str | dict[str, Any], then: asyncio.Event | None = None) -> Answer:
-    """A stream of frames; a dict is a state. It ends, or stays open until `then` is set."""
+    """Respond with a stream of frames; a dict is a state. It ends, or stays open until `then` is set."""
 
     async def body() -> AsyncIterator[str]:
         yield "retry: 1\n\n"
@@ -38,23 +38,23 @@ def sse(*parts: str | dict[str, Any], then: asyncio.Event | None = None) -> Answ
 
 
 def state(*arguments: Any, **facts: Any) -> Answer:
-    """One state as the answer to a poll."""
+    """Respond to a poll with one state."""
     return lambda _request: JSONResponse(job(*arguments, **facts))
 
 
 def problem(status: int, code: str, **headers: str) -> Answer:
-    """A problem document."""
+    """Respond with a problem document (RFC 9457)."""
     body = json.dumps({"title": "No", "status": status, "detail": f"It is {code}.", "code": code})
     return lambda _request: Response(body, status, headers, "application/problem+json")
 
 
 def plain(status: int, **headers: str) -> Answer:
-    """What is no answer of Hookcast's."""
+    """Respond with HTML, as Hookcast never does."""
     return lambda _request: Response("<h1>No</h1>", status, headers, "text/html")
 
 
 class Stand:
-    """Gives its answers in order, whatever is asked; the last one again and again."""
+    """A server that sends its answers in order, whatever the request; the last one repeats."""
 
     def __init__(self, url: str, answers: "deque[Answer]", asked: list[Request]) -> None:
         self.url = url
@@ -63,18 +63,18 @@ class Stand:
 
     @property
     def tokens(self) -> list[str]:
-        """What each request brought."""
+        """The Authorization header of each request."""
         return [request.headers.get("authorization", "") for request in self.asked]
 
     @property
     def paths(self) -> list[str]:
-        """What each request was for."""
+        """The path of each request."""
         return [request.url.path for request in self.asked]
 
 
 @asynccontextmanager
 async def standing(*answers: Answer) -> AsyncIterator[Stand]:
-    """A server for the length of the block."""
+    """Run a server inside the block."""
     script, asked = deque(answers), list[Request]()
 
     async def answer(request: Request) -> Response:
@@ -87,27 +87,27 @@ async def standing(*answers: Answer) -> AsyncIterator[Stand]:
 
 
 class Meddling(httpx.AsyncBaseTransport):
-    """A network in which `meddle` may answer or break a request before it reaches the server."""
+    """A network in which `meddle` may answer or fail a request before it reaches the server."""
 
     def __init__(self, meddle: Meddle) -> None:
         self._meddle = meddle
         self._real = httpx.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """httpx's way in."""
+        """Send a request through `meddle`; implements httpx's interface."""
         met = self._meddle(request)
         if isinstance(met, Exception):
             raise met
         return met if met is not None else await self._real.handle_async_request(request)
 
     async def aclose(self) -> None:
-        """httpx's way out."""
+        """Close the real transport; implements httpx's interface."""
         await self._real.aclose()
 
 
 @asynccontextmanager
 async def buffering_proxy(target: int) -> AsyncIterator[str]:
-    """The address of a proxy that passes an answer on once it is complete, as careless ones do."""
+    """Run a proxy that buffers each response until it is complete, and yield its URL."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

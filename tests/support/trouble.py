@@ -1,4 +1,4 @@
-"""Two nodes under load while something happens to the bus between them, and how late each state was."""
+"""Two nodes under load while the bus between them fails, and the latency of each state."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -12,15 +12,15 @@ from support.watchers import Ledger, Watcher, Watching, watching
 
 RATE = 200
 CALM_SECONDS = sized(0.2, 5.0)
-RECOVERY_SECONDS = sized(0.5, 3.0)  # about; the load is so long
+RECOVERY_SECONDS = sized(0.5, 3.0)  # approximate; determines the length of the load
 NAMES_A_STREAM = 100
-OPENED_AHEAD = sized(4, 20)  # streams; some are opened during each fault
+OPENED_AHEAD = sized(4, 20)  # streams; some others are opened during each fault
 LATEST_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that begins, stays for a while, and ends."""
+    """A failure that begins, lasts `seconds`, and ends."""
 
     seconds: float
     begin: Callable[[], Awaitable[object]]
@@ -28,17 +28,17 @@ class Fault:
 
 
 class Trouble:
-    """The faults, one after the other in any order; `now` names the phase."""
+    """The faults, one at a time in random order; `now` names the phase."""
 
     def __init__(self, chaos: Chaos, nodes: list[Served], faults: Mapping[str, Fault]) -> None:
         self.now = "calm"
-        self.phases: dict[str, str] = {}  # of each webhook: the one in which it was sent
+        self.phases: dict[str, str] = {}  # by webhook: the phase in which it was sent
         self._chaos = chaos
         self._nodes = nodes
         self._faults = faults
 
     async def run(self) -> None:
-        """All of them."""
+        """Run all faults."""
         names = list(self._faults)
         self._chaos.random.shuffle(names)
         for name in names:
@@ -55,7 +55,7 @@ class Trouble:
             await asyncio.sleep(CALM_SECONDS)
 
     def sent(self, ended: list[Outcome], running: Watching, watchers: list[Watcher]) -> Iterator[Outcome]:
-        """The webhooks; a while before each its stream is opened, and its phase is noted."""
+        """Yield the webhooks; record the phase of each, and open its stream some time before."""
         for number, outcome in enumerate(ended):
             if number % NAMES_A_STREAM == 0:
                 first = number // NAMES_A_STREAM + OPENED_AHEAD
@@ -65,7 +65,7 @@ class Trouble:
 
 
 async def cost_only_speed(chaos: Chaos, settings: Mapping[str, object], faults: Mapping[str, Fault]) -> None:
-    """Nothing is lost, nothing is refused, no state is late, and afterwards all are fast again."""
+    """Assert that faults lose and reject nothing, delay no state beyond the limit, and leave no lasting slowdown."""
     seconds = sum(fault.seconds for fault in faults.values()) + len(faults) * (2 * CALM_SECONDS + RECOVERY_SECONDS)
     ended = outcomes((f"job-{number}" for number in range(round(RATE * seconds))), chaos.random)
     names = [outcome.name for outcome in ended]
@@ -101,7 +101,7 @@ async def cost_only_speed(chaos: Chaos, settings: Mapping[str, object], faults: 
 
 
 def _delays(trouble: Trouble, watchers: list[Watcher], sender: Sender) -> dict[str, list[float]]:
-    """By the phase of the webhook, from its sending to each watcher, in seconds."""
+    """Return the delays from webhook to each watcher, in seconds, by the webhook's phase."""
     delays: dict[str, list[float]] = {}
     for watcher in watchers:
         for name, moment in watcher.ends.items():

@@ -1,4 +1,4 @@
-"""fal's queue with jobs that go on until a webhook ends them, and who reads their status streams."""
+"""fal's queue with jobs that run until a webhook ends them; records which nodes read their status streams."""
 
 import asyncio
 import json
@@ -12,16 +12,16 @@ GAP_SECONDS = 0.5
 
 
 class Upstreams:
-    """`answer` is a falhost's. A node's name is the first part of the path by which it asks."""
+    """`answer` handles a falhost's requests. The first part of the path is the requesting node's name."""
 
     def __init__(self) -> None:
-        self.readers: dict[str, list[str]] = defaultdict(list)  # the nodes that read the stream of each job now
+        self.readers: dict[str, list[str]] = defaultdict(list)  # by job: the nodes reading its stream now
         self.opened = 0
-        self.most = 0  # streams of one job at once
+        self.most = 0  # concurrent streams of one job, at most
         self.polls = 0
 
     async def answer(self, request: Request) -> Response:
-        """Whatever a node asks about a job."""
+        """Respond to a node's request about a job."""
         node, _, rest = request.url.path.removeprefix("/").partition("/")
         name, _, what = rest.partition("/requests/")[2].partition("/")
         if what == "status/stream":
@@ -30,11 +30,11 @@ class Upstreams:
         return JSONResponse({"status": "IN_QUEUE", "queue_position": 0})
 
     def followed_by_one(self, names: list[str], *, without: str = "") -> bool:
-        """Whether each of the jobs is read once, not counting that node."""
+        """Return whether each job's stream has exactly one reader, not counting the node `without`."""
         return all(sum(node != without for node in self.readers[name]) == 1 for name in names)
 
     def busiest(self) -> str:
-        """The node that reads most."""
+        """Return the node that reads most streams."""
         return Counter(node for readers in self.readers.values() for node in readers).most_common(1)[0][0]
 
     async def _stream(self, name: str, node: str) -> AsyncIterator[str]:

@@ -1,6 +1,6 @@
-"""Clients that watch jobs over SSE and come back by themselves, as EventSource does; and what all of them saw.
+"""Clients that watch jobs over SSE and reconnect as EventSource does, and a ledger of all states they received.
 
-Behind a balancer a client that is refused by one node, or told that it restarts, gets the next one at once.
+As behind a load balancer, a client that one node refuses or that is told of a restart tries the next node at once.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ CONNECTS_AT_ONCE = 200
 
 
 class Seen(Struct, rename="camel"):
-    """What matters here of a state."""
+    """The fields of a state that matter here."""
 
     request_id: str
     version: int
@@ -29,7 +29,7 @@ class Seen(Struct, rename="camel"):
 
 
 class Ledger:
-    """One history of versions for everybody: `wrong` says what contradicts it."""
+    """One history of versions across all clients; `wrong` lists contradictions."""
 
     def __init__(self) -> None:
         self.wrong: list[str] = []
@@ -37,7 +37,7 @@ class Ledger:
         self.ends: dict[str, int] = {}
 
     def see(self, body: bytes) -> Seen:
-        """A state that somebody got, over whatever way."""
+        """Record a state that a client received over any transport."""
         state = msgspec.json.decode(body, type=Seen)
         name, version = state.request_id, state.version
         if self._bodies.setdefault((name, version), hash(body)) != hash(body):
@@ -60,13 +60,13 @@ class Visit:
 
 
 class Watcher:
-    """Watches jobs until each has ended. `patience` scales the pauses that the server asks for."""
+    """Watches jobs until each has ended. `patience` scales the server's `retry` delays."""
 
     def __init__(
         self, names: Iterable[str], ports: Sequence[int], ledger: Ledger, random: Random, *, patience: float = 1.0
     ) -> None:
         self.names = tuple(names)
-        self.ends: dict[str, float] = {}  # when it got the terminal state of each job, by the event loop's clock
+        self.ends: dict[str, float] = {}  # when each job's terminal state arrived, on the event loop's clock
         self.visits: list[Visit] = []
         self.opened = asyncio.Event()
         self.done = False
@@ -78,7 +78,7 @@ class Watcher:
         self._path = f"/api/fal-jobs/events?{urlencode([('requestId', name) for name in self.names])}"
 
     async def run(self, connects: asyncio.Semaphore) -> None:
-        """Connect again and again, until the server says that all is over."""
+        """Reconnect until the server sends `end`."""
         while not self.done:
             await self._through_the_balancer(connects)
             if not self.done:
@@ -86,11 +86,11 @@ class Watcher:
 
     @property
     def connected(self) -> bool:
-        """Whether it has a stream right now."""
+        """True while a stream is open."""
         return bool(self.visits) and self.visits[-1].closed is None
 
     def pauses(self) -> list[float]:
-        """How long each break lasted, in seconds."""
+        """Return the length of each interruption, in seconds."""
         breaks = zip(self.visits, self.visits[1:], strict=False)
         return [later.opened - earlier.closed for earlier, later in breaks if earlier.closed is not None]
 
@@ -102,7 +102,7 @@ class Watcher:
                     return
 
     async def _visit(self, port: int, connects: asyncio.Semaphore) -> bool:
-        """One connection, from its opening to its end; False = the server has no stream for us now."""
+        """Open one connection and read it to its end; False = the server has no stream available now."""
         async with connects, asyncio.timeout(OPENING_SECONDS):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
@@ -124,7 +124,7 @@ class Watcher:
             try:
                 await self._read(reader, visit)
             except NETWORK:
-                pass  # as EventSource does: whatever happened, come back
+                pass  # reconnect after any error, as EventSource does
             finally:
                 visit.closed = clock()
             return True
@@ -165,7 +165,7 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
 
 
 class Watching:
-    """Watchers that run."""
+    """Running watchers."""
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self.watchers: list[Watcher] = []
@@ -174,23 +174,23 @@ class Watching:
         self._connects = asyncio.Semaphore(CONNECTS_AT_ONCE)
 
     def add(self, watchers: Iterable[Watcher]) -> None:
-        """Let them run, too."""
+        """Start more watchers."""
         for watcher in watchers:
             self.watchers.append(watcher)
             self.tasks.append(self._group.create_task(watcher.run(self._connects)))
 
     async def opened(self) -> None:
-        """Wait until each has its first stream."""
+        """Wait until each watcher has its first stream."""
         await asyncio.gather(*(watcher.opened.wait() for watcher in self.watchers))
 
     async def ended(self) -> None:
-        """Wait until each has seen the end of all its jobs."""
+        """Wait until each watcher has received the end of all its jobs."""
         await asyncio.gather(*self.tasks)
 
 
 @asynccontextmanager
 async def watching(watchers: Iterable[Watcher]) -> AsyncIterator[Watching]:
-    """Let them run for the length of the block, which begins when their streams are open."""
+    """Run watchers inside the block, which starts once their streams are open."""
     async with asyncio.TaskGroup() as group:
         running = Watching(group)
         try:

@@ -1,18 +1,18 @@
-"""A small HTTP/1.1 client for much traffic: connections are kept, and nothing is repeated by itself."""
+"""A small HTTP/1.1 client for high request rates: keeps connections alive, and never retries."""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 
-IDLE_SECONDS = 2.0  # uvicorn closes what is idle for 5 s
+IDLE_SECONDS = 2.0  # uvicorn closes connections after 5 s of idling
 _Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 NETWORK = (OSError, EOFError, TimeoutError)
-"""What a request may raise; asyncio.IncompleteReadError is an EOFError."""
+"""Errors that a request may raise; asyncio.IncompleteReadError is an EOFError."""
 
 
 class Web:
-    """Connections to ports of loopback. Close it at the end."""
+    """Keep-alive connections to loopback ports. Close it after use."""
 
     def __init__(self) -> None:
         self._idle: dict[int, list[tuple[float, _Line]]] = defaultdict(list)
@@ -20,7 +20,7 @@ class Web:
     async def request(
         self, port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> tuple[int, bytes]:
-        """Status and body. Raises what is in NETWORK."""
+        """Send a request, and return status and body. Raises the errors in NETWORK."""
         reader, writer = line = await self._line(port)
         try:
             lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
@@ -38,7 +38,7 @@ class Web:
         return status, answer
 
     async def close(self) -> None:
-        """Close what is idle."""
+        """Close the idle connections."""
         writers = [writer for lines in self._idle.values() for _, (_, writer) in lines]
         self._idle.clear()
         for writer in writers:
@@ -57,7 +57,7 @@ class Web:
 
 
 def parse_head(head: bytes) -> tuple[int, dict[str, str]]:
-    """Status and header fields of a response."""
+    """Return status and header fields of a response."""
     first, *rest = head.decode("latin-1").split("\r\n")
     fields = (line.partition(":") for line in rest if line)
     return int(first.split(" ", 2)[1]), {name.lower(): value.strip() for name, _, value in fields}

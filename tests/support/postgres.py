@@ -68,7 +68,7 @@ class Postgres:
             )  # some processes exit meanwhile
 
     def _processes(self) -> list[int]:
-        """Return the postmaster's pid and its children's (proc(5)); the postmaster first, as new children inherit limits."""
+        """Return the postmaster's pid and its children's (proc(5)); postmaster first: new children inherit limits."""
         pid = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
         try:
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text()

@@ -1,4 +1,4 @@
-/** All watches of a page: each newer state goes to whoever watches its job or its group. */
+/** The watches of a page: each newer state is dispatched to the watches of its job and its group. */
 
 import type { Link, LinkEvents, OpenLink } from "./link.js";
 import { isHidden, watchPage } from "./page.js";
@@ -6,12 +6,12 @@ import type { CompletedJob, HookcastOptions, Job, Transport, WatchOptions } from
 import { isOfJob, isTerminal, type Topic, topicsOf } from "./wire.js";
 
 export const POLL_MS = 3_000;
-/** The longest time that a timer can wait. */
+/** The maximum delay of `setTimeout`; longer ones fire at once. */
 export const MAX_POLL_MS = 2 ** 31 - 1;
-/** Topics that come and go together change the connection once. */
+/** Topic changes within this time update the connection once. */
 export const GATHER_MS = 50;
 
-/** One call of `watch` or `watchGroup`; `ended` are the jobs whose end was told. */
+/** One call of `watch` or `watchGroup`; `ended` holds the jobs whose end was reported. */
 interface Watch {
   readonly topic: Topic;
   readonly options: WatchOptions;
@@ -22,14 +22,14 @@ type Callback = "onUpdate" | "onCompleted" | "onFailed" | "onError" | "onTranspo
 type Told<Name extends Callback> = Parameters<NonNullable<WatchOptions[Name]>>[0];
 
 export interface Board {
-  /** Answers what ends the watch. */
+  /** Add a watch. Returns the function that ends it. */
   add(topic: Topic, options: WatchOptions): () => void;
-  /** A state from elsewhere, such as the answer to a request. */
+  /** Dispatch a state from elsewhere, such as the response to a request. */
   state(job: Job): void;
   close(): void;
 }
 
-/** `openLink` is called when something is watched first. */
+/** Create a board. `openLink` is called at the first watch. */
 export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whenHidden"]): Board {
   const watches = new Set<Watch>();
   const jobs = new Map<string, Job>();
@@ -59,7 +59,7 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
   const remove = (watch: Watch) => {
     if (watches.delete(watch)) gather();
   };
-  /** Nothing after the end of a watch. A callback that fails is its owner's fault: a rejection that nobody handles. */
+  /** Call a callback unless the watch has ended. Async, so that a callback that throws is an unhandled rejection. */
   const tell = async <Name extends Callback>(watch: Watch, name: Name, value: Told<Name>) => {
     if (watches.has(watch)) (watch.options[name] as ((value: Told<Name>) => void) | undefined)?.(value);
   };
@@ -105,7 +105,7 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
       options.signal?.addEventListener("abort", stop);
       watches.add(watch);
       gather();
-      // What is known already, once the caller has got the function that stops it.
+      // Deliver known states in a microtask: by then the caller holds `stop`.
       queueMicrotask(() => {
         tell(watch, "onTransport", shown);
         for (const job of jobs.values()) if (about(job).includes(watch)) show(watch, job);

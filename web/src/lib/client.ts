@@ -1,4 +1,4 @@
-/** What callers hold: `createHookcast`. */
+/** The client: `createHookcast`. */
 
 import { createBoard } from "./board.js";
 import { openConnection } from "./connection.js";
@@ -14,28 +14,40 @@ import { asJob, type Fields, isTerminal, parse, problem, rawJson, readJob } from
 export const SUBMIT_MS = 60_000;
 export const SUBMIT_TRIES = 3;
 
+/** Options of `submit`. */
 export interface SubmitOptions extends CallOptions {
-  /** The same key is the same job, however often it is sent; a random one by default. */
+  /** Idempotency key: submissions with the same key create one job. Random by default. */
   readonly idempotencyKey?: string;
 }
 
+/** A client, created by `createHookcast`. */
 export interface Hookcast {
-  /** Watch a job, known to the server or not yet. Answers a function that ends the watch; it ends with the job anyway. */
+  /**
+   * Watch a job; the server need not know it yet. Returns a function that ends the watch. The watch also ends by itself
+   * once the job has ended.
+   */
   watch<JobResult = unknown>(requestId: string, options?: WatchOptions<JobResult>): () => void;
-  /** Watch every job of a group, those to come, too. Answers a function that ends the watch. */
+  /** Watch every job of a group, future ones included. Returns a function that ends the watch. */
   watchGroup<JobResult = unknown>(name: string, options?: WatchOptions<JobResult>): () => void;
-  /** The states of a job until it has ended; who is slow gets the newest one. */
+  /**
+   * Iterate over the states of a job until it has ended or the client is closed. A slow consumer skips to the newest
+   * state. Throws the abort reason of `signal`.
+   */
   updates<JobResult = unknown>(requestId: string, options?: CallOptions): AsyncGenerator<Job<JobResult>, void>;
-  /** Send a request to fal's queue. Raises HookcastError; a network that fails is tried three times. */
+  /**
+   * Submit a request to fal's queue. Network errors are retried, up to three attempts in all; the idempotency key makes
+   * them one job. Rejects with HookcastError.
+   */
   submit<JobResult = unknown>(submission: Submission, options?: SubmitOptions): Promise<Submitted<JobResult>>;
-  /** The present state. Raises HookcastError, `job_not_found` among others. */
+  /** Get the current state of a job. Rejects with HookcastError, such as `job_not_found`. */
   get<JobResult = unknown>(requestId: string, options?: CallOptions): Promise<Job<JobResult>>;
-  /** Ask fal to cancel. Raises HookcastError, `already_terminal` among others. */
+  /** Ask fal to cancel a job, and return its state. Rejects with HookcastError, such as `already_terminal`. */
   cancel<JobResult = unknown>(requestId: string, options?: CallOptions): Promise<Job<JobResult>>;
-  /** End every watch and the connection, for good. Requests still work. */
+  /** End all watches and close the connection permanently. `submit`, `get` and `cancel` still work. */
   close(): void;
 }
 
+/** Create a client. It connects at the first watch; all its watches share one connection. */
 export function createHookcast(options: HookcastOptions = {}): Hookcast {
   const { url = "/" } = options;
   const server: Server = {
@@ -91,7 +103,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     watchGroup: (name, handlers = {}) => board.add(`group:${name}`, handlers as WatchOptions),
     updates: updates as Hookcast["updates"],
     submit: async (submission, { idempotencyKey, signal } = {}) => {
-      // `crypto.randomUUID` is missing on plain-http origins other than loopback.
+      // `crypto.randomUUID` needs a secure context: it is missing on plain http, except on loopback.
       const key = idempotencyKey ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
       const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
       const ask = { method: "POST", headers, body: JSON.stringify(submission), timeout: SUBMIT_MS, signal };
@@ -99,7 +111,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
         try {
           return (await call("", ask, readSubmitted)) as never;
         } catch (error) {
-          // The key makes it the same job.
+          // Safe to retry: the same key is the same job.
           if ((error as HookcastError).code !== "network" || attempt === SUBMIT_TRIES) throw error;
         }
       }
@@ -110,7 +122,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
   };
 }
 
-/** The connection that all tabs share, where there can be one, else one of this page alone. */
+/** Open the connection that all tabs share or, where tabs cannot share, one for this page alone. */
 async function connect(server: Server, events: LinkEvents, options: HookcastOptions): Promise<Link> {
   const { transports = LADDER, heartbeatSeconds = 15, whenHidden, WebSocket = globalThis.WebSocket } = options;
   const ladder = LADDER.filter((name) => name === "poll" || transports.includes(name));
@@ -122,7 +134,7 @@ async function connect(server: Server, events: LinkEvents, options: HookcastOpti
       return await openTabs(env, openConnection, readJob, rawJson, HookcastError);
     }
   } catch {
-    // There is no navigator, the code could not be loaded, or the browser does not let it.
+    // No navigator, the code failed to load, or the browser refuses.
   }
   return openConnection(env);
 }

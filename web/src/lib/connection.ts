@@ -1,4 +1,4 @@
-/** The machine of `state.ts` at work: its effects become transports and timers, what they tell becomes its events. */
+/** Run the state machine of `state.ts`: its effects become transports and timers, their reports become its events. */
 
 import { HookcastError } from "./errors.js";
 import type { Link } from "./link.js";
@@ -11,8 +11,8 @@ import type { Job, TransportName } from "./types.js";
 import { isOfJob, type Topic, without } from "./wire.js";
 
 /**
- * What opens each transport, and how many topics a stream brings at most; the others are polled gently. Streams are
- * never silent for long. SSE: in four requests, of the six connections that a browser opens to a host over HTTP/1.1.
+ * How to open each transport and, for streams, the maximum number of topics; topics past it are polled gently. Streams
+ * send heartbeats, so silence ends them. SSE: four requests of 200, of the browser's six HTTP/1.1 connections per host.
  */
 const KINDS: Record<TransportName, readonly [open: OpenTransport, topics?: number]> = {
   websocket: [openWebSocket, 1000],
@@ -20,22 +20,22 @@ const KINDS: Record<TransportName, readonly [open: OpenTransport, topics?: numbe
   "long-poll": [openLongPolling],
   poll: [openPolling],
 };
-/** A stream has to begin within this time: a proxy that swallows it is no way. */
+/** Deadline for the first sign of life of a stream: behind a proxy that buffers it, the transport is unusable. */
 export const OPEN_MS = 5_000;
 export const SILENT_HEARTBEATS = 2.5;
-/** The wall clock goes on while a machine sleeps and its timers do not: look at it often. */
+/** How often silence is checked, by the wall clock: timers stop while a machine sleeps. */
 export const LOOK_MS = 5_000;
 
 /** An open transport. */
 interface Held {
   readonly name: TransportName;
   readonly transport: Transport;
-  /** When it gave its first sign of life, 0 before; and when it will have been silent for too long. */
+  /** The time of its first sign of life, 0 before it; and the time at which it counts as silent. */
   openedAt: number;
   silentAt: number;
 }
 
-/** `env` is told what comes in. */
+/** Open a connection that reports to `env`. */
 export function openConnection(env: Env): Link {
   let state = initialState(env.ladder);
   let topics: readonly Topic[] = [];
@@ -43,7 +43,7 @@ export function openConnection(env: Env): Link {
   let probe: Held | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let looking: ReturnType<typeof setInterval> | undefined;
-  /** What the token does not open, as far as the transport knows. */
+  /** Topics that the token does not grant, as far as the transport knows. */
   const forbidden = new Set<Topic>();
 
   const dispatch = (event: Event | Lost) => {
@@ -77,7 +77,7 @@ export function openConnection(env: Env): Link {
         timer = setTimeout(() => dispatch({ type: "elapsed" }), effect.base + Math.random() * effect.spread);
     }
   };
-  /** What may be open follows from the phase. */
+  /** Close what the phase does not allow, and report the transport. */
   const tidy = () => {
     const { phase } = state;
     const live = phase === "live" || phase === "climbing";
@@ -114,7 +114,7 @@ export function openConnection(env: Env): Link {
     }
     doubt();
   };
-  /** An event stream is silent about jobs that its token does not open: what it has not brought may be one. */
+  /** An event stream omits jobs that its token does not grant: assume so of every job without a state. */
   const doubt = () => {
     if (!env.tokens.renewable || main?.name !== "sse") return;
     for (const topic of topics) if (isOfJob(topic) && !env.version(topic.slice(4))) forbidden.add(topic);
@@ -127,7 +127,7 @@ export function openConnection(env: Env): Link {
   const take = (job: Job | null) => {
     if (job === null) return;
     env.state(job);
-    // It may be seen now: the transport brings it from here on.
+    // The token grants it now: move it back to the transport.
     if (forbidden.delete(`job:${job.requestId}`)) queueMicrotask(share);
   };
 
@@ -135,7 +135,7 @@ export function openConnection(env: Env): Link {
     if (await token()) dispatch({ type: "done" });
     else if (env.tokens.renewable) dispatch({ type: "failed" });
   };
-  /** Whether there is a new token. */
+  /** Renew the token, and return whether that succeeded. */
   const token = async () => {
     try {
       if (!env.tokens.renewable) throw new HookcastError("unauthorized", "No token");
@@ -161,7 +161,7 @@ export function openConnection(env: Env): Link {
   };
 
   const carried = (name: TransportName) => without(topics, forbidden).slice(0, KINDS[name][1]);
-  /** The transport watches what it can, and what it cannot is asked for gently while it lives. */
+  /** Assign the topics: the transport watches what it can carry; the rest is polled gently while it is live. */
   const share = () => {
     for (const held of [main, probe]) held?.transport.watch(carried(held.name));
     gentle.transport.watch(main?.openedAt ? without(topics, carried(main.name)) : []);

@@ -1,15 +1,16 @@
-/** The one error of the package. */
+/** The error type of the package. */
 
 /**
- * `code` is stable: that of the server's problem document (RFC 9457), or one of ours: `network` (no answer),
- * `timeout`, `unreadable`, `not_visible`, `unauthorized`, `token_failed`, `job_failed`, `job_cancelled`.
+ * A failed request, job or watch, identified by a stable `code`: that of the server's problem document (RFC 9457),
+ * `http_<status>` for error responses without one, or a code of the client: `network` (no response), `timeout`,
+ * `unreadable`, `not_visible`, `unauthorized`, `token_failed`, `job_failed`, `job_cancelled`.
  */
 export class HookcastError extends Error {
   override readonly name = "HookcastError";
   declare readonly code: string;
-  /** The HTTP status, 0 where there was no answer. */
+  /** The HTTP status, 0 if there was no response. */
   declare readonly status: number;
-  /** The whole problem document, or fal's error body. */
+  /** The whole problem document or, for a failed job, fal's error body. */
   declare readonly detail: unknown;
 
   constructor(code: string, message: string, status = 0, detail: unknown = null) {

@@ -1,12 +1,12 @@
 /**
- * A parser of event streams (WHATWG HTML, section 9.2.6): text in, events out. Ids are left out: each of Hookcast's
- * streams begins with the present states, so none is resumed.
+ * A parser of event streams (WHATWG HTML, section 9.2.6): text in, events out. It ignores `id`: every Hookcast stream
+ * begins with the current states, so none is resumed.
  */
 
 /**
- * `tell` gets each event with its type and its data, and `retry` with the milliseconds when the stream names a
- * reconnection time. Answers what takes the next piece of text, decoded and without a byte order mark, as TextDecoder
- * makes it.
+ * Create a parser. `tell` receives the type and data of each event, and `retry` with the milliseconds of each
+ * reconnection time. Returns a function that takes the next chunk of text, decoded and without a byte order mark (as
+ * TextDecoder outputs it).
  */
 export function createParser(tell: (type: string, data: string) => void): (chunk: string) => void {
   let rest = "";

@@ -1,13 +1,13 @@
-/** Requests with the token in the header and a deadline, body included. */
+/** HTTP requests with a bearer token and a deadline that includes the body. */
 
 import { HookcastError } from "./errors.js";
 import type { End } from "./state.js";
 import type { Tokens } from "./tokens.js";
 import { retryAfter } from "./wire.js";
 
-/** Where the server is, and what speaks to it. */
+/** The Hookcast server: its URLs, `fetch` and tokens. */
 export interface Server {
-  /** The absolute address of a path below `/api/fal-jobs`. */
+  /** Return the absolute URL of a path below `/api/fal-jobs`. */
   readonly url: (path: string) => string;
   readonly fetch: typeof fetch;
   readonly tokens: Tokens;
@@ -17,7 +17,7 @@ export interface Ask {
   readonly method?: string;
   readonly headers?: Record<string, string>;
   readonly body?: string;
-  /** Milliseconds. */
+  /** The deadline in milliseconds. */
   readonly timeout?: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -28,33 +28,33 @@ export interface Answer {
   readonly end: End | undefined;
 }
 
-/** How long an answer may take. */
+/** The default deadline of a request. */
 export const ASK_MS = 15_000;
 
-/** What an answer asks for that says neither yes nor no; undefined when it does. */
+/** Map a 401, 429 or 5xx to an end; undefined for other responses, which answer the request. */
 export function endOf({ status, headers }: Response): End | undefined {
   if (status === 401) return { why: "unauthorized" };
   return status >= 500 || status === 429 ? { why: "failed", after: retryAfter(headers) } : undefined;
 }
 
-/** What it asks for when there was no answer: without a token nothing is tried. */
+/** Map an exception to an end: `unauthorized` if there is no token to try with, else `failed`. */
 export function endBy(error: unknown): End {
   return { why: (error as HookcastError).code === "token_failed" ? "unauthorized" : "failed" };
 }
 
-/** The path of a job. */
+/** Return the path of a job. */
 export function jobPath(requestId: string): string {
   return `/${encodeURIComponent(requestId)}`;
 }
 
-/** The headers that open the door. */
+/** Return the Authorization header of a token; no header for null. */
 export function authorization(token: string | null): Record<string, string> {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
 /**
- * One answer, whatever its status; a token that is refused is renewed once. Raises HookcastError `network` (there was
- * no answer, or none in time) and `token_failed`, and the reason of `ask.signal`.
+ * Send a request and return the response, whatever its status; on 401, renew the token and retry once. Rejects with
+ * HookcastError `network` (no response, or not before the deadline) or `token_failed`, or the reason of `ask.signal`.
  */
 export async function request(server: Server, path: string, ask: Ask = {}, refused?: string | null): Promise<Answer> {
   const { timeout = ASK_MS, signal: given, ...init } = ask;

@@ -1,4 +1,4 @@
-/** The public face of `hookcast`. */
+/** The public API of `hookcast`. */
 
 export { createHookcast, type Hookcast, type SubmitOptions } from "./client.js";
 export { HookcastError } from "./errors.js";

@@ -1,6 +1,6 @@
 /**
- * What stands between the watches of a page and the server: topics go down, states come up. `Connection` is the one
- * that speaks to the server; another one may share it between pages.
+ * The interface between the watches of a page and the server: topics go down, states come up. `connection.ts` talks to
+ * the server; `tabs/` shares such a connection between tabs.
  */
 
 import type { HookcastError } from "./errors.js";
@@ -9,25 +9,25 @@ import type { Job, Transport } from "./types.js";
 import type { Topic } from "./wire.js";
 
 export interface Link {
-  /** Bring the states of exactly these from now on, the present ones first. */
+  /** Deliver the states of exactly these topics from now on, the current ones first. */
   want(topics: readonly Topic[]): void;
-  /** The page sleeps, or is back. */
+  /** React to the page being suspended or resumed. */
   page: TellPage;
-  /** For good. Idempotent. */
+  /** Close permanently. Idempotent. */
   close(): void;
 }
 
-/** What a link tells. States may come twice and in any order. */
+/** What a link reports to and asks of its owner. States may be duplicated and out of order. */
 export interface LinkEvents {
   state(job: Job): void;
   transport(transport: Transport): void;
-  /** What stands in the way of all watches, or of those of `topics`. */
+  /** Report what blocks all watches, or those of `topics`. */
   error(error: HookcastError, topics?: readonly Topic[]): void;
-  /** The newest known version of a job, 0 for none. */
+  /** Return the newest known version of a job, 0 for none. */
   version(requestId: string): number;
-  /** Milliseconds between two requests. */
+  /** Return the poll interval of a topic in milliseconds. */
   interval(topic: Topic): number;
-  /** Whether nobody looks. */
+  /** Return whether the page, or every tab that shares the connection, is hidden. */
   hidden(): boolean;
 }
 

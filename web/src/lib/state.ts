@@ -1,19 +1,19 @@
 /**
- * The connection of a page as a state machine: (state, event) → (state, effects). Pure: no socket, clock, timer or
- * chance in here. `TABLE` is the table of SPEC.md; a pair that is not in it changes nothing.
+ * The connection of a page as a state machine: (state, event) → (state, effects). Pure: no sockets, clocks, timers or
+ * randomness. `TABLE` is the table of SPEC.md; a pair that is not in it changes nothing.
  *
- * What is open follows from the phase alone: a transport in `connecting`, `live` and `climbing`, a second one, the
- * probe, in `climbing`, none in the others. A timer belongs to the transition that set it, and ends with the next one.
+ * The phase alone determines what is open: a transport in `connecting`, `live` and `climbing`; a second one, the
+ * probe, in `climbing`; nothing in the others. A timer belongs to the transition that set it; the next one clears it.
  */
 
 import type { TransportName } from "./types.js";
 
 export const LADDER: readonly TransportName[] = ["websocket", "sse", "long-poll", "poll"];
 
-/** So many connections in a row that fail, or end within `STABLE_MS`: the next transport is tried. */
+/** After this many connections in a row that fail or end within `STABLE_MS`, the next transport is tried. */
 export const MAX_STRIKES = 3;
 export const STABLE_MS = 10_000;
-/** A connection of such an age shows that what went wrong before has been mended. */
+/** A connection of this age shows that an earlier problem is solved: climbing starts over with its shortest pause. */
 export const TRUSTED_MS = 300_000;
 export const PAUSE_MS = 1_000;
 export const MAX_PAUSE_MS = 30_000;
@@ -24,23 +24,23 @@ export type Phase = "idle" | "connecting" | "live" | "climbing" | "waiting" | "a
 
 export interface State {
   readonly phase: Phase;
-  /** The transports that may be used, best first, and which of them is. */
+  /** The permitted transports, best first, and the index of the current one. */
   readonly ladder: readonly TransportName[];
   readonly rung: number;
-  /** Short or failed connections of this rung in a row: they end its use. */
+  /** Short or failed connections in a row on this rung; at `MAX_STRIKES` it is left. */
   readonly strikes: number;
-  /** Pauses in a row: they grow. */
+  /** Pauses in a row; each doubles the next. */
   readonly attempt: number;
-  /** Tries to get back up: the time between them grows. */
+  /** Climbs so far; each doubles the time until the next. */
   readonly climbs: number;
-  /** The milliseconds for which the server wants to hear nothing of what is better. */
+  /** The server's Retry-After for a better transport: milliseconds before the next climb. */
   readonly rest: number;
 }
 
 /**
- * Why a connection is over. `failed`: could not connect, or was closed; come back, after so many milliseconds if the
- * server named a time. `unfit`: this way leads nowhere now (silent, 204, 404), nor for the time that the server named.
- * `barred`: nor later (4500 to 4999). `unauthorized`: only with a new token. `left`: closed because the page is hidden.
+ * Why a connection ended. `failed`: could not connect, or was closed; reconnect, `after` milliseconds later if the
+ * server named a time. `unfit`: the transport does not work now (silent, 204, 404), and not before `after`. `barred`:
+ * never use it again (4500 to 4999). `unauthorized`: needs a new token. `left`: closed because the page is hidden.
  */
 export interface End {
   readonly why: "failed" | "unfit" | "barred" | "unauthorized" | "left";
@@ -48,34 +48,34 @@ export interface End {
 }
 
 export type EventType =
-  | "start" // something is watched
-  | "stop" // nothing is
-  | "done" // what was tried works: the transport or the probe lives, or there is a new token
-  | "failed" // it does not: the probe, or getToken
+  | "start" // topics were added
+  | "stop" // no topics are left
+  | "done" // the attempt succeeded: a sign of life of the transport or the probe, or a new token
+  | "failed" // the attempt failed: the probe, or getToken
   | "lost" // the transport ended
-  | "elapsed" // the time of the phase is over
+  | "elapsed" // the timer of the phase fired
   | "wake" // the page is visible, online or restored
-  | "hide" // the page is left, or hidden and is to pause
-  | "close"; // for good
+  | "hide" // the page is left, or hidden with `whenHidden: "pause"`
+  | "close"; // the client was closed
 
 export interface Event {
   readonly type: EventType;
-  /** Of `wake`: the connection may be dead without anybody having noticed. */
+  /** For `wake`: the connection may be dead without having been closed. */
   readonly stale?: boolean;
 }
 
 export interface Lost extends Event {
   readonly type: "lost";
   readonly end: End;
-  /** Milliseconds since it lived, 0 if it never did. */
+  /** Milliseconds since its first sign of life, 0 if there was none. */
   readonly lasted: number;
 }
 
 export type Effect =
   | { readonly type: "open" | "probe"; readonly transport: TransportName }
-  /** The probe becomes the transport. */
+  /** `promote`: make the probe the transport. `authorize`: get a new token. */
   | { readonly type: "promote" | "authorize" }
-  /** Send `elapsed` after `base` plus a random part of `spread` milliseconds. */
+  /** Dispatch `elapsed` after `base` milliseconds plus a random part of `spread`. */
   | { readonly type: "after"; readonly base: number; readonly spread: number };
 
 export type Step = readonly [State, readonly Effect[]];
@@ -84,7 +84,7 @@ export function initialState(ladder: readonly TransportName[]): State {
   return { phase: "idle", ladder, rung: 0, strikes: 0, attempt: 0, climbs: 0, rest: 0 };
 }
 
-/** The transport that the state is about. */
+/** Return the transport of the current rung. */
 export function transportOf(state: State): TransportName {
   return state.ladder[state.rung] ?? "poll";
 }
@@ -97,13 +97,13 @@ function connect(state: State): Step {
   return go(state, "connecting", { type: "open", transport: transportOf(state) });
 }
 
-/** Live; while there is something better than this rung, it is tried from time to time. */
+/** Go live; below the top rung, schedule a climb. */
 function live(state: State): Step {
   const base = Math.max(state.rest, Math.min(MAX_CLIMB_MS, CLIMB_MS * 2 ** state.climbs));
   return state.rung === 0 ? go(state, "live") : go(state, "live", { type: "after", base, spread: base / 2 });
 }
 
-/** Which better rung is tried next: one after the other, over and over. */
+/** Return the rung to probe next: the better ones in turn. */
 function target(state: State): number {
   return state.climbs % state.rung;
 }
@@ -120,7 +120,7 @@ function promote(state: State): Step {
   return [next, [{ type: "promote" }, ...effects]];
 }
 
-/** After a connection: what it proves, then by its end. */
+/** Handle the end of a connection: reset counters by how long it lasted, then act on why it ended. */
 function recover(state: State, event: Event): Step {
   const { end, lasted } = event as Lost;
   const { why, after } = end;
@@ -135,20 +135,20 @@ function recover(state: State, event: Event): Step {
 function strike(state: State, after: number | undefined): Step {
   const strikes = state.strikes + 1;
   if (strikes >= MAX_STRIKES) return lower(state, after);
-  // The server spreads the times that it names; ours come on top when they did not help.
+  // The server has spread the times that it names; add our own pause only if one did not help.
   const spread = after === undefined || state.attempt > 0 ? undefined : 0;
   return later({ ...state, strikes }, "waiting", after, spread);
 }
 
-/** The next transport, at once; below the last one it begins again at the top, after a pause. */
+/** Connect with the next transport at once; below the last one, restart at the top after a pause. */
 function lower(state: State, after?: number): Step {
   const next = { ...state, rung: state.rung + 1, strikes: 0 };
   if (next.rung === state.ladder.length) return later({ ...next, rung: 0 }, "waiting", after);
-  // Pauses that have grown over the whole ladder go on growing.
+  // After a pass over the whole ladder, pauses keep growing from rung to rung.
   return connect(state.attempt < MAX_STRIKES ? { ...next, attempt: 0 } : next);
 }
 
-/** Full jitter: a random part of a time that doubles (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
+/** Pause with full jitter, a random part of a doubling time (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
 function later(
   state: State,
   phase: Phase,
@@ -163,7 +163,7 @@ function authorize(state: State): Step {
   return go(state, "authorizing", { type: "authorize" });
 }
 
-/** At once for a token that was good for a while, else with growing pauses. */
+/** Get a new token: at once after a connection that lasted, else after growing pauses. */
 function reauthorize(state: State): Step {
   return state.attempt === 0 ? authorize({ ...state, attempt: 1 }) : defer(state);
 }

@@ -1,15 +1,16 @@
-/** The token in use: asked for once at a time, whoever needs it. */
+/** The token in use. Concurrent callers share one call of `getToken`. */
 
 import { HookcastError } from "./errors.js";
 import type { HookcastOptions } from "./types.js";
 
+/** The deadline of `getToken`. */
 export const PATIENCE_MS = 30_000;
 type Token = string | null;
 
 export interface Tokens {
-  /** Whether there can be another token. */
+  /** Whether there is a `getToken` to get another token from. */
   readonly renewable: boolean;
-  /** The token, null for none; not the one that was refused, but a newer one. Raises HookcastError `token_failed`. */
+  /** Return the token, null for none; a newer one if it is `refused`. Rejects with HookcastError `token_failed`. */
   get(refused?: Token): Promise<Token>;
 }
 

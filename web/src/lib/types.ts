@@ -1,19 +1,24 @@
-/** The words of the package: a job as the server sends it, and what a caller passes in. */
+/** The public types: a job as the server sends it, and what callers pass in. */
 
 import type { HookcastError } from "./errors.js";
 
+/** `pending` until the job has ended; the others are terminal. */
 export type JobStatus = "pending" | "completed" | "failed" | "cancelled";
+/** What a pending job is doing; `saving`: fal is done and the result is on its way. */
 export type Phase = "queued" | "running" | "saving" | "cancelling";
 export type JsonObject = { readonly [key: string]: unknown };
 
+/** A log line of the model, as fal reports it. */
 export interface LogLine {
   readonly timestamp: string | null;
   readonly message: string;
   readonly level: string | null;
 }
 
+/** The progress of a job, as fal reports it. */
 export interface Progress {
   readonly phase: Phase;
+  /** The position in fal's queue, null while unknown. */
   readonly queuePosition: number | null;
   /** The last 50 lines. */
   readonly logs: readonly LogLine[];
@@ -22,19 +27,22 @@ export interface Progress {
   readonly expectedSeconds: number | null;
 }
 
-/** One state of a job. `result` is fal's payload, null until the job has completed; times are RFC 3339 in UTC. */
+/** A job at one version. Times are RFC 3339 in UTC. */
 export interface Job<JobResult = unknown> {
   readonly requestId: string;
   readonly status: JobStatus;
-  /** 1, 2, 3 …: a state whose version is not newer is never shown. */
+  /** 1, 2, 3 …; a watch drops states whose version is not newer than the last. */
   readonly version: number;
+  /** fal's endpoint id, null while unknown. */
   readonly endpointId: string | null;
   readonly progress: Progress;
+  /** fal's payload, null until the job has completed. */
   readonly result: JobResult | null;
-  /** One readable sentence. */
+  /** Why the job failed, in one readable sentence; null otherwise. */
   readonly error: string | null;
   /** fal's own error body. */
   readonly errorDetail: unknown;
+  /** `owner`, `group` and `metadata` are as submitted. */
   readonly owner: string | null;
   readonly group: string | null;
   readonly metadata: JsonObject;
@@ -43,40 +51,45 @@ export interface Job<JobResult = unknown> {
   readonly completedAt: string | null;
 }
 
-/** A job whose result is there. */
+/** A completed job: its result is present. */
 export type CompletedJob<JobResult = unknown> = Job<JobResult> & {
   readonly status: "completed";
   readonly result: JobResult;
 };
 
+/** The transports, best first. */
 export type TransportName = "websocket" | "sse" | "long-poll" | "poll";
-/** How states arrive right now; `connecting` also between two connections. */
+/** How states arrive right now. `connecting`: also between two connections; `paused`: while the page is suspended. */
 export type Transport = TransportName | "connecting" | "paused" | "closed";
 
+/** Options of `watch` and `watchGroup`. */
 export interface WatchOptions<JobResult = unknown> {
-  /** Each newer state, the last one too. */
+  /** Called with each newer state, including the last one. */
   readonly onUpdate?: ((job: Job<JobResult>) => void) | undefined;
-  /** Once for each job, after its `onUpdate`. */
+  /** Called once per job that has completed, after its `onUpdate`. */
   readonly onCompleted?: ((job: CompletedJob<JobResult>) => void) | undefined;
-  /** Once for each job that failed or was cancelled, after its `onUpdate`. */
+  /** Called once per job that has failed or was cancelled, after its `onUpdate`. */
   readonly onFailed?: ((job: Job<JobResult>) => void) | undefined;
-  /** What stands in the way: `not_visible`, `unauthorized`, `token_failed`. The watch goes on. */
+  /** Called with what blocks the states: `not_visible`, `unauthorized`, `token_failed`. The watch continues. */
   readonly onError?: ((error: HookcastError) => void) | undefined;
-  /** How states arrive, at the start and at each change. */
+  /** Called with how states arrive, at the start and at each change. */
   readonly onTransport?: ((transport: Transport) => void) | undefined;
-  /** Milliseconds between two requests where nothing better than polling works; 3000 by default. */
+  /** Milliseconds between polls where no better transport works; 3000 by default. */
   readonly pollInterval?: number | undefined;
-  /** Ends the watch. */
+  /** Aborting it ends the watch. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A request for fal's queue. */
 export interface Submission {
+  /** fal's endpoint id, such as `fal-ai/flux/dev`. */
   readonly endpointId: string;
+  /** The input of the model. */
   readonly input: JsonObject;
   readonly owner?: string;
   readonly group?: string;
   readonly metadata?: JsonObject;
-  /** fal's own request headers by name. */
+  /** fal's request headers, by name. */
   readonly options?: {
     readonly priority?: "normal" | "low";
     readonly startTimeoutSeconds?: number;
@@ -87,37 +100,46 @@ export interface Submission {
   };
 }
 
+/** The answer to `submit`. */
 export interface Submitted<JobResult = unknown> {
   readonly requestId: string;
   readonly status: JobStatus;
   readonly job: Job<JobResult>;
-  /** Opens this job's states to whoever has it; null on a server without keys. */
+  /** A stream token for this job, until `expiresAt`; whoever holds it can watch. Null on a server without API keys. */
   readonly token: string | null;
   readonly expiresAt: string | null;
+  /** The paths of this job on the server. */
   readonly links: { readonly status: string; readonly events: string; readonly cancel: string };
 }
 
+/** Options of a single call. */
 export interface CallOptions {
+  /** Aborting it ends the call. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Options of `createHookcast`. */
 export interface HookcastOptions {
-  /** Where the Hookcast server is: `https://hooks.example.com`, or a path of the page's own origin. `/` by default. */
+  /** The server's URL: `https://hooks.example.com`, or a path on the page's own origin. `/` by default. */
   readonly url?: string;
-  /** A stream token, or an API key on a server of yours; asked again when the token is refused or about to expire. */
+  /**
+   * Returns the credential: a stream token or, on your own server, an API key; null for none. Called again when the
+   * token is refused or about to expire.
+   */
   readonly getToken?: () => string | null | Promise<string | null>;
-  /** What a hidden page does with its connection; `keep` by default. A page that is left (bfcache) always closes it. */
+  /** What a hidden page does with its connection; `keep` by default. A page in the bfcache never keeps it. */
   readonly whenHidden?: "keep" | "pause";
   /**
-   * Whether tabs of one origin share one connection if they ask the same server for the same user with the same
-   * options; true by default, but not where `fetch` or `WebSocket` is replaced.
+   * Whether tabs of one origin share a connection, if server, user and options are the same. True by default, false
+   * where `fetch` or `WebSocket` is replaced.
    */
   readonly shareTabs?: boolean;
-  /** The ways to try, best first; all four by default. `poll` is always the last resort. */
+  /** The permitted transports; all four by default. `poll` is always the last resort. */
   readonly transports?: readonly TransportName[];
-  /** The server's HEARTBEAT_SECONDS, 15 by default: a stream that is silent for 2.5 of them is given up. */
+  /** The server's HOOKCAST_HEARTBEAT_SECONDS, 15 by default. A stream silent for 2.5 heartbeats is closed. */
   readonly heartbeatSeconds?: number;
-  /** Replaces the global ones, where there are none. */
+  /** Replaces the global `fetch`. */
   readonly fetch?: typeof fetch;
+  /** Replaces the global `WebSocket`, or provides one where there is none. */
   readonly WebSocket?: typeof WebSocket;
 }

@@ -1,20 +1,20 @@
-/** What goes over the wire, read and checked. */
+/** Parse and check what goes over the wire. */
 
 import { HookcastError } from "./errors.js";
 import type { Job } from "./types.js";
 
-/** What is watched: `job:` and a requestId, or `group:` and a name. */
+/** A watched topic: `job:` and a requestId, or `group:` and a name. */
 export type Topic = `job:${string}` | `group:${string}`;
 
-/** A message or a request names at most so many. */
+/** The maximum number of names in a message or a request. */
 export const MAX_NAMES = 200;
 export const MAX_RETRY_AFTER_MS = 600_000;
-/** The text of a job's state, for whoever needs its digits: JSON.parse rounds integers beyond 2^53. */
+/** The JSON text of each state, which keeps all digits: JSON.parse rounds integers beyond 2^53. */
 const raw = new WeakMap<object, string | undefined>();
 
 export type Fields = Record<string, unknown>;
 
-/** The object in `text`; an empty one when there is none. */
+/** Parse `text` as an object; an empty one if it is not JSON. */
 export function parse(text: string): Fields {
   try {
     return Object(JSON.parse(text));
@@ -23,12 +23,12 @@ export function parse(text: string): Fields {
   }
 }
 
-/** `value`, if it is a list; else an empty one. */
+/** Return `value` if it is an array, else an empty one. */
 export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** `value` as a job, if it is one; `text` is the JSON it was read from. */
+/** Return `value` as a job, null if it is none; `text` is the JSON it was parsed from. */
 export function asJob(value: unknown, text?: string): Job | null {
   const job = value as Job | null | undefined;
   if (typeof job?.requestId !== "string" || !(job.version > 0)) return null;
@@ -36,16 +36,20 @@ export function asJob(value: unknown, text?: string): Job | null {
   return job;
 }
 
-/** The job in `text`, if it is one. */
+/** Parse `text` as a job; null if it is none. */
 export function readJob(text: string): Job | null {
   return asJob(parse(text), text);
 }
 
-/** The JSON a state was read from, every digit as fal wrote it; undefined where the state came in a list. */
+/**
+ * Return the JSON text a state was parsed from, every digit as fal wrote it: JSON.parse rounds integers beyond 2^53.
+ * Undefined where the state came in a list.
+ */
 export function rawJson(job: Job): string | undefined {
   return raw.get(job);
 }
 
+/** Return whether the job has ended: completed, failed or cancelled. */
 export function isTerminal(job: Job): boolean {
   return job.status !== "pending";
 }
@@ -54,35 +58,35 @@ export function isOfJob(topic: Topic): boolean {
   return topic.startsWith("job");
 }
 
-/** The requestId or the group. */
+/** Return the requestId or the group of a topic. */
 export function nameOf(topic: Topic): string {
   return topic.slice(topic.indexOf(":") + 1);
 }
 
-/** Whoever watches one of these is shown the job. */
+/** Return the topics whose watches receive the job. */
 export function topicsOf(job: Job): Topic[] {
   return [`job:${job.requestId}`, `group:${job.group ?? ""}`];
 }
 
-/** The same topics in parts of at most `MAX_NAMES`. */
+/** Split topics into parts of at most `MAX_NAMES`. */
 export function split(topics: readonly Topic[]): Topic[][] {
   return topics.length > 0 ? [topics.slice(0, MAX_NAMES), ...split(topics.slice(MAX_NAMES))] : [];
 }
 
-/** What is in `topics` and not in `others`. */
+/** Return the topics that are not in `others`. */
 export function without(topics: readonly Topic[], others: Iterable<Topic>): Topic[] {
   const set = new Set(others);
   return topics.filter((topic) => !set.has(topic));
 }
 
-/** The error in an answer, whatever its body is. */
+/** Return the error of an error response, whatever its body. */
 export function problem(status: number, body: string): HookcastError {
   const fields = parse(body);
   const { code = `http_${status}`, detail = code } = fields;
   return new HookcastError(String(code), String(detail), status, fields);
 }
 
-/** Retry-After in milliseconds (RFC 9110 section 10.2.3), undefined when there is none; ten minutes at most. */
+/** Return Retry-After in milliseconds (RFC 9110 section 10.2.3), at most ten minutes; undefined if there is none. */
 export function retryAfter(headers: Headers): number | undefined {
   const text = headers.get("retry-after") ?? "";
   const ms = +text * 1000 || Date.parse(text) - Date.now();

@@ -1,6 +1,6 @@
 "use client";
 
-/** The public face of `hookcast/react`. */
+/** The public API of `hookcast/react`. */
 
 export { type FalJob, type FalJobOptions, useFalJob } from "./job.js";
 export { type FalJobs, type FalJobsOptions, useFalJobs } from "./jobs.js";

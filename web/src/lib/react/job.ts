@@ -1,4 +1,4 @@
-/** One job in a component. */
+/** `useFalJob`: one job in a component. */
 
 import {
   type CompletedJob,
@@ -12,37 +12,41 @@ import {
 import { useHookcast } from "./provider.js";
 import { type Store, useLatest, useOnce, useWatch } from "./watch.js";
 
+/** Options of `useFalJob`. */
 export interface FalJobOptions<JobResult = unknown> {
-  /** Nothing is watched while there is none. */
+  /** The job to watch; nothing is watched while it is null or undefined. */
   readonly requestId: string | null | undefined;
-  /** Milliseconds between two requests where nothing better than polling works; 3000 by default. */
+  /** Milliseconds between polls where no better transport works; 3000 by default. */
   readonly pollInterval?: number;
-  /** Milliseconds after which a job without an outcome is an error, `timeout`; ten minutes by default. */
+  /** Milliseconds to wait for an outcome; then `error.code` is `timeout`. 600000 (ten minutes) by default. */
   readonly maxPollTime?: number;
-  /** Whether to go on listening after `maxPollTime`; false by default. */
+  /** Whether to keep watching after `maxPollTime`; false by default. */
   readonly keepListening?: boolean;
-  /** Nothing is watched while this is false; true by default. */
+  /** Whether to watch; true by default. Enabling it again restarts `maxPollTime`. */
   readonly enabled?: boolean;
-  /** Once for each job. */
+  /** Called once per job, when it has completed. */
   readonly onCompleted?: ((job: CompletedJob<JobResult>) => void) | undefined;
-  /** Once for each job that failed or was cancelled. */
+  /** Called once per job, when it has failed or was cancelled. */
   readonly onFailed?: ((job: Job<JobResult>) => void) | undefined;
 }
 
+/** What `useFalJob` returns. */
 export interface FalJob<JobResult = unknown> {
-  /** The newest state, null before the first one. */
+  /** The newest state, null until the first one arrives. */
   readonly job: Job<JobResult> | null;
-  /** `idle` while nothing is watched, `pending` before the first state. */
+  /** The job's status: `pending` before the first state, `idle` if there is no state and nothing is watched. */
   readonly status: JobStatus | "idle";
   readonly isPending: boolean;
-  /** Whether an outcome is still waited for, whatever the transport. */
+  /** Whether the hook is waiting for an outcome, whatever the transport. */
   readonly isPolling: boolean;
   readonly isCompleted: boolean;
   /** Whether the job failed or was cancelled. */
   readonly isFailed: boolean;
-  /** Why it failed, or what stands in the way: `job_failed`, `job_cancelled`, `timeout`, `unauthorized` … */
+  /** Why the job failed, or what blocks its states: `job_failed`, `job_cancelled`, `timeout`, `unauthorized` … */
   readonly error: HookcastError | null;
+  /** How states arrive right now. */
   readonly transport: Transport;
+  /** The progress of the newest state, null before the first one. */
   readonly progress: Progress | null;
 }
 
@@ -50,16 +54,17 @@ interface Watched<JobResult> {
   readonly job: Job<JobResult> | null;
   readonly error: HookcastError | null;
   readonly transport: Transport;
-  /** What is shown from `maxPollTime` on, while there is no outcome. */
+  /** The error shown from `maxPollTime` on, until there is an outcome. */
   readonly timedOut: HookcastError | null;
-  /** When the first watch began; a later one of the same job has what is left of the time. */
+  /** When the first watch began; a later watch of the same job gets the rest of `maxPollTime`. */
   readonly since: number;
 }
 
-/** The longest time that a timer can wait. */
+/** The maximum delay of `setTimeout`; longer ones fire at once. */
 const MAX_MS = 2 ** 31 - 1;
 const INITIAL = { job: null, error: null, transport: "connecting", timedOut: null, since: 0 } as const;
 
+/** Watch a job. Throws an Error outside a `HookcastProvider`. */
 export function useFalJob<JobResult = unknown>(options: FalJobOptions<JobResult>): FalJob<JobResult> {
   const { requestId, pollInterval = 3_000, maxPollTime = 600_000, enabled = true, keepListening = false } = options;
   const client = useHookcast();

@@ -1,29 +1,34 @@
-/** A group of jobs in a component. */
+/** `useFalJobs`: a group of jobs in a component. */
 
 import type { CompletedJob, HookcastError, Job, Transport } from "../index.js";
 import { useHookcast } from "./provider.js";
 import { type Store, useLatest, useOnce, useWatch } from "./watch.js";
 
+/** Options of `useFalJobs`. */
 export interface FalJobsOptions<JobResult = unknown> {
+  /** Milliseconds between polls where no better transport works; 3000 by default. */
   readonly pollInterval?: number;
-  /** Nothing is watched while this is false; true by default. */
+  /** Whether to watch; true by default. */
   readonly enabled?: boolean;
-  /** Once for each job. */
+  /** Called once per job, when it has completed. */
   readonly onCompleted?: ((job: CompletedJob<JobResult>) => void) | undefined;
-  /** Once for each job that failed or was cancelled. */
+  /** Called once per job, when it has failed or was cancelled. */
   readonly onFailed?: ((job: Job<JobResult>) => void) | undefined;
 }
 
+/** What `useFalJobs` returns. */
 export interface FalJobs<JobResult = unknown> {
-  /** Newest first. */
+  /** The newest state of each job, newest job first. */
   readonly jobs: readonly Job<JobResult>[];
+  /** What blocks the states: `not_visible`, `unauthorized`, `token_failed`; null once a state arrives. */
   readonly error: HookcastError | null;
+  /** How states arrive right now. */
   readonly transport: Transport;
 }
 
 const INITIAL = { jobs: [], error: null, transport: "connecting" } as const;
 
-/** The jobs of a group, those to come, too; none while there is no group. */
+/** Watch all jobs of a group, future ones included; none while `group` is null. Throws outside a `HookcastProvider`. */
 export function useFalJobs<JobResult = unknown>(
   group: string | null | undefined,
   options: FalJobsOptions<JobResult> = {},

@@ -1,9 +1,9 @@
-/** What both hooks do: a snapshot that a watch replaces while the component is mounted. */
+/** Shared by both hooks: a snapshot that a watch updates while the component is mounted. */
 
 import { useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import type { Job } from "../index.js";
 
-/** The last value given, in a ref that callbacks may read: they are the newest ones, without a new watch. */
+/** Return a ref to the newest value: a watch calls the newest callbacks without being restarted. */
 export function useLatest<T>(value: T): { readonly current: T } {
   const latest = useRef(value);
   useEffect(() => {
@@ -12,7 +12,7 @@ export function useLatest<T>(value: T): { readonly current: T } {
   return latest;
 }
 
-/** Whether a job's end is told for the first time by this component. */
+/** Return a predicate that is true once per job: a component reports each end once. */
 export function useOnce(): (job: Job) => boolean {
   const told = useRef(new Set<string>());
   return (job) => !told.current.has(job.requestId) && !!told.current.add(job.requestId);
@@ -24,8 +24,8 @@ export interface Store<T> {
 }
 
 /**
- * A snapshot that lives as long as `key`, and is changed by what `start` begins (null: nothing) when the component is
- * mounted or `restart` changes. `start` answers what ends it.
+ * Return a snapshot that is reset when `key` changes. `start` begins the watch that updates it (null: none), on mount
+ * and when `restart` changes, and returns the function that ends the watch.
  */
 export function useWatch<T>(
   initial: T,
@@ -33,9 +33,9 @@ export function useWatch<T>(
   key: readonly unknown[],
   restart: readonly unknown[],
 ): T {
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the caller's keys are what it depends on
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the caller's keys are the dependencies
   const store = useMemo(() => createStore(initial), key);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the caller's keys are what it depends on
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the caller's keys are the dependencies
   const subscribe = useMemo(() => store.subscribe(start), [store, start === null, ...restart]);
   return useSyncExternalStore(subscribe, store.get, store.get);
 }

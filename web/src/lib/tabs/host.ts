@@ -1,4 +1,4 @@
-/** What a tab does that leads: it holds the one connection, and tells each tab what that one wants to know. */
+/** The leader's connection: each tab gets the states, errors and transport of the topics it wants. */
 
 import type { HookcastError } from "../errors.js";
 import type { Link } from "../link.js";
@@ -8,20 +8,20 @@ import type { Job, Transport } from "../types.js";
 import type { Topic } from "../wire.js";
 import type { Told, Want } from "./protocol.js";
 
-/** The longest time that a timer can wait. */
+/** The maximum delay of `setTimeout`; longer ones fire at once. */
 const MAX_POLL_MS = 2 ** 31 - 1;
-/** Tabs that come together change the connection once. */
+/** Changes of tabs within this time update the connection once. */
 const GATHER_MS = 50;
 
 export interface Host {
-  /** A tab wants this and nothing else from now on. It is told what is known of it. */
+  /** Replace what a tab wants, and send it what is known of its new topics. */
   take(want: Want): void;
-  /** A tab is no more. */
+  /** Remove a tab. */
   forget(tab: string): void;
-  /** Whether another tab than this one wants something. */
+  /** Return whether any tab other than `tab` wants something. */
   serves(tab: string): boolean;
   page: TellPage;
-  /** Idempotent. Says nothing any more. */
+  /** Close the connection and stop reporting. Idempotent. */
   close(): void;
 }
 
@@ -30,10 +30,10 @@ interface Tab {
   readonly hidden: boolean;
 }
 
-/** `env` is that of the tab itself; `tell` reaches one tab. */
+/** Open a connection for all tabs. `env` is the leader's own; `tell` sends a message to one tab. */
 export function openHost(env: Env, open: (env: Env) => Link, tell: (tab: string, told: Told) => void): Host {
   const tabs = new Map<string, Tab>();
-  /** The newest state of each job that somebody wants, and what stands in the way of a topic. */
+  /** The newest state of each wanted job, and the error that blocks a topic. */
   const jobs = new Map<string, Job>();
   const errors = new Map<Topic, HookcastError>();
   let transport: Transport = "connecting";
@@ -86,7 +86,7 @@ export function openHost(env: Env, open: (env: Env) => Link, tell: (tab: string,
       here(tab);
       for (const job of jobs.values()) if (topicsOf(job).some(isNew)) tell(tab, { type: "state", job });
       for (const [topic, error] of errors) if (isNew(topic)) tell(tab, { type: "error", error, topics: [topic] });
-      // The first one waits for nobody; the timers of a hidden page come late.
+      // No batching for the first tab, nor where all tabs are hidden: their timers are throttled.
       if (tabs.size === 1 || env.hidden()) settle();
       else gather();
       if (wake) link.page("wake", false);
@@ -104,7 +104,7 @@ export function openHost(env: Env, open: (env: Env) => Link, tell: (tab: string,
   };
 }
 
-/** Whoever watches one of these is shown the job. */
+/** Return the topics whose watches receive the job. */
 function topicsOf(job: Job): Topic[] {
   return [`job:${job.requestId}`, `group:${job.group ?? ""}`];
 }

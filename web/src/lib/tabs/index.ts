@@ -1,7 +1,7 @@
 /**
- * One connection for all tabs of an origin that ask the same server for the same user (Web Locks API, W3C; Broadcast
- * Channel, WHATWG HTML section 9.5). Loaded when it is needed, and by itself: it imports nothing of the core but types,
- * so that no bundler takes the core apart to share a part of it.
+ * One connection for all tabs of an origin that use the same server for the same user (Web Locks API, W3C; Broadcast
+ * Channel, WHATWG HTML section 9.5). Loaded on demand: it imports only types from the core, so that bundlers do not
+ * split the core into a shared chunk.
  */
 
 import type { HookcastError } from "../errors.js";
@@ -12,10 +12,10 @@ import { digest, identityOf } from "./identity.js";
 import { join, type Member } from "./member.js";
 import { VERSION } from "./protocol.js";
 
-/** How often a tab asks whether anybody leads. */
+/** How often a tab checks that there is a leader. */
 const CHECK_MS = 10_000;
 
-/** Raises whatever the browser does where tabs cannot share: outside pages, and in origins that are opaque. */
+/** Open a link to the shared connection. Rejects where tabs cannot share: outside pages and in opaque origins. */
 export async function openTabs(
   env: Env,
   openConnection: (env: Env) => Link,
@@ -36,7 +36,7 @@ function openShared(env: Env, key: unknown, enter: (share: string) => Member): L
   let member: Member | undefined;
   let identity: string | undefined;
   let asleep = false;
-  /** Counts what ends an attempt to enter. */
+  /** Incremented to invalidate an attempt to join that is under way. */
   let turn = 0;
   let timer: ReturnType<typeof setInterval> | undefined;
 
@@ -65,7 +65,7 @@ function openShared(env: Env, key: unknown, enter: (share: string) => Member): L
     }
   };
   const awake = () => !asleep && topics.length > 0;
-  /** A token that did not come is asked for again. */
+  /** Check the leader; if joining failed, for lack of a token, try again. */
   const check = () => {
     if (!member) return void attend();
     member.check();
@@ -76,7 +76,7 @@ function openShared(env: Env, key: unknown, enter: (share: string) => Member): L
     leave();
   };
 
-  // Whoever asks for the token, it comes by here before it is used: another user's has no part in this share.
+  // Every token passes here before it is used: leave the share before a token of another identity takes effect.
   const { get } = env.tokens;
   env.tokens.get = async (refused) => {
     const token = await get(refused);
@@ -90,7 +90,7 @@ function openShared(env: Env, key: unknown, enter: (share: string) => Member): L
   };
   return {
     want: (names) => {
-      asleep &&= topics.length > 0; // while nothing was watched, nobody heard that the page was back
+      asleep &&= topics.length > 0; // page events are not observed while nothing is watched
       topics = names;
       if (env.whenHidden === "pause" && env.hidden()) return sleep();
       share();

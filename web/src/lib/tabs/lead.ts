@@ -1,23 +1,23 @@
-/** The host and its tabs: a channel to each, and a look at the lock that each holds for as long as it is there. */
+/** The leader and its tabs: a channel to each, and a request for the lock that each holds while it lives. */
 
 import type { Link } from "../link.js";
 import type { Env } from "../transports/transport.js";
 import { type Host, openHost } from "./host.js";
 import { type Codec, encode, type Sent, type Told } from "./protocol.js";
 
-/** The lock and the channel of one tab. */
+/** Return the name of a tab's lock and channel. */
 export function nameOfTab(share: string, tab: string): string {
   return `${share}:${tab}`;
 }
 
 export interface Surroundings extends Codec {
-  /** Of the share: its lock, and the channel of all its tabs. */
+  /** The name of the leader's lock and of the channel of all tabs. */
   readonly share: string;
   readonly env: Env;
   readonly openConnection: (env: Env) => Link;
 }
 
-/** `hear` is how `own`, the tab that leads, is told. */
+/** Lead the tabs. `hear` delivers messages to `own`, the leader itself. */
 export function openLead(around: Surroundings, own: string, hear: (told: Told) => void): Host {
   const channels = new Map<string, BroadcastChannel>();
   const over = new AbortController();
@@ -30,7 +30,7 @@ export function openLead(around: Surroundings, own: string, hear: (told: Told) =
     channels.delete(tab);
     host.forget(tab);
   };
-  /** A tab that closes, crashes or leaves lets go of its lock, and then it is ours. */
+  /** Open a channel to a tab and request its lock: it is granted when the tab closes, crashes or leaves. */
   const meet = (tab: string) => {
     const name = nameOfTab(around.share, tab);
     channels.set(tab, new BroadcastChannel(name));

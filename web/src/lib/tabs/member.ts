@@ -1,26 +1,26 @@
 /**
- * A tab among those that share a connection: it waits for the lock of the one that leads, asks for what it wants, and
- * takes the lock from one that holds it and does not answer.
+ * A tab that shares a connection: it queues for the leader's lock, sends the leader what it wants, and steals the lock
+ * from a leader that does not answer.
  */
 
 import type { Host } from "./host.js";
 import { nameOfTab, openLead, type Surroundings } from "./lead.js";
 import { decode, type Lead, type Sent, type Told, type Want } from "./protocol.js";
 
-/** Who leads has answered within this time, or is asked once more, then robbed. Not all tabs do so at once. */
+/** The leader must answer within this time; after `ASKS` requests its lock is stolen. The spread avoids a stampede. */
 const ANSWER_MS = 2_000;
 const SPREAD_MS = 500;
 const ASKS = 2;
 
 export interface Member {
   want(wishes: Want["wishes"]): void;
-  /** Ask whether anybody leads. */
+  /** Check that there is a leader. */
   check(): void;
-  /** The page is back; `certain`: whatever was open is dead. */
+  /** Reconnect what may have died: the page is back. `certain`: every open connection is dead. */
   wake(certain: boolean): void;
-  /** Whether it is needed though it wants nothing: others live on its connection. */
+  /** Return whether other tabs depend on this one's connection. */
   serves(): boolean;
-  /** For good: another one leads. */
+  /** Leave permanently; if this tab led, another one takes over. */
   leave(): void;
 }
 
@@ -34,7 +34,7 @@ export function join(around: Surroundings): Member {
   let wishes: Want["wishes"] = [];
   let present = false;
   let host: Host | undefined;
-  /** Whether the page of the one that leads is hidden, where timers are slow. */
+  /** Whether the leader's page is hidden, where timers are throttled. */
   let slow = false;
   let queue = new AbortController();
   let unanswered = 0;
@@ -84,7 +84,7 @@ export function join(around: Surroundings): Member {
     ask();
     return host;
   };
-  /** Ends when the lock was had and is lost, or the wait for it is called off. */
+  /** Request the leader's lock. Returns once the lock was held and lost, or the request was aborted. */
   const compete = async (options: LockOptions) => {
     let mine: Host | undefined;
     const rule = () => {
@@ -96,7 +96,7 @@ export function join(around: Surroundings): Member {
     if (host === mine) host = undefined;
     if (mine && !left.signal.aborted) again();
   };
-  /** Robbed: another one leads by now. */
+  /** Follow after the lock was stolen: another tab leads by now. */
   const again = () => {
     enqueue();
     ask();
@@ -112,7 +112,7 @@ export function join(around: Surroundings): Member {
     ask();
     return gone;
   };
-  // Whoever leads sees by this lock that the tab is there.
+  // The leader sees by this lock that the tab is alive.
   navigator.locks.request(nameOfTab(share, tab), enter).catch(() => {});
 
   return {

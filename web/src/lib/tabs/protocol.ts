@@ -1,35 +1,35 @@
-/** What tabs tell one another. A change that an older tab would not understand changes `VERSION`. */
+/** The messages between tabs. Bump `VERSION` with every change that older tabs would not understand. */
 
 import type { HookcastError } from "../errors.js";
 import type { Job, Transport } from "../types.js";
 import type { Topic } from "../wire.js";
 
-/** It stands in the names of locks and channels. */
+/** Part of the names of locks and channels. */
 export const VERSION = 1;
 
-/** From a tab to the one that leads: all that it wants. Sent anew at each change, and to hear whether anybody leads. */
+/** From a tab to the leader: everything it wants. Sent at each change, and to check that there is a leader. */
 export interface Want {
   readonly type: "want";
   readonly tab: string;
-  /** Topics, and the milliseconds between two requests for each. */
+  /** Topics and their poll intervals in milliseconds. */
   readonly wishes: readonly (readonly [topic: Topic, interval: number])[];
   readonly hidden: boolean;
-  /** Somebody looks at the tab again: do not wait any longer. */
+  /** The tab is visible or online again: reconnect without waiting. */
   readonly wake: boolean;
 }
 
-/** From a tab that leads from now on to all others, which answer with what they want. */
+/** From a new leader to all other tabs, which answer with `want`. */
 export interface Lead {
   readonly type: "lead";
 }
 
-/** From the tab that leads to one that wants something. */
+/** From the leader to one tab. */
 export type Told =
   | { readonly type: "here"; readonly transport: Transport; readonly hidden: boolean }
   | { readonly type: "state"; readonly job: Job }
   | { readonly type: "error"; readonly error: HookcastError; readonly topics: readonly Topic[] | undefined };
 
-/** The same for a channel: a state as its text, if there is one, and an error as its parts. */
+/** `Told` as sent over a channel: a state as its JSON text if that is known, an error as its parts. */
 export type Sent =
   | Extract<Told, { type: "here" }>
   | { readonly type: "state"; readonly state: string | Job }
@@ -39,7 +39,7 @@ export type Sent =
       readonly topics: readonly Topic[] | undefined;
     };
 
-/** What turns one into the other; the core lends it. */
+/** The core's functions for converting between the two. */
 export interface Codec {
   readonly readJob: (text: string) => Job | null;
   readonly rawJson: (job: Job) => string | undefined;
@@ -53,7 +53,7 @@ export function encode(told: Told, { rawJson }: Codec): Sent {
   return { type: "error", parts: [code, message, status, detail], topics: told.topics };
 }
 
-/** Undefined when the state cannot be read. */
+/** Undo `encode`; undefined if the state cannot be parsed. */
 export function decode(sent: Sent, { readJob, HookcastError }: Codec): Told | undefined {
   if (sent.type === "here") return sent;
   if (sent.type === "error") return { ...sent, error: new HookcastError(...sent.parts) };

@@ -1,26 +1,26 @@
-/** Polling, and long-polling: a loop for each topic. */
+/** Polling and long-polling: one loop per topic. */
 
 import { type Answer, ASK_MS, type Ask, endBy, jobPath, request } from "../http.js";
 import { asJob, isOfJob, list, nameOf, parse, readJob, type Topic, without } from "../wire.js";
 import type { Env, Listener, OpenTransport, Transport } from "./transport.js";
 
 export const WAIT_SECONDS = 25;
-/** A browser opens six connections to a host over HTTP/1.1: so many may be held, the others are asked in turn. */
+/** Long polls at a time, of the browser's six HTTP/1.1 connections per host; other jobs are polled. */
 export const MAX_HELD = 3;
-/** The least pause between two requests for a job that is not known yet, and for what the connection cannot bring. */
+/** The minimum poll interval for a job that is not known yet (404), and for gentle polling. */
 export const UNKNOWN_MS = 6_000;
 export const GENTLE_MS = 15_000;
 export const MAX_FAILURES = 3;
 const PAGE = "200";
 export const MAX_PAGES = 5;
 
-/** An answer, and the milliseconds until the next request: none after one that was held until there was something new. */
+/** A response and the milliseconds until the next request: 0 after a long poll that brought a newer state. */
 type Outcome = readonly [answer: Answer, pause: number];
 
-/** `least`: the milliseconds between two requests for a topic, at least. */
+/** Poll, or long-poll if `wait`. `least`: the minimum interval in milliseconds; if not 0, failures never end it. */
 function open(wait: boolean, least: number, env: Env, first: readonly Topic[], listener: Listener): Transport {
   const loops = new Map<Topic, AbortController>();
-  /** In a row: of requests that are not to be held, and of those that are; these begin with the suspicion of one. */
+  /** Failures in a row of plain requests and of long polls. The 1 keeps the first long poll from being held. */
   const failures: [number, number] = [0, 1];
 
   const watch = (topics: readonly Topic[]) => {
@@ -32,7 +32,7 @@ function open(wait: boolean, least: number, env: Env, first: readonly Topic[], l
   };
   const close = () => watch([]);
 
-  /** One request may fail among many; when nothing else is answered either, it is the way that fails. */
+  /** Send a request. A single failure is tolerated; failures in a row with no answer in between end the transport. */
   const ask = async (path: string, options: Ask, held: 0 | 1 = 0) => {
     const answer = await request(env, path, options).catch(
       (error): Answer => ({ status: 0, body: "", end: endBy(error) }),
@@ -47,21 +47,21 @@ function open(wait: boolean, least: number, env: Env, first: readonly Topic[], l
     }
     return answer;
   };
-  /** Milliseconds until the next request. */
+  /** Return the milliseconds until the next request. */
   const pause = (topic: Topic, { status }: Answer) =>
     Math.max(least, env.interval(topic), status === 404 ? UNKNOWN_MS : 0);
   const job = async (id: string, topic: Topic, signal: AbortSignal): Promise<Outcome> => {
     const version = env.version(id);
     const began = Date.now();
     const hold = wait && [...loops.keys()].filter(isOfJob).indexOf(topic) < MAX_HELD;
-    // Where it failed, or is new, a quick answer has to show first that this is a way.
+    // At first and after a failure, do not hold: a quick answer has to show that the transport works.
     const seconds = hold && failures[1] === 0 ? WAIT_SECONDS : 0;
     const headers = { "If-None-Match": `"${version}"` };
     const query = hold ? `?wait=${seconds}&version=${version}` : "";
     const timeout = ASK_MS + seconds * 1000;
     const answer = await ask(jobPath(id) + query, { headers, signal, timeout }, +hold as 0 | 1);
     listener.state(readJob(answer.body));
-    // A server that does not know how to wait, or a job that has ended, answers the same at once.
+    // A server that ignores `wait`, or a job that has ended, answers at once with nothing new: pause then.
     const soon = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);
     return [answer, soon && hold ? 0 : pause(topic, answer)];
   };
@@ -89,7 +89,7 @@ function open(wait: boolean, least: number, env: Env, first: readonly Topic[], l
   return { watch, close };
 }
 
-/** Ends early with the signal. */
+/** Wait; return early if the signal aborts. */
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
@@ -97,11 +97,11 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Requests that the server holds until there is something new. */
+/** Long-poll: the server holds each request until there is a newer state. */
 export const openLongPolling: OpenTransport = (...args) => open(true, 0, ...args);
 
-/** One request after the other. */
+/** Poll at the interval of each topic. */
 export const openPolling: OpenTransport = (...args) => open(false, 0, ...args);
 
-/** The same for what the connection cannot bring. It may be used on after it has ended. */
+/** Poll slowly for what the connection cannot carry. Failures never end it, and `close` only stops it until `watch`. */
 export const openGentlePolling: OpenTransport = (...args) => open(false, GENTLE_MS, ...args);

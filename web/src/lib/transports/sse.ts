@@ -1,4 +1,4 @@
-/** Server-sent events by fetch: EventSource can send no token in a header, and does not show an HTTP status. */
+/** Server-sent events over fetch: EventSource cannot send an Authorization header, and hides the HTTP status. */
 
 import { createParser } from "../eventstream.js";
 import { authorization, endBy, endOf } from "../http.js";
@@ -8,9 +8,9 @@ import type { Env, Listener, Transport } from "./transport.js";
 
 export function openEventStreams(env: Env, first: readonly Topic[], listener: Listener): Transport {
   let topics = first;
-  /** What is wanted of the topics in the open streams; one that is not does no harm in them. */
+  /** The wanted topics in the open streams; unwanted ones in them are harmless. */
   let asked: readonly Topic[] = [];
-  /** The reconnection time that the server names. */
+  /** The reconnection time of the stream (`retry:`). */
   let after: number | undefined;
   let controller = new AbortController();
 
@@ -41,17 +41,17 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
       const { status, headers, body } = response;
       if (status === 200 && body && headers.get("Content-Type")?.startsWith("text/event-stream")) {
         await body.pipeThrough(new TextDecoderStream()).pipeTo(new WritableStream({ write }), { signal });
-        // 429: there are too many streams, and other ways are none.
+        // 429: the client has too many event streams; other transports are not limited by that.
       } else why = { why: "unfit", ...endOf(response), ...(status === 429 && { why: "unfit" }) };
     } catch (error) {
       why = endBy(error);
     }
-    // A stream whose jobs have all ended says so; or another one has taken its place.
+    // Not lost: the server ended the stream because all its jobs have ended, or another stream replaces it.
     if (over || signal.aborted) return;
     listener.ended({ after, ...why });
     close();
   };
-  /** Every stream begins with the states, so nothing is missed. */
+  /** Replace the streams. Each begins with the current states, so nothing is missed. */
   const reopen = () => {
     close();
     controller = new AbortController();

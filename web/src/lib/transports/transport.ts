@@ -1,4 +1,4 @@
-/** What every transport is: opened with topics, it reports states until it ends or is closed. */
+/** The interface of all transports: opened with topics, a transport reports states until it ends or is closed. */
 
 import type { Server } from "../http.js";
 import type { LinkEvents } from "../link.js";
@@ -7,33 +7,33 @@ import type { HookcastOptions, Job, TransportName } from "../types.js";
 import type { Topic } from "../wire.js";
 
 export interface Transport {
-  /** Watch exactly these from now on. */
+  /** Watch exactly these topics from now on. */
   watch(topics: readonly Topic[]): void;
-  /** There is a newer token: use it. Missing where each request asks for the token anyway. */
+  /** Switch to the newer token. Missing where each request gets the token anyway. */
   renew?(): void;
-  /** Say nothing any more. Idempotent. */
+  /** Close, and stop reporting. Idempotent. */
   close(): void;
 }
 
-/** What it tells. After `ended` it says nothing more. */
+/** What a transport reports. Nothing follows `ended`. */
 export interface Listener {
-  /** Something came in. */
+  /** Something was received: a sign of life. */
   alive(): void;
-  /** A state came; null when it could not be read. */
+  /** A state was received; null if it could not be parsed. */
   state(job: Job | null): void;
   /** The token is about to expire. */
   expiring(): void;
-  /** The token does not open these. */
+  /** The token does not grant these topics. */
   forbidden(topics: readonly Topic[]): void;
   ended(end: End): void;
 }
 
-/** What a connection needs, and whom it tells. */
+/** What a connection needs, and the events that it reports. */
 export interface Env extends Server, LinkEvents {
   readonly WebSocket: typeof WebSocket | undefined;
   readonly heartbeatSeconds: number;
   readonly whenHidden: HookcastOptions["whenHidden"];
-  /** The transports that may be used, best first. */
+  /** The permitted transports, best first. */
   readonly ladder: readonly TransportName[];
 }
 

@@ -1,4 +1,4 @@
-/** The WebSocket `hookcast.v1`. */
+/** The WebSocket transport (RFC 6455), subprotocol `hookcast.v1`. */
 
 import { endBy } from "../http.js";
 import type { End } from "../state.js";
@@ -9,12 +9,12 @@ const PROTOCOL = "hookcast.v1";
 const JOB_FRAME = '{"type":"job","job":';
 export const OPEN = 1;
 
-/** What a close asks for; `after` is what the server announced before. */
+/** Map a close code to an end; `after` is the reconnection time that the server announced before it. */
 export function endOf(code: number, after: number | undefined, hidden: boolean): End {
   if (code === 4501 || code === 4502) return { why: "unauthorized" };
   if (code >= 4500) return { why: "barred" };
   if (code <= 1001 && hidden) return { why: "left" };
-  // Rotated connections come back at once, spread over a second.
+  // 4002, rotated: reconnect within a second, at a random time.
   return { why: "failed", after: code === 4002 ? Math.random() * 1000 : after };
 }
 

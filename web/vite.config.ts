@@ -7,10 +7,10 @@ export default defineConfig({
   build: {
     outDir: "../server/hookcast/static",
     emptyOutDir: true,
-    // The page's Content-Security-Policy allows nothing inline.
+    // The page's Content-Security-Policy forbids inline assets.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // "use client" of hookcast/react is for bundlers of server components.
+    // The "use client" directive of hookcast/react is for bundlers of React Server Components.
     rolldownOptions: { checks: { moduleLevelDirective: false } },
   },
   server: {

@@ -1,6 +1,6 @@
 import { defineConfig } from "vite";
 
-/** The library, `/hookcast.js` beside the demo page, and the part of it that is loaded when tabs share a connection. */
+/** Build the library as `/hookcast.js` next to the demo page, plus the chunk loaded when tabs share a connection. */
 export default defineConfig({
   publicDir: false,
   build: {

@@ -1,4 +1,4 @@
-/** Vitest prints failed tests with Map.groupBy, which Node 20 lacks. */
+/** Polyfill for Node 20: Vitest reports failed tests with Map.groupBy. */
 Map.groupBy ??= (items, keyOf) => {
   const groups = new Map();
   for (const [at, item] of [...items].entries()) {

@@ -1,4 +1,4 @@
-/** Packs this package beside the demo page: what the server offers as `/hookcast.tgz`. */
+/** Pack this package next to the demo page; the server serves it as `/hookcast.tgz`. */
 
 import { execFileSync } from "node:child_process";
 import { readFileSync, renameSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** The whole page. */
+/** The root component of the demo page. */
 
 import type { Clock } from "./clock";
 import type { Gates } from "./gates";

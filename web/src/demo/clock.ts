@@ -1,39 +1,39 @@
 /**
- * The server's time in the page, to a few milliseconds. Two clocks are compared as NTP does it (RFC 5905 section 8):
- * the answer to a request was written somewhere between sending and receiving, so half of the quickest round trip is
- * the error. `performance.now()` is our side: it never jumps.
+ * The server's time in the page, to a few milliseconds. The clocks are compared as in NTP (RFC 5905 section 8): the
+ * server answered at some time between sending and receiving, so half of the shortest round trip is the error bound.
+ * The local clock is `performance.now()`, which is monotonic.
  */
 
 import { isRecord } from "./json";
 
 export interface Sample {
-  /** Add this to `performance.now()` for the server's time in milliseconds since 1970. */
+  /** Added to `performance.now()`, it gives the server's time in milliseconds since 1970. */
   readonly offset: number;
-  /** Milliseconds by which it may be wrong, either way. */
+  /** The error bound in milliseconds, either way. */
   readonly error: number;
 }
 
 export interface Clock {
-  /** A fresh comparison; null where the server does not answer. */
+  /** Return a comparison that is at most 30 s old; null if the server does not answer. */
   sample(): Promise<Sample | null>;
-  /** The server's time as far as it is known, else this machine's; milliseconds since 1970. */
+  /** Return the server's time if it is known, else this machine's, in milliseconds since 1970. */
   now(): number;
 }
 
 const ROUNDS = 5;
 const PATIENCE_MS = 3_000;
 const FRESH_MS = 30_000;
-/** The server's times are cut to the millisecond. */
+/** The server's timestamps are truncated to the millisecond. */
 const GRAIN_MS = 1;
 
-/** One round trip: when it began and ended here, and the server's time in between. */
+/** One round trip: local send and receive times, and the server's time in between. */
 export interface Trip {
   readonly sent: number;
   readonly received: number;
   readonly server: number;
 }
 
-/** The quickest trip tells most. */
+/** Estimate the offset from the shortest round trip, which has the smallest error. */
 export function compare(trips: readonly Trip[]): Sample | null {
   const [best] = [...trips].sort((a, b) => a.received - a.sent - (b.received - b.sent));
   if (best === undefined) return null;
@@ -59,7 +59,7 @@ export function createClock(request: typeof fetch, here: () => number = () => pe
     try {
       while (trips.length < ROUNDS) trips.push(await trip());
     } catch {
-      // What has been measured before counts.
+      // Use the trips that succeeded.
     }
     const sample = compare(trips);
     if (sample !== null) last = { sample, at: here() };

@@ -1,20 +1,20 @@
-/** A network that can be blocked, part by part, to watch the library find another way. */
+/** A network whose parts can be blocked, to watch the library fall back to another transport. */
 
-/** `network` is everything. */
+/** What can be blocked; `network` is everything. */
 export type Gate = "websocket" | "sse" | "long-poll" | "network";
 
 export interface Gates {
   readonly fetch: typeof fetch;
   readonly WebSocket: typeof WebSocket;
-  /** What is blocked; another object after each change. */
+  /** Return what is blocked: a new object after each change. */
   readonly shut: () => ReadonlySet<Gate>;
-  /** Blocks, which also cuts what is open, or lets through again. */
+  /** Block, which also aborts what is open, or unblock. */
   readonly set: (gate: Gate, shut: boolean) => void;
-  /** Tells of changes until the returned function is called. */
+  /** Call `changed` after each change, until the returned function is called. */
   readonly subscribe: (changed: () => void) => () => void;
 }
 
-/** Which gate a request of the library goes through. */
+/** Return the gate that a request of the library goes through. */
 export function gateOf(url: string): Gate {
   const { pathname, searchParams } = new URL(url, "http://page.invalid");
   if (pathname.endsWith("/events")) return "sse";
@@ -31,7 +31,7 @@ export function createGates(world: { fetch: typeof fetch; WebSocket: typeof WebS
     knives.set(gate, found);
     return found;
   };
-  /** Aborted when the gate shuts. Raises a TypeError, as `fetch` does, while it is shut. */
+  /** Return signals that abort when the gate shuts. Throws a TypeError, as `fetch` does, while it is shut. */
   const pass = (gate: Gate): AbortSignal[] => {
     if (shut.has(gate) || shut.has("network")) throw new TypeError(`Blocked on this page: ${gate}`);
     return [knife(gate).signal, knife("network").signal];
@@ -58,7 +58,7 @@ export function createGates(world: { fetch: typeof fetch; WebSocket: typeof WebS
       shut = next;
       if (closing) knife(gate).abort(new TypeError(`Blocked on this page: ${gate}`));
       knives.delete(gate);
-      // A browser says so, too, when its network is back: nobody has to wait for the next try.
+      // As a browser does when its network is back, so that the library reconnects at once.
       if (gate === "network") globalThis.dispatchEvent(new Event(closing ? "offline" : "online"));
       for (const tell of listeners) tell();
     },

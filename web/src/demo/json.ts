@@ -1,10 +1,10 @@
-/** JSON from outside. */
+/** Untrusted JSON. */
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value in `text`; null when there is none. */
+/** Parse `text`; null if it is not JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,11 +1,11 @@
-/** The time between the server's recording of an outcome and its arrival in the page; pure. */
+/** The lag between the server recording an outcome and the page receiving it; pure. */
 
 import type { Sample } from "./clock";
 
 /**
- * Milliseconds, and by how many they may be wrong. `late`: the outcome was there before the connection that brought it,
- * as after a reload, so that the time would say when the page came and not how fast the server is. `unknown`: the
- * clocks could not be compared.
+ * The lag in milliseconds with its error bound. `late`: the outcome is older than the connection that delivered it, as
+ * after a reload, so the difference would measure the page and not the server. `unknown`: the clocks could not be
+ * compared.
  */
 export type Lag =
   | { readonly kind: "measured"; readonly ms: number; readonly error: number }
@@ -13,11 +13,11 @@ export type Lag =
   | { readonly kind: "unknown" };
 
 export interface Arrival {
-  /** When the server recorded the outcome, by its clock. */
+  /** When the server recorded the outcome, by the server's clock. */
   readonly completedAt: string | null;
-  /** When it came, by `performance.now()`. */
+  /** When the page received it, by `performance.now()`. */
   readonly arrivedAt: number;
-  /** Since when the connection had been open by then, by `performance.now()`; null while there was none. */
+  /** When the connection had opened, by `performance.now()`; null if there was none. */
   readonly openSince: number | null;
 }
 

@@ -1,4 +1,4 @@
-/** The demo page: put together, and shown. */
+/** The entry point of the demo page. */
 
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";

@@ -1,4 +1,4 @@
-/** What to show of a result. fal's models agree on a few shapes; anything else is shown as JSON. */
+/** The media in a result. fal's models share a few shapes; anything else is shown as JSON. */
 
 import { isRecord } from "./json";
 
@@ -9,7 +9,7 @@ export interface Media {
   readonly url: string;
 }
 
-/** A link that is safe in `src` and `href`: absolute and http(s). */
+/** Return `value` as a URL that is safe in `src` and `href`, absolute and http(s); null if it is none. */
 export function safeUrl(value: unknown): string | null {
   if (typeof value !== "string" || !URL.canParse(value)) return null;
   const url = new URL(value);
@@ -18,7 +18,7 @@ export function safeUrl(value: unknown): string | null {
 
 const KINDS: readonly MediaKind[] = ["video", "image", "audio"];
 
-/** Every video, image and audio file named at the top of `result`, in that order, each once. */
+/** Return the video, image and audio files at the top level of `result`, in that order, without duplicates. */
 export function mediaOf(result: unknown): Media[] {
   if (!isRecord(result)) return [];
   const found = KINDS.flatMap((kind) =>

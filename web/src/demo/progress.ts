@@ -1,12 +1,12 @@
-/** How far a job is, from the clock alone: fal reports no percentage. */
+/** Progress estimated from elapsed time: fal reports no percentage. */
 
 import { isTerminal, type Job } from "../lib/index.js";
 
-/** Where the bar stands when the usual time has just passed, and what it never passes before completion. */
+/** The share shown when the expected time has elapsed, and the maximum before completion. */
 const AT_EXPECTED = 0.8;
 const CEILING = 0.98;
 
-/** The share of the work done at `now`, or null while nothing can be said. Always below 1. */
+/** Return the estimated share of the work done at `now`, always below 1; null while it is unknown. */
 export function fraction(startedAt: string | null, expectedSeconds: number | null, now: number): number | null {
   if (startedAt === null || expectedSeconds === null || expectedSeconds <= 0) return null;
   const started = Date.parse(startedAt);
@@ -17,7 +17,7 @@ export function fraction(startedAt: string | null, expectedSeconds: number | nul
   return AT_EXPECTED + room * (1 - Math.exp((-(share - 1) * AT_EXPECTED) / room));
 }
 
-/** Where the bar stands, 0 to 100; null while nothing can be said. */
+/** Return the progress in percent, 0 to 100; null while it is unknown. */
 export function percentOf(job: Job, now: number): number | null {
   if (job.status === "completed") return 100;
   const { startedAt, expectedSeconds } = job.progress;
@@ -27,7 +27,7 @@ export function percentOf(job: Job, now: number): number | null {
   return Math.min(99, share * 100);
 }
 
-/** Seconds from the job's creation to its end, or to `now` while it has none. */
+/** Return the seconds from the job's creation to its end, or to `now` if it has not ended. */
 export function elapsedSeconds(job: Pick<Job, "createdAt" | "completedAt">, now: number): number {
   const start = Date.parse(job.createdAt);
   const end = job.completedAt === null ? now : Date.parse(job.completedAt);
@@ -35,7 +35,7 @@ export function elapsedSeconds(job: Pick<Job, "createdAt" | "completedAt">, now:
   return Number.isFinite(seconds) ? Math.max(0, seconds) : 0;
 }
 
-/** `75.4` as `1:15`. */
+/** Format seconds: `75.4` as `1:15`. */
 export function formatSeconds(seconds: number): string {
   const whole = Math.floor(seconds);
   const minutes = Math.floor(whole / 60);

@@ -1,6 +1,6 @@
-/** JSON kept as text: `JSON.parse` would round integers beyond 2^53, so what we display is cut out and re-indented. */
+/** JSON as text: `JSON.parse` rounds integers beyond 2^53, so members are cut out and re-indented without parsing. */
 
-/** The index just past the string literal that starts at `start`. */
+/** Return the index just past the string literal that starts at `start`. */
 function stringEnd(text: string, start: number): number {
   let at = start + 1;
   while (at < text.length && text[at] !== '"') {
@@ -9,7 +9,7 @@ function stringEnd(text: string, start: number): number {
   return at + 1;
 }
 
-/** The index just past the value that starts at `start`, at the comma or bracket that follows it. */
+/** Return the index just past the value that starts at `start`: that of the following comma or bracket. */
 function valueEnd(text: string, start: number): number {
   let depth = 0;
   let at = start;
@@ -27,7 +27,7 @@ function valueEnd(text: string, start: number): number {
   return at;
 }
 
-/** The text of one member of the object in `text`, exactly as it was written; null when there is none. */
+/** Return the verbatim value of one member of the object in `text`; null if there is none. */
 export function rawMember(text: string, name: string): string | null {
   let at = text.indexOf("{") + 1;
   while (at > 0 && at < text.length) {
@@ -47,7 +47,7 @@ export function rawMember(text: string, name: string): string | null {
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"?|[{}[\],:]|[^\s{}[\],:"]+/g;
 const SHOWN_CHARACTERS = 40_000;
 
-/** `raw` indented by two spaces, its numbers and strings untouched, and cut off when it is very long. */
+/** Indent `raw` by two spaces, leaving numbers and strings untouched; truncate it after 40,000 characters. */
 export function pretty(raw: string): string {
   const shown = raw.slice(0, SHOWN_CHARACTERS);
   const rest = raw.length - shown.length;

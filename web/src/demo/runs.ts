@@ -1,30 +1,30 @@
-/** The jobs on the page, newest first, and what becomes of them; pure. */
+/** The jobs on the page, newest first, and the reducer that updates them; pure. */
 
 import type { Job, Submission, Transport } from "../lib/index.js";
 import type { Lag } from "./lag";
 import type { Problem } from "./trouble";
 
 export interface Run {
-  /** The Idempotency-Key; the requestId of a job of before a reload. */
+  /** The idempotency key; the requestId if the job was restored after a reload. */
   readonly id: string;
-  /** 1, 2, 3 …, to speak about it. */
+  /** 1, 2, 3 …: the job's name on the page. */
   readonly number: number;
   readonly prompt: string;
-  /** When it was started, milliseconds since 1970. */
+  /** When it was started, in milliseconds since 1970. */
   readonly startedAt: number;
-  /** Null for a job of before a reload. */
+  /** Null if the job was restored after a reload. */
   readonly submission: Submission | null;
-  /** Null until the server has taken it. */
+  /** Null until the server has accepted it. */
   readonly requestId: string | null;
-  /** Why it was not taken. */
+  /** Why it was not accepted. */
   readonly problem: Problem | null;
   readonly seen: Seen;
 }
 
-/** What has been seen of a job. */
+/** What the page has received about a job. */
 export interface Seen {
   readonly job: Job | null;
-  /** How its states arrive; how the last one did, once it has ended. */
+  /** How its states arrive or, once it has ended, how the last one arrived. */
   readonly transport: Transport;
   /** Null until it has ended. */
   readonly lag: Lag | null;
@@ -60,7 +60,7 @@ function change(runs: readonly Run[], id: string, changes: Partial<Run>): readon
   return runs.map((run) => (run.id === id ? { ...run, ...changes } : run));
 }
 
-/** The number of the next one. */
+/** Return the number of the next job. */
 export function nextNumber(runs: readonly Run[]): number {
   return Math.max(0, ...runs.map(({ number }) => number)) + 1;
 }
@@ -73,17 +73,17 @@ export function statusOf({ problem, requestId, seen: { job } }: Run): RunStatus 
   return job?.status ?? "connecting";
 }
 
-/** Whether something is still to come from the server. */
+/** Return whether more states are expected from the server. */
 export function isActive(run: Run): boolean {
   return run.requestId !== null && ["connecting", "pending"].includes(statusOf(run));
 }
 
-/** How states reach the page right now: all jobs share one connection. Null while nothing is waited for. */
+/** Return how states arrive right now: all jobs share one connection. Null if no job is active. */
 export function transportOf(runs: readonly Run[]): Transport | null {
   return runs.find(isActive)?.seen.transport ?? null;
 }
 
-/** Whether states arrive, by whatever way. */
+/** Return whether states arrive, over any transport. */
 export function isOpen(transport: Transport): boolean {
   return !["connecting", "paused", "closed"].includes(transport);
 }

@@ -1,4 +1,4 @@
-/** What this tab remembers over a reload, and forgets when it is closed: its jobs, and the key. */
+/** What this tab keeps across reloads, until it is closed: its jobs and the API key. */
 
 import { isRecord, parseJson } from "./json";
 
@@ -13,7 +13,7 @@ const JOBS = "hookcast.jobs";
 const KEY = "hookcast.key";
 const LIMIT = 12;
 
-/** The kept jobs, newest first. */
+/** Return the kept jobs, newest first. */
 export function recall(box: Box): Kept[] {
   const value = parseJson(read(box, JOBS));
   return Array.isArray(value) ? value.filter(isKept).slice(0, LIMIT) : [];
@@ -28,7 +28,7 @@ export function drop(box: Box, requestId: string): void {
   write(box, JOBS, JSON.stringify(recall(box).filter((kept) => kept.requestId !== requestId)));
 }
 
-/** The API key or token that was entered; null when there is none. */
+/** Return the API key or token that was entered; null if there is none. */
 export function recallKey(box: Box): string | null {
   return read(box, KEY) || null;
 }
@@ -49,7 +49,7 @@ function write(box: Box, name: string, text: string): void {
   try {
     box.setItem(name, text);
   } catch {
-    // A full or forbidden storage only costs the memory of this tab.
+    // Storage is full or blocked: the tab works, but forgets its jobs on reload.
   }
 }
 

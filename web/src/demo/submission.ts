@@ -1,4 +1,4 @@
-/** The request that the form stands for; pure. */
+/** From the form's fields to a submission; pure. */
 
 import type { Submission } from "../lib/index.js";
 
@@ -13,7 +13,7 @@ export const MODELS: readonly [Model, ...Model[]] = [
   { endpointId: "fal-ai/flux/dev", kind: "Image", name: "FLUX.1 dev" },
 ];
 
-/** What the emulator can do wrong, by the names of docs/emulator.md. */
+/** The emulator's faults, by their names in docs/emulator.md. */
 export const FAULTS: readonly (readonly [name: string, words: string])[] = [
   ["none", "Nothing"],
   ["model_error", "The model fails"],
@@ -25,7 +25,7 @@ export const FAULTS: readonly (readonly [name: string, words: string])[] = [
   ["big_result", "The result is very big"],
 ];
 
-/** `input._emulator`; null where nothing is to go wrong. */
+/** Return `input._emulator`, null for no fault. */
 function emulatorOptions(fault: string): Record<string, unknown> | null {
   if (fault === "none") return null;
   return fault === "webhook_late" ? { faults: [fault], seconds: 5 } : { faults: [fault] };

@@ -1,4 +1,4 @@
-/** What went wrong with a request, in one sentence, and what to do next; pure. */
+/** A failed request in one sentence, and what to do about it; pure. */
 
 import type { HookcastError } from "../lib/index.js";
 import { isRecord } from "./json";
@@ -8,11 +8,11 @@ export interface Problem {
   readonly advice: string;
   /** The server's stable code. */
   readonly code: string;
-  /** fal's own answer, pretty-printed. */
+  /** fal's own response body, pretty-printed. */
   readonly falBody: string | null;
-  /** Whether the very same request may succeed later. */
+  /** Whether the same request may succeed later. */
   readonly retryable: boolean;
-  /** Whether it takes a key, or another one. */
+  /** Whether the request needs an API key, or a different one. */
   readonly needsKey: boolean;
 }
 
@@ -72,7 +72,7 @@ function falBodyOf({ detail }: HookcastError): string | null {
   return typeof body === "string" ? body : JSON.stringify(body, null, 2);
 }
 
-/** `text` with a full stop, or `other` where there is none worth reading. */
+/** Return `text` with a full stop, or `other` if `text` is not a sentence. */
 function sentenceOf(text: string, other: string): string {
   if (!text.includes(" ")) return other;
   return /[.!?]$/.test(text) ? text : `${text}.`;

@@ -1,4 +1,4 @@
-/** What the page says about a job; pure. */
+/** The page's texts about a job; pure. */
 
 import { isTerminal, type Job, type JobStatus, type Phase, type Transport } from "../lib/index.js";
 import type { Lag } from "./lag";
@@ -43,7 +43,7 @@ export function positionWords(job: Job): string | null {
   return queuePosition === 0 ? "next in the queue" : `position ${queuePosition} in the queue`;
 }
 
-/** What a job that waits has to say about how it waits; `transport` as it has been for a while. */
+/** Return the notice for a pending job whose live updates are interrupted; `transport` is debounced. */
 export function noticeWords(transport: Transport): string | null {
   if (transport === "poll") return "Live updates interrupted - checking every 3 s";
   if (transport === "connecting") return "Live updates interrupted - looking for another way. The job goes on at fal.";
@@ -55,7 +55,7 @@ const UNMEASURED = {
   unknown: "The clocks of server and page could not be compared.",
 };
 
-/** The milliseconds, and what they mean. */
+/** Return the lag in milliseconds, and its explanation. */
 export function lagWords(lag: Lag): readonly [text: string, meaning: string] {
   if (lag.kind !== "measured") return ["—", UNMEASURED[lag.kind]];
   const error = `give or take ${Math.ceil(lag.error)} ms`;
@@ -63,7 +63,7 @@ export function lagWords(lag: Lag): readonly [text: string, meaning: string] {
   return [lag.ms < 1 ? "< 1 ms" : `${Math.round(lag.ms).toLocaleString("en")} ms`, meaning];
 }
 
-/** Where a job is on the way browser → Hookcast → fal → webhook → browser. */
+/** A job's position on the path browser → Hookcast → fal → webhook → browser. */
 export type Stage = "idle" | "submitting" | "queued" | "running" | "saving" | "cancelling" | "done" | "failed";
 
 export function stageOf(run: Run | undefined): Stage {
@@ -96,19 +96,19 @@ const NEWS: Partial<Record<RunStatus, string>> = {
   cancelled: "cancelled",
 };
 
-/** What is worth saying aloud about the change from `before` to `after`: who was taken, and who has ended. */
+/** Return the screen-reader announcement of jobs accepted, completed or cancelled since `before`; null for none. */
 export function newsOf(before: readonly Run[], after: readonly Run[]): string | null {
   const news = after.flatMap((run) => {
     const old = before.find(({ id }) => id === run.id);
     if (old === undefined || statusOf(old) === statusOf(run)) return [];
-    // A failure is an alert of its own card.
+    // Failures are announced by the alert in their card.
     const told = NEWS[statusOf(run)];
     return told && statusOf(old) !== "connecting" ? [`Job ${run.number} ${told}.`] : [];
   });
   return news.length > 0 ? news.join(" ") : null;
 }
 
-/** The command that follows `path` from a terminal. Single quotes are safe: the path is percent-encoded. */
+/** Return the curl command that streams `path`. Single quotes are safe: the path is percent-encoded. */
 export function curlLine(origin: string, path: string, withKey: boolean): string {
   const header = withKey ? ` -H "Authorization: Bearer $KEY"` : "";
   return `curl -N${header} '${origin}${path.replaceAll("'", "%27")}'`;

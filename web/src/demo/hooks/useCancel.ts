@@ -1,4 +1,4 @@
-/** The cancel button of a job. */
+/** State and action of a job's cancel button. */
 
 import { useState } from "react";
 import type { HookcastError } from "../../lib/index.js";
@@ -6,7 +6,7 @@ import { useHookcast } from "../../lib/react/index.js";
 
 export interface Cancel {
   readonly asking: boolean;
-  /** Why the last request failed. */
+  /** Why the last request failed, null if it did not. */
   readonly trouble: string | null;
   readonly cancel: () => void;
 }

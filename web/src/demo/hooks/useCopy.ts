@@ -1,10 +1,10 @@
-/** Copying to the clipboard, with a word about it for a moment. */
+/** Copying to the clipboard, with brief feedback. */
 
 import { useEffect, useState } from "react";
 
 const SHOWN_MS = 1_500;
 
-/** What happened to the last copy, null after a moment; and what copies. */
+/** Return whether the last copy succeeded (null again after 1.5 s), and a function that copies `text`. */
 export function useCopy(text: string): readonly [done: boolean | null, copy: () => void] {
   const [done, setDone] = useState<boolean | null>(null);
   useEffect(() => {
@@ -15,7 +15,7 @@ export function useCopy(text: string): readonly [done: boolean | null, copy: () 
   return [done, () => void put(text).then(setDone)];
 }
 
-/** The clipboard API exists in secure contexts only; elsewhere the old command still works. */
+/** Copy `text`. The Clipboard API needs a secure context; elsewhere fall back to `execCommand`. */
 async function put(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,10 +1,10 @@
-/** The time, which goes on while it is asked for. */
+/** The current time, updated four times a second. */
 
 import { useEffect, useState } from "react";
 
 const TICK_MS = 250;
 
-/** Milliseconds since 1970 by `clock`; it stands still while `running` is false. */
+/** Return `clock`'s time in milliseconds since 1970; it does not advance while `running` is false. */
 export function useNow(clock: { now(): number }, running: boolean): number {
   const [now, setNow] = useState(() => clock.now());
   useEffect(() => {

@@ -1,4 +1,4 @@
-/** The jobs of this tab: started, tried again, found again after a reload. */
+/** The jobs of this tab: starting, retrying, and restoring them after a reload. */
 
 import { useCallback, useEffect, useReducer, useState } from "react";
 import type { HookcastError, Submission } from "../../lib/index.js";
@@ -10,12 +10,12 @@ import { problemOf } from "../trouble";
 export interface Runs {
   /** Newest first. */
   readonly runs: readonly Run[];
-  /** Whether the server wants a key, or another one. */
+  /** Whether the server requires an API key, or a different one. */
   readonly locked: boolean;
   readonly start: (prompt: string, submission: Submission, now: number) => void;
   readonly retry: (run: Run) => void;
   readonly seen: (id: string, seen: Seen) => void;
-  /** Takes the key, and tries again whatever wanted one. */
+  /** Store the key, and resubmit the jobs that need one. */
   readonly unlock: (key: string) => void;
 }
 
@@ -63,7 +63,7 @@ function useSend(dispatch: Dispatch, lock: () => void) {
   );
 }
 
-/** A job that the server does not know any more is forgotten; the others are watched by their cards. */
+/** Forget restored jobs that the server no longer knows; their cards watch the others. */
 function useRestored(dispatch: Dispatch, lock: () => void): void {
   const client = useHookcast();
   useEffect(() => {
@@ -86,7 +86,7 @@ function restored(): readonly Run[] {
   });
 }
 
-/** `crypto.randomUUID` is missing on plain-http origins other than loopback. */
+/** Return a random key. `crypto.randomUUID` needs a secure context: it is missing on plain http, except on loopback. */
 function newKey(): string {
   return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

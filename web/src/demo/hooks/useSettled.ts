@@ -1,4 +1,4 @@
-/** The last value that stayed the same for a while: not every change on the way is worth a word. */
+/** Debouncing: the last value that was stable for 1.5 s, so that brief changes are not announced. */
 
 import { useEffect, useState } from "react";
 

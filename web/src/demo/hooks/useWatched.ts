@@ -1,4 +1,4 @@
-/** One job as it is now, over the library's hook, and how long its outcome took to get here. */
+/** The current state of one job, from the library's hook, and how long its outcome took to arrive. */
 
 import { useEffect, useRef, useState } from "react";
 import type { Job } from "../../lib/index.js";
@@ -15,7 +15,7 @@ export function useWatched(run: Run, clock: Clock, tell: (id: string, seen: Seen
     const arrival = { completedAt, arrivedAt: performance.now(), openSince: openSince.current };
     void clock.sample().then((sample) => setLag(lagOf(arrival, sample)));
   };
-  // Whatever the transport, somebody who looks at the page wants to see the end.
+  // No timeout: a visible card has to show the outcome, however late.
   const options = { requestId, keepListening: true, onCompleted: measure, onFailed: measure };
   const { job: newest, transport } = useFalJob(options);
   const job = newest ?? run.seen.job;

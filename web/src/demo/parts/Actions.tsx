@@ -1,4 +1,4 @@
-/** What can be done about a job. */
+/** The buttons of a job: retry and cancel. */
 
 import type { Cancel } from "../hooks/useCancel";
 import { isActive, type Run } from "../runs";
@@ -8,7 +8,7 @@ interface ActionsProps {
   readonly run: Run;
   readonly cancel: Cancel;
   readonly onRetry: () => void;
-  /** A button that had the focus is gone. */
+  /** Called when a focused button disappears. */
   readonly onLeave: () => void;
 }
 

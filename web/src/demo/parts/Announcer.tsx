@@ -1,4 +1,4 @@
-/** Says aloud what has become of jobs; failures are alerts of their cards. */
+/** A live region that announces changes of jobs; failures are announced by their cards. */
 
 import { useEffect, useRef, useState } from "react";
 import type { Run } from "../runs";

@@ -1,4 +1,4 @@
-/** Text as it was written, which scrolls when it is long. */
+/** Preformatted text that scrolls when it is long. */
 
 interface CodeProps {
   readonly children: string;
@@ -7,7 +7,7 @@ interface CodeProps {
 
 export function Code({ children, testid }: CodeProps) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by key (WCAG 2.1.1)
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scroll container must be keyboard-accessible (WCAG 2.1.1)
     <pre tabIndex={0} data-testid={testid}>
       {children}
     </pre>

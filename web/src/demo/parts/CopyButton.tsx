@@ -1,4 +1,4 @@
-/** A button that copies. */
+/** A button that copies text to the clipboard. */
 
 import type { ReactNode } from "react";
 import { useCopy } from "../hooks/useCopy";

@@ -1,4 +1,4 @@
-/** What a job is called, and when it began. */
+/** A job's endpoint, request id, version and creation time. */
 
 import type { Run } from "../runs";
 import { CopyButton } from "./CopyButton";

@@ -1,4 +1,4 @@
-/** What the emulator is to do wrong. */
+/** The choice of a fault for the emulator to simulate. */
 
 import { FAULTS } from "../submission";
 

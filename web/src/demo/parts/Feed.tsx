@@ -1,4 +1,4 @@
-/** The jobs, newest first. */
+/** The list of jobs, newest first. */
 
 import type { Clock } from "../clock";
 import type { Run, Seen } from "../runs";

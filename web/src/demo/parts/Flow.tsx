@@ -1,4 +1,4 @@
-/** The way of the newest job: browser → Hookcast → fal → webhook → browser. */
+/** The path of the newest job: browser → Hookcast → fal → webhook → browser. */
 
 import type { Run } from "../runs";
 import { captionOf, stageOf, TRANSPORTS } from "../words";

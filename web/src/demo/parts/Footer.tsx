@@ -1,4 +1,4 @@
-/** The way out of the page: the newest job as a curl line, and the server's own addresses. */
+/** The footer: a curl command for the newest job, and links to the server's endpoints. */
 
 import type { Run } from "../runs";
 import { recallKey } from "../session";

@@ -1,4 +1,4 @@
-/** One job: a screen that shows where it is and then what came of it, and the facts below. */
+/** The card of one job: a screen with its progress, later its result, and the details below. */
 
 import { useCallback, useEffect, useId, useRef } from "react";
 import type { Clock } from "../clock";

@@ -1,4 +1,4 @@
-/** Where a job is, and how its states arrive. */
+/** A job's phase, queue position and transport. */
 
 import { isActive, isOpen, type Run } from "../runs";
 import { positionWords, runWords, TRANSPORTS } from "../words";

@@ -1,10 +1,10 @@
-/** Asks for the key that the server wants. */
+/** The form for the API key that the server requires. */
 
 import { type FormEvent, useEffect, useRef } from "react";
 
 export function KeyField({ onKey }: { readonly onKey: (key: string) => void }) {
   const input = useRef<HTMLInputElement>(null);
-  // Whoever pressed Generate can go on here at once.
+  // The form appears after Generate: focus it so that the user can type at once.
   useEffect(() => input.current?.focus(), []);
   const submit = (event: FormEvent) => {
     event.preventDefault();

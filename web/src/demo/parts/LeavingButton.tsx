@@ -1,4 +1,4 @@
-/** A button that goes away with its purpose; whoever was on it is led on, and not thrown back to the top of the page. */
+/** A button that may disappear: if it had the focus, `onLeave` moves it, so that it is not reset to the page. */
 
 import { type ReactNode, useCallback } from "react";
 
@@ -6,7 +6,7 @@ interface LeavingButtonProps {
   readonly children: ReactNode;
   readonly onClick: () => void;
   readonly onLeave: () => void;
-  /** Shown, and of no use now. It keeps the focus, as a disabled one would not. */
+  /** Inactive but visible; unlike a disabled button it keeps the focus. */
   readonly off?: boolean;
   readonly testid: string;
 }

@@ -1,4 +1,4 @@
-/** The last line of the logs; all that are kept, when it is opened. */
+/** The last log line, which expands to all kept lines. */
 
 import type { Job } from "../../lib/index.js";
 import { Code } from "./Code";

@@ -1,4 +1,4 @@
-/** The name of it all. */
+/** The header: logo, name and tagline. */
 
 export function Masthead() {
   return (

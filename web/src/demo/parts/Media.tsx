@@ -1,4 +1,4 @@
-/** One file of a result. */
+/** One media file of a result. */
 
 import { useState } from "react";
 import type { Media as File } from "../media";
@@ -29,7 +29,7 @@ interface PlayerProps {
 function Player({ file: { kind, url }, title, onBroken }: PlayerProps) {
   if (kind === "image") return <img src={url} alt={title} decoding="async" onError={onBroken} />;
   if (kind === "audio") {
-    // biome-ignore lint/a11y/useMediaCaption: fal's models give no captions
+    // biome-ignore lint/a11y/useMediaCaption: fal's models return no captions
     return <audio src={url} controls aria-label={title} onError={onBroken} />;
   }
   const play = !matchMedia(CALM).matches;

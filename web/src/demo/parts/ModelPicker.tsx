@@ -1,4 +1,4 @@
-/** Which model runs. */
+/** The choice of a model. */
 
 import { MODELS } from "../submission";
 

@@ -1,4 +1,4 @@
-/** What stands in the way of a job that is waited for. */
+/** A notice on an active job: a failed cancel request, or interrupted live updates. */
 
 import { useSettled } from "../hooks/useSettled";
 import { isActive, type Run } from "../runs";

@@ -1,4 +1,4 @@
-/** Why there is no result, and what to do about it. */
+/** Why a job has no result, and what to do about it. */
 
 import { rawJson } from "../../lib/index.js";
 import { pretty, rawMember } from "../rawjson";

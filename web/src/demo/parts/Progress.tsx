@@ -1,4 +1,4 @@
-/** How far a job is. */
+/** The progress bar of a job. */
 
 import { percentOf } from "../progress";
 import type { Run } from "../runs";

@@ -1,4 +1,4 @@
-/** The result as fal wrote it, every digit of it. */
+/** The result as JSON, every digit as fal wrote it. */
 
 import { type Job, rawJson } from "../../lib/index.js";
 import { pretty, rawMember } from "../rawjson";

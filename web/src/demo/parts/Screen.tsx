@@ -1,4 +1,4 @@
-/** The upper half of a card: the place in the queue, the time, then the result. */
+/** The upper half of a card: queue position, elapsed time, then the result. */
 
 import type { Job } from "../../lib/index.js";
 import { mediaOf } from "../media";
@@ -19,7 +19,7 @@ export function Screen({ run, now }: { readonly run: Run; readonly now: number }
     );
   }
   const [big, small] = job?.status === "pending" ? waiting(job, now) : still(run);
-  // The lines below say all of it in words.
+  // Hidden from assistive technology: the text below says the same.
   return (
     <div className="screen" aria-hidden="true">
       <span className="big">{big}</span>

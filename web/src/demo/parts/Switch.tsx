@@ -1,4 +1,4 @@
-/** A switch (WAI-ARIA 1.2, role switch): a button, so that every key of a button works. */
+/** A switch (WAI-ARIA 1.2, role `switch`), built on a button for its keyboard support. */
 
 interface SwitchProps {
   readonly label: string;

@@ -1,4 +1,4 @@
-/** How long it takes: the job, and its outcome on the way to this page. */
+/** A job's elapsed time, and the lag of its outcome from webhook to page. */
 
 import { useId } from "react";
 import type { Lag } from "../lag";

@@ -1,4 +1,4 @@
-/** The ladder of transports, the live one marked, and a switch that blocks each. */
+/** The ladder of transports: the live one is marked, each but polling has a switch to block it. */
 
 import { useSyncExternalStore } from "react";
 import type { Transport } from "../../lib/index.js";
@@ -46,7 +46,7 @@ export function Transports({ gates, live }: { readonly gates: Gates; readonly li
   );
 }
 
-/** Said aloud at each change, so it speaks of what has settled. */
+/** Return the status text. Screen readers announce each change, so `live` is debounced. */
 function words(live: Transport | null, blocked: boolean): string {
   if (live === null || live === "paused" || live === "closed") {
     return "The connection opens with a job. Block what is live, and the next one takes over.";

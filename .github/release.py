@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Say whether a tag can be released, and print its notes: `.github/release.py v0.1.0`."""
+"""Check that a tag can be released, and print its release notes: `.github/release.py v0.1.0`."""
 
 import json
 import re
@@ -14,7 +14,7 @@ TOO_EARLY = "Until the first release"
 
 
 def main(tag: str) -> None:
-    """Exit with 1 and a line for everything that does not fit."""
+    """Print the release notes of `tag`, or exit with 1 and one line per problem."""
     section = _section(tag)
     wrong = list(_wrong(tag, section))
     if wrong:
@@ -23,7 +23,7 @@ def main(tag: str) -> None:
 
 
 def _section(tag: str) -> str:
-    """What the changelog says of the version, if it is dated."""
+    """Return the changelog section of the version, or "" if there is none with a date."""
     changelog = (ROOT / "CHANGELOG.md").read_text()
     heading = rf"^## {re.escape(tag.removeprefix('v'))} \(\d{{4}}-\d\d-\d\d\)$"
     found = re.search(rf"{heading}\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)

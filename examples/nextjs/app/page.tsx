@@ -19,7 +19,7 @@ export default function Page() {
   );
 }
 
-/** The user's jobs as Hookcast knows them: a reload, or another device, finds them all again. */
+/** The user's jobs, from Hookcast: they survive a reload and appear on the user's other devices. */
 async function MyVideos() {
   const user = await currentUser();
   if (!user) return <p className="quiet">Your videos will be here.</p>;

@@ -6,7 +6,7 @@ import { useActionState } from "react";
 import { OFFLINE, type Video } from "@/lib/video";
 import { cancelVideo } from "./actions";
 
-/** One job: as the server rendered it, then live. */
+/** One job: first as rendered by the server, then live. */
 export function VideoCard({ known }: { known: Job<Video> }) {
   const { requestId } = known;
   const live = useFalJob<Video>({ requestId, enabled: !isTerminal(known), keepListening: true });
@@ -59,7 +59,7 @@ function progressOf({ status, progress }: Job): string {
   }[progress.phase];
 }
 
-/** What stands between the page and the job's states; they come by themselves when it is gone. */
+/** Return why the job's states do not arrive, null if they do. Except for `timeout`, the library recovers by itself. */
 function troubleOf(code: string | undefined): string | null {
   if (code === undefined) return null;
   if (code === "timeout") return "This takes longer than usual. You can leave the page and come back.";

@@ -33,7 +33,7 @@ export function VideoForm() {
   );
 }
 
-/** What was not sent stays in the form; sent again unchanged, it is the same job. */
+/** Submit the form. After an error the prompt stays in it; resubmitted unchanged, it keeps its idempotency key. */
 async function send(last: Attempt, form: FormData): Promise<Attempt> {
   const prompt = String(form.get("prompt"));
   const key = prompt === last.prompt ? last.key : newKey();
@@ -45,7 +45,7 @@ async function send(last: Attempt, form: FormData): Promise<Attempt> {
   }
 }
 
-/** Works on plain http too, where `crypto.randomUUID` is missing. */
+/** Return a random key, on plain http too, where `crypto.randomUUID` is missing. */
 function newKey(): string {
   return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

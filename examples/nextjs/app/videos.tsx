@@ -5,7 +5,7 @@ import { HookcastProvider } from "hookcast/react";
 import type { Video } from "@/lib/video";
 import { VideoCard } from "./video-card";
 
-/** All cards share the provider's one connection to Hookcast. */
+/** The user's videos. All cards share the provider's connection to Hookcast. */
 export function Videos({ url, jobs }: { url: string; jobs: readonly Job<Video>[] }) {
   return (
     <HookcastProvider url={url} getToken={getToken}>
@@ -20,7 +20,7 @@ export function Videos({ url, jobs }: { url: string; jobs: readonly Job<Video>[]
   );
 }
 
-/** Asked for at the first connection, and again shortly before a token expires. */
+/** Fetch a stream token. Called before the first connection, and again shortly before a token expires. */
 async function getToken(): Promise<string | null> {
   const response = await fetch("/token", { method: "POST" });
   if (!response.ok) throw new Error(`/token answered ${response.status}`);

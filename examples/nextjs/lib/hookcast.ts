@@ -4,17 +4,17 @@ import type { Video } from "@/lib/video";
 
 const ASK_MS = 10_000;
 
-/** Where Hookcast is. Read when it is needed, not at build time: one build serves every environment. */
+/** Return the URL of Hookcast. It is read at runtime, so that one build works in every environment. */
 export function hookcastUrl(): string {
   return process.env.HOOKCAST_URL || "http://127.0.0.1:8000";
 }
 
-/** The client with the API key: it may do everything, so it stays on this server. */
+/** Create a client with the API key. The key grants full access: keep it on the server. */
 export function hookcast(): Hookcast {
   return createHookcast({ url: hookcastUrl(), getToken: apiKey });
 }
 
-/** The newest jobs of an owner. Raises HookcastError. */
+/** Return the newest jobs of an owner. Throws HookcastError. */
 export async function jobsOf(owner: string, filter: { status?: string; limit: number }): Promise<Job<Video>[]> {
   const query = new URLSearchParams({ owner, limit: String(filter.limit) });
   if (filter.status) query.set("status", filter.status);
@@ -22,7 +22,7 @@ export async function jobsOf(owner: string, filter: { status?: string; limit: nu
   return jobs;
 }
 
-/** A token that shows an owner's jobs, and does nothing else; null where Hookcast has no keys. Raises HookcastError. */
+/** Mint a token that can only watch an owner's jobs; null if Hookcast runs without keys. Throws HookcastError. */
 export async function streamToken(owner: string): Promise<string | null> {
   const { token } = await ask<{ token: string | null }>("/api/tokens", { sub: owner, expiresIn: 3600 });
   return token;
@@ -32,7 +32,7 @@ function apiKey(): string | null {
   return process.env.HOOKCAST_API_KEY || null;
 }
 
-/** GET, or POST with a body; for the part of Hookcast's interface that its client leaves to plain requests. */
+/** Send a GET, or a POST if there is a body, to an endpoint that the client has no method for. */
 async function ask<T>(path: string, body?: object): Promise<T> {
   const key = apiKey();
   const response = await fetch(hookcastUrl().replace(/\/$/, "") + path, {
@@ -44,7 +44,7 @@ async function ask<T>(path: string, body?: object): Promise<T> {
   }).catch((error: unknown) => {
     throw new HookcastError("network", `No answer: ${error}`);
   });
-  const answer = await response.json().catch(() => null); // a proxy's page, or an answer that broke off
+  const answer = await response.json().catch(() => null); // a proxy's error page, or a truncated response
   if (response.ok && answer) return answer;
   throw new HookcastError(answer?.code ?? "unreadable", answer?.detail ?? "", response.status, answer);
 }

@@ -3,9 +3,9 @@ import { HookcastError } from "hookcast";
 const BUSY = "Too much is asked for right now. Please try again in a minute.";
 const AWAY = "The video service does not answer. Please try again in a minute.";
 
-/** What a visitor is told, by the error's stable code; see the tables in Hookcast's docs/protocol.md. */
+/** User-facing messages by error code; the codes are in Hookcast's docs/protocol.md. */
 const SENTENCES: { readonly [code: string]: string } = {
-  // of a submit
+  // from submit
   network: AWAY,
   timeout: AWAY,
   fal_unreachable: AWAY,
@@ -16,7 +16,7 @@ const SENTENCES: { readonly [code: string]: string } = {
   job_not_found: "This video is not there any more.",
 };
 
-/** One sentence for the visitor. What only you can mend goes to this server's log. */
+/** Return one sentence for the user. Errors that only you can fix are logged. Rethrows other errors. */
 export function sentence(error: unknown): string {
   if (!(error instanceof HookcastError)) throw error;
   const known = SENTENCES[error.code] ?? refusal(error);
@@ -25,7 +25,7 @@ export function sentence(error: unknown): string {
   return "Something is wrong on our side. Please try again later.";
 }
 
-/** fal's own words about the input, such as a prompt against its rules; not those about your key or your account. */
+/** Return fal's message about the input, such as a prompt against its policy; else null, as for your key or account. */
 function refusal({ code, detail, message }: HookcastError): string | null {
   const falStatus = (detail as { falStatus?: number } | null)?.falStatus;
   return code === "fal_rejected" && (falStatus === 400 || falStatus === 422) ? message : null;

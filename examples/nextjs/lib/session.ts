@@ -5,21 +5,21 @@ import { cookies } from "next/headers";
 export type User = { readonly id: string };
 
 /**
- * REPLACE THIS: answer the user of your own session, or null when nobody is signed in. README.md shows how it looks
- * with Supabase Auth. The id becomes the owner of the user's jobs.
+ * REPLACE THIS: return the user of your own session, or null if nobody is signed in. README.md has an example with
+ * Supabase Auth. The id becomes the `owner` of the user's jobs.
  */
 export async function currentUser(): Promise<User | null> {
   const secret = (await cookies()).get(COOKIE)?.value;
   return secret ? guest(secret) : null;
 }
 
-// The rest is for the demo, and goes when you have sign-in: whoever submits gets a random cookie, and is its hash.
-// Hookcast shows owners in its answers; nobody gets from an id to the cookie.
+// The rest is for the demo; delete it once you have sign-in. At the first submit a guest gets a random cookie; its hash
+// is the user id, because Hookcast's responses contain owners and a hash does not reveal the cookie.
 
 const COOKIE = "guest";
 const DAYS = 30;
 
-/** Makes the visitor a guest. Only in a server action or a route handler: a page cannot set cookies. */
+/** Sign the visitor in as a guest. Call it in a server action or a route handler: a page cannot set cookies. */
 export async function signInAsGuest(): Promise<User> {
   const secret = randomBytes(32).toString("base64url");
   (await cookies()).set(COOKIE, secret, {

@@ -148,7 +148,7 @@ function lower(state: State, after?: number): Step {
   return connect(state.attempt < MAX_STRIKES ? { ...next, attempt: 0 } : next);
 }
 
-/** Pause with full jitter: a random share of a doubling time (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
+/** Pause with full jitter: 0 to a doubling maximum (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
 function later(
   state: State,
   phase: Phase,

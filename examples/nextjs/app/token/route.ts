@@ -2,7 +2,7 @@ import { streamToken } from "@/lib/hookcast";
 import { sentence } from "@/lib/sentences";
 import { currentUser } from "@/lib/session";
 
-/** Mints the token with which the signed-in user's browser watches the user's own jobs. */
+/** Mint a stream token: with it the browser can watch the signed-in user's own jobs. */
 export async function POST(): Promise<Response> {
   const user = await currentUser();
   if (!user) return Response.json({ error: "Please sign in." }, { status: 401 });

@@ -1,4 +1,4 @@
-"""Who watches which job, and how a new state reaches them."""
+"""Push: which streams watch which jobs, and how new states reach them."""
 
 from hookcast.push.admission import Admission, Limits
 from hookcast.push.engine import Engine

@@ -1,4 +1,4 @@
-"""Which streams may open on this node, which are open, and how all of them end."""
+"""Admission control: which streams may open on this node, and how it drains them."""
 
 import time
 from collections import Counter
@@ -13,25 +13,28 @@ from hookcast.push.wheel import Looked
 
 
 class Drainable(Protocol):
-    """Something open that can be told to end."""
+    """An open stream or wait that ends when the node drains."""
 
     def drain(self) -> None:
-        """Tell the client when to come back, then close. May neither block nor raise."""
+        """Send the client a reconnect delay where the protocol has one, then close. Must neither block nor raise."""
 
 
 class OpenStream(Drainable, Looked, Protocol):
-    """A connection that was admitted."""
+    """An admitted connection."""
 
     kind: str
     """`sse` or `websocket`."""
 
     def discard(self) -> None:
-        """Cut the connection, if there is one, and release everything it holds."""
+        """Abort the connection, if any, and release everything the stream holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Times in seconds. A stream ends after 80 to 100 % of `lifetime`; reconnects are spread over `drain`."""
+    """Limits of one node, times in seconds.
+
+    A stream rotates after a random 80 to 100 % of `lifetime`; a drain spreads reconnects over `drain`.
+    """
 
     heartbeat: float = 15.0
     lifetime: float = 3600.0
@@ -43,10 +46,10 @@ class Limits:
 
 @dataclass(slots=True)
 class Counts:
-    """Plain numbers since the start, so that counting costs nothing.
+    """Counters since the start, as plain numbers so that counting costs nothing.
 
-    `opened` and `closed` are streams by kind, `refused` are streams without a place by the error's code, `slow` are
-    streams closed for not keeping up.
+    `opened` and `closed` count streams by kind, `refused` counts refused streams by error code, `slow` counts streams
+    closed as slow readers.
     """
 
     opened: Counter[str] = field(default_factory=Counter)
@@ -56,21 +59,21 @@ class Counts:
 
 
 class Admission:
-    """Counts streams against the limits. It can be drained before, while and after the node runs."""
+    """Counts open streams against the limits. `drain` may be called before, while or after the node runs."""
 
     def __init__(self, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits or Limits()
         self.clock = clock
         self.draining = False
         self.counts = Counts()
-        self.streams: dict[OpenStream, tuple[str, ...]] = {}  # each with its holders
+        self.streams: dict[OpenStream, tuple[str, ...]] = {}  # stream → its holders
         self.holders = Holders(
             {"address": self.limits.max_streams_per_address, "token": self.limits.max_streams_per_token}
         )
-        self.waits: set[Drainable] = set()  # what is no stream, and ends with the node all the same
+        self.waits: set[Drainable] = set()  # not streams (long polls, for one), but drained too
 
     def check(self, holders: Sequence[str] = ()) -> None:
-        """Raise Draining, TooManyStreams or TooManyStreamsOfClient when no further stream may open."""
+        """Raise Draining, TooManyStreams or TooManyStreamsOfClient if no further stream may open."""
         try:
             self._check_room(holders)
         except HookcastError as error:
@@ -86,10 +89,10 @@ class Admission:
 
     @contextmanager
     def opening(self, stream: OpenStream, holders: tuple[str, ...] = ()) -> Iterator[None]:
-        """Hold a place for the stream, and discard the stream when the block fails. Raises what `check` raises.
+        """Reserve a place for the stream; discard the stream if the block raises. Raises what `check` raises.
 
-        The place counts from here on: of many that connect at once no more get in than there is room for. `holders`
-        are whose stream it is (`push.holders`).
+        The place counts from here on, so that concurrent connects cannot exceed the limits. `holders` are what the
+        stream is counted by (`push.holders`).
         """
         self.check(holders)
         self.holders.enter(holders)
@@ -102,7 +105,7 @@ class Admission:
             raise
 
     def hold(self, stream: OpenStream, holder: str) -> None:
-        """Give the stream a new holder in place of the one of the same kind. Raises TooManyStreamsOfClient."""
+        """Replace the stream's holder of the same kind. Raises TooManyStreamsOfClient."""
         before = self.streams.get(stream)
         if before is None or holder in before:
             return
@@ -114,7 +117,7 @@ class Admission:
         self.streams[stream] = after
 
     def closed(self, stream: OpenStream) -> None:
-        """Give the place back. Idempotent."""
+        """Release the stream's place. Idempotent."""
         holders = self.streams.pop(stream, None)
         if holders is not None:
             self.holders.leave(holders)
@@ -122,7 +125,7 @@ class Admission:
 
     @contextmanager
     def waiting(self, wait: Drainable) -> Iterator[None]:
-        """End `wait`, too, when the node drains during the block."""
+        """Drain `wait` if the node drains during the block, or at once if it is draining already."""
         if self.draining:
             wait.drain()
         self.waits.add(wait)
@@ -132,7 +135,7 @@ class Admission:
             self.waits.discard(wait)
 
     def drain(self) -> None:
-        """End everything that is open, and refuse what comes."""
+        """Drain every open stream and wait, and refuse new streams."""
         self.draining = True
         for stream in tuple(self.streams):
             stream.drain()

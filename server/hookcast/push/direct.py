@@ -1,46 +1,45 @@
-"""Frames straight to the kernel, past the event loop's transport.
+"""Write frames directly to the socket, bypassing the event loop's transport.
 
-Measured with 5,000 streams on one core: 157k deliveries/s this way, 113k by `transport.write`.
+Measured with 5,000 streams on one core: 157k deliveries/s this way, 113k with `transport.write`.
 """
 
 import asyncio
 import contextlib
 import socket
 
-# A stream's queue is the kernel's: it takes twice this, for frames and its own book-keeping (man 7 socket). What it
-# does not take is the rest of one frame, in the event loop; from then on the newest state of each job waits.
+# SO_SNDBUF: the kernel's send buffer is the stream's only queue. The kernel doubles this value for its book-keeping
+# (man 7 socket). The rest of one frame may stay in the event loop; from then on only each job's newest state is kept.
 KERNEL_BYTES = 128 * 1024
-UNANSWERED_MS = 60_000  # a peer that confirms nothing for so long is gone (RFC 5482); pings make it show
+UNANSWERED_MS = 60_000  # a peer that acknowledges nothing for so long is dead (RFC 5482); pings expose it
 
 
 class DirectSocket(socket.SocketType):
-    """A socket on the transport's own descriptor, which it never closes.
+    """A socket on the transport's own file descriptor, which it never closes.
 
-    The order of writes is kept: a transport whose limit is 0 calls `pause_writing` before a write returns that leaves
-    it anything unsent (asyncio documentation, "Streaming Protocols"), and the owner writes nothing here until
-    `resume_writing`.
+    Writes stay in order: a transport with a limit of 0 calls `pause_writing` before a write that leaves data unsent
+    returns (asyncio documentation, "Streaming Protocols"), and the owner writes nothing here until `resume_writing`.
 
-    No other connection can be written to: an event loop closes a descriptor only after `connection_lost`, where the
-    owner calls `detach`, and neither can come between while `write` runs.
+    A reused descriptor cannot be written to: an event loop closes a descriptor only after `connection_lost`, where the
+    owner calls `detach`, and neither can run during `write`.
     """
 
     __slots__ = ()
 
     def write(self, frame: bytes) -> memoryview | bytes:
-        """Send what the kernel takes now; answer the rest. What is wrong with a connection the transport finds out."""
+        """Send what the kernel accepts now and return the rest. Connection errors are left to the transport."""
         try:
             sent = self.send(frame)
-        except OSError:  # full, or broken
+        except OSError:  # send buffer full, or connection broken
             return frame
         return b"" if sent == len(frame) else memoryview(frame)[sent:]
 
     def __del__(self) -> None:
-        """Leave the descriptor to the transport, whatever happens."""
+        """Detach, so that only the transport ever closes the descriptor."""
         self.detach()
 
 
 def open_direct(transport: asyncio.Transport) -> DirectSocket | None:
-    """The direct way of a transport, or None where frames need the transport itself, as with TLS."""
+    """Return a direct socket for the transport, or None where frames must go through the transport, as with TLS."""
     connection = transport.get_extra_info("socket")
     if connection is None or transport.get_extra_info("sslcontext") is not None or transport.is_closing():
         return None
@@ -48,11 +47,11 @@ def open_direct(transport: asyncio.Transport) -> DirectSocket | None:
 
 
 def bound(transport: asyncio.Transport) -> None:
-    """Bound what may wait in the kernel, and for how long; hear of it as soon as the kernel takes no more."""
+    """Bound the kernel's send buffer and the time data may stay unacknowledged; make back-pressure show at once."""
     transport.set_write_buffer_limits(high=0)
     connection = transport.get_extra_info("socket")
     if connection is not None:
-        with contextlib.suppress(OSError):  # some systems refuse it when the client has just gone
+        with contextlib.suppress(OSError):  # some systems refuse it if the client has just disconnected
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)

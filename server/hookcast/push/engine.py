@@ -1,4 +1,4 @@
-"""The push engine of one node: what its streams need, its timer, and the tasks of its streams."""
+"""The push engine of one node: what its streams share, their timer and their tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -13,14 +13,14 @@ from hookcast.push.subscriptions import Subscriptions
 from hookcast.push.wheel import Wheel
 from hookcast.store import JobStore
 
-WHEEL_STEPS = 100  # a heartbeat; how exact the timer is
-# What a WebSocket may subscribe to: a page that names its 1,000 jobs one by one, and renames them all, is within it.
+WHEEL_STEPS = 100  # per heartbeat: the timer's resolution
+# Rate limit of names per WebSocket: a page may subscribe to its 1,000 jobs one by one and replace all of them at once.
 NAMES_AT_ONCE = 2000
 NAMES_PER_SECOND = 100
 
 
 class Engine:
-    """Use it in one event loop."""
+    """What the streams of a node share. Use it in one event loop."""
 
     def __init__(self, admission: Admission, hub: Hub, store: JobStore, bus: Bus, gate: Gate) -> None:
         self.admission = admission
@@ -35,19 +35,19 @@ class Engine:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Turn the timer and own the tasks of the streams; at the end streams are drained and tasks waited for."""
+        """Run the timer and own the streams' tasks; on exit, drain the streams and wait for the tasks."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             turning = tasks.create_task(self.wheel.run())
             try:
                 yield
             finally:
-                self.admission.drain()  # whoever runs the application may not have done so
+                self.admission.drain()  # the server may not have done so
                 self._tasks = None
                 turning.cancel()
 
     def spawn(self, work: Coroutine[None, None, None]) -> bool:
-        """Run the work of a stream, which must not raise; False (and nothing is run) when the engine has ended."""
+        """Run a stream's coroutine, which must not raise. Return False, and do not run it, if the engine has ended."""
         if self._tasks is None:
             work.close()
             return False

@@ -1,8 +1,8 @@
-"""How a stream gets its connection: handed over by our own server, or played on top of ASGI on any other one.
+"""Give a stream its connection: the transport of `hookcast serve`, or plain ASGI on any other server.
 
-`hookcast serve` puts `HANDOVER` into the scope's extensions: `{"take": take}`. `take(protocol)` makes `protocol` the
-transport's own and answers the transport, or None when that is not possible (then the response is sent the plain way).
-The ASGI application just returns afterwards; `protocol.connections` is the server's set of what it must shut down.
+`hookcast serve` adds `HANDOVER` to the scope's extensions: `{"take": take}`. `take(protocol)` makes `protocol` the
+transport's protocol and returns the transport, or None if that is not possible (the stream then runs over ASGI).
+After a hand-over the ASGI application just returns; `protocol.connections` is the server's set to shut down.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ HANDOVER = "hookcast.handover"
 
 
 def take(scope: Scope, stream: Stream) -> asyncio.Transport | None:
-    """The connection's transport, now the stream's; None = play it the plain way."""
+    """Take over the connection's transport for the stream. Return None if the stream has to run over ASGI."""
     offer = (scope.get("extensions") or {}).get(HANDOVER)
     return None if offer is None else cast("asyncio.Transport | None", offer["take"](stream))
 
 
 async def play_events(stream: SseStream, receive: Receive, send: Send) -> None:
-    """The body of an SSE response, as long as its stream."""
+    """Run an SSE stream over ASGI, as the body of a response that has started."""
 
     async def write(data: bytes) -> None:
         await send({"type": "http.response.body", "body": data, "more_body": True})
@@ -42,7 +42,7 @@ async def play_events(stream: SseStream, receive: Receive, send: Send) -> None:
 
 
 async def play_socket(socket: WebSocketStream, receive: Receive, send: Send) -> None:
-    """A WebSocket that was accepted, as long as its stream."""
+    """Run the stream of an accepted WebSocket over ASGI."""
 
     async def write(data: bytes) -> None:
         for opcode, payload in split_frames(data):
@@ -72,7 +72,7 @@ async def _play(
     write: Callable[[bytes], Awaitable[None]],
     listen: Callable[["AsgiTransport"], Awaitable[None]],
 ) -> bool:
-    """Run until the stream or the client ends; whether the stream came to its own, clean end."""
+    """Run until the stream or the client ends. Return whether the stream itself ended cleanly."""
     transport = AsgiTransport(stream)
     begin(transport)
     pumping = asyncio.ensure_future(transport.pump(write))
@@ -91,7 +91,7 @@ async def _play(
 
 
 class AsgiTransport(asyncio.Transport):
-    """Takes writes as a transport does, and passes them on one after the other. `cut` is set when it was aborted."""
+    """An asyncio transport that forwards writes to ASGI in order. `cut` is set on abort."""
 
     def __init__(self, stream: Stream) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class AsgiTransport(asyncio.Transport):
         self.readable.set()
 
     async def pump(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Pass on until closed."""
+        """Forward queued writes until closed."""
         while self._waiting or not self._closing:
             await self._wake.wait()
             self._wake.clear()
@@ -120,7 +120,7 @@ class AsgiTransport(asyncio.Transport):
                     self._stream.resume_writing()
 
     def write(self, data: Any) -> None:
-        """Put it in the queue; the stream stops writing when that is too long."""
+        """Queue the data; pause the stream while the queue exceeds the limit."""
         self._waiting.append(data)
         self._size += len(data)
         self._wake.set()
@@ -129,31 +129,31 @@ class AsgiTransport(asyncio.Transport):
             self._stream.pause_writing()
 
     def close(self) -> None:
-        """End once everything has been passed on."""
+        """Close once all queued writes have been forwarded."""
         self._closing = True
         self._wake.set()
 
     def abort(self) -> None:
-        """End at once."""
+        """Close at once, dropping queued writes."""
         self.close()
         self.cut.set()
 
     def is_closing(self) -> bool:
-        """Whether it was closed."""
+        """Return whether the transport was closed."""
         return self._closing
 
     def is_reading(self) -> bool:
-        """Whether the next ASGI message is asked for."""
+        """Return whether ASGI messages are being received."""
         return self.readable.is_set()
 
     def pause_reading(self) -> None:
-        """Ask for no more; the server then stops reading when it holds enough."""
+        """Stop receiving ASGI messages; the server stops reading once its buffer is full."""
         self.readable.clear()
 
     def resume_reading(self) -> None:
-        """Ask again."""
+        """Receive ASGI messages again."""
         self.readable.set()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002
-        """How much may wait, in bytes."""
+        """Set how many bytes may be queued; `low` is ignored."""
         self._high = high or 0

@@ -1,6 +1,6 @@
-"""How many streams each client has, whatever a client is counted by: its address, its token.
+"""Count the open streams of each holder: a client's address or its token.
 
-A holder is `kind:name`, such as `address:203.0.113.7`. A stream may have several; only those are kept that have one.
+A holder is `kind:name`, such as `address:203.0.113.7`. A stream may have several. Holders without a stream are dropped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _HINTS = {
 
 
 class Holders:
-    """`limits` says how many streams a holder of each kind may have; a kind that it does not name has no limit."""
+    """Stream counts by holder. `limits` maps a kind to its maximum; kinds not in it are unlimited."""
 
     def __init__(self, limits: Mapping[str, int]) -> None:
         self._limits = limits
@@ -25,7 +25,7 @@ class Holders:
         return len(self._counts)
 
     def check(self, names: Sequence[str]) -> None:
-        """Raise TooManyStreamsOfClient when one of them may have no further stream."""
+        """Raise TooManyStreamsOfClient if one of the holders has reached its limit."""
         for name in names:
             kind = name.partition(":")[0]
             limit = self._limits.get(kind)
@@ -34,12 +34,12 @@ class Holders:
                 raise TooManyStreamsOfClient(text.strip(), retry_after=RETRY_SECONDS)
 
     def enter(self, names: Sequence[str]) -> None:
-        """Count a stream of each of them."""
+        """Add a stream to each holder's count."""
         for name in names:
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def leave(self, names: Sequence[str]) -> None:
-        """Count it no longer."""
+        """Subtract a stream from each holder's count."""
         for name in names:
             left = self._counts[name] - 1
             if left:

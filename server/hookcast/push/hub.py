@@ -1,10 +1,10 @@
-"""Who watches what on this node: topics, their subscribers, and which states are news to them.
+"""The topics of one node, their subscribers, and the versions that these have seen.
 
-All subscribers of a topic have seen the same version of a job, because whoever joins brings what the store says and
-everybody gets it that had less. So what is news is decided once a topic, not once a stream, and a stream that watches
-one job costs the hub two references.
+All subscribers of a topic have seen the same version of a job: a join reads the store, and its state is delivered to
+every subscriber with an older version. So whether a state is new is decided once per topic, not per stream, and a
+stream that watches one job costs the hub two references.
 
-Everything here is synchronous and runs on the event loop; `push.engine` adds the bus and the store.
+Everything here is synchronous and runs on the event loop; `push.subscriptions` adds the bus and the store.
 """
 
 import asyncio
@@ -14,17 +14,17 @@ from typing import NamedTuple, Protocol
 from hookcast.bus import group_topic, job_topic
 from hookcast.wire import State
 
-KEPT_VERSIONS = 2000  # of a group's jobs; of one forgotten, an old state might be sent again: clients ignore that
+KEPT_VERSIONS = 2000  # per group; an old state of an evicted job may be sent again, which clients ignore
 
 
 class Names(NamedTuple):
-    """What a client wants to watch: requestIds and groups."""
+    """The requestIds and groups that a client watches."""
 
     jobs: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
     def without(self, fewer: "Names") -> "Names":
-        """Those that the other ones are not."""
+        """Return the names that are not in `fewer`."""
         jobs, groups = set(fewer.jobs), set(fewer.groups)
         return Names(
             tuple(name for name in self.jobs if name not in jobs),
@@ -33,19 +33,19 @@ class Names(NamedTuple):
 
 
 class Subscriber(Protocol):
-    """Gets the states of its topics. None of this may block or raise."""
+    """Receives the states of its topics. Must neither block nor raise."""
 
     active: bool
-    """Whether it stands for a client: only then is somebody watching."""
+    """True if it stands for a client: only then does a job count as watched."""
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
-        """A newer state; `ended` = with it one of the jobs watched by name has become terminal."""
+        """Receive a newer state; `ended` is True if it makes a job terminal that is watched by name."""
 
 
 class Interest:
-    """Which jobs gained their first active watcher, and which lost their last one, since the last look.
+    """Jobs that gained their first active subscriber, or lost their last one, since the last `changes`.
 
-    Holds one entry per job at most, and none for a job that came and went unseen, so it is as small as the hub.
+    Holds at most one entry per job, and none for a job joined and left in between, so it never outgrows the hub.
     """
 
     def __init__(self) -> None:
@@ -53,13 +53,13 @@ class Interest:
         self._wake = asyncio.Event()
 
     def tell(self, request_id: str, *, watched: bool) -> None:
-        """Note a change."""
+        """Record that the job is watched from now on, or no longer."""
         if self._changed.pop(request_id, watched) is watched:
             self._changed[request_id] = watched
             self._wake.set()
 
     async def changes(self) -> dict[str, bool]:
-        """Wait for changes and take them: requestId → whether the job is watched now."""
+        """Wait for changes, then return and clear them: requestId → whether the job is watched now."""
         await self._wake.wait()
         self._wake.clear()
         changed, self._changed = self._changed, {}
@@ -67,9 +67,9 @@ class Interest:
 
 
 class JobTopic:
-    """One job's watchers, and the version that all of them have seen.
+    """One job's subscribers, and the version that all of them have seen.
 
-    Most jobs have one watcher, so `subscribers` is a tuple up to that, and a set from then on: 170 bytes less each.
+    Most jobs have one subscriber, so `subscribers` is a tuple up to one and a set above: 170 bytes less per job.
     """
 
     __slots__ = ("active", "ended", "request_id", "subscribers", "version")
@@ -82,14 +82,14 @@ class JobTopic:
         self.ended = False
 
     def add(self, subscriber: Subscriber) -> None:
-        """Take a new one in."""
+        """Add a subscriber that is not in the topic."""
         if isinstance(self.subscribers, set):
             self.subscribers.add(subscriber)
         else:
             self.subscribers = {*self.subscribers, subscriber} if self.subscribers else (subscriber,)
 
     def remove(self, subscriber: Subscriber) -> None:
-        """Let one go that is there."""
+        """Remove a subscriber that is in the topic."""
         if isinstance(self.subscribers, set):
             self.subscribers.remove(subscriber)
         else:
@@ -97,7 +97,7 @@ class JobTopic:
 
 
 class GroupTopic:
-    """One group's watchers, the newest version of each of its jobs, and which of these are still pending."""
+    """One group's subscribers, the newest version of each of its jobs, and which of these are still pending."""
 
     __slots__ = ("group", "pending", "subscribers", "versions")
 
@@ -109,14 +109,14 @@ class GroupTopic:
 
 
 class Topics(NamedTuple):
-    """What a subscriber has joined."""
+    """The topics that a subscriber has joined."""
 
     jobs: tuple[JobTopic, ...] = ()
     groups: tuple[GroupTopic, ...] = ()
 
     @property
     def channels(self) -> list[str]:
-        """Their names on the bus."""
+        """The topics' channels on the bus."""
         return [
             *(job_topic(topic.request_id) for topic in self.jobs),
             *(group_topic(topic.group) for topic in self.groups),
@@ -128,36 +128,36 @@ class Hub:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.interest = Interest()
-        self.pushed = 0  # states given to subscribers, since the start
+        self.pushed = 0  # states pushed to subscribers since the start
         self._clock = clock
         self._jobs: dict[str, JobTopic] = {}
         self._groups: dict[str, GroupTopic] = {}
-        self._by_group: dict[str, int] = {}  # the groups through which a pending job is watched
-        self._grouped: dict[str, int] = {}  # the groups whose watchers have got a state of the job
+        self._by_group: dict[str, int] = {}  # pending job → number of groups it is watched through
+        self._grouped: dict[str, int] = {}  # job → number of groups that were sent a state of it
 
     def __len__(self) -> int:
         return len(self._jobs) + len(self._groups)
 
     def __iter__(self) -> Iterator[str]:
-        """The channels of the topics that have subscribers."""
+        """Yield the bus channels of all topics that have subscribers."""
         yield from map(job_topic, self._jobs)
         yield from map(group_topic, self._groups)
 
     def join(self, subscriber: Subscriber, names: Names) -> Topics:
-        """Subscribe from now on. A name that was joined before is answered again and changes nothing."""
+        """Subscribe from now on and return the topics. Joining a name again changes nothing."""
         return Topics(
             tuple(self._join_job(subscriber, request_id) for request_id in names.jobs),
             tuple(self._join_group(subscriber, group) for group in names.groups),
         )
 
     def leave(self, subscriber: Subscriber, topics: Topics) -> Topics:
-        """Unsubscribe. Answers the topics that have no subscriber left; nothing of them stays here."""
+        """Unsubscribe. Return the topics that have no subscriber left; the hub has released them."""
         jobs = tuple(topic for topic in topics.jobs if self._leave_job(subscriber, topic))
         groups = tuple(topic for topic in topics.groups if self._leave_group(subscriber, topic))
         return Topics(jobs, groups)
 
     def lacks(self, request_id: str, version: int, group: str | None) -> bool:
-        """Whether somebody here watches the job, or its group, and has not got this version."""
+        """Return whether a subscriber of the job, or of its group, has not seen this version."""
         by_name = self._jobs.get(request_id)
         if by_name is not None and by_name.version < version:
             return True
@@ -165,16 +165,16 @@ class Hub:
         return by_group is not None and by_group.versions.get(request_id, 0) < version
 
     def deliver(self, state: State, *, skip: Subscriber | None = None) -> bool:
-        """Push a state to everybody to whom it is news, but not to `skip`. False = a newer one was pushed before.
+        """Push a state to every subscriber but `skip` that has an older one. Return False if it is outdated.
 
-        What is old for one topic is old for both: whoever has just joined the other one may have got the newer state
-        here, or will read it from the store.
+        What is outdated for one topic is so for both: a subscriber that has just joined the other topic got the newer
+        state here, or will read it from the store.
         """
         topic = self._jobs.get(state.request_id)
         group = None if state.group is None else self._groups.get(state.group)
         told: set[Subscriber] = set() if skip is None else {skip}
         if state.group is None and state.request_id in self._grouped:
-            return False  # a job never leaves its group, so this is from before it had one
+            return False  # a job never leaves its group, so this state is older
         if group is not None and state.version < group.versions.get(state.request_id, 0):
             return False
         if topic is not None:
@@ -203,7 +203,7 @@ class Hub:
         return topic
 
     def _leave_job(self, subscriber: Subscriber, topic: JobTopic) -> bool:
-        """Whether the topic is gone."""
+        """Unsubscribe from a job. Return whether the topic was released."""
         if subscriber not in topic.subscribers:
             return False
         topic.remove(subscriber)
@@ -214,7 +214,7 @@ class Hub:
         return True
 
     def _leave_group(self, subscriber: Subscriber, topic: GroupTopic) -> bool:
-        """Whether the topic is gone."""
+        """Unsubscribe from a group. Return whether the topic was released."""
         if subscriber not in topic.subscribers:
             return False
         topic.subscribers.remove(subscriber)
@@ -235,7 +235,7 @@ class Hub:
         topic.ended = state.terminal
         now = self._clock()
         self.pushed += len(topic.subscribers) - (skip in topic.subscribers)
-        for subscriber in tuple(topic.subscribers):  # one that ends leaves the set
+        for subscriber in tuple(topic.subscribers):  # a copy: a stream that ends leaves the set
             if subscriber is not skip:
                 subscriber.push(state, now, ended=ended)
 
@@ -255,7 +255,7 @@ class Hub:
             subscriber.push(state, now, ended=False)
 
     def _news(self, topic: GroupTopic, state: State) -> bool:
-        """Whether the state is newer than what was sent; then it is what was sent."""
+        """Record the state's version. Return whether it is newer than the last one pushed."""
         request_id, known = state.request_id, topic.versions.pop(state.request_id, 0)
         topic.versions[request_id] = max(known, state.version)
         if not known:
@@ -272,7 +272,7 @@ class Hub:
             self._grouped[request_id] = left
 
     def _count(self, topic: JobTopic, subscriber: Subscriber, step: int) -> None:
-        """Note a job's first active watcher, and its last one."""
+        """Count an active subscriber in or out, and record a job's first and last one in `interest`."""
         if subscriber.active:
             before, topic.active = topic.active, topic.active + step
             if (before == 0 or topic.active == 0) and topic.request_id not in self._by_group:

@@ -1,8 +1,8 @@
-"""What a WebSocket client sends: bytes in, messages and answering bytes out; sans-I/O.
+"""Sans-I/O parser of what a WebSocket client sends: bytes in, messages and reply bytes out.
 
 Parsing and its strictness (masking, sizes, fragmentation, UTF-8, close handshake) are those of the websockets library
-(RFC 6455). An inbox is only needed between the first byte of a message and its last one: `idle` says when it holds
-nothing, so that a connection that listens costs no parser.
+(RFC 6455). An inbox is needed only from the first byte of a message to its last: while `idle` it can be dropped, so a
+connection that only listens needs no parser.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ _DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
 
 class Received(NamedTuple):
-    """Whole messages (None stands for a binary one), what must be answered, and whether the connection is over."""
+    """Complete messages (None for a binary one), the bytes to reply, and whether the connection is closed."""
 
     messages: list[str | None]
     reply: bytes
@@ -23,7 +23,7 @@ class Received(NamedTuple):
 
 
 class Inbox:
-    """One connection's incoming side. After `closed` nothing more is looked at."""
+    """The receiving side of one connection. Once `closed`, further data is not parsed."""
 
     __slots__ = ("_binary", "_fragmented", "_held", "_message", "_parser")
 
@@ -36,11 +36,11 @@ class Inbox:
 
     @property
     def idle(self) -> bool:
-        """Whether every message that began has ended."""
+        """True if no message is incomplete."""
         return not self._held and not self._fragmented
 
     def receive(self, data: bytes) -> Received:
-        """Take bytes off the wire. Frames are parsed one by one, so that the first mistake is the one that counts."""
+        """Parse bytes from the wire, frame by frame, so that the first protocol error is the one that counts."""
         data = self._held + data
         start, messages = 0, list[str | None]()
         while self._parser.close_sent is None and (end := _frame_end(data, start)) is not None and end <= len(data):
@@ -51,7 +51,7 @@ class Inbox:
         return Received(messages, b"".join(self._parser.data_to_send()), self._parser.close_sent is not None)
 
     def close(self) -> None:
-        """Let go of the parser, which refers to itself, also by what it found wrong."""
+        """Break the parser's reference cycles, including the one through its exception."""
         self._parser.parser.close()
         self._parser.parser_exc = None
 
@@ -62,7 +62,7 @@ class Inbox:
             if frame.opcode is not Opcode.CONT:
                 self._message.clear()
                 self._binary = frame.opcode is not Opcode.TEXT
-            self._message += frame.data  # not a list of parts: there may be any number of empty ones
+            self._message += frame.data  # not a list of fragments: any number of them may be empty
             self._fragmented = not frame.fin
             if frame.fin:
                 try:
@@ -72,9 +72,9 @@ class Inbox:
 
 
 def _frame_end(data: bytes, start: int) -> int | None:
-    """Where the frame at `start` ends (RFC 6455 section 5.2); None when its header is not all here.
+    """Return where the frame at `start` ends (RFC 6455 section 5.2), or None if its header is incomplete.
 
-    One that is longer than allowed, or not masked, ends with what is there: the parser refuses it by its header.
+    A frame that is too long, or not masked, ends with the data at hand: the parser rejects it by its header.
     """
     if len(data) < start + 2:
         return None

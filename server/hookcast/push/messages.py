@@ -1,4 +1,4 @@
-"""The messages of `hookcast.v1`, as JSON text; pure. A message of a client is checked before anything of it counts."""
+"""The messages of `hookcast.v1` as JSON text; pure. Client messages are validated whole before they take effect."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ from hookcast.push.hub import Names
 from hookcast.wire import websocket_text
 
 SUBPROTOCOL = "hookcast.v1"
-MAX_NAMES = 200  # a message, or a request for a stream
+MAX_NAMES = 200  # per message, or per request for an SSE stream
 
 PING = websocket_text(b'{"type":"ping"}')
 TOKEN_EXPIRING = websocket_text(b'{"type":"token-expiring"}')
@@ -24,7 +24,7 @@ _Group = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
 
 
 class Subscribe(Struct, tag_field="type", tag="subscribe", rename="camel", forbid_unknown_fields=True):
-    """Watch these, too; a `token` says who asks, or takes the place of an older one."""
+    """Watch these names too. A `token` identifies the caller, or renews an earlier token."""
 
     request_ids: list[_Name] = []
     groups: list[_Group] = []
@@ -32,14 +32,14 @@ class Subscribe(Struct, tag_field="type", tag="subscribe", rename="camel", forbi
 
 
 class Unsubscribe(Struct, tag_field="type", tag="unsubscribe", rename="camel", forbid_unknown_fields=True):
-    """Watch these no longer."""
+    """Stop watching these names."""
 
     request_ids: list[_Name] = []
     groups: list[_Group] = []
 
 
 def parse(text: str | None) -> Subscribe | Unsubscribe:
-    """Read a client's message (None = it was binary). Raises InvalidRequest with what is wrong."""
+    """Parse a client's message (None for a binary one). Raises InvalidRequest with the reason."""
     if text is None:
         raise InvalidRequest("A message is JSON text, not binary.")
     try:
@@ -49,34 +49,34 @@ def parse(text: str | None) -> Subscribe | Unsubscribe:
 
 
 def names_of(message: Subscribe | Unsubscribe) -> Names:
-    """Each name once."""
+    """Return the names of the message without duplicates."""
     return Names(tuple(dict.fromkeys(message.request_ids)), tuple(dict.fromkeys(message.groups)))
 
 
 def asked(message: Subscribe | Unsubscribe) -> int:
-    """How many names the message has, repeated ones, too."""
+    """Return the number of names in the message, including duplicates."""
     return len(message.request_ids) + len(message.groups)
 
 
 def subscribed(names: Names) -> bytes:
-    """The frame that says which names are watched from now on."""
+    """Return the frame that confirms which names are watched from now on."""
     return _frame({"type": "subscribed", "requestIds": names.jobs, "groups": names.groups})
 
 
 def error(code: Code, message: str, request_ids: Sequence[str] = (), groups: Sequence[str] = ()) -> bytes:
-    """The frame that says what was not done."""
+    """Return the frame that reports what was refused."""
     named = {"requestIds": request_ids, **({"groups": groups} if groups else {})}
     return _frame({"type": "error", "code": code, "message": message, **named})
 
 
 def forbidden(names: Names) -> bytes:
-    """The frame that says which names are not watched: the caller may not see them, or they are not there."""
+    """Return the frame that lists the names not watched: the caller may not see them, or they do not exist."""
     text = "No such job or group is known, or the token does not show it."
     return error("forbidden", text, names.jobs, names.groups)
 
 
 def reconnect(after_ms: int) -> bytes:
-    """The two frames of a restart: when to come back, and the close."""
+    """Return the two frames of a restart: the reconnect delay in milliseconds, and the close."""
     return _frame({"type": "reconnect", "afterMs": after_ms}) + Close.RESTART.frame
 
 

@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML, section 9.2): a stream that ends with the last of its jobs."""
+"""SSE streams (WHATWG HTML, section 9.2 "Server-sent events")."""
 
 import asyncio
 import math
@@ -12,11 +12,11 @@ from hookcast.push.stream import Mode, Stream
 from hookcast.wire import SSE_END, SSE_PING, SSE_TOKEN_EXPIRING, State, sse_retry
 
 _NOTHING = Topics()
-FIRST_BYTES = 64 * 1024  # states that leave with the head, as one write: more is not copied for each stream
+FIRST_BYTES = 64 * 1024  # of initial states written together with the head; more is not copied for each stream
 
 
 class SseStream(Stream):
-    """Server-sent events: ends with the last of its jobs, unless it watches a group."""
+    """An SSE stream. It ends when all its jobs are terminal, unless it watches a group."""
 
     __slots__ = ("_open", "_topics")
     kind = "sse"
@@ -27,11 +27,12 @@ class SseStream(Stream):
         self._open = 0
 
     async def join(self, names: Names) -> None:
-        """Subscribe to what the engine permitted, and read what to begin with.
+        """Subscribe to names that the caller may watch, and read their initial states.
 
-        Raises StoreUnavailable, and TokenExpired when the token did so meanwhile.
+        Raises StoreUnavailable, and TokenExpired if the token has expired meanwhile.
         """
-        # A job that may be seen stays so, since its owner and group do: only some groups have others' jobs, too.
+        # A visible job stays visible, since its owner and group never change once set. So states need checking only in
+        # groups that the token does not name: they may have jobs of other owners.
         if self.caller is not None and all(map(self.caller.knows_group, names.groups)):
             self.caller = None
         joined = await self.engine.subscriptions.join(self, names, self.caller or EVERYBODY)
@@ -44,7 +45,7 @@ class SseStream(Stream):
             self.keep(state)
 
     def begin(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Send `head`, the retry time and the known states, then go live."""
+        """Send `head`, the `retry:` field and the known states, then go live."""
         self._open = sum(not topic.ended for topic in self._topics.jobs) + len(self._topics.groups)
         parts = [head, sse_retry(random.randint(1000, 3000))]  # noqa: S311
         waiting = self._waiting.values()
@@ -54,7 +55,7 @@ class SseStream(Stream):
         self.open(transport, b"".join(parts))
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
-        """Write at once, or let it wait."""
+        """Write the state if the stream is live, otherwise keep it pending."""
         if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
             return
         if self._mode is Mode.LIVE:
@@ -67,7 +68,7 @@ class SseStream(Stream):
             self.settled()
 
     def ping(self) -> bytes:
-        """A comment."""
+        """Return an SSE comment."""
         return SSE_PING
 
     def leave(self) -> None:
@@ -76,29 +77,29 @@ class SseStream(Stream):
         self.engine.subscriptions.leave(self, topics)
 
     def settled(self) -> None:
-        """End with the last job, once it has been written."""
+        """End the stream once the terminal state of its last job has been written."""
         if self._open == 0 and self._mode is Mode.LIVE:
             self.end(SSE_END)
 
     def drain(self) -> None:
-        """A `retry:`, then the close."""
+        """Send `retry:`, then close."""
         self.end(sse_retry(self.retry_ms()))
 
     def rotate(self) -> None:
-        """A `retry:`, then the close."""
+        """Send `retry:`, then close."""
         self.drain()
 
     def refuse_slow(self) -> None:
-        """Cut the connection: whatever was written now would wait behind what is not read."""
+        """Abort the connection: anything written now would queue behind unread data."""
         super().refuse_slow()
         self.end(b"")
         if self.transport is not None:
             self.transport.abort()
 
     def expiring(self) -> bytes:
-        """An event; whoever has a new token connects again with it."""
+        """Return the `token-expiring` event; the client reconnects with a new token."""
         return SSE_TOKEN_EXPIRING
 
     def expire(self) -> None:
-        """The close; a reconnect with the old token is answered 401."""
+        """Close; a reconnect with the old token gets 401."""
         self.end(b"")

@@ -1,7 +1,7 @@
-"""A stream that owns no task: the hub pushes, the transport buffers, the engine's timer looks after it.
+"""A stream that owns no task: the hub pushes, the transport buffers, the engine's timer enforces deadlines.
 
-`Stream` is what SSE (`push.events`) and WebSocket (`push.socket`) have in common: an asyncio protocol that a server's
-transport is handed over to, and that gets on with anything that writes like one.
+`Stream` is the base of SSE (`push.sse`) and WebSocket (`push.websocket`): an asyncio protocol that takes over a
+server's transport, and works with any object that writes like one.
 """
 
 import asyncio
@@ -23,27 +23,27 @@ WARNING_SECONDS = 30.0  # before a token expires
 
 
 class Mode(Enum):
-    """What becomes of a state that is pushed to a stream."""
+    """How a stream handles a state pushed to it."""
 
     OPENING = auto()
-    """It waits: the stream has not begun."""
+    """Keep it pending: the stream has not begun."""
     LIVE = auto()
-    """It is written at once."""
+    """Write it at once."""
     BEHIND = auto()
-    """It waits, in place of an older one of its job: the reader has not taken what was written."""
+    """Keep it pending in place of an older state of its job: the reader has not taken what was written."""
     CLOSING = auto()
-    """It is dropped."""
+    """Drop it."""
 
 
-_NOTHING: dict[str, State] = {}  # what waits for all streams that are live or closing
+_NOTHING: dict[str, State] = {}  # shared by all streams that are live or closing
 
 
 class Stream(asyncio.Protocol):
     """One connection and its topics.
 
-    `_waiting` holds the newest state of each job while the stream is opening or behind; `_room` is how many jobs may
-    wait. `_behind_since` is infinite unless the transport holds more than it may. `caller` is None when the stream may
-    show everything that it watches. Times are those of the engine's clock.
+    `_waiting` holds the newest state of each job while the stream is opening or behind, of at most `_room` jobs.
+    `_behind_since` is infinite unless the transport exceeds its write limit. `caller` is None if the stream may show
+    everything it watches. Times are those of the engine's clock.
     """
 
     __slots__ = (
@@ -79,7 +79,7 @@ class Stream(asyncio.Protocol):
         self._sent_at = self._ends_at = 0.0
 
     def identify(self, caller: Caller) -> None:
-        """From now on the stream shows what this caller may see, as long as it may."""
+        """Show from now on what this caller may see, until its token expires."""
         self.caller = None if caller.full else caller
         self._expires_at = self._warn_at = math.inf
         if caller.expires_at is not None:
@@ -87,11 +87,11 @@ class Stream(asyncio.Protocol):
             self._warn_at = self._expires_at - WARNING_SECONDS
 
     def shows(self, state: State) -> bool:
-        """Whether the stream's caller may see this job."""
+        """Return whether the stream's caller may see this job."""
         return self.caller is None or self.caller.sees(state.request_id, state.owner, state.group)
 
     def open(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Go live: write `head`, the states that wait, and from now on everything that is pushed."""
+        """Go live: write `head` and the pending states, and from now on everything that is pushed."""
         self.transport = transport
         bound(transport)
         self._direct = open_direct(transport)
@@ -109,21 +109,21 @@ class Stream(asyncio.Protocol):
             self.drain()
 
     def lifetime(self) -> float:
-        """For how long, in seconds; not the same for all, so that they do not come back together."""
+        """Return the lifetime in seconds, randomized so that streams do not reconnect all at once."""
         return self.engine.limits.lifetime * random.uniform(0.8, 1.0)  # noqa: S311
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
-        """The hub's way in."""
+        """Receive a state from the hub."""
         raise NotImplementedError
 
     def write(self, frame: bytes) -> None:
-        """Send a frame, straight to the kernel if that is possible; only while the stream is live."""
+        """Send a frame, directly to the socket if possible. Call it only while the stream is live."""
         rest = frame if self._direct is None else self._direct.write(frame)
         if rest:
             self.transport.write(rest)  # type: ignore[union-attr]
 
     def ping(self) -> bytes:
-        """What breaks a silence."""
+        """Return the heartbeat to send after a silence."""
         raise NotImplementedError
 
     def leave(self) -> None:
@@ -131,34 +131,34 @@ class Stream(asyncio.Protocol):
         raise NotImplementedError
 
     def drain(self) -> None:
-        """Tell the client when to come back, then close."""
+        """Send the client a reconnect delay, then close."""
         raise NotImplementedError
 
     def rotate(self) -> None:
-        """The lifetime is over: the same, for the client to come back to any node."""
+        """Close at the end of the lifetime; the client may reconnect to any node."""
         raise NotImplementedError
 
     def refuse_slow(self) -> None:
-        """Close on a reader that could not keep up."""
+        """Count and close a slow reader."""
         self.engine.admission.counts.slow += self._mode is not Mode.CLOSING
 
     def expiring(self) -> bytes:
-        """What tells the client that its token is about to expire."""
+        """Return the warning that the token is about to expire."""
         raise NotImplementedError
 
     def expire(self) -> None:
-        """The token's time is over: close, whatever else was possible without one."""
+        """Close because the token has expired, even if the stream could go on without one."""
         raise NotImplementedError
 
     def settled(self) -> None:
-        """What waited has been written, or waits again."""
+        """Run after pending states were written, or became pending again."""
 
     def shutdown(self) -> None:
-        """The server's call when it ends."""
+        """Drain; the server calls this when it shuts down."""
         self.drain()
 
     def keep(self, state: State) -> None:
-        """Let the state wait; it replaces an older one of its job."""
+        """Keep the state pending in place of an older one of its job. Close a slow reader if there is no room."""
         if self._mode is Mode.LIVE or self._mode is Mode.CLOSING:
             return
         waiting = self._waiting
@@ -169,11 +169,11 @@ class Stream(asyncio.Protocol):
             waiting[state.request_id] = state
 
     def make_room(self, states: Sequence[State]) -> None:
-        """What a subscription begins with may wait as a whole: it is no news that piled up."""
+        """Make room for all initial states of a subscription, which are no sign of a slow reader."""
         self._room = max(self._room, UNSENT_JOBS + len(states))
 
     def pause_writing(self) -> None:
-        """The transport holds more than it may: the reader is behind."""
+        """Mark the reader as behind: the transport exceeds its write limit."""
         if self._behind_since != math.inf or self._mode is Mode.CLOSING:
             return
         self._behind_since = self.engine.clock()
@@ -183,26 +183,26 @@ class Stream(asyncio.Protocol):
             self.engine.wheel.put(self, self._next_look())
 
     def resume_writing(self) -> None:
-        """The reader has caught up."""
+        """Schedule `catch_up`: the transport accepts writes again."""
         self._behind_since = math.inf
-        # Later, since catching up may close, and asyncio's own transports break when that happens in this very call.
+        # Deferred: catching up may close the transport, and asyncio's transports break if closed within this call.
         asyncio.get_running_loop().call_soon(self.catch_up)
 
     def catch_up(self) -> None:
-        """Write the newest states, and go on."""
+        """Write the pending states, and go live."""
         if self._mode is Mode.CLOSING or self.transport is None or self._behind_since != math.inf:
             return
         self._mode = Mode.LIVE
         waiting, self._waiting = self._waiting, _NOTHING
         now = self._sent_at = self.engine.clock()
-        for state in waiting.values():  # those for which there is no room yet wait again
+        for state in waiting.values():  # those the transport cannot take become pending again
             self.push(state, now, ended=False)
         self.settled()
         if self._mode is not Mode.CLOSING:
             self.engine.wheel.put(self, self._next_look())
 
     def look(self, now: float) -> float | None:
-        """The timer's call: do what is due."""
+        """Do what is due; the timer calls this. Return when to call it again, or None."""
         transport = self.transport
         if transport is None:
             return None
@@ -231,7 +231,7 @@ class Stream(asyncio.Protocol):
         return None
 
     def end(self, farewell: bytes, *, wait: bool = False) -> None:
-        """Write the last bytes and close, or `wait` for the client to do so. A client that hangs is cut off later."""
+        """Write `farewell` and close, or `wait` for the client to close. Abort after CLOSE_SECONDS."""
         if self._mode is Mode.CLOSING or self.transport is None:
             return
         self._mode, self._waiting = Mode.CLOSING, _NOTHING
@@ -243,7 +243,7 @@ class Stream(asyncio.Protocol):
         self.engine.wheel.put(self, self.engine.clock() + CLOSE_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Release everything the stream holds. Work of the stream that is still under way writes nothing any more."""
+        """Release everything the stream holds. Tasks of the stream that still run write nothing from here on."""
         direct, self._direct = self._direct, None
         if direct is not None:
             direct.detach()
@@ -257,17 +257,17 @@ class Stream(asyncio.Protocol):
             self.connections.discard(self)
 
     def discard(self) -> None:
-        """Cut the connection, if there is one, and let go of everything."""
+        """Abort the connection, if any, and release everything the stream holds."""
         if self.transport is not None:
             self.transport.abort()
         self.connection_lost(None)
 
     def retry_ms(self) -> int:
-        """When to come back: spread over the drain window, so that the next node is not stormed."""
+        """Return a reconnect delay in milliseconds, spread over the drain window to avoid a reconnect storm."""
         return round(random.uniform(0.5, max(self.engine.limits.drain, 1.0)) * 1000)  # noqa: S311
 
     def _next_look(self) -> float:
-        """Before the silence is too long. Not all at the same moment: a fan-out makes all streams equally silent."""
+        """Return when `look` is due. Heartbeats are randomized, since a fan-out makes all streams silent at once."""
         due = self._sent_at + self.engine.limits.heartbeat * random.uniform(0.55, 0.95)  # noqa: S311
         if self._behind_since != math.inf:
             due = self._behind_since + SLOW_SECONDS

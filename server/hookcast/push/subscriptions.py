@@ -1,4 +1,4 @@
-"""How a subscriber gets up to date: listen on the bus → read the store → go live, dropping what is not newer."""
+"""Bring a subscriber up to date: subscribe on the bus → read the store → go live, dropping what is not newer."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,26 +13,26 @@ from hookcast.push.watch import Watch
 from hookcast.store import JobStore
 from hookcast.wire import State, encode
 
-GROUP_STATES = 1000  # of a group's jobs, the most recently changed ones are sent at first
+GROUP_STATES = 1000  # initial states per group, of the most recently changed jobs
 SHARED_STATES = 256
 SHARED_BYTES = 16 * 1024
 
 
 class Joined(NamedTuple):
-    """What a subscriber watches now, and the states to begin with (never older than what was pushed to it since)."""
+    """The topics joined, and their initial states (never older than what was pushed to the subscriber since)."""
 
     topics: Topics
     states: list[State]
 
 
 class Encoder:
-    """Encodes jobs for streams that open together, which then share the bytes."""
+    """Encodes jobs so that streams that open together share the bytes."""
 
     def __init__(self) -> None:
         self._shared: dict[str, State] = {}
 
     def __call__(self, job: Job) -> State:
-        """The job's state, the same object for the same version while it is among the last small ones."""
+        """Return the job's state: for the same version the same object, while it is among the recent small ones."""
         shared = self._shared.get(job.request_id)
         if shared is not None and shared.version == job.version:
             return shared
@@ -45,7 +45,7 @@ class Encoder:
 
 
 class Subscriptions:
-    """Joins subscribers to the hub, the bus and the store of one node. `resynced` counts what the bus did not bring."""
+    """Connects subscribers to the hub, bus and store of one node. `resynced` counts jobs the bus did not deliver."""
 
     def __init__(self, hub: Hub, store: JobStore, bus: Bus, admission: Admission) -> None:
         self.resynced = 0
@@ -56,11 +56,11 @@ class Subscriptions:
         self._encode = Encoder()
 
     async def permitted(self, caller: Caller, names: Names) -> Names:
-        """Those of the names that the caller may watch. Raises StoreUnavailable.
+        """Return the names that the caller may watch. Raises StoreUnavailable.
 
-        A job that the caller's token names may be watched before it exists. Any other job must be known, for only then
-        it shows whose it is: one that may not be seen is answered as one that is not there. Of a group that the token
-        does not name, the stream shows an owner's own jobs.
+        A job that the caller's token names may be watched before it exists. Any other job must exist, since access to
+        it depends on its owner and group: a hidden job looks like a missing one. Of a group that the token does not
+        name, the stream shows only the caller's own jobs.
         """
         if caller.full:
             return names
@@ -75,7 +75,7 @@ class Subscriptions:
         )
 
     async def join(self, subscriber: Subscriber, names: Names, caller: Caller = EVERYBODY) -> Joined:
-        """Subscribe, and read what the caller sees. Raises StoreUnavailable; then nothing was subscribed."""
+        """Subscribe, and read the states the caller may see. Raises StoreUnavailable, then nothing is subscribed."""
         topics = self._hub.join(subscriber, names)
         try:
             await self._bus.subscribe(topics.channels)
@@ -86,19 +86,19 @@ class Subscriptions:
         return Joined(topics, [state for state in states if self._hub.deliver(state, skip=subscriber)])
 
     def leave(self, subscriber: Subscriber, topics: Topics) -> None:
-        """Unsubscribe, and unsubscribe from the bus what nobody watches any more."""
+        """Unsubscribe, also on the bus from channels that have no subscriber left on this node."""
         channels = self._hub.leave(subscriber, topics).channels
         if channels:
             self._bus.unsubscribe(channels)
 
     def tell(self, job: Job) -> None:
-        """Deliver what was read from the store to those who have less."""
+        """Deliver a job read from the store to subscribers that have an older version."""
         self.resynced += 1
         self._hub.deliver(self._encode(job))
 
     @asynccontextmanager
     async def watch(self, request_id: str, *, active: bool = True) -> AsyncIterator[Watch]:
-        """Watch one job for the length of the block; what the store says comes first. Raises StoreUnavailable."""
+        """Watch one job during the block, starting with its state in the store. Raises StoreUnavailable."""
         watch, topics = Watch(active=active), Topics()
         with self._admission.waiting(watch):
             try:
@@ -114,7 +114,7 @@ class Subscriptions:
             job = await self._store.get(names.jobs[0])
             return [] if job is None else [self._encode(job)]
         found: dict[str, State] = {}
-        for group in names.groups:  # encoded one group at a time, so that others get their turn in between
+        for group in names.groups:  # encode one group at a time, so that other tasks run in between
             for job in await self._store.of_group(group, GROUP_STATES, caller):
                 found[job.request_id] = self._encode(job)
         for job in (await self._store.get_many(names.jobs)).values():

@@ -1,4 +1,4 @@
-"""A watcher that waits: for long polls, and for those inside the server who follow a job."""
+"""A subscriber to await: for long polls, and for tasks of the server that follow a job."""
 
 import asyncio
 import contextlib
@@ -8,11 +8,11 @@ from hookcast.wire import State
 
 
 class Drained(HookcastError):
-    """The node is about to stop: end now."""
+    """The node is draining: stop waiting."""
 
 
 class Watch:
-    """Holds the newest state that was not taken yet, of one job; never answers an old one. No queue, so bounded."""
+    """One slot for the newest unread state of a job; it never returns an older one. No queue, so bounded."""
 
     def __init__(self, *, active: bool) -> None:
         self.active = active
@@ -22,24 +22,24 @@ class Watch:
         self._wake = asyncio.Event()
 
     def push(self, state: State, now: float = 0.0, *, ended: bool = False) -> None:  # noqa: ARG002
-        """Put a state in the slot unless it is not newer than what the watcher has."""
+        """Put the state in the slot if it is newer than what the watcher has."""
         if state.version > max(self._taken, self._newest.version if self._newest else 0):
             self._newest = state
             self._wake.set()
 
     def skip(self, version: int) -> None:
-        """The watcher knows this version already."""
+        """Treat this version, and older ones, as read."""
         self._taken = max(self._taken, version)
         if self._newest is not None and self._newest.version <= self._taken:
             self._newest = None
 
     def drain(self) -> None:
-        """Wake the watcher with Drained once it has taken what is there."""
+        """Make `next` raise Drained once the slot has been read."""
         self._drained = True
         self._wake.set()
 
     async def next(self, seconds: float) -> State | None:
-        """The newest state that was not taken yet, or None after `seconds` of silence. Raises Drained."""
+        """Return the newest unread state, or None after `seconds` without one. Raises Drained."""
         if self._newest is None and not self._drained:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""One WebSocket of `hookcast.v1` (RFC 6455): what `Stream` is for SSE, with names that come and go."""
+"""WebSocket streams of `hookcast.v1` (RFC 6455), whose subscriptions change while they are open."""
 
 import asyncio
 from collections import deque
@@ -17,20 +17,20 @@ from hookcast.push.messages import Subscribe, Unsubscribe
 from hookcast.push.stream import Mode, Stream
 from hookcast.wire import State
 
-MAX_SUBSCRIBED = 1000  # names a connection
-UNUSED_SECONDS = 60.0  # for a connection that never subscribes to anything
-IDENTIFY_SECONDS = 10.0  # for a connection that was opened without a token
-PARSED_BYTES = 4096  # in one turn of the loop: thousands of tiny frames fit into one read, and others have to wait
+MAX_SUBSCRIBED = 1000  # names per connection
+UNUSED_SECONDS = 60.0  # lifetime of a connection that never subscribes
+IDENTIFY_SECONDS = 10.0  # for a connection opened without a token to send one
+PARSED_BYTES = 4096  # per loop iteration: thousands of tiny frames fit into one read, and other tasks would wait
 
-_NO_JOBS: dict[str, JobTopic] = {}  # of all that have not subscribed yet
-_NO_GROUPS: Mapping[str, GroupTopic] = {}  # of all that watch none
+_NO_JOBS: dict[str, JobTopic] = {}  # shared by all streams that have not subscribed yet
+_NO_GROUPS: Mapping[str, GroupTopic] = {}  # shared by all streams that watch no group
 _log = get_logger(__name__)
 
 
 class WebSocketStream(Stream):
-    """Client messages are worked off one after the other, by a task that lives as long as there are any.
+    """A WebSocket stream. One task handles client messages in order, and ends when there are none left.
 
-    Nothing more is read meanwhile, so that a client cannot pile them up.
+    Reading is paused meanwhile, so that a client cannot make the server buffer messages.
     """
 
     __slots__ = ("_groups", "_inbox", "_jobs", "_messages", "_pushed", "_refusal", "_unread")
@@ -44,10 +44,10 @@ class WebSocketStream(Stream):
         self._inbox: Inbox | None = None
         self._messages: deque[str | None] | None = None
         self._unread = b""
-        self._pushed: dict[str, int] | None = None  # while a subscription is read: what overtook it
+        self._pushed: dict[str, int] | None = None  # while a subscription is read: versions pushed meanwhile
 
     def begin(self, transport: asyncio.Transport) -> None:
-        """Go live. Nothing is watched yet, but something may have been said already. Who was refused hears it now."""
+        """Go live without subscriptions: close if the caller was refused, else parse what has already arrived."""
         self.open(transport, b"")
         if self._refusal is not None:
             self.refuse(self._refusal)
@@ -55,7 +55,7 @@ class WebSocketStream(Stream):
             self._read_on()
 
     def push(self, state: State, now: float, *, ended: bool) -> None:  # noqa: ARG002
-        """Write at once, or let it wait."""
+        """Write the state if the stream is live, otherwise keep it pending."""
         if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
             return
         if self._mode is Mode.LIVE:
@@ -67,21 +67,21 @@ class WebSocketStream(Stream):
             self.keep(state)
 
     def ping(self) -> bytes:
-        """The `ping` message: a browser cannot see a ping frame."""
+        """Return the `ping` message: pages in a browser cannot see ping frames."""
         return messages.PING
 
     def identify(self, caller: Caller) -> None:
-        """Who has not said yet who it is has some time to do so."""
+        """Show what this caller may see; a caller without a token has IDENTIFY_SECONDS to send one."""
         super().identify(caller)
         if caller is NOBODY:
             self._expires_at = self.engine.clock() + IDENTIFY_SECONDS
 
     def expiring(self) -> bytes:
-        """A message; a newer token in a `subscribe` lets the connection go on."""
+        """Return the `token-expiring` message; a newer token in a `subscribe` keeps the connection open."""
         return messages.TOKEN_EXPIRING
 
     def expire(self) -> None:
-        """Close 4502, or 4501 when there never was a token."""
+        """Close with 4502, or with 4501 if there never was a token."""
         if self.caller is NOBODY:
             self.close(Close.UNAUTHORIZED)
         else:
@@ -95,47 +95,47 @@ class WebSocketStream(Stream):
         self.engine.subscriptions.leave(self, topics)
 
     def drain(self) -> None:
-        """`reconnect`, then close 1012."""
+        """Send `reconnect`, then close with 1012."""
         self.end(messages.reconnect(self.retry_ms()), wait=True)
 
     def lifetime(self) -> float:
-        """A short one until something is subscribed."""
+        """Return the lifetime in seconds: at most UNUSED_SECONDS until the first subscription."""
         whole = super().lifetime()
         return min(whole, UNUSED_SECONDS) if self._jobs is _NO_JOBS else whole
 
     def rotate(self) -> None:
-        """Close 4002; or 1000, when the connection was for nothing."""
+        """Close with 4002, or with 1000 if the connection never subscribed."""
         if self._jobs is _NO_JOBS and self.engine.limits.lifetime > UNUSED_SECONDS:
             self.close(Close.UNUSED)
         else:
             self.close(Close.ROTATE)
 
     def refuse_slow(self) -> None:
-        """Close 4001."""
+        """Close with 4001."""
         super().refuse_slow()
         self.close(Close.SLOW)
 
     def close(self, close: Close, before: bytes = b"") -> None:
-        """Start the closing handshake (RFC 6455 section 7.1.2), behind the frames in `before`."""
+        """Send the frames in `before`, then start the closing handshake (RFC 6455 section 7.1.2)."""
         self.end(before + close.frame, wait=True)
 
     def end(self, farewell: bytes, *, wait: bool = False) -> None:
-        """Close; the client's own close frame is still read."""
+        """Close, but keep reading for the client's close frame."""
         super().end(farewell, wait=wait)
         self._listen()
 
     def pause_writing(self) -> None:
-        """Who does not read is not listened to either, so that answers to its pings do not pile up."""
+        """Stop reading from a client that does not read, so that pongs do not pile up."""
         super().pause_writing()
         self._listen()
 
     def catch_up(self) -> None:
-        """Write the newest states, and listen again."""
+        """Write the pending states, and resume reading."""
         super().catch_up()
         self._listen()
 
     def data_received(self, data: bytes) -> None:
-        """The transport's way in; what comes before `begin` waits for it."""
+        """Receive data from the transport; data that arrives before `begin` is kept for it."""
         under_way, self._unread = bool(self._unread), self._unread + data
         if not under_way and self.transport is not None:
             self._read_on()
@@ -174,7 +174,7 @@ class WebSocketStream(Stream):
             inbox.close()
 
     async def receive(self, text: str | None) -> None:
-        """Do what one message says (None = it was binary)."""
+        """Handle one message (None for a binary one)."""
         if self._mode is Mode.CLOSING:
             return
         try:
@@ -187,7 +187,7 @@ class WebSocketStream(Stream):
             self._refuse_limit(str(error))
         except Unavailable:
             self.drain()
-        except Exception as error:  # noqa: BLE001 - a fault of ours may end this connection, not the node
+        except Exception as error:  # noqa: BLE001 - a bug may end this connection, not the node
             _log.error("socket_crashed", exc_info=error)
             self.close(Close.INTERNAL_ERROR)
 
@@ -212,16 +212,16 @@ class WebSocketStream(Stream):
         while waiting:
             await self.receive(waiting.popleft())
             if waiting:
-                await asyncio.sleep(0)  # a message need not wait for anything, and others want their turn
+                await asyncio.sleep(0)  # a message may be handled without awaiting; let other tasks run
         self._messages = None
         self._listen()
 
     def refuse(self, error: AccessError) -> None:
-        """Close 4501, or 4502 when it is only the token's age."""
+        """Close with 4501, or with 4502 if the token has merely expired."""
         self.close(Close.TOKEN_EXPIRED if isinstance(error, TokenExpired) else Close.UNAUTHORIZED)
 
     async def _renew(self, token: str | None) -> None:
-        """Let a token count from now on. Raises AccessError when it does not, or when there is none."""
+        """Apply a token from now on. Raises AccessError if it is invalid, or if the caller never sent one."""
         if token is None or self.engine.gate.open:
             if self.caller is NOBODY:
                 raise Unauthorized("Subscribe with a token.")
@@ -276,7 +276,7 @@ class WebSocketStream(Stream):
 
     def _refuse_too_many(self, message: Subscribe | Unsubscribe, names: Names) -> bool:
         asked = messages.asked(message)
-        # What is watched already takes no room.
+        # Names already watched count once.
         after = len(self._jobs.keys() | set(names.jobs)) + len(self._groups.keys() | set(names.groups))
         if asked <= messages.MAX_NAMES and after <= MAX_SUBSCRIBED:
             return False
@@ -285,7 +285,7 @@ class WebSocketStream(Stream):
         return True
 
     def _refuse_too_fast(self, message: Subscribe | Unsubscribe) -> bool:
-        """What is subscribed is read from the store, and so costs by the name."""
+        """Close a client over its rate limit and return True. Each subscribed name costs a read of the store."""
         cost = max(1, messages.asked(message)) if isinstance(message, Subscribe) else 1
         if not self.engine.asking.take(self, cost):
             return False
@@ -308,7 +308,7 @@ class WebSocketStream(Stream):
             self._sent_at = self.engine.clock()
 
     def _listen(self) -> None:
-        """Read on when all that was read is worked off and the reader is not behind; and for the client's close."""
+        """Read only while all input is handled and the reader keeps up, or while closing, for the close frame."""
         transport = self.transport
         if transport is None or transport.is_closing():
             return

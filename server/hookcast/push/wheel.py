@@ -1,7 +1,7 @@
-"""One timer for all streams: a wheel of buckets, each visited when it is due and in small portions.
+"""One timer for all streams: a timing wheel of buckets, each visited when due, in small portions.
 
-A stream asks to be looked at again at some time; what is due then (a ping, the end of its lifetime, a reader that is
-too slow) it decides itself. A push costs the wheel nothing: a stream that had data in between just asks again.
+A stream sets the time of its next look and then decides what is due: a ping, the end of its lifetime, a slow reader.
+A push costs the wheel nothing: a stream that sent data in between just sets a new time.
 """
 
 import asyncio
@@ -12,32 +12,32 @@ from hookcast.logs import get_logger
 
 _log = get_logger(__name__)
 
-PORTION = 100  # streams looked at before other work gets its turn
+PORTION = 100  # streams looked at before other tasks run
 
 
 class Looked(Protocol):
-    """What sits on the wheel. `bucket` belongs to the wheel."""
+    """An item on the wheel. `bucket` belongs to the wheel."""
 
     bucket: "dict[Looked, None] | None"
 
     def look(self, now: float) -> float | None:
-        """Do what is due, and answer when to look again (None = never). May neither block nor raise."""
+        """Do what is due and return when to look again (None = never). Must neither block nor raise."""
 
 
 class Wheel:
-    """`step` is how exact it is, in seconds; `clock` is the event loop's."""
+    """A timer with a resolution of `step` seconds; `clock` is the event loop's."""
 
     def __init__(self, clock: Callable[[], float], step: float) -> None:
         self._clock = clock
         self._step = step
-        self._buckets: dict[int, dict[Looked, None]] = {}  # of sets; as dicts they take half the room
+        self._buckets: dict[int, dict[Looked, None]] = {}  # ordered sets; a dict takes half the memory of a set
         self._visited = 0
 
     def __len__(self) -> int:
         return sum(map(len, self._buckets.values()))
 
     def put(self, item: Looked, when: float) -> None:
-        """Look at `item` at that time, and at no earlier one; never before it, at the latest a step after it."""
+        """Look at `item` within one step after `when`, never before; this replaces a time set earlier."""
         self.drop(item)
         slot = max(int(when / self._step) + 1, self._visited + 1)
         bucket = self._buckets.get(slot)
@@ -47,20 +47,20 @@ class Wheel:
         item.bucket = bucket
 
     def drop(self, item: Looked) -> None:
-        """Forget the item. Idempotent."""
+        """Remove the item. Idempotent."""
         if item.bucket is not None:
             item.bucket.pop(item, None)
             item.bucket = None
 
     async def run(self) -> None:
-        """Turn until cancelled."""
+        """Run until cancelled."""
         self._visited = int(self._clock() / self._step)
         while True:
             await asyncio.sleep(self._step)
             await self.turn()
 
     async def turn(self) -> None:
-        """Look at everything that is due."""
+        """Look at every item that is due."""
         until = int(self._clock() / self._step)
         for slot in sorted(slot for slot in self._buckets if slot <= until):
             await self._visit(slot)
@@ -80,7 +80,7 @@ class Wheel:
     def _look(self, item: Looked) -> None:
         try:
             again = item.look(self._clock())
-        except Exception as error:  # noqa: BLE001 - a fault with one stream may not stop the timer of all
+        except Exception as error:  # noqa: BLE001 - a bug in one stream must not stop the timer of all
             _log.error("stream_crashed", exc_info=error)
             return
         if again is not None:

@@ -1,4 +1,4 @@
-"""The ASGI application: its parts are opened in order by the lifespan and closed in reverse."""
+"""The ASGI application; its lifespan opens the parts in order and closes them in reverse."""
 
 import asyncio
 import uuid
@@ -48,19 +48,19 @@ HTTP_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=32)
 
 
 class State(TypedDict):
-    """What the lifespan gives to every request."""
+    """The lifespan state that every request receives."""
 
     services: Services
 
 
 def utc_now() -> datetime:
-    """The time in the milliseconds that clients see."""
+    """Return the current time, truncated to the milliseconds that clients see."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def make_admission(settings: Settings, *, max_streams: int | None = None) -> Admission:
-    """The node's admission; `max_streams` is what the machine allows when the settings do not say less."""
+    """Return the node's admission; `max_streams` is what the machine allows, unless the settings allow less."""
     found = [limit for limit in (settings.max_streams, max_streams) if limit is not None]
     return Admission(
         Limits(
@@ -81,7 +81,7 @@ def create_app(
     clock: Clock = utc_now,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Starlette:
-    """One node. Whoever runs it drains its admission before the end; `transport` plays fal in tests."""
+    """Create one node. The server must drain its admission before shutdown; `transport` simulates fal in tests."""
     admitted = admission or make_admission(settings)
     web = http_client(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport)
 
@@ -131,7 +131,7 @@ def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock:
 
 
 def _background(node: Services, collector: Collector, name: str) -> list[Callable[[], Coroutine[None, None, None]]]:
-    """What runs beside the requests; `name` is this node's in leases."""
+    """Return the background tasks; `name` identifies this node in leases."""
     settings, store = node.settings, node.store
     timeout = timedelta(seconds=settings.job_timeout_seconds)
     reconciler = Reconciler(
@@ -159,7 +159,7 @@ def _background(node: Services, collector: Collector, name: str) -> list[Callabl
 
 @asynccontextmanager
 async def _running(*tasks: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
-    """Own the background tasks: a crash of one ends the server, its end cancels them."""
+    """Run the background tasks: if one crashes the server ends, and at the end of the block they are cancelled."""
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(task()) for task in tasks]
         try:
@@ -171,7 +171,7 @@ async def _running(*tasks: Callable[[], Coroutine[None, None, None]]) -> AsyncIt
 
 def _routes() -> list[BaseRoute]:
     one = "/api/fal-jobs/{request_id}"
-    return [  # they are tried one after the other: the busy ones first
+    return [  # matched in order: the busiest first
         Route("/api/webhooks/fal", webhooks.fal_webhook, methods=["POST"]),
         Route(f"{one}/events", streams.Events("one"), methods=["GET"]),
         Route("/api/fal-jobs", submit.submit, methods=["POST"]),

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 `application/problem+json`, and JSON answers."""
+"""Errors as RFC 9457 `application/problem+json`, and JSON responses."""
 
 from http import HTTPStatus
 from typing import Any
@@ -16,20 +16,20 @@ _log = get_logger(__name__)
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """`value` (or bytes that are JSON already) as an answer that no cache may keep."""
+    """Return `value` (or bytes that are already JSON) as a response, `no-store` unless `headers` override it."""
     body = value if isinstance(value, bytes) else msgspec.json.encode(value)
     all_headers = {"Cache-Control": "no-store", **(headers or {})}
     return Response(body, status, all_headers, "application/json")
 
 
 async def on_error(_request: object, error: Exception) -> Response:
-    """Answer one of our own errors."""
+    """Respond to a HookcastError with its problem document."""
     assert isinstance(error, HookcastError)  # noqa: S101
     return answer(error)
 
 
 def answer(error: HookcastError) -> Response:
-    """The problem document of one of our own errors."""
+    """Return the problem document of a HookcastError."""
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable | LimitReached) else {}
     if isinstance(error, UpgradeRequired):
         headers = {"Upgrade": "websocket"}  # RFC 9110 section 15.5.22
@@ -39,7 +39,7 @@ def answer(error: HookcastError) -> Response:
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
-    """Answer what the router found wrong: an unknown path or method."""
+    """Respond to an error of the router: an unknown path or method."""
     assert isinstance(error, HTTPException)  # noqa: S101
     path, status = request.url.path, error.status_code
     if status == 404 and path.startswith("/api/") and (".." in path or "\0" in path):
@@ -50,7 +50,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def on_crash(request: Request, error: Exception) -> Response:
-    """Answer a fault of ours without a word of its inside."""
+    """Log an unexpected exception, and respond 500 without its details."""
     _log.error("request_crashed", path=request.url.path, exc_info=error)
     return problem(500, "internal_error", "Something went wrong in Hookcast", "The log of the server says more.")
 
@@ -64,7 +64,7 @@ def problem(
     extensions: dict[str, Any] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """One problem document; its type is about:blank, programs look at `code`."""
+    """Return a problem document. Its type is about:blank; programs read `code`."""
     body = {"title": title, "status": status, "detail": detail, "code": code, **(extensions or {})}
     all_headers = {"Cache-Control": "no-store", **(headers or {})}
     return Response(msgspec.json.encode(body), status, all_headers, "application/problem+json")

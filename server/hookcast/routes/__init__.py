@@ -1,1 +1,1 @@
-"""The HTTP face: thin handlers over the services."""
+"""The HTTP API: thin handlers over the services."""

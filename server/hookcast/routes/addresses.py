@@ -1,6 +1,6 @@
-"""Where a request comes from, for limits and logs.
+"""Client addresses of requests, for limits and logs.
 
-`scope["client"]` is the peer, or what a trusted proxy says of it (HOOKCAST_FORWARDED_ALLOW_IPS).
+`scope["client"]` is the peer, or the client that a trusted proxy forwards (HOOKCAST_FORWARDED_ALLOW_IPS).
 """
 
 import ipaddress
@@ -10,8 +10,8 @@ from starlette.requests import HTTPConnection
 
 from hookcast.auth import Caller
 
-# A peer of one's own network is a proxy that does not forward addresses, or a colleague: behind it there may be
-# everybody, so it is not counted. Loopback, RFC 1918, RFC 3927, RFC 6598; RFC 4193, RFC 4291.
+# A peer on a private network is a proxy that does not forward addresses, or a colleague: it may stand for any number of
+# clients, so it is not counted. Loopback, RFC 1918, RFC 3927, RFC 6598; RFC 4193, RFC 4291.
 _OWN = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -19,22 +19,22 @@ _OWN = tuple(
         *("::1/128", "fc00::/7", "fe80::/10"),
     )
 )
-PREFIX_V6 = 64  # what one subscriber has, at the least (RFC 6177)
+PREFIX_V6 = 64  # the least that a site is assigned (RFC 6177)
 
 
 def address_of(connection: HTTPConnection) -> str | None:
-    """The client's address; None when there is none, as on a Unix socket, or a proxy forwards something else."""
+    """Return the client's IP address; None on a Unix socket, or if a proxy forwards something else."""
     client = connection.client
     return None if client is None else _parsed(client.host)
 
 
 def holders_of(connection: HTTPConnection, caller: Caller) -> tuple[str, ...]:
-    """By what the client's streams are counted: its address, and its token. An API key is the operator's own."""
+    """Return what the client's streams are counted by: its address and its token, but not the operator's API key."""
     client = connection.client
     return _holders("" if client is None else client.host, "" if caller.full else caller.name)
 
 
-@lru_cache(maxsize=4096)  # also for the room: a client's streams share what is kept of it
+@lru_cache(maxsize=4096)  # also saves memory: a client's streams share one tuple
 def _holders(host: str, token: str) -> tuple[str, ...]:
     address = _parsed(host)
     found = None if address is None else _counted(ipaddress.ip_address(address))

@@ -1,4 +1,4 @@
-"""Who sent a request, and from which page: credentials (RFC 6750), origins (WHATWG Fetch)."""
+"""Authenticate requests and check their origin: credentials (RFC 6750), origins (WHATWG Fetch)."""
 
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ LOOPBACK_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 
 async def caller_of(connection: HTTPConnection) -> Caller:
-    """Who asks. Raises Unauthorized, TokenInvalid, TokenExpired, KeysUnavailable."""
+    """Return the caller of a request. Raises Unauthorized, TokenInvalid, TokenExpired, KeysUnavailable."""
     node: Services = connection.state.services
     caller = await node.engine.gate.admit(credential_of(connection))
     if caller is NOBODY:
@@ -28,7 +28,7 @@ async def caller_of(connection: HTTPConnection) -> Caller:
 
 
 async def authorize(connection: HTTPConnection, action: Action) -> Caller:
-    """The caller, if it may do this, and not by somebody else's page. Raises AccessError."""
+    """Return the caller if it may perform the action, and from this origin. Raises AccessError."""
     check_origin(connection)
     caller = await caller_of(connection)
     caller.check(action)
@@ -36,7 +36,10 @@ async def authorize(connection: HTTPConnection, action: Action) -> Caller:
 
 
 def credential_of(connection: HTTPConnection) -> str | None:
-    """The key or token of a request. An EventSource or a browser's WebSocket can only send it as `?token=`."""
+    """Return the request's credential, or None. EventSource and WebSocket in browsers can only send `?token=`.
+
+    Raises Unauthorized if the Authorization header has another scheme than Bearer.
+    """
     header = connection.headers.get("authorization")
     if header is None:
         return connection.query_params.get("token")
@@ -47,10 +50,10 @@ def credential_of(connection: HTTPConnection) -> str | None:
 
 
 def check_origin(connection: HTTPConnection) -> None:
-    """Raise OriginNotAllowed when a page of a site that is not allowed asks.
+    """Raise OriginNotAllowed if the request comes from a page of an origin that is not allowed.
 
-    A browser says whose page it is, and asks before a page reads the answer, but not before a page opens a WebSocket or
-    sends a simple POST. Programs send no Origin.
+    CORS keeps such a page from reading a response, but not from opening a WebSocket or sending a simple POST. Clients
+    other than browsers send no Origin.
     """
     node: Services = connection.state.services
     origin = connection.headers.get("origin")
@@ -68,7 +71,7 @@ def _allowed(origin: str, host: str, settings: Settings) -> bool:
         return True
     if settings.public_url is not None and page == _hostname(settings.public_url):
         return True
-    # An open server is found by name, too, when somebody points a name of theirs at it (DNS rebinding).
+    # Not on an open server: an attacker's own hostname may resolve to it (DNS rebinding).
     return not settings.open and page == _hostname(f"//{host}")
 
 
@@ -80,10 +83,10 @@ def _hostname(url: str) -> str | None:
 
 
 class Cors(CORSMiddleware):
-    """Not for webhooks, which no page sends: there it would cost a twentieth of the work."""
+    """CORS for all paths but the webhook's, which no page calls: there it would cost a twentieth of the work."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the headers."""
+        """Add the CORS headers, except to webhooks."""
         if scope["type"] == "http" and scope["path"] == WEBHOOK_PATH:
             await self.app(scope, receive, send)
         else:
@@ -91,7 +94,7 @@ class Cors(CORSMiddleware):
 
 
 def cors(settings: Settings) -> list[Middleware]:
-    """Lets pages of the allowed origins read answers. No cookies are used, so no credentials are allowed."""
+    """Return the middleware that lets pages of allowed origins read responses; no cookies, so no credentials."""
     return [
         Middleware(
             Cors,
@@ -105,7 +108,7 @@ def cors(settings: Settings) -> list[Middleware]:
 
 
 def cors_lines(connection: HTTPConnection) -> bytes:
-    """The same for a stream's head, which the middleware does not see."""
+    """Return the CORS headers for a stream's head, which the middleware does not see."""
     node: Services = connection.state.services
     origin = connection.headers.get("origin")
     if origin is None:

@@ -1,4 +1,4 @@
-"""For whoever operates it: is the process alive, can it do its work, and what has it done."""
+"""For operators: liveness, readiness and metrics."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,12 +12,12 @@ from hookcast.wire import rfc3339
 
 
 async def healthz(request: Request) -> Response:
-    """GET /healthz: the process answers, with its time, which a page compares its own clock with."""
+    """Handle GET /healthz: return the server's time, which a page compares with its own clock."""
     return json_response({"now": rfc3339(services(request).clock()), "status": "ok"})
 
 
 async def readyz(request: Request) -> Response:
-    """GET /readyz: every dependency answers; 503 with the name of the one that does not."""
+    """Handle GET /readyz: check every dependency; 503 names those that are unavailable."""
     node = services(request)
     checks = {"database": "ok", "falKeys": "ok", "server": "draining" if node.engine.admission.draining else "ok"}
     try:
@@ -33,7 +33,7 @@ async def readyz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """GET /metrics: for Prometheus; on a server with keys it needs one."""
+    """Handle GET /metrics, for Prometheus; it needs an API key unless the server is open."""
     await authorize(request, Action.MEASURE)
     node = services(request)
     node.metrics.read(node.engine, node.dispatcher, node.bus)

@@ -30,7 +30,7 @@ _Cursor = tuple[Annotated[datetime, Meta(tz=True)], str]
 
 
 async def register(request: Request) -> Response:
-    """PUT /api/fal-jobs/{requestId}."""
+    """Handle PUT /api/fal-jobs/{requestId}: register a job that was submitted elsewhere."""
     node, request_id = services(request), request_id_of(request)
     await authorize(request, Action.REGISTER)
     facts = await read_json(request, Facts, MAX_FACTS_BYTES)
@@ -39,7 +39,7 @@ async def register(request: Request) -> Response:
 
 
 async def poll(request: Request) -> Response:
-    """GET /api/fal-jobs/{requestId}, at once or as a long poll."""
+    """Handle GET /api/fal-jobs/{requestId}: return the state, at once or as a long poll."""
     node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
     wait = _patience(node, caller, number(request, "wait", 0, MAX_WAIT_SECONDS) or 0.0)
     seen = whole_number(request, "version", 0, 2**53)
@@ -59,7 +59,7 @@ async def poll(request: Request) -> Response:
 
 
 async def list_jobs(request: Request) -> Response:
-    """GET /api/fal-jobs: those that the caller sees."""
+    """Handle GET /api/fal-jobs: list the jobs that the caller may see."""
     caller = await caller_of(request)
     params = request.query_params
     try:
@@ -80,7 +80,7 @@ async def list_jobs(request: Request) -> Response:
 
 
 async def cancel(request: Request) -> Response:
-    """POST /api/fal-jobs/{requestId}/cancel."""
+    """Handle POST /api/fal-jobs/{requestId}/cancel: ask fal to cancel the job."""
     node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
     check_origin(request)
     job = await node.store.get(request_id)
@@ -117,21 +117,21 @@ def _after_cancel(job: Job, answer: CancelAnswer) -> Update:
 
 
 def _shown(caller: Caller, request_id: str, state: State | None) -> State | None:
-    """The state, if the caller may see it. Raises JobNotFound; None = the job may come yet, and the caller may wait."""
+    """Return the state if the caller may see it, None if the caller may wait for the job. Raises JobNotFound."""
     if not caller.knows_job(request_id) and (state is None or not caller.sees(request_id, state.owner, state.group)):
         raise JobNotFound(request_id)
     return state
 
 
 def _patience(node: Services, caller: Caller, wait: float) -> float:
-    """How long to wait for a change: not past the end of the caller's token."""
+    """Return how many seconds to wait for a change: not past the expiry of the caller's token."""
     if caller.expires_at is None:
         return wait
     return min(wait, max(caller.expires_at - node.engine.gate.clock(), 0.0))
 
 
 async def _waited(node: Services, caller: Caller, request_id: str, seen: int, seconds: float) -> State | None:
-    """The first state past `seen`, or whatever is there at the end. The store is read once."""
+    """Return the first state past `seen`, or the latest one at the deadline. The store is read once."""
     until = node.engine.clock() + seconds
     async with node.engine.subscriptions.watch(request_id) as watch:
         state = _shown(caller, request_id, await _newer(watch, 0))
@@ -155,12 +155,12 @@ def _state_response(state: State, status: int = 200) -> Response:
 
 
 def _headers(state: State) -> dict[str, str]:
-    # no-cache, not no-store: a client may keep the state and ask with its ETag whether it still holds; a proxy may not.
+    # no-cache, not no-store: a client may store the state and revalidate it with its ETag; a shared cache may not.
     return {"ETag": f'"{state.version}"', "Cache-Control": "private, no-cache"}
 
 
 def _entity_tags(header: str) -> set[str]:
-    """The opaque tags of an If-None-Match (RFC 9110 section 13.1.2: weak comparison)."""
+    """Return the opaque tags of an If-None-Match (RFC 9110 section 13.1.2: weak comparison)."""
     return {tag.strip().removeprefix("W/").strip('"') for tag in header.split(",") if tag.strip()}
 
 
@@ -173,7 +173,7 @@ def _decode_cursor(text: str) -> Cursor:
     try:
         padded = text + "=" * (-len(text) % 4)
         moment, request_id = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=_Cursor)
-        utc = moment.astimezone(UTC)  # which a moment at the end of the calendar may not have
+        utc = moment.astimezone(UTC)  # may overflow at either end of the calendar
     except (binascii.Error, msgspec.DecodeError, ValueError, OverflowError):
         raise wrong from None
     if not valid_request_id(request_id):

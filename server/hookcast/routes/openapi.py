@@ -1,6 +1,6 @@
-"""GET /openapi.json: the HTTP interface as OpenAPI 3.1; pure.
+"""GET /openapi.json: the HTTP API as OpenAPI 3.1; pure.
 
-Bodies are the structs that the handlers decode, and problems the classes of `errors.py`, so that neither can drift.
+Schemas come from the structs that the handlers decode, problems from the classes of `errors.py`: neither can drift.
 Source: OpenAPI Specification 3.1.1; JSON Schema 2020-12; RFC 9457.
 """
 
@@ -47,7 +47,7 @@ _SOCKET = (
 
 
 async def openapi(_request: Request) -> Response:
-    """GET /openapi.json."""
+    """Handle GET /openapi.json."""
     return json_response(_encoded(), headers={"Cache-Control": "no-cache"})
 
 
@@ -57,7 +57,7 @@ def _encoded() -> bytes:
 
 
 def describe() -> _Json:
-    """The whole document."""
+    """Return the complete document."""
     return with_access(_open())
 
 
@@ -198,7 +198,7 @@ def _webhook() -> _Json:
         problems=[*refused, errors.UserMismatch, errors.BodyTooLarge, errors.BodyTimeout, errors.KeysUnavailable],
     )
     names = ("Request-Id", "User-Id", "Timestamp", "Signature")
-    # Not `required`: a webhook without them is answered, 401 `signature_missing`.
+    # Not `required`: a webhook without them gets 401 `signature_missing`.
     found["parameters"] = [_parameter(f"X-Fal-Webhook-{name}", _TEXT, where="header") for name in names]
     found["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
     return found
@@ -225,7 +225,7 @@ def _operation(
 
 
 def _refusals(problems: Iterable[type[HookcastError]]) -> _Json:
-    """One answer a status, with the codes that it may have."""
+    """Return one response per status, with its possible codes."""
     by_status: dict[str, list[type[HookcastError]]] = {}
     for problem in problems:
         by_status.setdefault(str(problem.status), []).append(problem)
@@ -252,7 +252,7 @@ def _refusal(kinds: list[type[HookcastError]]) -> _Json:
 
 
 def _problem() -> _Json:
-    """RFC 9457, with our `code`; `falStatus` and `falBody` are there with `fal_rejected`."""
+    """Return the RFC 9457 schema with `code`; `falStatus` and `falBody` are present with `fal_rejected`."""
     return {
         "type": "object",
         "required": ["title", "status", "detail", "code"],

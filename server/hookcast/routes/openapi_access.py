@@ -1,4 +1,4 @@
-"""What access by key or token adds to the description of the interface; pure."""
+"""What authentication adds to the OpenAPI document; pure."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ _UNAUTHORIZED = ("unauthorized", "token_invalid", "token_expired")
 
 
 def with_access(document: dict[str, Any]) -> dict[str, Any]:
-    """The description of a server that asks for keys or tokens; `document` is that of an open one."""
+    """Return the document of a server that requires credentials; `document` is that of an open server."""
     paths = {
         path: {name: _guarded(path, item) for name, item in methods.items()}
         for path, methods in document["paths"].items()
@@ -21,7 +21,7 @@ def with_access(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _guarded(path: str, operation: Any) -> Any:
-    """The operation with its security and the refusals; what is open to all stays as it is."""
+    """Return the operation with its security, 401 and 403; public operations are unchanged."""
     if not path.startswith(("/api/fal-jobs", "/api/tokens", "/metrics")) or not isinstance(operation, dict):
         return operation
     security: list[dict[str, list[str]]] = [{"bearer": []}]

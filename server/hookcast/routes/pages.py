@@ -1,4 +1,4 @@
-"""The demo page, the browser library and the npm package, as the web build made them."""
+"""Serve the web build: the demo page, the browser library and the npm package."""
 
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,7 +11,7 @@ from starlette.types import Scope
 from hookcast.problems import problem
 
 LIBRARY = "hookcast.js"
-PARTS = "hookcast*.js"  # with those that the library loads itself, whose names change with their content
+PARTS = "hookcast*.js"  # including the chunks the library loads, whose names contain a content hash
 PACKAGE = "hookcast.tgz"  # `npm install http://…/hookcast.tgz`
 NEEDS_BUILD = {".", "", LIBRARY, PACKAGE}
 FOREVER = "public, max-age=31536000, immutable"
@@ -20,16 +20,16 @@ _POLICY = "default-src 'self'; img-src * data:; media-src *; object-src 'none'; 
 
 
 class Pages(StaticFiles):
-    """Files of the page; its media come from wherever fal stores them."""
+    """Static files of the web build. The page may load media from any host, since fal decides where they are."""
 
     def __init__(self, directory: Path = STATIC) -> None:
         super().__init__(directory=directory, html=True, check_dir=False)
 
     async def check_config(self) -> None:
-        """A page that was not built is an answer, see below, and no fault of the server."""
+        """Skip the check for the folder: `get_response` answers for a page that was not built."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """One file, or what to do when it was never built."""
+        """Return a file, or a problem that says how to build it."""
         try:
             response = await super().get_response(path, scope)
         except HTTPException as error:

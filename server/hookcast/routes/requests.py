@@ -1,4 +1,4 @@
-"""What requests bring, read within bounds."""
+"""Read the body and parameters of a request, within limits."""
 
 import asyncio
 import re
@@ -12,15 +12,16 @@ from hookcast.jobs import LABEL, valid_request_id
 from hookcast.nesting import MAX_DEPTH, too_deep
 
 BODY_SECONDS = 30.0
-BODY_RATE = 16 * 1024  # bytes a second; each second's worth of them is a second more
+BODY_RATE = 16 * 1024  # bytes/s; each second's worth extends the deadline by a second
 RESERVED_IDS = frozenset({"events", "ws"})
 _T = TypeVar("_T")
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The raw body of at most `limit` bytes. Raises BodyTooLarge and BodyTimeout.
+    """Return the raw body of at most `limit` bytes. Raises BodyTooLarge and BodyTimeout.
 
-    Nobody holds a connection with a byte now and then, and an honest upload on a slow line has the time it needs.
+    The deadline grows with the data received: a client cannot hold a connection by trickling bytes, and an upload over
+    a slow link has the time it needs.
     """
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > limit:
@@ -41,7 +42,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 async def read_json(request: Request, shape: type[_T], limit: int) -> _T:
-    """The body as `shape`. Raises InvalidRequest with the place of the first mistake."""
+    """Return the body decoded as `shape`. Raises InvalidRequest with the place of the first error."""
     body = await read_body(request, limit)
     if too_deep(body):
         raise InvalidRequest(f"The body is nested more than {MAX_DEPTH} levels deep.")
@@ -53,7 +54,7 @@ async def read_json(request: Request, shape: type[_T], limit: int) -> _T:
 
 
 def request_id_of(request: Request) -> str:
-    """The requestId of the path. Raises BadPath."""
+    """Return the requestId of the path. Raises BadPath."""
     request_id: str = request.path_params["request_id"]
     if not valid_request_id(request_id) or request_id in RESERVED_IDS:
         raise BadPath("A requestId has 1 to 200 printable characters, no '..', and is not 'events' or 'ws'.")
@@ -61,7 +62,7 @@ def request_id_of(request: Request) -> str:
 
 
 def number(request: Request, name: str, low: float, high: float) -> float | None:
-    """A query parameter between two bounds, None when absent. Raises InvalidRequest."""
+    """Return a query parameter between two bounds, or None if it is absent. Raises InvalidRequest."""
     text = request.query_params.get(name)
     if text is None:
         return None
@@ -75,7 +76,7 @@ def number(request: Request, name: str, low: float, high: float) -> float | None
 
 
 def whole_number(request: Request, name: str, low: int, high: int) -> int | None:
-    """Like `number`, without a fraction."""
+    """Return a query parameter as `number` does, but as an integer. Raises InvalidRequest."""
     value = number(request, name, low, high)
     if value is not None and value != int(value):
         raise InvalidRequest(f"{name} must be a whole number.")
@@ -83,7 +84,7 @@ def whole_number(request: Request, name: str, low: int, high: int) -> int | None
 
 
 def label(request: Request, name: str) -> str | None:
-    """A query parameter that names an owner or a group, None when absent. Raises InvalidRequest."""
+    """Return a query parameter that names an owner or a group, or None if it is absent. Raises InvalidRequest."""
     text = request.query_params.get(name)
     if text is not None:
         check_label(name, text)
@@ -91,6 +92,6 @@ def label(request: Request, name: str) -> str | None:
 
 
 def check_label(name: str, text: str) -> None:
-    """Raise InvalidRequest unless `text` can name an owner or a group."""
+    """Raise InvalidRequest unless `text` is a valid name of an owner or a group."""
     if len(text) > 200 or not re.fullmatch(LABEL, text):
         raise InvalidRequest(f"{name} must have 1 to 200 characters, none of them a control character.")

@@ -1,4 +1,4 @@
-"""What the handlers work with, opened by the app's lifespan."""
+"""The services that handlers use, opened by the app's lifespan."""
 
 from dataclasses import dataclass, field
 
@@ -20,14 +20,14 @@ KEPT_SIGNATURES = 10_000
 
 
 class Heard:
-    """Which signatures came before: fal repeats a webhook, anybody may repeat one, and the log says it once."""
+    """Signatures of recent webhooks: fal retries a webhook, anyone may replay one, and the log has it once."""
 
     def __init__(self, kept: int = KEPT_SIGNATURES) -> None:
         self._kept = kept
         self._seen: dict[tuple[str, str], None] = {}
 
     def first(self, request_id: str, signature: str) -> bool:
-        """Whether this is the first time, of the last `kept` ones."""
+        """Return whether the signature is not among the last `kept` ones, and remember it."""
         if (request_id, signature) in self._seen:
             return False
         self._seen[request_id, signature] = None
@@ -38,10 +38,11 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One node's parts. `queue` is None without a FAL_KEY.
+    """The services of one node. `queue` is None without a FAL_KEY.
 
-    `cancelling` holds the jobs for which fal is being asked to cancel: its webhook may be faster than its answer.
-    `heard` holds the signatures of the last webhooks. `submitting` bounds how often a caller submits; None = nothing.
+    `cancelling` holds the jobs with a cancel request to fal in flight: fal's webhook may arrive before its response.
+    `heard` holds the signatures of recent webhooks. `submitting` is the rate limit of submits per caller; None = no
+    limit.
     """
 
     settings: Settings
@@ -60,6 +61,6 @@ class Services:
 
 
 def services(request: Request) -> Services:
-    """The services of the app that this request came to."""
+    """Return the services of the request's app."""
     found: Services = request.state.services
     return found

@@ -1,4 +1,4 @@
-"""SSE: streams of one job, or of many jobs and groups (WHATWG HTML, section 9.2)."""
+"""SSE endpoints: streams of one job, or of many jobs and groups (WHATWG HTML, section 9.2)."""
 
 import time
 from email.utils import formatdate
@@ -25,19 +25,19 @@ HEADERS = (
     (b"cache-control", b"no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
 )
-# The body ends with the connection (RFC 9112 section 6.3), so that a state is the same bytes for every stream, of
-# HTTP/1.0 proxies too.
+# The body ends with the connection, without chunks (RFC 9112 section 6.3), so that a state is the same bytes on every
+# stream, including those of HTTP/1.0 proxies.
 HEAD = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in HEADERS) + b"connection: close\r\ndate: "
 
 
 class Events:
-    """GET /api/fal-jobs/{requestId}/events, and GET /api/fal-jobs/events?requestId=…&group=…, as ASGI endpoints."""
+    """ASGI endpoints GET /api/fal-jobs/{requestId}/events and GET /api/fal-jobs/events?requestId=…&group=…."""
 
     def __init__(self, kind: Literal["one", "many"]) -> None:
         self._names = _one if kind == "one" else _many
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Listen, read the states, then answer: a job that cannot be read is a problem, not a broken stream."""
+        """Subscribe, read the states, then respond: a failed read is a problem document, not a broken stream."""
         request = Request(scope, receive)
         asked = self._names(request)
         caller = await caller_of(request)
@@ -64,7 +64,7 @@ class Events:
 
 
 async def send_head(scope: Scope, receive: Receive, send: Send) -> None:
-    """The headers of a stream, whose length nobody knows (RFC 9110 section 8.6)."""
+    """Respond to HEAD: a stream's headers, without a Content-Length, which is unknown (RFC 9110 section 8.6)."""
     answer = Response(headers={name.decode(): value.decode() for name, value in HEADERS})
     del answer.headers["content-length"]
     await answer(scope, receive, send)
@@ -72,7 +72,7 @@ async def send_head(scope: Scope, receive: Receive, send: Send) -> None:
 
 @lru_cache(maxsize=1)
 def _date(seconds: int) -> bytes:
-    """The Date header (RFC 9110 section 6.6.1), made once a second."""
+    """Return the Date header (RFC 9110 section 6.6.1), formatted once per second."""
     return formatdate(seconds, usegmt=True).encode()
 
 

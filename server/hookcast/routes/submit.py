@@ -1,4 +1,4 @@
-"""POST /api/fal-jobs: read the submission, check its rate, answer with the job and a token that shows it."""
+"""POST /api/fal-jobs: check the rate, read the submission, return the job and a token that shows it."""
 
 import math
 import re
@@ -24,7 +24,7 @@ from hookcast.routes.tokens import issue
 from hookcast.submitter import Wish
 from hookcast.wire import encode
 
-TOKEN_SPARE_SECONDS = 600  # to look at the result
+TOKEN_SPARE_SECONDS = 600  # past the job's timeout, to read the result
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
 HeaderText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+(?!\n)$")]
 _ENDPOINT = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+", re.ASCII)
@@ -32,7 +32,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
 class Options(Struct, rename="camel", forbid_unknown_fields=True):
-    """fal's own request headers by name."""
+    """fal's platform headers, by name."""
 
     priority: Literal["normal", "low"] | None = None
     start_timeout_seconds: Annotated[float, Meta(gt=0)] | None = None
@@ -42,7 +42,7 @@ class Options(Struct, rename="camel", forbid_unknown_fields=True):
     object_lifecycle: dict[HeaderText, int | None] | None = None
 
     def headers(self) -> dict[str, str]:
-        """What fal reads (fal documentation, "Queue API", "Platform headers")."""
+        """Return the headers that are set (fal documentation, "Queue API", "Platform headers")."""
         values = {
             "X-Fal-Queue-Priority": self.priority,
             "X-Fal-Request-Timeout": None if self.start_timeout_seconds is None else f"{self.start_timeout_seconds:g}",
@@ -57,7 +57,7 @@ class Options(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class Facts(Struct, rename="camel", forbid_unknown_fields=True):
-    """The body of PUT, and of POST without its input."""
+    """The body of PUT, and the part of POST that it shares."""
 
     endpoint_id: Annotated[str, Meta(max_length=300)] | None = None
     owner: Name | None = None
@@ -69,28 +69,28 @@ class Facts(Struct, rename="camel", forbid_unknown_fields=True):
             check_endpoint(self.endpoint_id)
 
     def registered(self) -> Registered:
-        """As an update of the job."""
+        """Return the facts as an update of the job."""
         return Registered(
             endpoint_id=self.endpoint_id, owner=self.owner, group=self.group, metadata=_copied(self.metadata)
         )
 
 
 class Submission(Facts, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """The body of POST."""
+    """The body of POST: a job to submit to fal's queue."""
 
     input: Raw
     options: Options = msgspec.field(default_factory=Options)
 
 
 def check_endpoint(endpoint_id: str) -> None:
-    """Raise ValueError unless fal could have such an endpoint."""
+    """Raise ValueError unless `endpoint_id` has the form of a fal endpoint."""
     if not _ENDPOINT.fullmatch(endpoint_id):
         raise ValueError("endpointId looks like owner/app or owner/app/path")
     app_id(endpoint_id)
 
 
 async def submit(request: Request) -> Response:
-    """POST /api/fal-jobs."""
+    """Handle POST /api/fal-jobs: submit a job to fal's queue."""
     node = services(request)
     try:
         answer = await _submitted(node, request)
@@ -121,7 +121,7 @@ async def _submitted(node: Services, request: Request) -> Response:
 
 
 def _check_rate(node: Services, caller: Caller) -> None:
-    """Raise RateLimited when the caller submits more than it may; what is refused does not count."""
+    """Raise RateLimited if the caller exceeds its rate of submits; refused ones do not count."""
     wait = 0.0 if node.submitting is None else node.submitting.take(caller.name)
     if wait:
         text = f"This key may submit {node.settings.submits_per_minute} jobs a minute."
@@ -129,8 +129,8 @@ def _check_rate(node: Services, caller: Caller) -> None:
 
 
 def _accepted(node: Services, job: Job) -> Response:
-    """The job, and a token that shows it for as long as it may take."""
-    path = f"/api/fal-jobs/{quote(job.request_id, safe='')}"  # a header holds ASCII, and the id may have a "?" in it
+    """Return the job, and a token that shows it until TOKEN_SPARE_SECONDS past its timeout."""
+    path = f"/api/fal-jobs/{quote(job.request_id, safe='')}"  # a header is ASCII, and the id may contain "?"
     lifetime = timedelta(seconds=node.settings.job_timeout_seconds + TOKEN_SPARE_SECONDS)
     body = {
         "requestId": job.request_id,

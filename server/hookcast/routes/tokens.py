@@ -1,4 +1,4 @@
-"""POST /api/tokens: stream tokens for browsers, made for the user's own backend."""
+"""POST /api/tokens: mint stream tokens for browsers, at the request of the user's own backend."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -24,7 +24,7 @@ _Names = Annotated[list[_Name], Meta(max_length=200)]
 
 
 class TokenRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """The body: what the token shows, and for how many seconds."""
+    """The body: what the token shows, and its lifetime in seconds."""
 
     sub: _Name | None = None
     jobs: _Names = []
@@ -33,7 +33,7 @@ class TokenRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 async def make_token(request: Request) -> Response:
-    """POST /api/tokens."""
+    """Handle POST /api/tokens: mint a stream token."""
     node = services(request)
     await authorize(request, Action.MINT)
     wanted = await read_json(request, TokenRequest, MAX_BODY_BYTES)
@@ -46,7 +46,7 @@ async def make_token(request: Request) -> Response:
 
 
 def issue(node: Services, grant: Grant, lifetime: timedelta) -> dict[str, str | None]:
-    """`token` and `expiresAt`, both null when the server has no secret."""
+    """Return `token` and `expiresAt`, both None if the server has no secret."""
     secret = node.settings.secret
     if secret is None:
         return {"token": None, "expiresAt": None}

@@ -1,4 +1,4 @@
-"""fal's webhook: verified over its raw bytes, committed, then acknowledged."""
+"""fal's webhooks: verified over the raw body, committed, then acknowledged."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +16,7 @@ _log = get_logger(__name__)
 
 
 async def fal_webhook(request: Request) -> Response:
-    """POST /api/webhooks/fal."""
+    """Handle POST /api/webhooks/fal."""
     node = services(request)
     began = node.engine.clock()
     try:
@@ -41,7 +41,7 @@ async def _take(node: Services, request: Request) -> str:
         raise
     update: Update = report.update
     if isinstance(update, Failed) and report.request_id in node.cancelling:
-        update = Cancelled()  # the answer to our request is on its way, and this is what it did
+        update = Cancelled()  # caused by our cancel request, whose response is still in flight
     change = await node.dispatcher.apply(report.request_id, update, "webhook")
     answer = "accepted" if change.changed else "duplicate"
     if node.heard.first(report.request_id, signed.signature):

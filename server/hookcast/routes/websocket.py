@@ -17,18 +17,18 @@ from hookcast.routes.services import Services
 
 
 async def not_a_socket(_request: Request) -> Response:
-    """The same path without an upgrade."""
+    """Raise UpgradeRequired for a request without an upgrade."""
     raise UpgradeRequired(f"This path speaks WebSocket with the subprotocol {SUBPROTOCOL}.")
 
 
 class JobSocket:
     """The ASGI endpoint: admit, accept, hand over.
 
-    A wrong token is told by a close code after the 101, since a browser's page sees no other answer.
+    An invalid token gets a close code after the 101, since a page in a browser sees no other response.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A client that may not connect gets a problem document in place of the 101."""
+        """Run the WebSocket, or send a problem document in place of the 101."""
         node: Services = scope["state"]["services"]
         offered = scope["subprotocols"]
         await receive()  # websocket.connect
@@ -56,7 +56,7 @@ async def _socket(engine: Engine, handshake: WebSocket) -> WebSocketStream:
 
 
 async def _deny(error: HookcastError, scope: Scope, receive: Receive, send: Send) -> None:
-    """A problem document in place of the 101, where the server can send one; else a plain refusal."""
+    """Send a problem document in place of the 101 if the server supports it, else refuse without one."""
     if "websocket.http.response" in (scope.get("extensions") or {}):
         await WebSocket(scope, receive, send).send_denial_response(await on_error(None, error))
     else:

@@ -1,4 +1,4 @@
-"""What both protocols need: their configuration, the hand-over, and how a connection is refused."""
+"""What both protocols share: configuration, the hand-over, and the refusal of a connection."""
 
 import asyncio
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from hookcast.push.stream import Stream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """For how many seconds a connection waits for its client.
+    """Deadlines for the client of a connection, in seconds.
 
-    `head`: from the connection, or from the first byte of a later request, to the end of the request's head.
-    `keep_alive`: from an answer to the first byte of the next request. `ignored`: from a refusal to the end of what the
-    client is still sending, so that it reads the answer before it finds the connection closed. `unread`: without
-    taking a byte of an answer.
+    `head`: from the connection, or from the first byte of a later request, to the end of the request head.
+    `keep_alive`: from a response to the first byte of the next request. `ignored`: from a refusal to the end of what
+    the client is still sending, so that it reads the response before the connection closes. `unread`: without reading
+    a byte of a response.
     """
 
     head: float = 10.0
@@ -31,7 +31,7 @@ class Deadlines:
 
 
 class Config(uvicorn.Config):
-    """uvicorn's, which every protocol has, and what our own ones need."""
+    """uvicorn's configuration, plus what Hookcast's protocols need."""
 
     deadlines: Deadlines = Deadlines()
 
@@ -39,7 +39,7 @@ class Config(uvicorn.Config):
 def hand_over(
     giver: HttpToolsProtocol | WebSocketsSansIOProtocol, transport: asyncio.Transport, stream: Stream
 ) -> asyncio.Transport:
-    """Make the stream the protocol of the connection, and what the server shuts down."""
+    """Make the stream the connection's protocol, and register it for the server's shutdown."""
     giver.connections.discard(giver)
     giver.connections.add(stream)  # type: ignore[arg-type]
     stream.connections = giver.connections  # type: ignore[assignment]
@@ -48,7 +48,7 @@ def hand_over(
 
 
 def last_words(problem: HookcastError, more: list[tuple[bytes, bytes]]) -> bytes:
-    """The problem as a whole HTTP/1.1 response that ends the connection; `more` are further headers."""
+    """Return the problem as a complete HTTP/1.1 response with `Connection: close`; `more` are extra headers."""
     response = answer(problem)
     status = HTTPStatus(problem.status)
     headers = [*more, *response.raw_headers, (b"connection", b"close")]

@@ -1,9 +1,9 @@
-"""HTTP/1.1 (RFC 9112) with an end to each wait for the client.
+"""HTTP/1.1 (RFC 9112) with a size limit on request heads and a deadline for each wait on the client.
 
-uvicorn's parser takes a request's head of any size, in any time. Here it has a size, and each wait has an end: for the
-head, for the rest of a body that was refused, for the reading of an answer. That costs one timer handle a connection
-that waits, no task, and nothing once a stream has the connection. A body has its bounds where it is read
-(routes/reading.py), a stream in push/stream.py.
+uvicorn's parser accepts a request head of any size, at any pace. Here its size is limited, and each wait has a
+deadline: for the head, for the rest of a refused body, for the client to read a response. That costs one timer handle
+per waiting connection, no task, and nothing once a stream has the connection. Bodies are limited where they are read
+(routes/requests.py), streams in push/stream.py.
 """
 
 import asyncio
@@ -18,50 +18,50 @@ from hookcast.push.handover import HANDOVER
 from hookcast.push.stream import Stream
 from hookcast.serving.base import Config, hand_over, last_words
 
-MAX_HEAD_BYTES = 64 * 1024  # as h11 has it; nginx takes four times 8 KiB, Node 16 KiB
-MAX_URL_BYTES = 16 * 1024  # of these: 200 requestIds of 36 characters take 10 KiB
-MAX_HEADERS = 100  # as Apache has it
-MAX_PIPELINED = 100  # requests that wait for the answer to an earlier one
-MAX_IGNORED_BYTES = 64 * 1024 * 1024  # of a body that was refused
+MAX_HEAD_BYTES = 64 * 1024  # h11 and Node allow 16 KiB, nginx four times 8 KiB
+MAX_URL_BYTES = 16 * 1024  # part of the head: 200 requestIds of 36 characters take 10 KiB
+MAX_HEADERS = 100  # Apache's default
+MAX_PIPELINED = 100  # requests queued behind an unanswered one
+MAX_IGNORED_BYTES = 64 * 1024 * 1024  # of a refused body
 
 
 class Stage(enum.Enum):
-    """What of a request is expected next."""
+    """The part of a request that is expected next."""
 
     START = enum.auto()
     HEAD = enum.auto()
     BODY = enum.auto()
     NOTHING = enum.auto()
-    """The client was refused, and what it says is ignored."""
+    """The client was refused; further data is ignored."""
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, offering the connection of each request to the application (see routes/handover.py).
+    """uvicorn's HTTP/1.1, offering the connection of each request to the application (see push/handover.py).
 
-    `_answered` is the request that is being answered, or was last; `cycle` is the newest one that was read.
+    `_answered` is the request being answered, or the last one answered; `cycle` is the newest one read.
     """
 
     config: Config
     _answered: RequestResponseCycle | None = None
     _stage = Stage.START
-    _since = 0  # bytes of all the data since the head began, and of what came in one piece with its beginning
-    _held = 0  # bytes that the parser took without telling anything of them
-    _last = 0  # bytes of the last data
+    _since = 0  # bytes received since the head began, including the whole chunk it began in
+    _held = 0  # bytes the parser consumed without a callback
+    _last = 0  # bytes in the last chunk
     _told = False
     _ignored = 0
     _problem: HookcastError | None = None
     _timer: asyncio.TimerHandle | None = None
-    _timed: Stage | None = None  # what the timer is for
+    _timed: Stage | None = None  # the stage the timer is for
     _reading: asyncio.TimerHandle | None = None
     _unread: float = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client that connects has to say something."""
+        """Start the deadline for the first request head."""
         super().connection_made(transport)
         self._await(Stage.HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell all the requests of the connection, not only the newest: none may be answered into a closed one."""
+        """Disconnect all requests of the connection, not only the newest: none may be answered any more."""
         self._give_up()
         self._stop_timers()
         self._unset_keepalive_if_required()
@@ -72,7 +72,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport = self.flow = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and look at what the parser keeps."""
+        """Parse the data, and limit what the parser buffers."""
         if self._stage is Stage.NOTHING:
             return self._ignore(len(data))
         self._last, self._told = len(data), False
@@ -87,12 +87,12 @@ class HttpProtocol(HttpToolsProtocol):
         return self._await_what_is_due()
 
     def on_message_begin(self) -> None:
-        """The first byte of a request."""
+        """Note the first byte of a request."""
         super().on_message_begin()
         self._stage, self._told, self._since = Stage.HEAD, True, self._last
 
     def on_headers_complete(self) -> None:
-        """A request begins, unless it is an upgrade. What is raised here ends in `send_400_response`."""
+        """Start the request, unless it is an upgrade. Errors raised here end in `send_400_response`."""
         self._problem = self._oversize()
         if self._problem is not None:
             raise self._problem
@@ -102,53 +102,53 @@ class HttpProtocol(HttpToolsProtocol):
             raise BadRequest("Too many requests wait for the answers to earlier ones.")
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body, for the application or for nobody."""
+        """Pass body data to the application, or count it as ignored after the response."""
         self._told = True
         super().on_body(body)
         if self.cycle is not None and self.cycle.response_complete:  # type: ignore[redundant-expr]
             self._ignore(len(body))
 
     def on_message_complete(self) -> None:
-        """The end of a request."""
+        """Note the end of a request."""
         self._stage, self._told = Stage.START, True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The next wait: for the rest of the body, for the next request, for the client to read."""
+        """Start the next wait: for the rest of the body, for the next request, or for the client to read."""
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self._watch_reader()
         if self.transport.is_closing():
             return
         if self._stage is Stage.BODY and self.cycle.response_complete and self.expect_100_continue:
-            self.transport.close()  # the body may come or not, nobody can tell (RFC 9110 section 10.1.1)
+            self.transport.close()  # the body may or may not follow (RFC 9110 section 10.1.1)
         elif self._stage is not Stage.START:
             self._unset_keepalive_if_required()
             self._await_what_is_due()
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as it is answered."""
+        """Start the deadline for the client to read."""
         super().pause_writing()
         self._watch_reader()
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """Note that the client has read."""
         super().resume_writing()
         self._unread = math.inf
 
     def send_400_response(self, msg: str) -> None:
-        """The parser has given up: uvicorn's call."""
+        """Refuse a request that cannot be parsed; uvicorn calls this."""
         self._refuse(self._problem or BadRequest(msg))
 
     def handle_websocket_upgrade(self) -> None:
-        """Refuse one that follows an unanswered request: both would have the connection (RFC 6455 section 4.1)."""
+        """Upgrade, unless an earlier request is unanswered: both would own the connection (RFC 6455 section 4.1)."""
         if self._owing():
             self._give_up()
             self.transport.close()
             return
         self._stop_timers()
         super().handle_websocket_upgrade()
-        if self.flow.write_paused:  # an earlier answer is still unread, and only this protocol was told
+        if self.flow.write_paused:  # an earlier response is unread, and only this protocol knows
             self.transport.get_protocol().pause_writing()
         self._forget()
 
@@ -157,12 +157,12 @@ class HttpProtocol(HttpToolsProtocol):
         if cycle is None:
             return None
         gone = cycle.disconnected or transport.is_closing()
-        # uvicorn then expects no response of the task any more. And it does not always notice by itself that a client
-        # has gone: of pipelined requests it tells only the last one.
+        # With this set, uvicorn expects no response from the task. By itself uvicorn sets it only for the last of
+        # several pipelined requests when the client disconnects.
         cycle.disconnected = True
         if gone or cycle.response_started:
             return None
-        self.pipeline.clear()  # the stream's end is the connection's end (RFC 9112 section 9.6)
+        self.pipeline.clear()  # the connection closes with the stream (RFC 9112 section 9.6)
         if self.flow.write_paused:
             stream.pause_writing()
         self.flow.resume_reading()
@@ -173,32 +173,32 @@ class HttpProtocol(HttpToolsProtocol):
         return hand_over(self, transport, stream)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Add the offer. The request must not refer to itself by it: each one would be left to the collector."""
+        """Offer the hand-over, without a reference from the request to itself: no cycles for the garbage collector."""
         self._answered = cycle
         cycle.scope["extensions"] = {HANDOVER: {"take": self._take}}
         super()._start_asgi_task(cycle, app)
 
     def _give_up(self) -> None:
-        """No more answers: the request under way is told that its client has gone, those behind it never begin."""
+        """Stop answering: signal a disconnect to the current request, and drop those queued behind it."""
         self.pipeline.clear()
         if self._answered is not None and not self._answered.response_complete:
             self._answered.disconnected = True
             self._answered.message_event.set()
 
     def _forget(self) -> None:
-        """Break what refers in circles, so that nothing is left for the garbage collector to find late."""
+        """Break reference cycles, so that nothing is left to the garbage collector."""
         self.cycle = self.parser = self.scope = self._answered = None  # type: ignore[assignment]
 
     def _over(self) -> bool:
-        """Whether the connection has been refused, or has another protocol now."""
+        """Return whether the connection was refused, or has another protocol now."""
         return self._stage is Stage.NOTHING or self.parser is None
 
     def _owing(self) -> bool:
-        """Whether a request that was read has not been answered."""
+        """Return whether a request has been read but not answered."""
         return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def _oversize(self) -> HookcastError | None:
-        """What is wrong with the head so far. Its size only needs to be found when so much has come at all."""
+        """Return the limit that the head exceeds so far. Its size is computed only once enough data has arrived."""
         if len(self.url) > MAX_URL_BYTES:
             return UrlTooLong(f"A URL may have {MAX_URL_BYTES} bytes.")
         size = 0
@@ -207,10 +207,10 @@ class HttpProtocol(HttpToolsProtocol):
         return _too_large() if size > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS else None
 
     def _refuse(self, problem: HookcastError) -> None:
-        """Say what is wrong with the request, when it is its turn, and end the connection.
+        """Respond with the problem and close the connection.
 
-        Behind an unanswered request it would be taken for its answer: close (RFC 9112 section 9.3.2). But it may be the
-        body of this very request that is refused.
+        Behind an unanswered request the problem would be taken for its response: only close (RFC 9112 section 9.3.2).
+        If the body of the unanswered request itself is refused, the problem is its response.
         """
         stage, self._stage = self._stage, Stage.NOTHING
         behind = bool(self.pipeline) or (self._owing() and (stage is not Stage.BODY or self.cycle.response_started))
@@ -231,14 +231,14 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _await_what_is_due(self) -> None:
-        """While a request is being answered, whoever answers it decides how long that may take."""
+        """Start the deadline that applies now: none while a request is being answered, as its handler sets its own."""
         if self._owing():
             self._await(None)
         else:
             self._await(Stage.BODY if self._stage is Stage.BODY else Stage.HEAD)
 
     def _await(self, what: Stage | None) -> None:
-        """Let the timer run for this; when it does so already, what comes meanwhile does not give more time."""
+        """Start the deadline of a stage, or none. One that already runs is not extended by data that arrives."""
         if what is self._timed:
             return
         if self._timer is not None:
@@ -264,7 +264,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._reading = self.loop.call_later(self.config.deadlines.unread, self._look_at_reader)
 
     def _look_at_reader(self) -> None:
-        """Cut off a client that has taken nothing since the last look. Closing alone would wait for it for ever."""
+        """Abort if the client has read nothing since the last check. `close` alone would wait for it forever."""
         self._reading = None
         left = self.transport.get_write_buffer_size()
         if left >= self._unread > 0:

@@ -1,7 +1,7 @@
-"""Tries at each start, in memory, what Hookcast relies on inside uvicorn and websockets.
+"""Check at each start, in memory, the internals of uvicorn and websockets that Hookcast relies on.
 
-Hookcast subclasses uvicorn's classes (protocols/, serve.py) and drives the parser of websockets itself (push/inbox.py).
-Where these differ, a server could seem to work, without its limits, or with every stream at a tenth of its speed.
+Hookcast subclasses uvicorn's classes (serving/) and drives the parser of websockets itself (push/inbox.py). If these
+change, a server could seem to work, but without its limits, or with every stream at a tenth of its speed.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from hookcast.push.stream import Stream
 from hookcast.serving import HttpProtocol, WebSocketProtocol
 from hookcast.serving.server import Server, config_of
 
-TURNS = 100  # of the event loop, after which no answer will come; a time limit would refuse a machine that is busy
+TURNS = 100  # iterations of the event loop to wait for a response; a time limit would fail on a busy machine
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-# A text, a ping and a close, masked with zeros (RFC 6455 section 5.2), and what they mean.
+# A text, a ping and a close frame, masked with zeros (RFC 6455 section 5.2), and the expected result.
 FRAMES = b"\x81\x82\0\0\0\0hi\x89\x80\0\0\0\0\x88\x82\0\0\0\0\x03\xe8"
 MEANING = Received(["hi"], b"\x8a\x00\x88\x02\x03\xe8", closed=True)
 
@@ -33,11 +33,11 @@ _App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class Changed(Exception):
-    """Something inside is not as Hookcast needs it; `str(error)` says what."""
+    """An internal of uvicorn or websockets is not as Hookcast needs it; `str(error)` says which."""
 
 
 async def run() -> None:
-    """Raises Changed, or what a changed inside leads to: AttributeError, TypeError and the like."""
+    """Run all checks. Raises Changed, or what a changed internal leads to: AttributeError, TypeError and the like."""
     _overrides()
     with _silence():
         await _request()
@@ -46,7 +46,7 @@ async def run() -> None:
 
 
 def _overrides() -> None:
-    """Each public method of the subclasses stands in for one of uvicorn's; asyncio's empty ones do not count."""
+    """Check that each public method of the subclasses overrides one of uvicorn's, not just an empty one of asyncio."""
     for ours in (HttpProtocol, WebSocketProtocol, Server):
         theirs = {name for kind in ours.__mro__ if kind.__module__.startswith("uvicorn.") for name in vars(kind)}
         own = {name for name, member in vars(ours).items() if inspect.isfunction(member) and not name.startswith("_")}
@@ -55,7 +55,7 @@ def _overrides() -> None:
 
 
 async def _request() -> None:
-    """Of two requests that come together, the first one is answered, and the second one gives its connection away."""
+    """Check that of two pipelined requests the first is answered, and the second hands its connection over."""
     stream, given = _Taker(), list[tuple[asyncio.Transport | None, bytes]]()
 
     async def app(scope: Any, _receive: Any, send: Any) -> None:
@@ -73,7 +73,7 @@ async def _request() -> None:
 
 
 async def _refusal() -> None:
-    """What is no HTTP is refused in Hookcast's words."""
+    """Check that a request that is not HTTP gets Hookcast's problem document."""
     wire = _Wire(_nothing)
     await wire.receive(b"?\r\n\r\n")
     _require(b"application/problem+json" in wire.sent, "a request that cannot be parsed is refused elsewhere")
@@ -82,7 +82,7 @@ async def _refusal() -> None:
 
 
 async def _websocket() -> None:
-    """A handshake; the connection is given away in the turn of the 101, with what the client has said before."""
+    """Check that a handshake hands the connection over right after the 101, with what the client sent before it."""
     stream, given = _Taker(), list[tuple[asyncio.Transport | None, bytes]]()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -106,7 +106,7 @@ def _require(holds: object, otherwise: str) -> None:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """What goes wrong is told by whoever asked."""
+    """Disable uvicorn's error log: the caller of the checks reports failures."""
     log = logging.getLogger("uvicorn.error")
     before, log.disabled = log.disabled, True
     try:
@@ -116,11 +116,11 @@ def _silence() -> Iterator[None]:
 
 
 async def _nothing(_scope: Any, _receive: Any, _send: Any) -> None:
-    """Answer nothing."""
+    """Return without a response."""
 
 
 class _Taker(asyncio.Protocol):
-    """In the place of a stream."""
+    """A stand-in for a stream."""
 
     def __init__(self) -> None:
         self.connections: set[object] = set()
@@ -131,7 +131,7 @@ class _Taker(asyncio.Protocol):
 
 
 class _Wire(asyncio.Transport):
-    """A connection of the server's that leads nowhere. `protocol` is whoever has it now."""
+    """A server connection without a network. `protocol` is its current protocol."""
 
     def __init__(self, app: _App) -> None:
         super().__init__()
@@ -153,11 +153,11 @@ class _Wire(asyncio.Transport):
     async def _watched(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             await self._app(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - uvicorn would put it into the log
+        except Exception as error:  # noqa: BLE001 - uvicorn would only log it
             self._failures.append(error)
 
     async def receive(self, *data: bytes) -> None:
-        """Give the data to whoever has the connection, and wait for the answers. Raises what went wrong meanwhile."""
+        """Pass the data to the current protocol, and wait for its tasks. Raises what they raise."""
         for piece in data:
             self.protocol.data_received(piece)
         seen = await self._settle()
@@ -172,7 +172,7 @@ class _Wire(asyncio.Transport):
         _require(not stuck, "a request is never done")
 
     async def _settle(self) -> set[asyncio.Task[None]]:
-        """Let the tasks of the connection run to their ends, but not for ever; all that were seen."""
+        """Run the connection's tasks to their end, for at most TURNS iterations. Return all tasks seen."""
         seen = set[asyncio.Task[None]]()
         for _ in range(TURNS):
             if not self._tasks:
@@ -182,7 +182,7 @@ class _Wire(asyncio.Transport):
         return seen
 
     def check(self, stream: _Taker, sent: bytes) -> None:
-        """The connection is the stream's alone: nothing was written after `sent`, nothing closed."""
+        """Check that only the stream owns the connection: nothing was written after `sent`, nothing closed."""
         _require(self.protocol is stream, "the stream does not become the protocol of its connection")
         _require(self.connections == {stream}, "a connection that was handed over is not counted as the stream's")
         _require(self.sent == sent, "something is written after the connection was handed over")

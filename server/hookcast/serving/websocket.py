@@ -1,4 +1,4 @@
-"""WebSocket until the handshake is over (RFC 6455): what comes then is a stream's."""
+"""WebSocket up to the end of the handshake (RFC 6455); from then on a stream has the connection."""
 
 import asyncio
 
@@ -12,12 +12,12 @@ from hookcast.serving.base import hand_over, last_words
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, offering the connection once it was accepted."""
+    """uvicorn's WebSocket, offering the connection to the application once it is accepted."""
 
     _early = b""
 
     def data_received(self, data: bytes) -> None:
-        """The first data is the request itself; what a client says before its 101 is kept for the stream."""
+        """Parse the request; keep data that a client sends before the 101 for the stream."""
         if self.handshake_initiated:
             self._early += data
             return self.transport.pause_reading()
@@ -27,28 +27,28 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """No circles, as in HttpProtocol: the parser, a refusal's traceback, and the offer refer to each other."""
+        """Break reference cycles, as in HttpProtocol: of the parser, a refusal's traceback, and the offer."""
         super().connection_lost(exc)
         self.conn.parser.close()
         self.conn.handshake_exc = self.request = self.response = None  # type: ignore[assignment]
         getattr(self, "scope", {}).pop("extensions", None)
 
     def _asked(self) -> bool:
-        """Whether the request has been read, and is a WebSocket's."""
+        """Return whether a WebSocket request has been read."""
         return self.handshake_initiated
 
     def _refuse(self) -> None:
-        """The websockets library does not take the request, and uvicorn would say nothing."""
+        """Respond to a request that the websockets library rejects; uvicorn would send nothing."""
         problem: HookcastError = BadRequest("The request cannot be a WebSocket's.")
         error = self.conn.handshake_exc
         if isinstance(error, SecurityError) or (error and isinstance(error.__cause__, SecurityError)):
-            # a line is too long; websockets < 17 wraps that
+            # a line is too long; websockets < 17 wraps the error
             problem = HeadTooLarge("The URL and each header of a WebSocket's request may have 8 KiB.")
         self.transport.write(last_words(problem, self.default_headers))
         self.transport.close()
 
     async def run_asgi(self) -> None:
-        """Add the offer to the scope."""
+        """Add the hand-over offer to the scope."""
         self.scope["extensions"] = {**(self.scope["extensions"] or {}), HANDOVER: {"take": self._take}}
         await super().run_asgi()
 
@@ -59,14 +59,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._early:
             stream.data_received(self._early)
         self.transport = _HandedOver()  # uvicorn closes its transport when the task ends
-        self.conn.parser.close()  # as in HttpProtocol: no circles
+        self.conn.parser.close()  # as in HttpProtocol: no reference cycles
         self.scope["extensions"] = {}
         self.scope = self.conn = None  # type: ignore[assignment]
         return hand_over(self, transport, stream)
 
 
 class _HandedOver(asyncio.Transport):
-    """What is left to the protocol that gave its transport away."""
+    """The placeholder transport of a protocol that handed its own over."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: the stream owns the connection."""

@@ -1,7 +1,7 @@
-"""`hookcast serve --workers N`: N processes on one listening socket, started again when one of them dies.
+"""`hookcast serve --workers N`: N processes on one listening socket, each restarted if it dies.
 
-The parent serves nothing. It hands signals on: after SIGTERM or SIGINT the workers drain, a second one ends them at
-once. Each worker's standard input is a pipe that the parent holds: should the parent die, they drain, too.
+The parent serves nothing. It forwards signals: on the first SIGTERM or SIGINT the workers drain, on a second they exit
+at once. Each worker's standard input is a pipe that the parent holds: if the parent dies, the workers drain too.
 """
 
 import os
@@ -19,19 +19,19 @@ from types import FrameType
 from hookcast import metrics
 from hookcast.logs import get_logger
 
-MIN_LIFE_SECONDS = 5.0  # one that died younger is started again at the end of this time; the others do not wait for it
+MIN_LIFE_SECONDS = 5.0  # least time between two starts of one worker; it does not delay the others
 LOOK_SECONDS = 0.2
 
 _log = get_logger(__name__)
 
 
 def command(listener: socket.socket) -> list[str]:
-    """How a worker is started: it inherits the listening socket."""
+    """Return the command line of a worker, which inherits the listening socket."""
     return [sys.executable, "-m", "hookcast", "serve", "--fd", str(listener.fileno())]
 
 
 class Workers:
-    """Start them, watch them, end them. Use it in the main thread; `clock` and `sleep` are passed in for tests."""
+    """Starts, watches and stops the workers. Use it in the main thread; `clock` and `sleep` are injected for tests."""
 
     def __init__(
         self,
@@ -45,13 +45,13 @@ class Workers:
         self._clock = clock
         self._sleep = sleep
         self._running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
-        self._due = dict.fromkeys(range(count), clock())  # those that do not run, and from when on they are to
+        self._due = dict.fromkeys(range(count), clock())  # stopped workers → when to start them
         self._signals = 0
         self._metrics: Path | None = None
         self._lifeline = subprocess.DEVNULL
 
     def run(self) -> None:
-        """Until a signal ends it and the last worker has gone."""
+        """Run until a signal arrives and the last worker has exited."""
         with _shared_folder() as self._metrics, _pipe() as self._lifeline:
             self._run()
 
@@ -81,7 +81,7 @@ class Workers:
         )
         self._running[number] = worker, self._clock()
         _log.info("worker_started", pid=worker.pid)
-        if self._signals:  # it came meanwhile
+        if self._signals:  # one arrived meanwhile
             worker.send_signal(signal.SIGTERM)
 
     def _ended(self, number: int, worker: "subprocess.Popen[bytes]", started: float) -> None:
@@ -100,7 +100,7 @@ class Workers:
 
 @contextmanager
 def _shared_folder() -> Iterator[Path | None]:
-    """Where the workers add up their metrics; None when nothing can be written here: then each answers for itself."""
+    """Yield the folder for the workers' shared metrics, or None if none is writable: each then reports its own."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="hookcast-metrics-")
     except OSError as error:
@@ -113,7 +113,7 @@ def _shared_folder() -> Iterator[Path | None]:
 
 @contextmanager
 def _pipe() -> Iterator[int]:
-    """Its reading end; the other one is open for as long as this process lives, or the block lasts."""
+    """Yield the read end of a pipe; the write end stays open until the block ends or this process dies."""
     reading, writing = os.pipe()
     try:
         yield reading

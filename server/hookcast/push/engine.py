@@ -14,7 +14,7 @@ from hookcast.push.wheel import Wheel
 from hookcast.store import JobStore
 
 WHEEL_STEPS = 100  # per heartbeat: the timer's resolution
-# Rate limit of names per WebSocket: a page may subscribe to its 1,000 jobs one by one and replace all of them at once.
+# Rate limit of names per WebSocket: a page may subscribe to its 1,000 jobs one by one, and then to all of them again.
 NAMES_AT_ONCE = 2000
 NAMES_PER_SECOND = 100
 

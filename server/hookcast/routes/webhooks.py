@@ -16,7 +16,7 @@ _log = get_logger(__name__)
 
 
 async def fal_webhook(request: Request) -> Response:
-    """Handle POST /api/webhooks/fal."""
+    """Handle POST /api/webhooks/fal, and record its outcome and duration in the metrics."""
     node = services(request)
     began = node.engine.clock()
     try:

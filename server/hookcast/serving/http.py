@@ -67,7 +67,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
         if self._answered is not None:
-            self._answered.scope["extensions"] = {}  # the offer refers to this protocol
+            self._answered.scope["extensions"] = {}  # the hand-over offer refers to this protocol
         self._forget()
         self.transport = self.flow = None  # type: ignore[assignment]
 
@@ -198,7 +198,7 @@ class HttpProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def _oversize(self) -> HookcastError | None:
-        """Return the limit that the head exceeds so far. Its size is computed only once enough data has arrived."""
+        """Return the error if the head exceeds a limit. Its size is computed only once enough data has arrived."""
         if len(self.url) > MAX_URL_BYTES:
             return UrlTooLong(f"A URL may have {MAX_URL_BYTES} bytes.")
         size = 0

@@ -8,6 +8,8 @@ PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist
 SERVICES := postgresql pgbouncer redis-server
 PROXIES := nginx haproxy caddy curl openssl
 COMPILE := .make/uv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate
+UNMEASURED := $(addprefix --ignore=tests/integration/,clients pyclient/test_commands.py test_cli.py test_doctor.py \
+  test_health_check.py test_installation.py test_setup.py test_watchdog.py)
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
 .PHONY: help run check test coverage check-lowest test-image test-install chaos fuzz bench soak format lock build clean
@@ -37,9 +39,9 @@ test: $(PAGE) tests/clients/node_modules/.package-lock.json ## Run every test; A
 	npm --prefix web test
 	$(PYTEST) $(ARGS)
 
-coverage: $(PAGE) ## Measure which lines the tests run, but for those of browsers, chaos and fuzz
+coverage: $(PAGE) ## Measure which lines the tests run that have the server in their own process
 	@.ci/setup dev $(SERVICES)
-	$(PYTEST) --cov=hookcast tests/unit tests/contract tests/integration
+	$(PYTEST) --cov=hookcast tests/unit tests/contract tests/integration $(UNMEASURED)
 
 check-lowest: ## Run the tests of streams, store and bus on the lowest versions allowed
 	@.ci/lowest

@@ -25,14 +25,6 @@ class DirectSocket(socket.SocketType):
 
     __slots__ = ()
 
-    def write(self, frame: bytes) -> memoryview | bytes:
-        """Send what the kernel accepts now and return the rest. Connection errors are left to the transport."""
-        try:
-            sent = self.send(frame)
-        except OSError:  # send buffer full, or connection broken
-            return frame
-        return b"" if sent == len(frame) else memoryview(frame)[sent:]
-
     def __del__(self) -> None:
         """Detach, so that only the transport ever closes the descriptor."""
         self.detach()

@@ -8,7 +8,7 @@ from hookcast.auth import EVERYBODY, Caller
 from hookcast.errors import TokenExpired
 from hookcast.push.engine import Engine
 from hookcast.push.hub import Names, Topics
-from hookcast.push.stream import Mode, Stream
+from hookcast.push.stream import LIVE, Stream
 from hookcast.wire import SSE_END, SSE_PING, SSE_TOKEN_EXPIRING, State, sse_retry
 
 _NOTHING = Topics()
@@ -58,7 +58,7 @@ class SseStream(Stream):
         """Write the state if the stream is live, otherwise keep it pending."""
         if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
             return
-        if self._mode is Mode.LIVE:
+        if self._mode is LIVE:
             self.write(state.sse)
             self._sent_at = now
         else:
@@ -78,7 +78,7 @@ class SseStream(Stream):
 
     def settled(self) -> None:
         """End the stream once the terminal state of its last job has been written."""
-        if self._open == 0 and self._mode is Mode.LIVE:
+        if self._open == 0 and self._mode is LIVE:
             self.end(SSE_END)
 
     def drain(self) -> None:

@@ -14,7 +14,7 @@ from hookcast.push.engine import NAMES_AT_ONCE, NAMES_PER_SECOND, Engine
 from hookcast.push.hub import GroupTopic, JobTopic, Names, Topics
 from hookcast.push.inbox import Inbox
 from hookcast.push.messages import Subscribe, Unsubscribe
-from hookcast.push.stream import Mode, Stream
+from hookcast.push.stream import CLOSING, LIVE, Stream
 from hookcast.wire import State
 
 MAX_SUBSCRIBED = 1000  # names per connection
@@ -58,7 +58,7 @@ class WebSocketStream(Stream):
         """Write the state if the stream is live, otherwise keep it pending."""
         if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
             return
-        if self._mode is Mode.LIVE:
+        if self._mode is LIVE:
             self.write(state.websocket)
             self._sent_at = now
             if self._pushed is not None:
@@ -157,7 +157,7 @@ class WebSocketStream(Stream):
         self._inbox = inbox
         if inbox.idle or received.closed:
             self._drop_inbox()
-        if self._mode is Mode.CLOSING:
+        if self._mode is CLOSING:
             if received.closed:
                 transport.close()
             return
@@ -175,7 +175,7 @@ class WebSocketStream(Stream):
 
     async def receive(self, text: str | None) -> None:
         """Handle one message (None for a binary one)."""
-        if self._mode is Mode.CLOSING:
+        if self._mode is CLOSING:
             return
         try:
             await self._obey(messages.parse(text))
@@ -231,7 +231,7 @@ class WebSocketStream(Stream):
         if caller.name and not caller.full:
             self.engine.admission.hold(self, caller.name)
         self.identify(caller)
-        if self.transport is not None and self._mode is not Mode.CLOSING:
+        if self.transport is not None and self._mode is not CLOSING:
             self.engine.wheel.put(self, self._next_look())
         watched = Names(tuple(self._jobs), tuple(self._groups))
         hidden = watched.without(await self._permitted(watched))
@@ -247,7 +247,7 @@ class WebSocketStream(Stream):
         if wrong:
             raise InvalidRequest(f"No job can have the requestId {wrong[0]!r}.")
         names = await self._permitted(asked)
-        if self._mode is Mode.CLOSING:
+        if self._mode is CLOSING:
             return
         if names != asked:
             self._send(messages.forbidden(asked.without(names)))
@@ -303,7 +303,7 @@ class WebSocketStream(Stream):
         self.engine.subscriptions.leave(self, Topics(jobs, left))
 
     def _send(self, frame: bytes) -> None:
-        if self.transport is not None and self._mode is not Mode.CLOSING:
+        if self.transport is not None and self._mode is not CLOSING:
             self.transport.write(frame)
             self._sent_at = self.engine.clock()
 
@@ -312,7 +312,7 @@ class WebSocketStream(Stream):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        ready = self._mode is Mode.CLOSING or (self._mode is Mode.LIVE and self._messages is None)
+        ready = self._mode is CLOSING or (self._mode is LIVE and self._messages is None)
         wanted = ready and not self._unread
         if wanted and not transport.is_reading():
             transport.resume_reading()

@@ -8,7 +8,7 @@ PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist
 SERVICES := postgresql pgbouncer redis-server
 PROXIES := nginx haproxy caddy curl openssl
 COMPILE := .make/uv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate
-UNMEASURED := $(addprefix --ignore=tests/integration/,clients pyclient/test_commands.py test_cli.py test_doctor.py \
+UNMEASURED := $(addprefix --ignore=tests/integration/,clients pyclient/test_commands.py test_cli.py \
   test_health_check.py test_installation.py test_setup.py test_watchdog.py)
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 

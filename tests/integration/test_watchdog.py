@@ -31,18 +31,18 @@ def test_that_leaves_a_thread():
 """
 
 
-def run(folder: Path, source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a file of tests in a pytest of its own. Its timeout is a second, and its watchdog waits for another one."""
+def run(folder: Path, source: str, *arguments: str, grace: float = 10) -> subprocess.CompletedProcess[str]:
+    """Run a file of tests in a pytest of its own, whose timeout is a second and whose watchdog waits `grace` more."""
     (folder / "test_it.py").write_text(source)
     plugins = ("-p", "support.watchdog", "-p", "no:cacheprovider", "-p", "no:randomly")
     return subprocess.run(
         [sys.executable, "-m", "pytest", *plugins, "-o", "timeout=1", *arguments, "test_it.py"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(SUPPORT), "WATCHDOG_GRACE_SECONDS": "1"},
+        env={**os.environ, "PYTHONPATH": str(SUPPORT), "WATCHDOG_GRACE_SECONDS": str(grace)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=50,  # a watchdog, or what a test started, that stays would keep the pipe open until then
+        timeout=200,  # a watchdog, or what a test started, that stays would keep the pipe open until then
         check=False,
     )
 
@@ -51,7 +51,7 @@ def test_a_stuck_process_is_killed_with_its_stack_and_the_name_of_its_test(tmp_p
     """Neither a signal handler nor a thread of its own could do that."""
     done = run(tmp_path, STUCK.format(before=""))
     assert done.returncode != 0
-    assert "was silent for 2 s: test_it.py::test_stuck" in done.stdout
+    assert "was silent for 11 s: test_it.py::test_stuck" in done.stdout
     assert 'test_it.py", line 11 in test_stuck' in done.stdout
 
 
@@ -81,13 +81,13 @@ def test_a_process_that_does_not_end_is_killed(tmp_path: Path) -> None:
     """After its last test, for instance while it waits for a thread."""
     done = run(tmp_path, LINGERING)
     assert "1 passed" in done.stdout
-    assert "was silent for 1 s: the end of the session" in done.stdout
+    assert "was silent for 10 s: the end of the session" in done.stdout
     assert done.returncode != 0
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "workers"])
 def test_others_do_not_notice_it(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """It says nothing, and ends with them."""
-    done = run(tmp_path, "def test_fine(): pass", *arguments)
+    done = run(tmp_path, "def test_fine(): pass", *arguments, grace=120)
     assert done.returncode == 0
     assert "watchdog" not in done.stdout

@@ -112,7 +112,7 @@ async def test_a_reader_that_has_seen_enough_ends_the_watch_quietly(tmp_path: Pa
 
 async def test_a_job_that_is_not_known_yet_is_waited_for_and_said_so(tmp_path: Path, node: Node) -> None:
     """A misspelt name is seen at once; patience can be bounded."""
-    said = await hookcast(tmp_path, "watch", "job-0", "--url", node.url, "--timeout", "0.2")
+    said = await hookcast(tmp_path, "watch", "job-0", "--url", node.url, "--timeout", "3")
     assert (said.code, said.out) == (1, "")
     assert "job-0" in said.err
     assert "it goes on" in said.err

@@ -1,12 +1,10 @@
 """The ASGI application; its lifespan opens the parts in order and closes them in reverse."""
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TypedDict
 
 import httpx
@@ -36,6 +34,7 @@ from hookcast.routes.services import Services
 from hookcast.settings import Settings
 from hookcast.store import JobStore, open_store
 from hookcast.submitter import Submitter
+from hookcast.tasks import beside
 from hookcast.upkeep.collector import Collector
 from hookcast.upkeep.follower import Follower
 from hookcast.upkeep.leases import LeaseKeeper
@@ -107,7 +106,7 @@ def create_app(
             if settings.submits_per_minute is not None:
                 count = settings.submits_per_minute
                 node = replace(node, submitting=Buckets(push.clock, rate=count / 60, burst=count))
-            async with push.running(), _running(*_background(node, collector, uuid.uuid4().hex)):
+            async with push.running(), beside(*_background(node, collector, uuid.uuid4().hex)):
                 yield {"services": node}
 
     return Starlette(
@@ -130,7 +129,7 @@ def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock:
     return Gate(lambda: clock().timestamp(), api_keys=settings.keys, secret=settings.secret, provider=provider)
 
 
-def _background(node: Services, collector: Collector, name: str) -> list[Callable[[], Coroutine[None, None, None]]]:
+def _background(node: Services, collector: Collector, name: str) -> list[Coroutine[None, None, None]]:
     """Return the background tasks; `name` identifies this node in leases."""
     settings, store = node.settings, node.store
     timeout = timedelta(seconds=settings.job_timeout_seconds)
@@ -145,28 +144,16 @@ def _background(node: Services, collector: Collector, name: str) -> list[Callabl
     )
     resync = Resync(store, node.engine.hub, node.engine.subscriptions, seconds=settings.resync_seconds)
     retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
-    found = [collector.run, resync.run, reconciler.run, retention.run]
+    found = [collector.run(), resync.run(), reconciler.run(), retention.run()]
     if settings.metrics_folder is not None:
-        found.append(partial(node.metrics.run, node.engine, node.dispatcher, node.bus))
+        found.append(node.metrics.run(node.engine, node.dispatcher, node.bus))
     if node.queue is not None:
         keeper = LeaseKeeper(store.leases, name)
         follower = Follower(
             store=store, dispatcher=node.dispatcher, engine=node.engine, queue=node.queue, keeper=keeper
         )
-        found += [keeper.run, follower.run]
+        found += [keeper.run(), follower.run()]
     return found
-
-
-@asynccontextmanager
-async def _running(*tasks: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
-    """Run the background tasks: if one crashes the server ends, and at the end of the block they are cancelled."""
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(task()) for task in tasks]
-        try:
-            yield
-        finally:
-            for task in running:
-                task.cancel()
 
 
 def _routes() -> list[BaseRoute]:

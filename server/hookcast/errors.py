@@ -352,6 +352,10 @@ class Draining(Unavailable):
     title = "The server is restarting"
 
 
+class NodeFailed(HookcastError):
+    """A part of the node that it cannot work without has failed; the process ends."""
+
+
 class UsageError(HookcastError):
     """A command was given invalid input."""
 

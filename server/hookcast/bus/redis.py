@@ -19,6 +19,7 @@ from redis.crc import key_slot
 from hookcast.bus.base import Deliver, group_topic, job_topic
 from hookcast.bus.link import ANSWER_SECONDS, FAULTS, Link, reason
 from hookcast.logs import get_logger
+from hookcast.tasks import beside
 from hookcast.wire import State
 
 MAX_QUEUED = 10_000  # messages waiting to be published; the oldest are dropped
@@ -203,9 +204,5 @@ def unpack(payload: bytes) -> State:
 async def open_redis_bus(url: str, deliver: Deliver) -> AsyncIterator[RedisBus]:
     """Open a bus on `redis://`, `rediss://`, `redis+cluster://` or `rediss+cluster://`. Redis may be down at first."""
     bus = RedisBus(url, deliver)
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(bus.run())
-        try:
-            yield bus
-        finally:
-            running.cancel()
+    async with beside(bus.run()):
+        yield bus

@@ -1,7 +1,6 @@
 """The push engine of one node: what its streams share, their timer and their tasks."""
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from hookcast.auth import Gate
@@ -12,6 +11,7 @@ from hookcast.push.hub import Hub
 from hookcast.push.subscriptions import Subscriptions
 from hookcast.push.wheel import Wheel
 from hookcast.store import JobStore
+from hookcast.tasks import Tasks, beside
 
 WHEEL_STEPS = 100  # per heartbeat: the timer's resolution
 # Rate limit of names per WebSocket: a page may subscribe to its 1,000 jobs one by one, and then to all of them again.
@@ -31,25 +31,13 @@ class Engine:
         self.clock = admission.clock
         self.wheel = Wheel(self.clock, self.limits.heartbeat / WHEEL_STEPS)
         self.asking = Buckets(self.clock, rate=NAMES_PER_SECOND, burst=NAMES_AT_ONCE)
-        self._tasks: asyncio.TaskGroup | None = None
+        self.tasks = Tasks()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the timer and own the streams' tasks; on exit, drain the streams and wait for the tasks."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            turning = tasks.create_task(self.wheel.run())
+        async with self.tasks.owned(), beside(self.wheel.run()):
             try:
                 yield
             finally:
                 self.admission.drain()  # the server may not have done so
-                self._tasks = None
-                turning.cancel()
-
-    def spawn(self, work: Coroutine[None, None, None]) -> bool:
-        """Run a stream's coroutine, which must not raise. Return False, and do not run it, if the engine has ended."""
-        if self._tasks is None:
-            work.close()
-            return False
-        self._tasks.create_task(work)
-        return True

@@ -206,7 +206,7 @@ class WebSocketStream(Stream):
             self._messages.extend(new)
             return
         self._messages = deque(new)
-        self.engine.spawn(self._work(self._messages))
+        self.engine.tasks.start("websocket", self._work, self._messages)
 
     async def _work(self, waiting: deque[str | None]) -> None:
         while waiting:

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action
-from hookcast.errors import StoreUnavailable
+from hookcast.errors import Draining, StoreUnavailable
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
 from hookcast.routes.services import services
@@ -12,8 +12,14 @@ from hookcast.wire import rfc3339
 
 
 async def healthz(request: Request) -> Response:
-    """Handle GET /healthz: return the server's time, which a page compares with its own clock."""
-    return json_response({"now": rfc3339(services(request).clock()), "status": "ok"})
+    """Handle GET /healthz: return the server's time, which a page compares with its own clock.
+
+    503 once the node's tasks have ended: it cannot work, and its process is about to end.
+    """
+    node = services(request)
+    if not node.engine.tasks.running:
+        raise Draining("The server's background work has ended, so it is about to exit.")
+    return json_response({"now": rfc3339(node.clock()), "status": "ok"})
 
 
 async def readyz(request: Request) -> Response:

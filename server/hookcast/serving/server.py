@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from hookcast.errors import SettingsError
+from hookcast.errors import NodeFailed, SettingsError
 from hookcast.push.inbox import MAX_MESSAGE_BYTES
 from hookcast.serving import Config, Deadlines, HttpProtocol, WebSocketProtocol
 
@@ -54,7 +54,7 @@ def adopt(fd: int) -> socket.socket:
 
 
 def run(*sites: Site, on_ready: Callable[[], None] = lambda: None, lifeline: int | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; a second signal exits at once.
+    """Serve until SIGINT or SIGTERM; a second signal exits at once. Raises NodeFailed if an application ends by itself.
 
     `lifeline` is a pipe whose other end the parent holds: if the parent dies, the server stops as after a signal.
     """
@@ -65,6 +65,19 @@ def run(*sites: Site, on_ready: Callable[[], None] = lambda: None, lifeline: int
 
 async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None], lifeline: int | None) -> None:
     servers = [Server(site, on_ready if site is sites[-1] else lambda: None) for site in sites]
+    _stop_on_signals(servers, lifeline)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(server.serve(sockets=[server.site.listener])) for server in servers]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for server in servers:
+            server.should_exit = True  # if one fails to start, all stop
+    if not all(server.started for server in servers):
+        raise SettingsError("The server could not start; the log says why.")
+    if any(server.failed for server in servers):
+        raise NodeFailed("The server ended because a part that it needs has failed; the log says which.")
+
+
+def _stop_on_signals(servers: Sequence["Server"], lifeline: int | None) -> None:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -81,13 +94,6 @@ async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None], lifeline
             stop()
 
         loop.add_reader(lifeline, orphaned)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(server.serve(sockets=[server.site.listener])) for server in servers]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for server in servers:
-            server.should_exit = True  # if one fails to start, all stop
-    if not all(server.started for server in servers):
-        raise SettingsError("The server could not start; the log says why.")
 
 
 def config_of(app: App, deadlines: Deadlines = DEADLINES, proxies: Sequence[str] = ()) -> Config:
@@ -119,6 +125,7 @@ class Server(uvicorn.Server):
     def __init__(self, site: Site, on_ready: Callable[[], None]) -> None:
         super().__init__(config_of(site.app, site.deadlines, site.proxies))
         self.site = site
+        self.failed = False
         self._on_ready = on_ready
 
     @contextlib.contextmanager
@@ -131,6 +138,11 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Stop when the application's lifespan has ended by itself: the process would serve nothing but errors."""
+        self.failed = self.failed or self.lifespan.shutdown_event.is_set()
+        return self.failed or await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain the streams, then close."""

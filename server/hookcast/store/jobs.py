@@ -19,6 +19,7 @@ from hookcast.store.changes import Ask, Change, Changes
 from hookcast.store.database import open_database
 from hookcast.store.leases import Leases
 from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs, jobs_of
+from hookcast.tasks import beside
 
 CLAIM_SECONDS = 60
 MEDIAN_OF = 21
@@ -65,13 +66,8 @@ async def open_store(url: str) -> AsyncIterator["JobStore"]:
     store = JobStore(database)
     try:
         await database.migrate()
-        async with asyncio.TaskGroup() as tasks:
-            working = [tasks.create_task(store.reads.run()), tasks.create_task(store.changes.run())]
-            try:
-                yield store
-            finally:
-                for task in working:
-                    task.cancel()
+        async with beside(store.reads.run(), store.changes.run()):
+            yield store
     finally:
         await database.close()
 

@@ -15,6 +15,7 @@ from hookcast.fal.words import sentence
 from hookcast.jobs import Clock, Completed, Failed, Job
 from hookcast.logs import get_logger
 from hookcast.store import JobStore
+from hookcast.tasks import Tasks
 
 KEPT_FOR = timedelta(hours=1)
 MAX_PAUSE_SECONDS = 30.0
@@ -43,24 +44,24 @@ class Collector:
         self._queue = queue
         self._clock = clock
         self._sleep = sleep
-        self._tasks: asyncio.TaskGroup | None = None
+        self._tasks = Tasks()
         self._busy: set[str] = set()
         self._turns = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def run(self) -> None:
         """Own the tasks until cancelled; start with the unfinished jobs in the store."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
+        async with self._tasks.owned():
             for job in await self._unfinished():
                 self.fetch(job)
             await asyncio.get_running_loop().create_future()
 
     def fetch(self, job: Job, after: float = 0.0) -> None:
         """Fetch the result in the background, `after` seconds from now; do nothing while a fetch is in progress."""
-        if self._tasks is None or self._queue is None or job.status.terminal or job.request_id in self._busy:
+        name = job.request_id
+        if self._queue is None or job.status.terminal or name in self._busy:
             return
-        self._busy.add(job.request_id)
-        self._tasks.create_task(self._collect(job.request_id, self._queue, after))
+        if self._tasks.start(name, self._collect, name, self._queue, after) is not None:
+            self._busy.add(name)
 
     async def _unfinished(self) -> list[Job]:
         pause = 0.5

@@ -17,6 +17,7 @@ from hookcast.jobs import KEPT_LOG_LINES, Cancelled, Finished, Job, Phase, Progr
 from hookcast.logs import get_logger
 from hookcast.push import Drained, Engine
 from hookcast.store import JobStore
+from hookcast.tasks import Tasks
 from hookcast.upkeep.leases import LeaseKeeper, LeaseLost
 
 MAX_FOLLOWED = 256
@@ -49,23 +50,25 @@ class Follower:
         self._keeper = keeper
         self._sleep = sleep
         self._streams = asyncio.Semaphore(MAX_FOLLOWED)
-        self._group: asyncio.TaskGroup | None = None
+        self._owner = Tasks()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Own the tasks until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
+        async with self._owner.owned():
             while True:
                 for request_id, watched in (await self._engine.hub.interest.changes()).items():
                     if watched:
-                        self._start(request_id, group)
+                        self._start(request_id)
                     else:
                         self._stop(request_id)
 
-    def _start(self, request_id: str, group: asyncio.TaskGroup) -> None:
-        if not self._engine.admission.draining:
-            self._tasks[request_id] = group.create_task(self._follow(request_id))
+    def _start(self, request_id: str) -> None:
+        if self._engine.admission.draining:
+            return
+        task = self._owner.start(request_id, self._follow, request_id)
+        if task is not None:
+            self._tasks[request_id] = task
 
     def _stop(self, request_id: str) -> None:
         task = self._tasks.pop(request_id, None)
@@ -110,8 +113,7 @@ class Follower:
         return None if job.status.terminal else job
 
     async def _stream(self, job: Job) -> bool | None:
-        assert self._group is not None  # noqa: S101
-        pump = _Pump(self._dispatcher, job.request_id, self._group, self._sleep)
+        pump = _Pump(self._dispatcher, job.request_id, self._owner, self._sleep)
         try:
             again = await self._read(job, pump)
             await pump.flush()
@@ -164,7 +166,7 @@ class _Pump:
         self,
         dispatcher: Dispatcher,
         request_id: str,
-        owner: asyncio.TaskGroup,
+        owner: Tasks,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._dispatcher = dispatcher
@@ -181,7 +183,7 @@ class _Pump:
         """Write the report as soon as the rate limit allows."""
         self._next = _merged(self._next, report)
         if self._writer is None or self._writer.done():
-            self._writer = self._owner.create_task(self._write())
+            self._writer = self._owner.start(self._request_id, self._write)
 
     async def flush(self) -> None:
         """Wait for the last write. Cancelling the wait does not cancel the write."""

@@ -17,6 +17,7 @@ from hookcast.jobs import Cancelled, Clock, Failed, Job, LogLine, Phase, Progres
 from hookcast.logs import get_logger
 from hookcast.store import JobStore
 from hookcast.store.leases import ask_lease
+from hookcast.tasks import repeat
 from hookcast.upkeep.collector import Collector
 from hookcast.wire import rfc3339
 
@@ -61,15 +62,7 @@ class Reconciler:
 
     async def run(self) -> None:
         """Look every second, less often while fal or the database is unavailable, until cancelled."""
-        pause = LOOK_SECONDS
-        while True:
-            await self._sleep(pause * random.uniform(1.0, 1.4))  # noqa: S311 - never more often than the cap allows
-            try:
-                await self.look()
-                pause = LOOK_SECONDS
-            except (FalUnreachable, StoreUnavailable) as error:
-                pause = min(pause * 2, MAX_PAUSE_SECONDS)
-                _log.warning("reconciler_pauses", seconds=pause, reason=str(error))
+        await repeat(self.look, _pause, self._sleep, failed="reconciler_pauses", longest=MAX_PAUSE_SECONDS)
 
     async def look(self) -> int:
         """Ask fal about the jobs that are due; return how many. Raises FalUnreachable and StoreUnavailable."""
@@ -93,6 +86,8 @@ class Reconciler:
         except (FalUnreachable, StoreUnavailable) as error:
             _log.warning("job_not_reconciled", request_id=job.request_id, reason=str(error))
             return error
+        except Exception as error:  # noqa: BLE001 - the fault is of this job alone
+            _log.error("job_not_reconciled", request_id=job.request_id, exc_info=error)
         return None
 
     async def _reconcile(self, job: Job) -> None:
@@ -123,3 +118,8 @@ class Reconciler:
         if job.endpoint_id is None:
             return f"{spent}, or its webhook was lost: fal could not be asked, since the endpointId is not known."
         return f"{spent}."
+
+
+def _pause() -> float:
+    """Return the seconds until the next look: never more often than `ASKS_A_LOOK` allows."""
+    return LOOK_SECONDS * random.uniform(1.0, 1.4)  # noqa: S311

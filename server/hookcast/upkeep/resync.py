@@ -8,12 +8,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from hookcast.errors import StoreUnavailable
 from hookcast.logs import get_logger
 from hookcast.push.hub import Hub
 from hookcast.push.subscriptions import Subscriptions
 from hookcast.store import JobStore
 from hookcast.store.base import DEADLINE_SECONDS
+from hookcast.tasks import repeat
 
 # The store returns where to look from next. This margin covers clocks that are set back, and costs little.
 LOOK_BACK_SECONDS = DEADLINE_SECONDS + 1.0
@@ -45,12 +45,7 @@ class Resync:
 
     async def run(self) -> None:
         """Look every `seconds` until cancelled."""
-        while True:
-            await self._sleep(self._seconds)
-            try:
-                await self.look()
-            except StoreUnavailable as error:
-                _log.warning("resync_failed", reason=str(error))
+        await repeat(self.look, lambda: self._seconds, self._sleep, failed="resync_failed")
 
     async def look(self) -> int:
         """Push the states that were missed; return how many."""

@@ -5,10 +5,10 @@ import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Clock
 from hookcast.logs import get_logger
 from hookcast.store import JobStore
+from hookcast.tasks import repeat
 
 EVERY_SECONDS = 3600.0
 PORTION = 500  # jobs per transaction, to keep transactions short
@@ -34,13 +34,7 @@ class Retention:
 
     async def run(self) -> None:
         """Clean up every 30 to 60 minutes until cancelled."""
-        while True:
-            await self._sleep(EVERY_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311
-            try:
-                removed = await self.clean()
-                _log.info("cleaned", jobs=removed)
-            except StoreUnavailable as error:
-                _log.warning("not_cleaned", reason=str(error))
+        await repeat(self.clean, lambda: EVERY_SECONDS * random.uniform(0.5, 1.0), self._sleep, failed="not_cleaned")  # noqa: S311
 
     async def clean(self) -> int:
         """Delete everything due, in small portions with a pause in between; return the number of jobs deleted."""
@@ -49,4 +43,5 @@ class Retention:
             removed += portion
             await self._sleep(0.1)
         await self._store.leases.forget_ended()
+        _log.info("cleaned", jobs=removed)
         return removed

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from hookcast.push import Drained, Engine, Names, Watch
-from support.push import job, make_engine, nothing_left, running_engine, settle, state
+from hookcast.push import Drained, Engine, Watch
+from support.push import job, nothing_left, running_engine, settle, state
 
 pytestmark = pytest.mark.anyio
 
@@ -66,13 +66,6 @@ async def test_nothing_is_left_of_a_watch_that_is_cancelled() -> None:
         waiting.cancel()
         await settle()
         assert nothing_left(engine)
-
-
-async def test_work_is_refused_when_the_engine_does_not_run() -> None:
-    """And is not left unawaited."""
-    engine = make_engine()
-    assert not engine.spawn(asyncio.sleep(0))
-    assert Names() == ((), ())
 
 
 async def _watch(engine: Engine) -> None:

@@ -1,0 +1,97 @@
+"""Owned tasks: those that a node needs end it when they fail; those that serve one job or connection fail alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import ParamSpec
+
+from hookcast.errors import FalUnreachable, Unavailable
+from hookcast.logs import get_logger
+
+_P = ParamSpec("_P")
+Sleep = Callable[[float], Awaitable[None]]
+_log = get_logger(__name__)
+
+
+@asynccontextmanager
+async def beside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run coroutines beside the block, and cancel them at its end.
+
+    The block cannot do without them: when one fails, the block is cancelled and ExceptionGroup is raised.
+    """
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+
+
+class Tasks:
+    """Tasks of single jobs or connections: when one fails, the failure is logged and the others continue."""
+
+    def __init__(self) -> None:
+        self._group: asyncio.TaskGroup | None = None
+
+    @property
+    def running(self) -> bool:
+        """True inside the block of `owned`."""
+        return self._group is not None
+
+    @asynccontextmanager
+    async def owned(self) -> AsyncIterator[None]:
+        """Own the tasks: wait for them at the end of the block, or cancel them if the block fails or is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                yield
+            finally:
+                self._group = None
+
+    def start(
+        self, subject: str, work: Callable[_P, Coroutine[None, None, None]], *args: _P.args, **kwargs: _P.kwargs
+    ) -> asyncio.Task[None] | None:
+        """Run `work` and return its task; None, without running it, if nothing owns the tasks (any more).
+
+        `subject` names the job or connection in the log.
+        """
+        if self._group is None:
+            return None
+        return self._group.create_task(_alone(subject, work, *args, **kwargs))
+
+
+async def _alone(
+    subject: str, work: Callable[_P, Coroutine[None, None, None]], *args: _P.args, **kwargs: _P.kwargs
+) -> None:
+    try:
+        await work(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - a bug in one task must not end the others
+        _log.error("task_crashed", task=work.__qualname__, subject=subject, exc_info=error)
+
+
+async def repeat(
+    look: Callable[[], Awaitable[object]],
+    seconds: Callable[[], float],
+    sleep: Sleep,
+    *,
+    failed: str,
+    longest: float | None = None,
+) -> None:
+    """Await `look` every `seconds()` until cancelled.
+
+    While looks fail, the pauses double up to `longest` seconds (None = they stay). `failed` is the event to log.
+    """
+    failures = 0
+    while True:
+        pause = seconds()
+        await sleep(pause if longest is None else min(pause * 2**failures, max(pause, longest)))
+        try:
+            await look()
+            failures = 0
+        except (FalUnreachable, Unavailable) as error:
+            failures = min(failures + 1, 16)
+            _log.warning(failed, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - the next look may find another state
+            failures = min(failures + 1, 16)
+            _log.error(failed, exc_info=error)

@@ -96,24 +96,24 @@ static void send_request(struct stream *s) {
     send_all(s->fd, request, (size_t)size);
 }
 
-void on_open(struct stream *s) {
-    if (!opt.message) return on_ready(s);
-    char text[512], frame[600];
-    fill(text, sizeof text, opt.message, s->topic);
-    send_all(s->fd, frame, make_text_frame(frame, text, 1, strlen(text)));
-}
-
 static void ready(struct stream *s) {
     s->ready = true;
     ready_count++;
     if (s->slow && !opt.slow_reads) listen_to(s->fd, (uint32_t)(s - streams), EPOLLRDHUP, EPOLL_CTL_MOD);
 }
 
-void on_ready(struct stream *s) {
+static void on_ready(struct stream *s) {
     if (!opt.first_state) ready(s);
 }
 
-void on_state(struct stream *s, uint64_t version, bool whole) {
+static void on_open(struct stream *s) {
+    if (!opt.message) return on_ready(s);
+    char text[512], frame[600];
+    fill(text, sizeof text, opt.message, s->topic);
+    send_all(s->fd, frame, make_text_frame(frame, text, 1, strlen(text)));
+}
+
+static void on_state(struct stream *s, uint64_t version, bool whole) {
     if (version < FIRST_VERSION) { /* none that was published by us */
         seen_at[s->topic] = read_at;
         if (!s->ready) ready(s);
@@ -131,13 +131,13 @@ void on_state(struct stream *s, uint64_t version, bool whole) {
     tally_add(read_at - published_at[version - FIRST_VERSION]);
 }
 
-void on_ping(struct stream *s, const char *payload, size_t size) {
+static void on_ping(struct stream *s, const char *payload, size_t size) {
     char frame[256];
     if (size > 125) fail("a ping of %zu bytes", size);
     send_all(s->fd, frame, make_text_frame(frame, payload, 10, size));
 }
 
-void on_gone(struct stream *s) {
+static void on_gone(struct stream *s) {
     if (!s->ready) fail("a stream was closed before its first bytes: %.*s", (int)s->carried, s->carry);
     if (s->counted) readers[s->topic]--;
     s->stage = CLOSED;
@@ -376,6 +376,7 @@ int main(int argc, char **argv) {
     seen_at = calloc((size_t)opt.topics, sizeof *seen_at);
     poller = epoll_create1(0);
     if (!streams || !readers || !seen_at || poller < 0) fail("out of memory");
+    report_to((struct events){on_open, on_ready, on_state, on_ping, on_gone});
     open_streams();
     hold();
     if (opt.states) {

@@ -34,14 +34,18 @@ struct stream {
     char carry[CARRY_BYTES];
 };
 
-/* Called by the parsers. */
-void on_open(struct stream *s);  /* the WebSocket handshake is done */
-void on_ready(struct stream *s); /* the first of an SSE body, or the first message, has arrived */
-void on_state(struct stream *s, uint64_t version, bool whole);
-void on_ping(struct stream *s, const char *payload, size_t size);
-void on_gone(struct stream *s);
+/* wire.c: what it reports while it parses. */
+struct events {
+    void (*open)(struct stream *s);  /* the WebSocket handshake is done */
+    void (*ready)(struct stream *s); /* the first of an SSE body, or the first message, has arrived */
+    void (*state)(struct stream *s, uint64_t version, bool whole);
+    void (*ping)(struct stream *s, const char *payload, size_t size);
+    void (*gone)(struct stream *s);
+};
 
-/* wire.c: `data` must have CARRY_BYTES of room in front of it. */
+void report_to(struct events events); /* before the first `take` */
+
+/* `data` must have CARRY_BYTES of room in front of it. */
 void take(struct stream *s, char *data, size_t size, bool websocket);
 size_t make_state(char *out, const char *topic, uint64_t version);
 size_t make_text_frame(char *out, const char *text, uint8_t opcode, size_t size);

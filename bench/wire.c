@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+static struct events on;
+
+void report_to(struct events events) { on = events; }
+
 static const char TAIL[] =
     "\",\"status\":\"pending\",\"progress\":{\"phase\":\"running\",\"queuePosition\":null,\"pad\":\"";
 
@@ -33,11 +37,11 @@ static void sse_line(struct stream *s, const char *line, size_t size) {
     bool whole = false;
     if (size && line[size - 1] == '\r') size--;
     if (size == 0) {
-        if (s->version) on_state(s, s->version, true);
+        if (s->version) on.state(s, s->version, true);
         s->version = 0;
     } else if (size > 5 && !memcmp(line, "data:", 5)) {
         s->version = find_state(line, size, &whole);
-        if (s->version >= FIRST_VERSION && !whole) on_state(s, s->version, false);
+        if (s->version >= FIRST_VERSION && !whole) on.state(s, s->version, false);
     }
 }
 
@@ -54,11 +58,11 @@ static size_t sse(struct stream *s, const char *data, size_t size) {
 
 static void message(struct stream *s, uint8_t opcode, const char *payload, size_t size) {
     bool whole = false;
-    if (opcode == 9) on_ping(s, payload, size);
+    if (opcode == 9) on.ping(s, payload, size);
     if (opcode != 1) return;
-    if (!s->ready) on_ready(s);
+    if (!s->ready) on.ready(s);
     uint64_t version = find_state(payload, size, &whole);
-    if (version) on_state(s, version, whole);
+    if (version) on.state(s, version, whole);
 }
 
 static size_t websocket_frames(struct stream *s, const char *data, size_t size) {
@@ -121,7 +125,7 @@ static size_t head(struct stream *s, char *data, size_t size, bool websocket) {
     end[2] = 0;
     s->chunked = strcasestr(data, "\r\ntransfer-encoding: chunked") != NULL;
     s->stage = BODY;
-    if (websocket) on_open(s);
+    if (websocket) on.open(s);
     return (size_t)(end + 4 - data);
 }
 
@@ -140,7 +144,7 @@ void take(struct stream *s, char *data, size_t size, bool websocket) {
         if (s->chunked) size = dechunk(s, data, size);
     }
     if (size == 0 || s->stage == CLOSED) return;
-    if (!websocket && !s->ready) on_ready(s);
+    if (!websocket && !s->ready) on.ready(s);
     size_t used = websocket ? websocket_frames(s, data, size) : sse(s, data, size);
     if (s->stage != CLOSED) keep(s, data + used, size - used);
 }

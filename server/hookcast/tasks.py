@@ -17,15 +17,21 @@ _log = get_logger(__name__)
 async def beside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Run coroutines beside the block, and cancel them at its end.
 
-    The block cannot do without them: when one fails, the block is cancelled and ExceptionGroup is raised.
+    The block cannot do without them: when one fails, the block is cancelled and ExceptionGroup is raised. Errors of the
+    block itself are raised as they are.
     """
+    failure = None
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(work) for work in works]
         try:
             yield
+        except Exception as error:  # noqa: BLE001 - raised below: a TaskGroup would wrap it in a group
+            failure = error
         finally:
             for task in running:
                 task.cancel()
+    if failure is not None:
+        raise failure
 
 
 class Tasks:

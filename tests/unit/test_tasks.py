@@ -23,6 +23,12 @@ async def test_a_block_ends_with_a_task_that_it_needs() -> None:
     assert raised.group_contains(LookupError)
 
 
+async def test_an_error_of_the_block_is_raised_as_it_is() -> None:
+    with pytest.raises(LookupError, match="a bug"):
+        async with beside(asyncio.sleep(3600)):
+            await _fail()
+
+
 async def test_the_tasks_beside_a_block_end_with_it() -> None:
     ended = asyncio.Event()
 

@@ -3,98 +3,19 @@
 Units are in the names: `_seconds`, `_bytes`. Secrets are `SecretStr`, which hides them in reprs and logs.
 """
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import jwt
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hookcast.errors import SettingsError
+from hookcast.urls import DatabaseUrl, HttpAddress, Networks, Origins, RedisUrl, ShownAddress, is_loopback, listed
 
 PREFIX = "HOOKCAST_"
 SECRET_BYTES = 32
-
-
-_REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster")
-_REDIS_SHAPE = (
-    "must be redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster://, then user:password@ if it asks, a "
-    "host and perhaps a port; in a password write %23 for #, %2F for /, %3F for ?, %40 for @, %25 for %"
-)
-_REDIS_OPTIONS: dict[str, tuple[str, ...]] = {  # redis-py's names and their allowed values; () = a file path
-    **dict.fromkeys(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"), ()),
-    "ssl_cert_reqs": ("required", "none"),
-    "ssl_check_hostname": ("true", "false"),
-}
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is loopback: reachable from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    (parts.hostname or "").encode("idna")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or parts.query or parts.fragment:
-        raise ValueError("must be an http:// or https:// address without query and fragment")
-    return value.rstrip("/")
-
-
-def _has_port(url: str) -> bool:
-    """Return whether the port, if any, is a valid number. urlsplit's error message would contain the password."""
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        return False
-
-
-def _database_url(secret: SecretStr) -> SecretStr:
-    value = secret.get_secret_value()
-    if value == "sqlite":
-        return SecretStr("sqlite:///hookcast.db")
-    scheme, _, rest = value.partition("://")
-    if scheme in {"postgres", "postgresql"} and urlsplit(value).hostname and _has_port(value):
-        return SecretStr(f"postgresql://{rest}")
-    path = rest.removeprefix("/")
-    if scheme != "sqlite" or not path or path == rest or path.startswith((":memory:", "file:")):
-        raise ValueError(
-            "must be postgresql://user:password@host/database, or sqlite:///path/to/file.db (an absolute path has four "
-            "slashes)"
-        )
-    return secret
-
-
-def _redis_url(secret: SecretStr) -> SecretStr:
-    """Reject a URL that the client cannot use. Errors quote nothing: any part of it may belong to the password."""
-    try:
-        parts = urlsplit(secret.get_secret_value())
-        port, options = parts.port, dict(parse_qsl(parts.query, keep_blank_values=True))
-    except ValueError:
-        raise ValueError(_REDIS_SHAPE) from None
-    named = parts.scheme in _REDIS_SCHEMES and parts.hostname and port != 0
-    if not named or parts.fragment or not f"0{parts.path.strip('/')}".isdecimal():
-        raise ValueError(_REDIS_SHAPE)
-    _check_redis_options(parts.scheme, options)
-    return secret
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _fal_key(secret: SecretStr) -> SecretStr:
@@ -105,7 +26,7 @@ def _fal_key(secret: SecretStr) -> SecretStr:
 
 
 def _api_keys(secret: SecretStr) -> SecretStr:
-    keys = _listed(secret.get_secret_value())
+    keys = listed(secret.get_secret_value())
     if not keys or not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
         raise ValueError("must be one or more keys of visible ASCII characters, separated by commas")
     return secret
@@ -121,48 +42,6 @@ def _token_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _without_user(value: str) -> str:
-    if urlsplit(value).username is not None:
-        raise ValueError("must have no user name or password: this address is shown in logs and messages")
-    return value
-
-
-def _origins(value: str) -> str:
-    for origin in _listed(value):
-        parts = urlsplit(origin)
-        plain = parts.scheme in {"http", "https"} and parts.hostname and origin == f"{parts.scheme}://{parts.netloc}"
-        if origin != "*" and not plain:
-            raise ValueError("must be origins like https://app.example.com, separated by commas, or *")
-    return value
-
-
-def _check_redis_options(scheme: str, options: dict[str, str]) -> None:
-    if options.keys() - _REDIS_OPTIONS.keys():
-        raise ValueError(f"the words after ? may be {', '.join(_REDIS_OPTIONS)}")
-    if options and not scheme.startswith("rediss"):
-        raise ValueError(f"{', '.join(options)}: only for TLS, that is rediss:// or rediss+cluster://")
-    for name, value in options.items():
-        allowed = _REDIS_OPTIONS[name]
-        if allowed and value not in allowed:
-            raise ValueError(f"{name} must be {' or '.join(allowed)}")
-        if not allowed and not Path(value).is_file():
-            raise ValueError(f"{name}: there is no such file")
-
-
-def _networks(value: str) -> str:
-    for entry in _listed(value):
-        try:
-            ipaddress.ip_network(entry)
-        except ValueError:
-            raise ValueError(
-                "must be addresses and networks of your proxies like 10.0.0.7 or 10.0.0.0/8, separated by commas; "
-                "with * everybody could claim any address"
-            ) from None
-    return value
-
-
-HttpAddress = Annotated[str, AfterValidator(_http_url)]
-ShownAddress = Annotated[HttpAddress, AfterValidator(_without_user)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 
 
@@ -186,8 +65,8 @@ class Settings(ListenSettings):
     """Every server setting, with its default."""
 
     public_url: HttpAddress | None = None
-    database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///hookcast.db")
-    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
+    database_url: DatabaseUrl = SecretStr("sqlite:///hookcast.db")
+    redis_url: RedisUrl | None = None
     fal_key: Annotated[SecretStr, AfterValidator(_fal_key)] | None = Field(
         default=None, validation_alias=AliasChoices("HOOKCAST_FAL_KEY", "FAL_KEY", "fal_key")
     )
@@ -209,14 +88,14 @@ class Settings(ListenSettings):
     metrics_folder: Path | None = Field(  # set by the parent process of `--workers`
         default=None, validation_alias=AliasChoices("PROMETHEUS_MULTIPROC_DIR", "metrics_folder")
     )
-    forwarded_allow_ips: Annotated[str, AfterValidator(_networks)] = "127.0.0.1, ::1"
+    forwarded_allow_ips: Networks = "127.0.0.1, ::1"
 
     api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = None
     token_secret: Annotated[SecretStr, AfterValidator(_token_secret)] | None = None
     token_jwks_url: ShownAddress | None = None
     token_issuer: str = ""
     token_audience: str = ""
-    allowed_origins: Annotated[str, AfterValidator(_origins)] = ""
+    allowed_origins: Origins = ""
 
     @model_validator(mode="after")
     def _know_the_provider(self) -> "Settings":
@@ -244,7 +123,7 @@ class Settings(ListenSettings):
     @property
     def keys(self) -> tuple[str, ...]:
         """The API keys."""
-        return () if self.api_keys is None else tuple(_listed(self.api_keys.get_secret_value()))
+        return () if self.api_keys is None else tuple(listed(self.api_keys.get_secret_value()))
 
     @property
     def secret(self) -> str | None:
@@ -254,12 +133,12 @@ class Settings(ListenSettings):
     @property
     def origins(self) -> tuple[str, ...]:
         """The origins allowed to make requests; `*` = all."""
-        return tuple(_listed(self.allowed_origins))
+        return tuple(listed(self.allowed_origins))
 
     @property
     def proxies(self) -> list[str]:
         """The addresses and networks of proxies whose X-Forwarded-For is trusted."""
-        return _listed(self.forwarded_allow_ips)
+        return listed(self.forwarded_allow_ips)
 
     @property
     def bus_url(self) -> str | None:

@@ -28,9 +28,10 @@ from hookcast.fal.queue import FalQueue
 from hookcast.jobs import unseen
 from hookcast.openfiles import raise_open_files
 from hookcast.outgoing import http_client
-from hookcast.settings import PREFIX, Settings, is_loopback, load_settings
+from hookcast.settings import PREFIX, Settings, load_settings
 from hookcast.store import inspect
 from hookcast.store.inspection import Schema
+from hookcast.urls import is_loopback
 from hookcast.wire import State
 
 CHECK_SECONDS = 15.0

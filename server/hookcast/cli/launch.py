@@ -15,7 +15,8 @@ from hookcast.serving import Deadlines
 from hookcast.serving import server as serve
 from hookcast.serving.server import Site
 from hookcast.serving.workers import Workers
-from hookcast.settings import Settings, is_loopback, load_settings
+from hookcast.settings import Settings, load_settings
+from hookcast.urls import is_loopback
 
 RESERVED_FILES = 512  # open files reserved for the database, fal, and requests that are not streams
 DEV_DATABASE = "sqlite:///hookcast-dev.db"

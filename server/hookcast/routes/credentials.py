@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 from hookcast.auth import NOBODY, Action, Caller
 from hookcast.errors import OriginNotAllowed, Unauthorized
 from hookcast.routes.services import Services
-from hookcast.settings import Settings, is_loopback
+from hookcast.settings import Settings
+from hookcast.urls import is_loopback
 
 REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID")
 RESPONSE_HEADERS = ("ETag", "Location", "Retry-After")

@@ -12,8 +12,6 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 KEPT_LOG_LINES = 50
-LABEL = r"^[^\x00-\x1f\x7f]+(?!\n)$"
-"""The pattern of owner and group names: no control characters, which PostgreSQL and logs could not take."""
 
 
 def valid_request_id(request_id: str) -> bool:

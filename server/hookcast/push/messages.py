@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hookcast.errors import InvalidRequest
-from hookcast.jobs import LABEL
+from hookcast.labels import Label
 from hookcast.push.closes import Close
 from hookcast.push.hub import Names
 from hookcast.wire import websocket_text
@@ -20,14 +20,13 @@ TOKEN_EXPIRING = websocket_text(b'{"type":"token-expiring"}')
 
 Code = Literal["forbidden", "bad_message", "too_many"]
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
-_Group = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
 
 
 class Subscribe(Struct, tag_field="type", tag="subscribe", rename="camel", forbid_unknown_fields=True):
     """Watch these names too. A `token` identifies the caller, or renews an earlier token."""
 
     request_ids: list[_Name] = []
-    groups: list[_Group] = []
+    groups: list[Label] = []
     token: str | None = None
 
 
@@ -35,7 +34,7 @@ class Unsubscribe(Struct, tag_field="type", tag="unsubscribe", rename="camel", f
     """Stop watching these names."""
 
     request_ids: list[_Name] = []
-    groups: list[_Group] = []
+    groups: list[Label] = []
 
 
 def parse(text: str | None) -> Subscribe | Unsubscribe:

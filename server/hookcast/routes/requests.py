@@ -1,14 +1,14 @@
 """Read the body and parameters of a request, within limits."""
 
 import asyncio
-import re
 from typing import TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from hookcast.errors import BadPath, BodyTimeout, BodyTooLarge, InvalidRequest
-from hookcast.jobs import LABEL, valid_request_id
+from hookcast.jobs import valid_request_id
+from hookcast.labels import MAX_LENGTH, is_label
 from hookcast.nesting import MAX_DEPTH, too_deep
 
 BODY_SECONDS = 30.0
@@ -93,5 +93,5 @@ def label(request: Request, name: str) -> str | None:
 
 def check_label(name: str, text: str) -> None:
     """Raise InvalidRequest unless `text` is a valid name of an owner or a group."""
-    if len(text) > 200 or not re.fullmatch(LABEL, text):
-        raise InvalidRequest(f"{name} must have 1 to 200 characters, none of them a control character.")
+    if not is_label(text):
+        raise InvalidRequest(f"{name} must have 1 to {MAX_LENGTH} characters, none of them a control character.")

@@ -15,7 +15,8 @@ from starlette.responses import Response
 from hookcast.auth import Action, Caller, Grant
 from hookcast.errors import HookcastError, InvalidRequest, RateLimited
 from hookcast.fal.words import app_id
-from hookcast.jobs import LABEL, Job, Registered
+from hookcast.jobs import Job, Registered
+from hookcast.labels import Label
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
 from hookcast.routes.requests import read_json
@@ -25,7 +26,6 @@ from hookcast.submitter import Wish
 from hookcast.wire import encode
 
 TOKEN_SPARE_SECONDS = 600  # past the job's timeout, to read the result
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
 HeaderText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+(?!\n)$")]
 _ENDPOINT = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
@@ -60,8 +60,8 @@ class Facts(Struct, rename="camel", forbid_unknown_fields=True):
     """The body of PUT, and the part of POST that it shares."""
 
     endpoint_id: Annotated[str, Meta(max_length=300)] | None = None
-    owner: Name | None = None
-    group: Name | None = None
+    owner: Label | None = None
+    group: Label | None = None
     metadata: dict[str, Raw] = {}
 
     def __post_init__(self) -> None:

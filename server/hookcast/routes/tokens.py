@@ -10,7 +10,7 @@ from starlette.responses import Response
 from hookcast.auth import Action, Grant, mint
 from hookcast.auth.tokens import MAX_SECONDS
 from hookcast.errors import InvalidRequest, NoTokenSecret
-from hookcast.jobs import LABEL
+from hookcast.labels import Label
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
 from hookcast.routes.requests import read_json
@@ -19,16 +19,15 @@ from hookcast.wire import rfc3339
 
 MAX_BODY_BYTES = 64 * 1024
 DEFAULT_SECONDS = 3600
-_Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LABEL)]
-_Names = Annotated[list[_Name], Meta(max_length=200)]
+_Labels = Annotated[list[Label], Meta(max_length=200)]
 
 
 class TokenRequest(Struct, rename="camel", forbid_unknown_fields=True):
     """The body: what the token shows, and its lifetime in seconds."""
 
-    sub: _Name | None = None
-    jobs: _Names = []
-    groups: _Names = []
+    sub: Label | None = None
+    jobs: _Labels = []
+    groups: _Labels = []
     expires_in: Annotated[int, Meta(ge=1, le=MAX_SECONDS)] = DEFAULT_SECONDS
 
 

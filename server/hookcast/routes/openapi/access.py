@@ -2,11 +2,15 @@
 
 from typing import Any
 
-_NAMES = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 200}}
-_UNAUTHORIZED = ("unauthorized", "token_invalid", "token_expired")
+from hookcast import errors
+from hookcast.errors import HookcastError
+from hookcast.routes.openapi.parts import LABEL, TEXT, Json, json_answer, json_object, refusal
+
+_NAMES: Json = {"type": "array", "items": LABEL}
+_UNAUTHORIZED = (errors.Unauthorized, errors.TokenInvalid, errors.TokenExpired)
 
 
-def with_access(document: dict[str, Any]) -> dict[str, Any]:
+def with_access(document: Json) -> Json:
     """Return the document of a server that requires credentials; `document` is that of an open server."""
     paths = {
         path: {name: _guarded(path, item) for name, item in methods.items()}
@@ -27,20 +31,12 @@ def _guarded(path: str, operation: Any) -> Any:
     security: list[dict[str, list[str]]] = [{"bearer": []}]
     if path.endswith(("/events", "/ws")):
         security.append({"token": []})
-    forbidden = ("origin_not_allowed", "forbidden") if path.endswith("/ws") else ("forbidden",)
-    refusals = {"401": _refusal(*_UNAUTHORIZED), "403": _refusal(*forbidden)}
+    forbidden: list[type[HookcastError]] = [errors.Forbidden]
+    if path.endswith("/ws"):
+        forbidden.append(errors.OriginNotAllowed)
+    unauthorized = {**refusal(_UNAUTHORIZED), "headers": _CHALLENGE}
+    refusals = {"401": unauthorized, "403": refusal(forbidden)}
     return {**operation, "security": security, "responses": {**operation["responses"], **refusals}}
-
-
-def _refusal(*codes: str) -> dict[str, Any]:
-    schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": {"code": {"enum": codes}}}]}
-    found: dict[str, Any] = {
-        "description": ", ".join(f"`{code}`" for code in codes),
-        "content": {"application/problem+json": {"schema": schema}},
-    }
-    if codes == _UNAUTHORIZED:
-        found["headers"] = {"WWW-Authenticate": {"description": "RFC 6750 section 3.", "schema": {"type": "string"}}}
-    return found
 
 
 _BEARER = {"type": "http", "scheme": "bearer", "description": "An API key (full access), or a stream token (JWT)."}
@@ -50,7 +46,8 @@ _TOKEN = {
     "name": "token",
     "description": "A stream token: EventSource sends no header.",
 }
-_MINT = {
+_CHALLENGE: Json = {"WWW-Authenticate": {"description": "RFC 6750 section 3.", "schema": TEXT}}
+_MINT: Json = {
     "summary": "Mint a stream token; needs an API key",
     "requestBody": {
         "required": True,
@@ -60,7 +57,7 @@ _MINT = {
                     "type": "object",
                     "additionalProperties": False,
                     "properties": {
-                        "sub": {"type": "string", "description": "Sees the jobs of this owner."},
+                        "sub": {**LABEL, "description": "Sees the jobs of this owner."},
                         "jobs": {**_NAMES, "description": "Sees these requestIds."},
                         "groups": {**_NAMES, "description": "Sees the jobs of these groups."},
                         "expiresIn": {"type": "number", "exclusiveMinimum": 0, "description": "Seconds."},
@@ -70,22 +67,13 @@ _MINT = {
         },
     },
     "responses": {
-        "201": {
-            "description": "The token; null where no secret is set and everybody may see everything.",
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["token", "expiresAt"],
-                        "properties": {
-                            "token": {"type": ["string", "null"]},
-                            "expiresAt": {"type": ["string", "null"], "format": "date-time"},
-                        },
-                    }
-                }
-            },
-        },
-        "409": _refusal("no_token_secret"),
-        "422": _refusal("invalid_request"),
+        "201": json_answer(
+            "The token; null where no secret is set and everybody may see everything.",
+            json_object(
+                token={"type": ["string", "null"]}, expiresAt={"type": ["string", "null"], "format": "date-time"}
+            ),
+        ),
+        "409": refusal([errors.NoTokenSecret]),
+        "422": refusal([errors.InvalidRequest]),
     },
 }

@@ -1,0 +1,203 @@
+"""Every operation of the HTTP API, by path and method; pure."""
+
+from hookcast import errors
+from hookcast.errors import HookcastError
+from hookcast.jobs import JobStatus
+from hookcast.push.messages import MAX_NAMES
+from hookcast.routes.jobs import MAX_WAIT_SECONDS
+from hookcast.routes.openapi.parts import (
+    LABEL,
+    TEXT,
+    Json,
+    header,
+    json_answer,
+    json_body,
+    json_object,
+    operation,
+    parameter,
+    reference,
+    repeated,
+)
+
+REQUEST_ID: Json = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 200,
+    "pattern": r"^(?!(events|ws)$)(?!.*\.\.)[^/\\\x00-\x1f\x7f-\x9f]+$",
+}
+_ETAG: Json = {"ETag": {"description": "The version in quotes.", "schema": {"type": "string", "pattern": r'^"\d+"$'}}}
+_STREAM = (
+    "Server-sent events (WHATWG HTML, section 9.2). `retry:` and one `job` event for each known job at once, then one "
+    "for every newer state: `id` is the version, `data` the state as JSON in one line. `: ping` breaks a silence. When "
+    "all jobs have ended and no group is named, `event: end` with `id: end` comes and the stream is closed."
+)
+_SOCKET = (
+    "WebSocket (RFC 6455), subprotocol `hookcast.v1`, text frames with one JSON object each. The client sends "
+    '`{"type":"subscribe","requestIds":[…],"groups":[…]}` and `unsubscribe`; the server sends `subscribed`, `job`, '
+    "`ping`, `reconnect` and `error`. Close codes 4000 to 4499: reconnect, 4500 to 4999: not without a change."
+)
+
+
+def paths() -> Json:
+    """Return the operations of an open server."""
+    one = "/api/fal-jobs/{requestId}"
+    named = {"parameters": [{"$ref": "#/components/parameters/requestId"}]}
+    return {
+        "/api/fal-jobs": {"post": _submit(), "get": _list()},
+        one: {**named, "put": _register(), "get": _poll()},
+        f"{one}/events": {**named, "get": _events("The stream of one job", [], errors.BadPath)},
+        "/api/fal-jobs/events": {
+            "get": _events(
+                f"The stream of 1 to {MAX_NAMES} jobs and groups",
+                [repeated("requestId", REQUEST_ID), repeated("group", LABEL)],
+                errors.InvalidRequest,
+            )
+        },
+        "/api/fal-jobs/ws": {"get": _socket()},
+        f"{one}/cancel": {**named, "post": _cancel()},
+        "/api/webhooks/fal": {"post": _webhook()},
+        "/healthz": {"get": operation("Is the process alive?", {"200": json_answer("It answers.", _alive())})},
+        "/readyz": {"get": _ready()},
+        "/metrics": {"get": operation("What it has done, for Prometheus", {"200": _METRICS})},
+        "/openapi.json": {"get": operation("This document", {"200": json_answer("OpenAPI 3.1.", {"type": "object"})})},
+    }
+
+
+def _alive() -> Json:
+    return json_object(status=TEXT, now={"type": "string", "format": "date-time", "description": "The server's time."})
+
+
+def _submit() -> Json:
+    found = operation(
+        "Submit a job to fal's queue",
+        {
+            "202": json_answer(
+                "Submitted; the job is stored.", reference("Submitted"), Location=header("The job's path.")
+            )
+        },
+        _BODY,
+        [*_BODY_PROBLEMS, errors.FalRejected, errors.FalUnreachable, errors.IdempotencyConflict, errors.RateLimited],
+    )
+    key = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
+    found["parameters"] = [parameter("Idempotency-Key", key, where="header", text="The same key, the same job.")]
+    found["requestBody"] = json_body("Submission", required=True)
+    return found
+
+
+def _register() -> Json:
+    answers = {
+        code: json_answer(text, reference("JobJson"), **_ETAG) for code, text in (("201", "New."), ("200", "Known."))
+    }
+    found = operation(
+        "Register a job that was submitted elsewhere; only fills what is missing",
+        answers,
+        problems=[*_BODY_PROBLEMS, errors.BadPath],
+    )
+    found["requestBody"] = json_body("Facts", required=False)
+    return found
+
+
+def _poll() -> Json:
+    whole: Json = {"type": "integer", "minimum": 0, "maximum": 2**53}
+    wait: Json = {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS}
+    answers = {
+        "200": json_answer("The state.", reference("JobJson"), **_ETAG),
+        "304": {"description": "The state is the one of If-None-Match.", "headers": _ETAG},
+    }
+    found = operation("Read a job, at once or as a long poll", answers, problems=[*_NOT_THERE, errors.InvalidRequest])
+    found["parameters"] = [
+        parameter("wait", wait, text="Seconds to wait at most for a version past `version`."),
+        parameter("version", whole, text="The version already seen."),
+        parameter("If-None-Match", TEXT, where="header"),
+    ]
+    return found
+
+
+def _list() -> Json:
+    found = operation(
+        "List jobs, newest first",
+        {"200": json_answer("A page.", reference("Page"))},
+        problems=[errors.InvalidRequest],
+    )
+    limit: Json = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
+    found["parameters"] = [
+        parameter("owner", LABEL),
+        parameter("group", LABEL),
+        parameter("status", {"enum": [status.value for status in JobStatus]}),
+        parameter("limit", limit),
+        parameter("cursor", TEXT, text="The `nextCursor` of the page before."),
+    ]
+    return found
+
+
+def _events(summary: str, names: list[Json], wrong: type[HookcastError]) -> Json:
+    answers = {
+        "200": {"description": _STREAM, "content": {"text/event-stream": {}}},
+        "204": {"description": "Everything had ended: do not come back."},
+    }
+    found = operation(summary, answers, problems=[wrong, *_NO_ROOM])
+    end = "`end` = the stream had ended; any other value means nothing."
+    last = [parameter("Last-Event-ID", TEXT, where="header", text=end), parameter("lastEventId", TEXT, text=end)]
+    return {**found, "parameters": [*names, *last]}
+
+
+def _socket() -> Json:
+    answers = {"101": {"description": _SOCKET}}
+    wrong = [errors.UpgradeRequired, errors.InvalidRequest, *_NO_ROOM]
+    return operation("The WebSocket", answers, _SOCKET, wrong)
+
+
+def _cancel() -> Json:
+    return operation(
+        "Ask fal to cancel a job",
+        {"202": json_answer("Asked; the state.", reference("JobJson"), **_ETAG)},
+        problems=[*_NOT_THERE, errors.AlreadyTerminal, errors.FalRejected, errors.FalUnreachable],
+    )
+
+
+def _webhook() -> Json:
+    answer = json_object(status={"enum": ["accepted", "duplicate"]})
+    refused = [errors.Malformed, errors.SignatureMissing, errors.SignatureInvalid, errors.TimestampOutOfRange]
+    found = operation(
+        "fal's webhook: verified over its raw bytes, committed, then acknowledged",
+        {"200": json_answer("Taken, now or before.", answer)},
+        problems=[*refused, errors.UserMismatch, errors.BodyTooLarge, errors.BodyTimeout, errors.KeysUnavailable],
+    )
+    names = ("Request-Id", "User-Id", "Timestamp", "Signature")
+    # Not `required`: a webhook without them gets 401 `signature_missing`.
+    found["parameters"] = [parameter(f"X-Fal-Webhook-{name}", TEXT, where="header") for name in names]
+    found["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+    return found
+
+
+def _ready() -> Json:
+    checks = json_object(status=TEXT, checks={"type": "object", "additionalProperties": TEXT})
+    answers = {
+        "200": json_answer("Everything answers.", checks),
+        "503": json_answer("`checks` names what does not.", checks),
+    }
+    return operation("Does every dependency answer?", answers)
+
+
+_BODY = "Times out after 30 s, and a second more for each 16 KiB. `options` are fal's request headers by name."
+_BODY_PROBLEMS = (errors.InvalidRequest, errors.BodyTooLarge, errors.BodyTimeout, errors.StoreUnavailable)
+_NO_ROOM = (errors.TooManyStreams, errors.Draining, errors.TooManyStreamsOfClient)
+_NOT_THERE = (errors.BadPath, errors.JobNotFound, errors.StoreUnavailable)
+
+
+_METRICS: Json = {
+    "description": "Prometheus' text format, or OpenMetrics by `Accept`.",
+    "content": {"text/plain": {"schema": TEXT}, "application/openmetrics-text": {"schema": TEXT}},
+}
+_OPTIONAL: Json = {"type": ["string", "null"]}
+ANSWERS: Json = {
+    "Page": json_object(jobs={"type": "array", "items": reference("JobJson")}, nextCursor=_OPTIONAL),
+    "Submitted": json_object(
+        requestId=TEXT,
+        status=TEXT,
+        job=reference("JobJson"),
+        token=_OPTIONAL,
+        expiresAt=_OPTIONAL,
+        links=json_object(status=TEXT, events=TEXT, cancel=TEXT),
+    ),
+}

@@ -46,7 +46,7 @@ HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HTTP_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=32)
 
 
-class State(TypedDict):
+class LifespanState(TypedDict):
     """The lifespan state that every request receives."""
 
     services: Services
@@ -85,7 +85,7 @@ def create_app(
     web = http_client(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport)
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[LifespanState]:
         hub = Hub(admitted.clock)
         async with (
             open_store(settings.database_url.get_secret_value()) as store,

@@ -1,7 +1,6 @@
 """WebSocket streams of `hookcast.v1` (RFC 6455), whose subscriptions change while they are open."""
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 from hookcast.auth import EVERYBODY, NOBODY, Caller
@@ -12,47 +11,37 @@ from hookcast.push import messages
 from hookcast.push.closes import Close
 from hookcast.push.engine import NAMES_AT_ONCE, NAMES_PER_SECOND, Engine
 from hookcast.push.hub import GroupTopic, JobTopic, Names, Topics
-from hookcast.push.inbox import Inbox
 from hookcast.push.messages import Subscribe, Unsubscribe
-from hookcast.push.stream import CLOSING, LIVE, Stream
+from hookcast.push.socket import Socket
+from hookcast.push.stream import CLOSING, LIVE
 from hookcast.wire import State
 
 MAX_SUBSCRIBED = 1000  # names per connection
 UNUSED_SECONDS = 60.0  # lifetime of a connection that never subscribes
 IDENTIFY_SECONDS = 10.0  # for a connection opened without a token to send one
-PARSED_BYTES = 4096  # per loop iteration: thousands of tiny frames fit into one read, and other tasks would wait
 
 _NO_JOBS: dict[str, JobTopic] = {}  # shared by all streams that have not subscribed yet
 _NO_GROUPS: Mapping[str, GroupTopic] = {}  # shared by all streams that watch no group
 _log = get_logger(__name__)
 
 
-class WebSocketStream(Stream):
-    """A WebSocket stream. One task handles client messages in order, and ends when there are none left.
+class WebSocketStream(Socket):
+    """A client of `hookcast.v1`: its names, its token, its limits."""
 
-    Reading is paused meanwhile, so that a client cannot make the server buffer messages.
-    """
-
-    __slots__ = ("_groups", "_inbox", "_jobs", "_messages", "_pushed", "_refusal", "_unread")
-    kind = "websocket"
+    __slots__ = ("_groups", "_jobs", "_pushed", "_refusal")
 
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY, *, refusal: AccessError | None = None) -> None:
         super().__init__(engine, caller)
         self._refusal = refusal
         self._jobs = _NO_JOBS
         self._groups = _NO_GROUPS
-        self._inbox: Inbox | None = None
-        self._messages: deque[str | None] | None = None
-        self._unread = b""
         self._pushed: dict[str, int] | None = None  # while a subscription is read: versions pushed meanwhile
 
     def begin(self, transport: asyncio.Transport) -> None:
-        """Go live without subscriptions: close if the caller was refused, else parse what has already arrived."""
-        self.open(transport, b"")
+        """Go live without subscriptions, and close if the caller was refused."""
+        super().begin(transport)
         if self._refusal is not None:
             self.refuse(self._refusal)
-        elif self._unread:
-            self._read_on()
 
     def push(self, state: State, now: float, *, ended: bool) -> None:  # noqa: ARG002
         """Write the state if the stream is live, otherwise keep it pending."""
@@ -89,7 +78,7 @@ class WebSocketStream(Stream):
 
     def leave(self) -> None:
         """Unsubscribe from everything."""
-        self._drop_inbox()
+        super().leave()
         topics = Topics(tuple(self._jobs.values()), tuple(self._groups.values()))
         self._jobs, self._groups = {}, _NO_GROUPS
         self.engine.subscriptions.leave(self, topics)
@@ -109,69 +98,6 @@ class WebSocketStream(Stream):
             self.close(Close.UNUSED)
         else:
             self.close(Close.ROTATE)
-
-    def refuse_slow(self) -> None:
-        """Close with 4001."""
-        super().refuse_slow()
-        self.close(Close.SLOW)
-
-    def close(self, close: Close, before: bytes = b"") -> None:
-        """Send the frames in `before`, then start the closing handshake (RFC 6455 section 7.1.2)."""
-        self.end(before + close.frame, wait=True)
-
-    def end(self, farewell: bytes, *, wait: bool = False) -> None:
-        """Close, but keep reading for the client's close frame."""
-        super().end(farewell, wait=wait)
-        self._listen()
-
-    def pause_writing(self) -> None:
-        """Stop reading from a client that does not read, so that pongs do not pile up."""
-        super().pause_writing()
-        self._listen()
-
-    def catch_up(self) -> None:
-        """Write the pending states, and resume reading."""
-        super().catch_up()
-        self._listen()
-
-    def data_received(self, data: bytes) -> None:
-        """Receive data from the transport; data that arrives before `begin` is kept for it."""
-        under_way, self._unread = bool(self._unread), self._unread + data
-        if not under_way and self.transport is not None:
-            self._read_on()
-
-    def _read_on(self) -> None:
-        data, self._unread = self._unread[:PARSED_BYTES], self._unread[PARSED_BYTES:]
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            self._unread = b""
-            return
-        self._parse(transport, data)
-        if self._unread:
-            asyncio.get_running_loop().call_soon(self._read_on)
-        self._listen()
-
-    def _parse(self, transport: asyncio.Transport, data: bytes) -> None:
-        inbox = self._inbox or Inbox()
-        received = inbox.receive(data)
-        self._inbox = inbox
-        if inbox.idle or received.closed:
-            self._drop_inbox()
-        if self._mode is CLOSING:
-            if received.closed:
-                transport.close()
-            return
-        if received.reply and not received.closed:
-            transport.write(received.reply)
-        if received.messages:
-            self._work_off(received.messages)
-        if received.closed:
-            self.end(received.reply)
-
-    def _drop_inbox(self) -> None:
-        inbox, self._inbox = self._inbox, None
-        if inbox is not None:
-            inbox.close()
 
     async def receive(self, text: str | None) -> None:
         """Handle one message (None for a binary one)."""
@@ -200,21 +126,6 @@ class WebSocketStream(Stream):
         elif not self._refuse_too_many(message, names):
             await self._renew(getattr(message, "token", None))
             await self._subscribe(names)
-
-    def _work_off(self, new: list[str | None]) -> None:
-        if self._messages is not None:
-            self._messages.extend(new)
-            return
-        self._messages = deque(new)
-        self.engine.tasks.start("websocket", self._work, self._messages)
-
-    async def _work(self, waiting: deque[str | None]) -> None:
-        while waiting:
-            await self.receive(waiting.popleft())
-            if waiting:
-                await asyncio.sleep(0)  # a message may be handled without awaiting; let other tasks run
-        self._messages = None
-        self._listen()
 
     def refuse(self, error: AccessError) -> None:
         """Close with 4501, or with 4502 if the token has merely expired."""
@@ -301,20 +212,3 @@ class WebSocketStream(Stream):
         if left:
             self._groups = {name: topic for name, topic in self._groups.items() if topic not in left}
         self.engine.subscriptions.leave(self, Topics(jobs, left))
-
-    def _send(self, frame: bytes) -> None:
-        if self.transport is not None and self._mode is not CLOSING:
-            self.transport.write(frame)
-            self._sent_at = self.engine.clock()
-
-    def _listen(self) -> None:
-        """Read only while all input is handled and the reader keeps up, or while closing, for the close frame."""
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return
-        ready = self._mode is CLOSING or (self._mode is LIVE and self._messages is None)
-        wanted = ready and not self._unread
-        if wanted and not transport.is_reading():
-            transport.resume_reading()
-        elif not wanted and transport.is_reading():
-            transport.pause_reading()

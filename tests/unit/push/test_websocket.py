@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from hookcast.push.direct import KERNEL_BYTES
-from hookcast.push.websocket import PARSED_BYTES
+from hookcast.push.socket import PARSED_BYTES
 from support.push import (
     Time,
     client_frames,

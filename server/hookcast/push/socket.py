@@ -1,0 +1,140 @@
+"""The connection of a WebSocket stream (RFC 6455): frames in, close handshakes, and when to read on.
+
+`push.websocket` builds `hookcast.v1` on it.
+"""
+
+import asyncio
+from collections import deque
+
+from hookcast.auth import EVERYBODY, Caller
+from hookcast.push.closes import Close
+from hookcast.push.engine import Engine
+from hookcast.push.inbox import Inbox
+from hookcast.push.stream import CLOSING, LIVE, Stream
+
+PARSED_BYTES = 4096  # per loop iteration: thousands of tiny frames fit into one read, and other tasks would wait
+
+
+class Socket(Stream):
+    """A WebSocket. One task handles client messages in order, and ends when there are none left.
+
+    Reading is paused meanwhile, so that a client cannot make the server buffer messages.
+    """
+
+    __slots__ = ("_inbox", "_messages", "_unread")
+    kind = "websocket"
+
+    def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
+        super().__init__(engine, caller)
+        self._inbox: Inbox | None = None
+        self._messages: deque[str | None] | None = None
+        self._unread = b""
+
+    async def receive(self, text: str | None) -> None:
+        """Handle one message (None for a binary one). Must not raise."""
+        raise NotImplementedError
+
+    def begin(self, transport: asyncio.Transport) -> None:
+        """Go live, and parse what has already arrived."""
+        self.open(transport, b"")
+        if self._unread:
+            self._read_on()
+
+    def leave(self) -> None:
+        """Drop what has been parsed of an incomplete message."""
+        self._drop_inbox()
+
+    def refuse_slow(self) -> None:
+        """Close with 4001."""
+        super().refuse_slow()
+        self.close(Close.SLOW)
+
+    def close(self, close: Close, before: bytes = b"") -> None:
+        """Send the frames in `before`, then start the closing handshake (RFC 6455 section 7.1.2)."""
+        self.end(before + close.frame, wait=True)
+
+    def end(self, farewell: bytes, *, wait: bool = False) -> None:
+        """Close, but keep reading for the client's close frame."""
+        super().end(farewell, wait=wait)
+        self._listen()
+
+    def pause_writing(self) -> None:
+        """Stop reading from a client that does not read, so that pongs do not pile up."""
+        super().pause_writing()
+        self._listen()
+
+    def catch_up(self) -> None:
+        """Write the pending states, and resume reading."""
+        super().catch_up()
+        self._listen()
+
+    def data_received(self, data: bytes) -> None:
+        """Receive data from the transport; data that arrives before `begin` is kept for it."""
+        under_way, self._unread = bool(self._unread), self._unread + data
+        if not under_way and self.transport is not None:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        data, self._unread = self._unread[:PARSED_BYTES], self._unread[PARSED_BYTES:]
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            self._unread = b""
+            return
+        self._parse(transport, data)
+        if self._unread:
+            asyncio.get_running_loop().call_soon(self._read_on)
+        self._listen()
+
+    def _parse(self, transport: asyncio.Transport, data: bytes) -> None:
+        inbox = self._inbox or Inbox()
+        received = inbox.receive(data)
+        self._inbox = inbox
+        if inbox.idle or received.closed:
+            self._drop_inbox()
+        if self._mode is CLOSING:
+            if received.closed:
+                transport.close()
+            return
+        if received.reply and not received.closed:
+            transport.write(received.reply)
+        if received.messages:
+            self._work_off(received.messages)
+        if received.closed:
+            self.end(received.reply)
+
+    def _drop_inbox(self) -> None:
+        inbox, self._inbox = self._inbox, None
+        if inbox is not None:
+            inbox.close()
+
+    def _work_off(self, new: list[str | None]) -> None:
+        if self._messages is not None:
+            self._messages.extend(new)
+            return
+        self._messages = deque(new)
+        self.engine.tasks.start("websocket", self._work, self._messages)
+
+    async def _work(self, waiting: deque[str | None]) -> None:
+        while waiting:
+            await self.receive(waiting.popleft())
+            if waiting:
+                await asyncio.sleep(0)  # a message may be handled without awaiting; let other tasks run
+        self._messages = None
+        self._listen()
+
+    def _send(self, frame: bytes) -> None:
+        if self.transport is not None and self._mode is not CLOSING:
+            self.transport.write(frame)
+            self._sent_at = self.engine.clock()
+
+    def _listen(self) -> None:
+        """Read only while all input is handled and the reader keeps up, or while closing, for the close frame."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        ready = self._mode is CLOSING or (self._mode is LIVE and self._messages is None)
+        wanted = ready and not self._unread
+        if wanted and not transport.is_reading():
+            transport.resume_reading()
+        elif not wanted and transport.is_reading():
+            transport.pause_reading()

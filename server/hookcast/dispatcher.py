@@ -1,13 +1,13 @@
 """The only writer: every change of a job goes through advance → commit → publish, in this order."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from msgspec.structs import replace
 
 from hookcast.bus import Bus
-from hookcast.jobs import Clock, Finished, Job, Phase, Registered, Update, advance, unseen
+from hookcast.jobs import Clock, EndedBy, Finished, Job, Phase, Registered, Update, advance, unseen
 from hookcast.logs import get_logger
 from hookcast.store import Change, JobStore
 from hookcast.wire import encode
@@ -15,6 +15,11 @@ from hookcast.wire import encode
 Source = Literal["webhook", "fal", "hookcast"]
 """The source of a change: fal's webhook, fal's answer to a request, or Hookcast itself (a time limit)."""
 
+_ENDED_BY: Mapping[Source, EndedBy] = {
+    "webhook": EndedBy.WEBHOOK,
+    "fal": EndedBy.ASKED,
+    "hookcast": EndedBy.TIMEOUT,
+}
 _log = get_logger(__name__)
 
 
@@ -45,7 +50,7 @@ class Dispatcher:
 
         def step(job: Job | None) -> Job:
             now = self._clock()
-            return advance(job or unseen(request_id, now=now), update, now=now)
+            return advance(job or unseen(request_id, now=now), update, now=now, by=_ENDED_BY[source])
 
         change = await self._store.change(request_id, step)
         if change.ended:

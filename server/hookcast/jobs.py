@@ -38,12 +38,22 @@ class JobStatus(StrEnum):
 
 
 class Phase(StrEnum):
-    """The progress of a pending job; it keeps its last value once the job is terminal."""
+    """The progress of a job: `ended` once it is terminal."""
 
     QUEUED = "queued"
     RUNNING = "running"
     SAVING = "saving"
     CANCELLING = "cancelling"
+    ENDED = "ended"
+
+
+class EndedBy(StrEnum):
+    """How the end of a job became known. A cancelled job says `cancelled`, whoever reported it."""
+
+    WEBHOOK = "webhook"
+    ASKED = "asked"  # fal was asked
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
 
 
 class LogLine(Struct, frozen=True):
@@ -81,6 +91,7 @@ class Job(Struct, frozen=True, kw_only=True):
     result: Raw | None = None
     error: str | None = None
     error_detail: Raw | None = None
+    ended_by: EndedBy | None = None
     owner: str | None = None
     group: str | None = None
     metadata: Mapping[str, Raw] = {}
@@ -183,7 +194,7 @@ TRANSITIONS: Mapping[tuple[Stage, Report], Stage | None] = {
 }
 
 
-_PHASES = frozenset(Stage(phase) for phase in Phase)
+_PHASES = frozenset(Stage(phase) for phase in Phase if phase is not Phase.ENDED)
 
 
 def stage_of(job: Job) -> Stage:
@@ -211,15 +222,20 @@ def unseen(request_id: str, *, now: datetime) -> Job:
     return Job(request_id=request_id, created_at=now, updated_at=now)
 
 
-def advance(job: Job, update: Update, *, now: datetime) -> Job:
+def advance(job: Job, update: Update, *, now: datetime, by: EndedBy = EndedBy.ASKED) -> Job:
     """Return the job after `update`, one version newer; the same object when nothing changes.
 
-    A job at version 0 becomes version 1 with its first update, whatever that contains.
+    A job at version 0 becomes version 1 with its first update, whatever that contains. `by` says how the end became
+    known, if the update is one.
     """
     target = TRANSITIONS[stage_of(job), report_of(update)]
     if target is None:
         return job
-    changed = _move(_fill(job, update), target, update, now)
+    changed = _fill(job, update)
+    if target in _PHASES:
+        changed = _enter(changed, Phase(target), now)
+    elif not job.status.terminal:
+        changed = _end(changed, JobStatus(target), update, now, by)
     if changed == job and job.version > 0:
         return job
     return replace(changed, version=job.version + 1, updated_at=max(now, job.updated_at))
@@ -258,12 +274,14 @@ def _register(job: Job, update: Registered) -> Job:
     )
 
 
-def _move(job: Job, target: Stage, update: Update, now: datetime) -> Job:
-    if target in _PHASES:
-        return _enter(job, Phase(target), now)
-    if job.status.terminal:
-        return job
-    ended = replace(job, status=JobStatus(target), completed_at=max(now, job.created_at))
+def _end(job: Job, status: JobStatus, update: Update, now: datetime, by: EndedBy) -> Job:
+    ended = replace(
+        job,
+        status=status,
+        progress=replace(job.progress, phase=Phase.ENDED),
+        ended_by=EndedBy.CANCELLED if status is JobStatus.CANCELLED else by,
+        completed_at=max(now, job.created_at),
+    )
     match update:
         case Completed(result=result):
             return replace(ended, result=result)

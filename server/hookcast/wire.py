@@ -84,6 +84,7 @@ class JobJson(Struct, rename="camel"):
     result: Raw | None
     error: str | None
     error_detail: Raw | None
+    ended_by: str | None
     owner: str | None
     group: str | None
     metadata: dict[str, Raw]
@@ -104,6 +105,7 @@ def encode(job: Job) -> State:
             result=job.result,
             error=job.error,
             error_detail=job.error_detail,
+            ended_by=job.ended_by,
             owner=job.owner,
             group=job.group,
             metadata=dict(job.metadata),

@@ -206,7 +206,8 @@ async def test_cancel_asks_fal_and_tells_its_answer(node: Node, answer: httpx.Re
     node.fal.script("/cancel", answer)
     await node.register("job-1", endpointId=ENDPOINT)
     assert (await node.client.post("/api/fal-jobs/job-1/cancel")).status_code == status
-    assert (await node.client.get("/api/fal-jobs/job-1")).json()["status"] == job
+    found = (await node.client.get("/api/fal-jobs/job-1")).json()
+    assert (found["status"], found["endedBy"]) == (job, "cancelled" if job == "cancelled" else None)
 
 
 @pytest.mark.parametrize(("fields", "status"), [({"status": "ERROR", "error": "x"}, "cancelled"), ({}, "completed")])

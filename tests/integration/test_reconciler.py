@@ -13,7 +13,7 @@ from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalUnreachable
 from hookcast.fal.queue import FalQueue
-from hookcast.jobs import CancelRequested, Job, JobStatus, Registered
+from hookcast.jobs import CancelRequested, EndedBy, Job, JobStatus, Registered
 from hookcast.store import JobStore, open_store
 from hookcast.upkeep.collector import Collector
 from hookcast.upkeep.reconciler import ASKS_A_LOOK, Reconciler
@@ -107,6 +107,7 @@ async def test_a_lost_webhook_is_healed_though_nobody_watches(world: World) -> N
     assert await world.look(timedelta(seconds=50)) == 1
     job = await world.ended("job-1")
     assert (job.status, bytes(job.result or b"")) == (JobStatus.COMPLETED, b'{"ok":true}')
+    assert job.ended_by is EndedBy.ASKED
 
 
 async def test_a_job_is_not_asked_about_before_it_is_due(world: World) -> None:
@@ -154,6 +155,7 @@ async def test_a_job_that_fal_does_not_finish_in_time_fails(world: World) -> Non
     await world.look(LIMIT + timedelta(seconds=1))
     job = await world.job("job-1")
     assert (job.status, job.error) == (JobStatus.FAILED, "fal did not finish this job within 60 minutes.")
+    assert job.ended_by is EndedBy.TIMEOUT
 
 
 async def test_a_job_that_ended_at_the_last_moment_is_still_fetched(world: World) -> None:

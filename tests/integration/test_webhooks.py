@@ -69,6 +69,7 @@ async def test_a_model_error_becomes_a_readable_sentence(node: Node) -> None:
     await node.post_webhook(node.fal.webhook("job-1", status="ERROR", error="Invalid", payload=payload))
     job = (await node.client.get("/api/fal-jobs/job-1")).json()
     assert (job["status"], job["error"], job["errorDetail"]) == ("failed", "prompt: Field required", payload)
+    assert (job["progress"]["phase"], job["endedBy"]) == ("ended", "webhook")
 
 
 async def test_registration_after_the_webhook_only_adds(node: Node) -> None:

@@ -13,6 +13,7 @@ from hookcast.jobs import (
     Cancelled,
     CancelRequested,
     Completed,
+    EndedBy,
     Failed,
     Finished,
     Job,
@@ -109,6 +110,30 @@ def test_only_the_last_50_log_lines_are_kept_and_repeats_are_dropped() -> None:
     assert advance(once, Progressed(phase=Phase.RUNNING, logs=lines), now=LATER) is once
 
 
+@pytest.mark.parametrize("stage", [Stage.QUEUED, Stage.RUNNING, Stage.SAVING, Stage.CANCELLING])
+def test_the_progress_of_an_ended_job_says_so_and_stays_as_it_was_otherwise(stage: Stage) -> None:
+    """Position, log lines and times are what they were; only the phase is `ended`."""
+    job = job_in(stage)
+    ended = advance(job, UPDATES[Report.COMPLETED], now=LATER, by=EndedBy.WEBHOOK)
+    assert ended.progress == replace(job.progress, phase=Phase.ENDED)
+    assert (job.ended_by, ended.ended_by) == (None, EndedBy.WEBHOOK)
+
+
+@pytest.mark.parametrize("by", list(EndedBy))
+def test_a_cancelled_job_was_ended_by_that_whoever_reports_it(by: EndedBy) -> None:
+    """fal removed it, or its failure is what the cancel has left."""
+    for stage, report in ((Stage.QUEUED, Report.CANCELLED), (Stage.CANCELLING, Report.FAILED)):
+        assert advance(job_in(stage), UPDATES[report], now=LATER, by=by).ended_by is EndedBy.CANCELLED
+    assert advance(job_in(Stage.CANCELLING), UPDATES[Report.COMPLETED], now=LATER, by=by).ended_by is by
+
+
+def test_a_late_report_does_not_change_how_a_job_ended() -> None:
+    """Nor does a registration."""
+    ended = advance(job_in(Stage.RUNNING), UPDATES[Report.FAILED], now=NOW, by=EndedBy.TIMEOUT)
+    assert advance(ended, UPDATES[Report.COMPLETED], now=LATER, by=EndedBy.WEBHOOK) is ended
+    assert advance(ended, Registered(group="g"), now=LATER, by=EndedBy.ASKED).ended_by is EndedBy.TIMEOUT
+
+
 def test_running_remembers_when_it_began_and_forgets_the_queue() -> None:
     """`startedAt` is the time of the first running report."""
     queued = advance(job_in(Stage.QUEUED), Progressed(phase=Phase.QUEUED, queue_position=3), now=NOW)
@@ -126,6 +151,6 @@ def test_a_terminal_job_never_changes_and_versions_only_grow(updates: list[Updat
         assert after is job or after.version == job.version + 1
         if job.status.terminal:
             assert after is job or report_of(update) is Report.REGISTERED
-            kept = ("status", "result", "error", "error_detail", "progress", "completed_at")
+            kept = ("status", "result", "error", "error_detail", "ended_by", "progress", "completed_at")
             assert all(getattr(after, name) == getattr(job, name) for name in kept)
         job = after

@@ -56,6 +56,28 @@ def test_the_frames_of_a_state_are_made_once_and_hold_the_same_json() -> None:
     assert msgspec.json.decode(lines[2].removeprefix(b"data: ")) == msgspec.json.decode(made.body)
 
 
+def test_the_members_of_a_state_are_those_of_the_protocol_page_in_its_order() -> None:
+    """Clients and people read them so."""
+    members = list(msgspec.json.decode(encode(job()).body))
+    assert members == [
+        "requestId",
+        "status",
+        "version",
+        "endpointId",
+        "progress",
+        "result",
+        "error",
+        "errorDetail",
+        "endedBy",
+        "owner",
+        "group",
+        "metadata",
+        "createdAt",
+        "updatedAt",
+        "completedAt",
+    ]
+
+
 def test_a_state_knows_what_the_hub_asks_for() -> None:
     """Without its JSON being read again."""
     made = state("job-9", 3, ended=True, group="g")

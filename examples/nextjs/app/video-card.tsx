@@ -56,6 +56,7 @@ function progressOf({ status, progress }: Job): string {
     running: `Running${usually}`,
     saving: "Saving",
     cancelling: "Cancelling",
+    ended: "Ended",
   }[progress.phase];
 }
 

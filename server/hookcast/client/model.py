@@ -19,7 +19,10 @@ class LogLine(Struct, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A job's progress: `phase` is queued, running, saving or cancelling; `expected_seconds` counts from creation."""
+    """A job's progress: `phase` is queued, running, saving or cancelling, then ended.
+
+    `expected_seconds` counts from creation.
+    """
 
     phase: str = "queued"
     queue_position: int | None = None
@@ -31,8 +34,8 @@ class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
 class Job(Struct, frozen=True, kw_only=True, rename="camel"):
     """One version of a job's whole state: docs/protocol.md, "A state". Times are timezone-aware, in UTC.
 
-    `result_json` and `error_detail` are fal's own JSON, byte for byte; `null` until there is one. `body` is the whole
-    state as received.
+    `result_json` and `error_detail` are fal's own JSON, byte for byte; `null` until there is one. `ended_by` is
+    webhook, asked, timeout or cancelled; None until the job has ended. `body` is the whole state as received.
     """
 
     request_id: str
@@ -43,6 +46,7 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
     result_json: Raw = field(name="result", default=_NULL)
     error: str | None = None
     error_detail: Raw = _NULL
+    ended_by: str | None = None
     owner: str | None = None
     group: str | None = None
     metadata: dict[str, Any] = {}

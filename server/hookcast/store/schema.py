@@ -5,10 +5,11 @@ fal's JSON is stored as text, so that it is returned byte for byte.
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
+from msgspec.json import Decoder
 from sqlalchemy import (
     Column,
     Connection,
@@ -27,7 +28,9 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-from hookcast.jobs import Job, JobStatus, LogLine, Phase, Progress
+from hookcast.jobs import EndedBy, Job, JobStatus, LogLine, Phase, Progress
+
+T = TypeVar("T")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -68,6 +71,7 @@ jobs = Table(
     Column("result", Text),
     Column("error", Text),
     Column("error_detail", Text),
+    Column("ended_by", String(16)),
     Column("owner", Text),
     Column("group_name", Text),
     Column("metadata", Text, nullable=False),
@@ -109,6 +113,13 @@ fal_keys = Table(
 )
 
 
+_STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
+_PHASES: Mapping[str, Phase] = {phase.value: phase for phase in Phase if phase is not Phase.ENDED}
+_ENDS: Mapping[str | None, EndedBy] = {end.value: end for end in EndedBy}
+_LOGS = Decoder(tuple[LogLine, ...])
+_METADATA = Decoder(Mapping[str, Raw])
+
+
 def to_row(job: Job) -> dict[str, Any]:
     """Return the job as column values of the `jobs` table."""
     progress = job.progress
@@ -126,6 +137,7 @@ def to_row(job: Job) -> dict[str, Any]:
         "result": _text(job.result),
         "error": job.error,
         "error_detail": _text(job.error_detail),
+        "ended_by": job.ended_by,
         "owner": job.owner,
         "group_name": job.group,
         "metadata": msgspec.json.encode(job.metadata).decode(),
@@ -136,17 +148,18 @@ def to_row(job: Job) -> dict[str, Any]:
 
 
 def from_row(row: RowMapping) -> Job:
-    """Return the job stored in a row."""
+    """Return the job stored in a row. A value that this version does not know is read as the nearest that it does."""
+    status = _status(row["status"], row["completed_at"])
     progress = Progress(
-        phase=Phase(row["phase"]),
+        phase=Phase.ENDED if status.terminal else _PHASES.get(row["phase"], Phase.RUNNING),
         queue_position=row["queue_position"],
-        logs=msgspec.json.decode(row["logs"], type=tuple[LogLine, ...]),
+        logs=_decode(row["logs"], _LOGS, ()),
         started_at=row["started_at"],
         expected_seconds=row["expected_seconds"],
     )
     return Job(
         request_id=row["request_id"],
-        status=JobStatus(row["status"]),
+        status=status,
         version=row["version"],
         endpoint_id=row["endpoint_id"],
         response_url=row["response_url"],
@@ -154,9 +167,10 @@ def from_row(row: RowMapping) -> Job:
         result=_raw(row["result"]),
         error=row["error"],
         error_detail=_raw(row["error_detail"]),
+        ended_by=_ENDS.get(row["ended_by"]),
         owner=row["owner"],
         group=row["group_name"],
-        metadata=_labels(row["metadata"]),
+        metadata=_decode(row["metadata"], _METADATA, {}),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         completed_at=row["completed_at"],
@@ -168,8 +182,15 @@ def jobs_of(selection: Select[Any]) -> Callable[[Connection], list[Job]]:
     return lambda connection: [from_row(row) for row in connection.execute(selection).mappings()]
 
 
-def _labels(text: str) -> Mapping[str, Raw]:
-    return msgspec.json.decode(text.encode(), type=dict[str, Raw])
+def _status(text: str, completed_at: datetime | None) -> JobStatus:
+    return _STATUSES.get(text) or (JobStatus.PENDING if completed_at is None else JobStatus.FAILED)
+
+
+def _decode(text: str, decoder: Decoder[T], otherwise: T) -> T:
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return otherwise
 
 
 def _text(raw: Raw | None) -> str | None:

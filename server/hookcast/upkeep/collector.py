@@ -22,6 +22,7 @@ MAX_PAUSE_SECONDS = 30.0
 MAX_AT_ONCE = 64
 GONE = "The result could not be fetched: fal keeps results for an hour at most. Submit the job again."
 
+_GAVE_UP = Failed(error=GONE)
 # Not the job's outcome: the URL moved, the key is wrong, or fal or the result is unavailable.
 _NOT_THE_OUTCOME = frozenset({*range(300, 400), 401, 403, 404, 408})
 _log = get_logger(__name__)
@@ -92,7 +93,7 @@ class Collector:
                 return True
             outcome = await self._outcome(job, queue)
             if outcome is not None:
-                await self._dispatcher.apply(request_id, outcome)
+                await self._dispatcher.apply(request_id, outcome, "hookcast" if outcome is _GAVE_UP else "fal")
         except StoreUnavailable as error:
             _log.warning("result_not_stored", request_id=request_id, reason=str(error))
             return False
@@ -107,7 +108,7 @@ class Collector:
             if error.fal_status not in _NOT_THE_OUTCOME and not _in_progress(error):
                 return Failed(error=str(error), detail=error.raw_body)
             _log.warning("result_not_fetched", request_id=job.request_id, reason=str(error))
-        return Failed(error=GONE) if self._clock() - job.updated_at > KEPT_FOR else None
+        return _GAVE_UP if self._clock() - job.updated_at > KEPT_FOR else None
 
 
 def _in_progress(error: FalRejected) -> bool:

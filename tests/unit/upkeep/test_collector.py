@@ -12,7 +12,7 @@ from msgspec import Raw
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.fal.queue import FalQueue
-from hookcast.jobs import Completed, Job, JobStatus, Phase, Progressed, Registered
+from hookcast.jobs import Completed, EndedBy, Job, JobStatus, Phase, Progressed, Registered
 from hookcast.store import open_store
 from hookcast.upkeep.collector import MAX_AT_ONCE, Collector
 from support.fakes import Outage, Sleeper, tasks_of_the_server
@@ -103,7 +103,7 @@ async def test_the_models_own_error_fails_the_job_at_once(world: World) -> None:
     async with world.running():
         world.collector.fetch(await world.saving())
         job = await world.ended()
-    assert (job.status, job.error) == (JobStatus.FAILED, "prompt: Field required")
+    assert (job.status, job.error, job.ended_by) == (JobStatus.FAILED, "prompt: Field required", EndedBy.ASKED)
     assert len(world.fal.requests) == 1
 
 
@@ -116,7 +116,7 @@ async def test_it_gives_up_after_an_hour(world: World) -> None:
         job = await world.ended()
         asked = len(world.fal.requests)
         world.collector.fetch(job)
-    assert (job.status, len(world.fal.requests)) == (JobStatus.FAILED, asked)
+    assert (job.status, job.ended_by, len(world.fal.requests)) == (JobStatus.FAILED, EndedBy.TIMEOUT, asked)
     assert job.error is not None
     assert "Submit the job again" in job.error
     assert timedelta(hours=1) < world.now - began < timedelta(hours=1, minutes=1)

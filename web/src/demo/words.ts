@@ -9,6 +9,7 @@ const PHASES: Record<Phase, string> = {
   running: "Running",
   saving: "Saving the result",
   cancelling: "Cancelling",
+  ended: "Ended",
 };
 
 const ENDS: Record<Exclude<JobStatus, "pending">, string> = {
@@ -71,7 +72,8 @@ export function stageOf(run: Run | undefined): Stage {
   if (run.requestId === null) return "submitting";
   const { job } = run.seen;
   if (job === null) return "idle";
-  if (job.status === "pending") return job.progress.phase;
+  const { phase } = job.progress;
+  if (job.status === "pending" && phase !== "ended") return phase;
   return job.status === "completed" ? "done" : "failed";
 }
 

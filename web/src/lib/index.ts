@@ -5,6 +5,7 @@ export { HookcastError } from "./errors.js";
 export type {
   CallOptions,
   CompletedJob,
+  EndedBy,
   HookcastOptions,
   Job,
   JobStatus,

@@ -4,8 +4,10 @@ import type { HookcastError } from "./errors.js";
 
 /** `pending` until the job has ended; the others are terminal. */
 export type JobStatus = "pending" | "completed" | "failed" | "cancelled";
-/** What a pending job is doing; `saving`: fal is done and the result is on its way. */
-export type Phase = "queued" | "running" | "saving" | "cancelling";
+/** What a job is doing; `saving`: fal is done and the result is on its way. A terminal job has `ended`. */
+export type Phase = "queued" | "running" | "saving" | "cancelling" | "ended";
+/** How the end of a job became known; `asked`: fal was asked, since no webhook brought it. */
+export type EndedBy = "webhook" | "asked" | "timeout" | "cancelled";
 export type JsonObject = { readonly [key: string]: unknown };
 
 /** A log line of the model, as fal reports it. */
@@ -42,6 +44,8 @@ export interface Job<JobResult = unknown> {
   readonly error: string | null;
   /** fal's own error body. */
   readonly errorDetail: unknown;
+  /** Null while the job is pending, and where it is not known. */
+  readonly endedBy: EndedBy | null;
   /** `owner`, `group` and `metadata` are as submitted. */
   readonly owner: string | null;
   readonly group: string | null;

@@ -11,6 +11,7 @@ export function job(changes: Partial<Job> = {}): Job {
     result: null,
     error: null,
     errorDetail: null,
+    endedBy: null,
     owner: null,
     group: null,
     metadata: {},

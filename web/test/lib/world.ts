@@ -14,6 +14,7 @@ export function job(requestId = "a", changes: Partial<Job> = {}): Job {
     result: null,
     error: null,
     errorDetail: null,
+    endedBy: null,
     owner: null,
     group: null,
     metadata: {},

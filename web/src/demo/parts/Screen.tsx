@@ -32,10 +32,7 @@ function waiting(job: Job, now: number): readonly [string, string] {
   const { phase, queuePosition } = job.progress;
   if (phase === "queued" && queuePosition !== null) return [String(queuePosition), "ahead in the queue"];
   const clock = formatSeconds(elapsedSeconds(job, now));
-  return [
-    clock,
-    { queued: "queued", running: "running", saving: "saving the result", cancelling: "cancelling" }[phase],
-  ];
+  return [clock, phase === "saving" ? "saving the result" : phase];
 }
 
 function still(run: Run): readonly [string, string] {

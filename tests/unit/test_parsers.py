@@ -23,11 +23,11 @@ from hookcast.errors import (
     SignatureMissing,
     WebhookRefused,
 )
-from hookcast.fal import queue
+from hookcast.fal import answers, queue
+from hookcast.fal.errors import MAX_SENTENCE, sentence
 from hookcast.fal.keys import parse_jwks
 from hookcast.fal.signature import SignedHeaders, verify
 from hookcast.fal.webhook import parse
-from hookcast.fal.words import MAX_SENTENCE, sentence
 from hookcast.jobs import Completed, Failed, Phase, Progressed, valid_request_id
 from hookcast.push import messages
 from hookcast.routes import jobs as job_routes
@@ -232,9 +232,9 @@ def test_one_event_stays_one_event(  # noqa: PLR0917 - each is a part of the job
 def test_an_answer_of_fals_is_as_documented_or_counts_as_no_answer(answer: bytes) -> None:
     """Never another error, and what is taken over has the right types."""
     with contextlib.suppress(FalUnreachable):
-        assert isinstance(queue._decode(answer, queue._Taken).submitted().request_id, str)
+        assert isinstance(answers.read(answer, answers.Taken).submitted().request_id, str)
     with contextlib.suppress(FalUnreachable):
-        assert isinstance(queue.progressed(queue._decode(answer, queue._Status)).phase, Phase)
+        assert isinstance(answers.progressed(answers.read(answer, answers.Status)).phase, Phase)
 
 
 @given(

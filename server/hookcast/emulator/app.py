@@ -22,7 +22,7 @@ from hookcast.emulator.results import MEDIA_FOLDER, MEDIA_TYPES, outcome, status
 from hookcast.emulator.streams import status_stream
 from hookcast.emulator.webhooks import Keys, Sleep
 from hookcast.errors import BodyTimeout, BodyTooLarge, HookcastError
-from hookcast.fal.words import app_id
+from hookcast.fal.endpoints import app_id
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 BODY_DEADLINE_SECONDS = 60.0

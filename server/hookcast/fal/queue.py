@@ -8,24 +8,21 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from enum import Enum
-from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
-import msgspec
 from httpx_sse import EventSource, SSEError
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from hookcast.errors import FalRejected, FalUnreachable
-from hookcast.fal.lenient_json import decode
-from hookcast.fal.words import app_id, sentence
-from hookcast.jobs import Job, LogLine, Phase, Progressed
+from hookcast.fal.answers import CancelAnswer, Status, Submitted, Taken, json_or_none, progressed, raw_json, read
+from hookcast.fal.endpoints import app_id
+from hookcast.fal.errors import sentence
+from hookcast.jobs import Job, Progressed
 
 DEADLINE_SECONDS = 10.0
 STREAM_SILENCE_SECONDS = 45.0  # fal sends a comment every 15 s
 MAX_URL_LENGTH = 2000
-
-_T = TypeVar("_T")
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -60,54 +57,6 @@ RETRIED: Mapping[Trouble, frozenset[Call]] = {
 
 DEADLINES: Mapping[Call, float] = dict.fromkeys(Call, DEADLINE_SECONDS) | {Call.RESULT: 60.0}
 """Seconds for all attempts together; a result may be large."""
-
-
-class Submitted(Struct, frozen=True):
-    """fal's answer to a submit."""
-
-    request_id: str
-    response_url: str | None = None
-    queue_position: int | None = None
-
-
-class _Taken(Struct):
-    """fal's answer to a submit. Only the id is required: an odd optional field must not lose an accepted request."""
-
-    request_id: str
-    response_url: object = None
-    queue_position: object = None
-
-    def submitted(self) -> Submitted:
-        url, position = self.response_url, self.queue_position
-        return Submitted(
-            request_id=self.request_id,
-            response_url=url if isinstance(url, str) else None,
-            queue_position=position if type(position) is int else None,
-        )
-
-
-class CancelAnswer(Enum):
-    """fal's answer to a cancel request."""
-
-    REQUESTED = "CANCELLATION_REQUESTED"
-    REMOVED = "OK"
-    ALREADY_COMPLETED = "ALREADY_COMPLETED"
-    NOT_FOUND = "NOT_FOUND"
-
-
-class _Log(Struct):
-    message: str | None = None
-    timestamp: str | None = None
-    level: str | None = None
-
-
-class _Status(Struct):
-    status: str
-    queue_position: int | None = None
-    logs: list[_Log] | None = None
-
-
-_PHASES = {"IN_QUEUE": Phase.QUEUED, "IN_PROGRESS": Phase.RUNNING, "COMPLETED": Phase.SAVING}
 
 
 class FalQueue:
@@ -155,12 +104,12 @@ class FalQueue:
             headers={**self._headers, **headers, "Content-Type": "application/json"},
         )
         response = await self._ask(Call.SUBMIT, request)
-        return _decode(response.content, _Taken).submitted()
+        return read(response.content, Taken).submitted()
 
     async def status(self, job: Job) -> Progressed:
         """Return the job's progress; fal's COMPLETED becomes phase `saving`. Raises FalRejected and FalUnreachable."""
         response = await self._ask(Call.STATUS, self._get(f"{self.job_url(job)}/status?logs=1"))
-        return progressed(_decode(response.content, _Status))
+        return progressed(read(response.content, Status))
 
     async def result(self, job: Job) -> Raw:
         """Return the result of a completed job, byte for byte.
@@ -168,7 +117,7 @@ class FalQueue:
         Raises FalRejected with the model's own error when the job failed, FalUnreachable when fal is unavailable.
         """
         response = await self._ask(Call.RESULT, self._get(self.job_url(job)))
-        return _json(response)
+        return raw_json(response.content)
 
     async def cancel(self, job: Job) -> CancelAnswer:
         """Cancel the job at fal.
@@ -254,22 +203,11 @@ class _PassingError(Exception):
         self.retry_after = retry_after
 
 
-def progressed(status: _Status) -> Progressed:
-    """Convert fal's status to an update. An unknown status counts as running: the job is neither queued nor done."""
-    logs = tuple(
-        LogLine(message=log.message, timestamp=log.timestamp, level=log.level)
-        for log in status.logs or ()
-        if log.message is not None
-    )
-    phase = _PHASES.get(status.status, Phase.RUNNING)
-    return Progressed(phase=phase, queue_position=status.queue_position, logs=logs)
-
-
 async def _reports(source: EventSource) -> AsyncGenerator[Progressed, None]:
     async for event in source.aiter_sse():
         if not event.data:  # httpx-sse also yields a lone `retry:` or `id:`, for which WHATWG SSE dispatches no event
             continue
-        yield progressed(_decode(event.data.encode(), _Status))
+        yield progressed(read(event.data.encode(), Status))
 
 
 def _pauses(jitter: Callable[[], float]) -> list[float]:
@@ -287,7 +225,7 @@ def _settle(call: Call, response: httpx.Response) -> httpx.Response:
         raise _PassingError(f"it answered {code}", _retry_after(response))
     if trouble is not None:
         raise FalUnreachable(f"fal answered {code}, and may have taken the {call.value} request all the same.")
-    body = _json_or_none(response)
+    body = json_or_none(response.content)
     reason = sentence(body, response.text[:200] or f"fal answered {code} without a word.")
     raise FalRejected(reason, fal_status=code, fal_body=body if body is not None else response.text or None)
 
@@ -327,24 +265,3 @@ def _own(url: str, base: str) -> str | None:
     own = (found.scheme, found.netloc) == (wanted.scheme, wanted.netloc) and found.path.startswith(wanted.path)
     plain = found.copy_with(username="", password="", query=None, fragment=None)
     return str(plain).rstrip("/") if own and len(url) <= MAX_URL_LENGTH else None
-
-
-def _json_or_none(response: httpx.Response) -> Raw | None:
-    try:
-        return _json(response)
-    except FalUnreachable:
-        return None
-
-
-def _json(response: httpx.Response) -> Raw:
-    try:
-        return Raw(bytes(decode(response.content, Raw)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FalUnreachable(f"fal's answer is no JSON: {error}.") from error
-
-
-def _decode(content: bytes, shape: type[_T]) -> _T:
-    try:
-        return decode(content, shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FalUnreachable(f"fal's answer is not as documented: {error}.") from error

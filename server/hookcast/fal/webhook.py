@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hookcast.errors import Malformed
+from hookcast.fal.errors import sentence
 from hookcast.fal.lenient_json import REPLACEMENT, decode
-from hookcast.fal.words import sentence
 from hookcast.jobs import Completed, Failed, Phase, Progressed, valid_request_id
 from hookcast.nesting import MAX_DEPTH, too_deep
 

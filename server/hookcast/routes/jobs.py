@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from hookcast.auth import Action, Caller
 from hookcast.errors import AlreadyTerminal, FalUnreachable, InvalidRequest, JobNotFound
-from hookcast.fal.queue import CancelAnswer
+from hookcast.fal.answers import CancelAnswer
 from hookcast.jobs import Cancelled, CancelRequested, Finished, Job, JobStatus, Phase, Update, valid_request_id
 from hookcast.problems import json_response
 from hookcast.push import Drained, Watch

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from hookcast.auth import Action, Caller, Grant
 from hookcast.errors import HookcastError, InvalidRequest, RateLimited
-from hookcast.fal.words import app_id
+from hookcast.fal.endpoints import app_id
 from hookcast.jobs import Job, Registered
 from hookcast.labels import Label
 from hookcast.problems import json_response

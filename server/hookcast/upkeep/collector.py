@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
+from hookcast.fal.errors import sentence
 from hookcast.fal.queue import FalQueue
-from hookcast.fal.words import sentence
 from hookcast.jobs import Clock, Completed, Failed, Job
 from hookcast.logs import get_logger
 from hookcast.store import JobStore

@@ -10,7 +10,8 @@ import pytest
 from msgspec import Raw, json
 
 from hookcast.errors import FalRejected, FalUnreachable
-from hookcast.fal.queue import DEADLINES, RETRIED, Call, CancelAnswer, FalQueue, Submitted, Trouble
+from hookcast.fal.answers import CancelAnswer, Submitted
+from hookcast.fal.queue import DEADLINES, RETRIED, Call, FalQueue, Trouble
 from hookcast.jobs import Job, Phase, Progressed
 from support.fal import ENDPOINT, QUEUE, Answer, FalDouble, sse_answer
 

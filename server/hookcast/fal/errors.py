@@ -1,12 +1,10 @@
-"""Readable sentences from fal's error bodies, and app ids from fal's endpoint ids; pure."""
+"""Readable sentences from fal's error bodies; pure."""
 
 import msgspec
 from msgspec import Raw, Struct
 
 MAX_SENTENCE = 1000
 UNKNOWN_REASON = "fal reported an error without giving a reason."
-
-_NAMESPACES = ("workflows", "comfy")
 
 
 class _Detail(Struct):
@@ -26,18 +24,6 @@ def sentence(body: Raw | None, fallback: str | None = None) -> str:
     """
     found = _reason(body) or fallback or UNKNOWN_REASON
     return found if len(found) <= MAX_SENTENCE else found[: MAX_SENTENCE - 1] + "…"
-
-
-def app_id(endpoint_id: str) -> str:
-    """Return the part of an endpoint id that the URLs of its requests contain: `owner/app`.
-
-    The namespaces `workflows/` and `comfy/` precede it. Raises ValueError when there is no app in the id.
-    """
-    parts = endpoint_id.strip("/").split("/")
-    length = 3 if parts[0] in _NAMESPACES else 2
-    if len(parts) < length or any(part in {"", ".", ".."} for part in parts):
-        raise ValueError("an endpointId looks like owner/app or owner/app/path")
-    return "/".join(parts[:length])
 
 
 def _reason(body: Raw | None) -> str | None:

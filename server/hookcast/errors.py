@@ -32,6 +32,7 @@ HookcastError
 │   └── UserMismatch            401
 ├── FalError                fal rejected the request, or did not answer
 │   ├── FalRejected             502, with fal's status and body
+│   │   └── EndpointUnknown
 │   └── FalUnreachable          502
 ├── Unavailable             retry: a dependency is unavailable
 │   ├── StoreUnavailable        503
@@ -307,6 +308,14 @@ class FalRejected(FalError):
     def extensions(self) -> dict[str, Any]:
         """Return fal's own error for the developer, as `falStatus` and `falBody`."""
         return {"falStatus": self.fal_status, "falBody": self.fal_body}
+
+
+class EndpointUnknown(FalRejected):
+    """fal cannot be asked about a job, since neither its URLs nor its endpoint are known."""
+
+    def __init__(self) -> None:
+        message = "fal cannot be asked for a job whose endpointId is unknown; register it with PUT."
+        super().__init__(message, fal_status=404, fal_body=None)
 
 
 class FalUnreachable(FalError):

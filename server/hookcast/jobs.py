@@ -77,7 +77,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 class Job(Struct, frozen=True, kw_only=True):
     """One request in fal's queue. `result`, `error_detail` and the values of `metadata` are JSON as received.
 
-    `response_url` is fal's own URL of the result; it is not shown to clients. A job at version 0 is not stored yet.
+    `response_url`, `status_url` and `cancel_url` are fal's own, for us alone. A job at version 0 is not stored yet.
     """
 
     request_id: str
@@ -87,6 +87,8 @@ class Job(Struct, frozen=True, kw_only=True):
     version: int = 0
     endpoint_id: str | None = None
     response_url: str | None = None
+    status_url: str | None = None
+    cancel_url: str | None = None
     progress: Progress = Progress()
     result: Raw | None = None
     error: str | None = None
@@ -103,6 +105,8 @@ class Registered(Struct, frozen=True, kw_only=True):
 
     endpoint_id: str | None = None
     response_url: str | None = None
+    status_url: str | None = None
+    cancel_url: str | None = None
     owner: str | None = None
     group: str | None = None
     metadata: Mapping[str, Raw] = {}
@@ -267,6 +271,8 @@ def _register(job: Job, update: Registered) -> Job:
         job,
         endpoint_id=job.endpoint_id or update.endpoint_id,
         response_url=job.response_url or update.response_url,
+        status_url=job.status_url or update.status_url,
+        cancel_url=job.cancel_url or update.cancel_url,
         owner=job.owner if job.owner is not None else update.owner,
         group=job.group if job.group is not None else update.group,
         metadata={**update.metadata, **job.metadata},

@@ -95,7 +95,13 @@ class Submitter:
         )
         if not valid_request_id(taken.request_id):
             raise FalUnreachable("fal's answer names a request_id that cannot be a job's name.")
-        facts = replace(wish.facts, response_url=taken.response_url, queue_position=taken.queue_position)
+        facts = replace(
+            wish.facts,
+            response_url=taken.response_url,
+            status_url=taken.status_url,
+            cancel_url=taken.cancel_url,
+            queue_position=taken.queue_position,
+        )
         try:
             if key is not None:
                 await self._settle(key, taken.request_id)

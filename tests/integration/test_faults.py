@@ -77,6 +77,18 @@ async def test_submit_answers_while_the_job_has_not_begun(whole: Node) -> None:
     assert (await whole.client.get(taken["links"]["status"])).json()["status"] == "pending"
 
 
+@pytest.mark.parametrize("faults", [[], ["response_suffix"]])
+async def test_fals_urls_are_used_in_both_shapes(whole: Node, faults: list[str]) -> None:
+    """Without a webhook and with a running job: followed and cancelled below the right URLs."""
+    lost = await _submit(whole, faults=["webhook_lost", *faults], speed=8)
+    async with whole.events(lost["requestId"]) as events:
+        states = [event.json() async for event in events if event.event == "job"]
+    assert "running" in {state["progress"]["phase"] for state in states}
+    assert states[-1]["status"] == "completed"
+    slow = await _submit(whole, faults=faults, speed=0.01)
+    assert (await whole.client.post(slow["links"]["cancel"])).json()["status"] == "cancelled"
+
+
 async def test_a_queued_job_is_cancelled_at_once(whole: Node) -> None:
     """fal takes it out of its queue; the webhook that still comes changes nothing."""
     taken = await _submit(whole, speed=0.01)

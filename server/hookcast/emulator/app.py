@@ -78,6 +78,7 @@ def _routes() -> list[Route]:
         Route(f"{job}/status/stream", _stream),
         Route(f"{job}/status", _status),
         Route(f"{job}/cancel", _cancel, methods=["PUT"]),
+        Route(f"{job}/response", _result),
         Route(job, _result),
         Route("/{endpoint:path}", _submit, methods=["POST"]),
     ]

@@ -19,6 +19,7 @@ class Fault(StrEnum):
     INFRASTRUCTURE_ERROR = "infrastructure_error"
     PAYLOAD_ERROR = "payload_error"
     BIG_RESULT = "big_result"
+    RESPONSE_SUFFIX = "response_suffix"
     WEBHOOK_LOST = "webhook_lost"
     WEBHOOK_THRICE = "webhook_thrice"
     WEBHOOK_FIRST = "webhook_first"

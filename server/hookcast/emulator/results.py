@@ -90,8 +90,9 @@ def status_body(job: Job, moment: Moment, *, with_logs: bool, skip_logs: int = 0
 
 def urls(job: Job) -> JsonObject:
     """Return the three URLs of a job, under fal's names."""
+    suffix = "/response" if Fault.RESPONSE_SUFFIX in job.wishes.faults else ""
     return {
-        "response_url": job.url,
+        "response_url": job.url + suffix,
         "status_url": f"{job.url}/status",
         "cancel_url": f"{job.url}/cancel",
     }

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hookcast.errors import FalUnreachable
+from hookcast.fal.addresses import MAX_URL_LENGTH
 from hookcast.fal.lenient_json import decode
 from hookcast.jobs import LogLine, Phase, Progressed
 
@@ -18,6 +19,8 @@ class Submitted(Struct, frozen=True):
 
     request_id: str
     response_url: str | None = None
+    status_url: str | None = None
+    cancel_url: str | None = None
     queue_position: int | None = None
 
 
@@ -26,16 +29,24 @@ class Taken(Struct):
 
     request_id: str
     response_url: object = None
+    status_url: object = None
+    cancel_url: object = None
     queue_position: object = None
 
     def submitted(self) -> Submitted:
         """Return what could be read."""
-        url, position = self.response_url, self.queue_position
         return Submitted(
             request_id=self.request_id,
-            response_url=url if isinstance(url, str) else None,
-            queue_position=position if type(position) is int else None,
+            response_url=_url(self.response_url),
+            status_url=_url(self.status_url),
+            cancel_url=_url(self.cancel_url),
+            queue_position=self.queue_position if type(self.queue_position) is int else None,
         )
+
+
+def _url(value: object) -> str | None:
+    fits = isinstance(value, str) and value.isprintable() and len(value) <= MAX_URL_LENGTH
+    return value if isinstance(value, str) and fits else None
 
 
 class CancelAnswer(Enum):

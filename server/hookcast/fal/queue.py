@@ -15,14 +15,13 @@ from httpx_sse import EventSource, SSEError
 from msgspec import Raw
 
 from hookcast.errors import FalRejected, FalUnreachable
+from hookcast.fal.addresses import addresses_of
 from hookcast.fal.answers import CancelAnswer, Status, Submitted, Taken, json_or_none, progressed, raw_json, read
-from hookcast.fal.endpoints import app_id
 from hookcast.fal.errors import sentence
 from hookcast.jobs import Job, Progressed
 
 DEADLINE_SECONDS = 10.0
 STREAM_SILENCE_SECONDS = 45.0  # fal sends a comment every 15 s
-MAX_URL_LENGTH = 2000
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -108,7 +107,7 @@ class FalQueue:
 
     async def status(self, job: Job) -> Progressed:
         """Return the job's progress; fal's COMPLETED becomes phase `saving`. Raises FalRejected and FalUnreachable."""
-        response = await self._ask(Call.STATUS, self._get(f"{self.job_url(job)}/status?logs=1"))
+        response = await self._ask(Call.STATUS, self._get(addresses_of(job, self._base).status))
         return progressed(read(response.content, Status))
 
     async def result(self, job: Job) -> Raw:
@@ -116,7 +115,7 @@ class FalQueue:
 
         Raises FalRejected with the model's own error when the job failed, FalUnreachable when fal is unavailable.
         """
-        response = await self._ask(Call.RESULT, self._get(self.job_url(job)))
+        response = await self._ask(Call.RESULT, self._get(addresses_of(job, self._base).result))
         return raw_json(response.content)
 
     async def cancel(self, job: Job) -> CancelAnswer:
@@ -124,7 +123,7 @@ class FalQueue:
 
         Raises FalRejected when fal's answer is none of the four it documents, FalUnreachable when fal is unavailable.
         """
-        request = self._client.build_request("PUT", f"{self.job_url(job)}/cancel", headers=self._headers)
+        request = self._client.build_request("PUT", addresses_of(job, self._base).cancel, headers=self._headers)
         try:
             response = await self._ask(Call.CANCEL, request)
         except FalRejected as error:
@@ -140,7 +139,7 @@ class FalQueue:
 
         Raises FalRejected (the job does not exist, or is not ours) and FalUnreachable, also while iterating.
         """
-        url = f"{self.job_url(job)}/status/stream?logs=1"
+        url = addresses_of(job, self._base).stream
         timeout = httpx.Timeout(DEADLINE_SECONDS, read=STREAM_SILENCE_SECONDS)
         headers = {**self._headers, "Accept": "text/event-stream", "Cache-Control": "no-store"}
         try:
@@ -155,22 +154,6 @@ class FalQueue:
             raise FalUnreachable(f"fal's status stream broke: {error!r}") from error
         except _PassingError as error:
             raise FalUnreachable(str(error)) from error
-
-    def job_url(self, job: Job) -> str:
-        """Return fal's URL of the job's result; its other URLs are below it.
-
-        The URL from the submit answer is preferred, but only on the very host that is given our key. Raises FalRejected
-        when the endpoint is not known, so that fal cannot be asked.
-        """
-        known = None if job.response_url is None else _own(job.response_url, self._base)
-        if known is not None:
-            return known
-        try:
-            app = app_id(job.endpoint_id or "")
-        except ValueError:
-            message = "fal cannot be asked for a job whose endpointId is unknown; register it with PUT."
-            raise FalRejected(message, fal_status=404, fal_body=None) from None
-        return f"{self._base}/{quote(app)}/requests/{quote(job.request_id, safe='')}"
 
     def _get(self, url: str) -> httpx.Request:
         return self._client.build_request("GET", url, headers=self._headers)
@@ -254,14 +237,3 @@ def _transport_trouble(call: Call, error: httpx.RequestError) -> str:
 def _retry_after(response: httpx.Response) -> float:
     text = response.headers.get("retry-after", "")
     return min(float(text), DEADLINE_SECONDS) if text.isascii() and text.isdigit() else 0.0
-
-
-def _own(url: str, base: str) -> str | None:
-    """Return `url` without credentials, query and fragment when it is below `base`; else None, and we build our own."""
-    try:
-        found, wanted = httpx.URL(url), httpx.URL(base)
-    except httpx.InvalidURL:
-        return None
-    own = (found.scheme, found.netloc) == (wanted.scheme, wanted.netloc) and found.path.startswith(wanted.path)
-    plain = found.copy_with(username="", password="", query=None, fragment=None)
-    return str(plain).rstrip("/") if own and len(url) <= MAX_URL_LENGTH else None

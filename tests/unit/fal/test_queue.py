@@ -69,9 +69,9 @@ class Harness:
         return await self.queue.submit(ENDPOINT, Raw(b"{}"), webhook_url=None, headers={})
 
 
-def job(response_url: str | None = None, endpoint_id: str | None = ENDPOINT) -> Job:
+def job(endpoint_id: str | None = ENDPOINT) -> Job:
     """A pending job."""
-    return Job(request_id="job-1", created_at=NOW, updated_at=NOW, endpoint_id=endpoint_id, response_url=response_url)
+    return Job(request_id="job-1", created_at=NOW, updated_at=NOW, endpoint_id=endpoint_id)
 
 
 @pytest.mark.parametrize(("trouble", "call"), list(product(Trouble, Call)))
@@ -193,36 +193,6 @@ async def test_a_submit_answer_needs_only_its_id(extra: dict[str, object], url: 
     body = json.encode({"request_id": "job-1", **extra})
     found = await Harness().ask(Call.SUBMIT, httpx.Response(200, content=body))
     assert found == Submitted(request_id="job-1", response_url=url, queue_position=position)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "no url",
-        "\0",
-        "/x",
-        "https://[::1/x",
-        "https://elsewhere.test/x",
-        "http://queue.fal.test/x",
-        "https://queue.fal.test:8443/x",
-        f"{QUEUE}\\@elsewhere.test/x",
-        f"{QUEUE}.elsewhere.test/x",
-        f"{QUEUE}/{'x' * 70_000}",
-    ],
-)
-def test_a_response_url_that_is_not_fals_is_not_used(url: str) -> None:
-    """The key goes to fal's own host only; the address is built from the endpoint's app instead."""
-    assert Harness().queue.job_url(job(url)) == f"{QUEUE}/fal-ai/flux/requests/job-1"
-
-
-@pytest.mark.parametrize("tail", ["", "/", "?logs=1", "#part", "/?a=b#c"])
-def test_fals_own_response_url_is_preferred(tail: str) -> None:
-    """Without query, fragment and user: the other addresses are made by appending to it."""
-    queue = Harness().queue
-    assert queue.job_url(job(f"{QUEUE}/own/path/job-1{tail}")) == f"{QUEUE}/own/path/job-1"
-    named = QUEUE.replace("//", "//me:secret@")
-    assert queue.job_url(job(f"{named}/own/path/job-1{tail}")) == f"{QUEUE}/own/path/job-1"
 
 
 async def test_a_job_whose_endpoint_is_unknown_cannot_be_asked_for() -> None:

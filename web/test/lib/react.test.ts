@@ -1,9 +1,10 @@
 // @vitest-environment happy-dom
 
-import { act, createElement, type ReactNode, StrictMode } from "react";
+import { Activity, act, createElement, type ReactNode, StrictMode } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ASK_MS } from "../../src/lib/http.js";
 import { createHookcast, type Hookcast } from "../../src/lib/index.js";
 import {
   type FalJob,
@@ -15,7 +16,8 @@ import {
   useFalJobs,
   useHookcast,
 } from "../../src/lib/react/index.js";
-import { fakeTime, pass, recorder, World } from "./world.js";
+import { TICK_MS } from "../../src/lib/react/patience.js";
+import { fakeTime, job, json, pass, recorder, World } from "./world.js";
 
 fakeTime();
 let root: Root;
@@ -65,6 +67,13 @@ async function show(options: Partial<FalJobOptions> = {}): Promise<void> {
 async function live(options: Partial<FalJobOptions> = {}): Promise<void> {
   await show(options);
   await act(() => world.socket.accept());
+}
+
+/** Return the function that shows or hides a component with these handlers. */
+function within(handlers: Partial<FalJobOptions>): (mode: "visible" | "hidden") => Promise<void> {
+  const props = { requestId: "a", ...handlers };
+  // biome-ignore lint/correctness/noChildrenProp: its type wants them here
+  return (mode) => render(createElement(Activity, { mode, children: createElement(Watching, props) }));
 }
 
 async function state(...[requestId, changes]: Parameters<(typeof world.socket)["state"]>): Promise<void> {
@@ -143,6 +152,52 @@ describe("useFalJob", () => {
     expect(found?.error?.code).toBe("job_cancelled");
   });
 
+  it("tells an end that was before it once, in StrictMode", async () => {
+    const { seen, handlers } = recorder();
+    client.watchGroup("g");
+    await pass(0);
+    await world.socket.accept();
+    await state("a", { group: "g", version: 2, status: "completed" });
+    await live(handlers);
+    expect(found?.isCompleted).toBe(true);
+    expect(seen).toEqual(["completed a 2"]);
+  });
+
+  it("tells the end once when it is hidden and shown again", async () => {
+    const { seen, handlers } = recorder();
+    const inside = within(handlers);
+    await inside("visible");
+    await act(() => world.socket.accept());
+    await state("a", { version: 2, status: "completed" });
+    await inside("hidden");
+    await inside("visible");
+    expect(seen).toEqual(["completed a 2"]);
+  });
+
+  it("tells an end that came while it was hidden once it is shown", async () => {
+    const { seen, handlers } = recorder();
+    const inside = within(handlers);
+    await inside("visible");
+    await inside("hidden");
+    await act(() => pass(50));
+    expect(seen).toEqual([]);
+    await inside("visible");
+    await act(() => world.socket.accept());
+    await state("a", { version: 2, status: "completed" });
+    expect(seen).toEqual(["completed a 2"]);
+  });
+
+  it("tells the end again when it is mounted anew", async () => {
+    const { seen, handlers } = recorder();
+    await live(handlers);
+    await state("a", { version: 2, status: "completed" });
+    await render(null);
+    await show(handlers);
+    await act(() => world.socket.accept());
+    await state("a", { version: 2, status: "completed" });
+    expect(seen).toEqual(["completed a 2", "completed a 2"]);
+  });
+
   it("says nothing after it was unmounted", async () => {
     const { seen, handlers } = recorder();
     await live(handlers);
@@ -161,6 +216,44 @@ describe("useFalJob", () => {
     await act(() => pass(100));
     expect(found).toMatchObject({ isPending: true, isPolling: false, error: { code: "timeout" } });
     expect(world.socket.readyState).toBe(3);
+  });
+
+  it("asks the server once more before it is a timeout", async () => {
+    const { seen, handlers } = recorder();
+    await live({ ...handlers, maxPollTime: 20_000 });
+    world.answer = () => json(job("a", { version: 2, status: "completed" }));
+    await act(() => pass(20_000));
+    expect(found).toMatchObject({ isCompleted: true, isPolling: false, error: null });
+    expect(seen).toEqual(["completed a 2"]);
+  });
+
+  it("is a timeout when the server does not answer that question either", async () => {
+    await live({ maxPollTime: 20_000 });
+    world.answer = () => null;
+    await act(() => pass(20_000));
+    expect(found).toMatchObject({ isPolling: true, error: null });
+    await act(() => pass(ASK_MS));
+    expect(found).toMatchObject({ isPending: true, isPolling: false, error: { code: "timeout" } });
+  });
+
+  it.each([3_000, 20_000])("does not count the time asleep towards a maxPollTime of %d", async (maxPollTime) => {
+    await live({ maxPollTime });
+    await act(() => pass(1_000));
+    vi.setSystemTime(Date.now() + 3_600_000);
+    await act(() => pass(maxPollTime - 1_000));
+    expect(found).toMatchObject({ isPolling: true, error: null });
+    await act(() => pass(TICK_MS));
+    expect(found).toMatchObject({ isPolling: false, error: { code: "timeout" } });
+  });
+
+  it("has the rest of maxPollTime when it is watched with other options", async () => {
+    await live({ maxPollTime: 20_000 });
+    await act(() => pass(12_000));
+    await show({ maxPollTime: 20_000, pollInterval: 1_000 });
+    await act(() => pass(7_999));
+    expect(found).toMatchObject({ isPolling: true, error: null });
+    await act(() => pass(100));
+    expect(found).toMatchObject({ isPolling: false, error: { code: "timeout" } });
   });
 
   it("listens on after maxPollTime when it is asked to", async () => {

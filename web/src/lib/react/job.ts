@@ -1,7 +1,9 @@
 /** `useFalJob`: one job in a component. */
 
+import { useMemo } from "react";
 import {
   type CompletedJob,
+  type Hookcast,
   HookcastError,
   isTerminal,
   type Job,
@@ -9,6 +11,7 @@ import {
   type Progress,
   type Transport,
 } from "../index.js";
+import { countDown, type Waited } from "./patience.js";
 import { useHookcast } from "./provider.js";
 import { type Store, useLatest, useOnce, useWatch } from "./watch.js";
 
@@ -18,15 +21,21 @@ export interface FalJobOptions<JobResult = unknown> {
   readonly requestId: string | null | undefined;
   /** Milliseconds between polls where no better transport works; 3000 by default. */
   readonly pollInterval?: number;
-  /** Milliseconds to wait for an outcome; then `error.code` is `timeout`. 600000 (ten minutes) by default. */
+  /**
+   * Milliseconds to wait for an outcome; then the server is asked once more, and `error.code` is `timeout`. 600000 (ten
+   * minutes) by default. Time during which the machine sleeps, or the browser stops the page's timers, does not count.
+   */
   readonly maxPollTime?: number;
   /** Whether to keep watching after `maxPollTime`; false by default. */
   readonly keepListening?: boolean;
   /** Whether to watch; true by default. Enabling it again restarts `maxPollTime`. */
   readonly enabled?: boolean;
-  /** Called once per job, when it has completed. */
+  /**
+   * Called when the job has completed, also if it had before: once per job by each mounted component, and never after
+   * it was unmounted. A component that is mounted anew is told again.
+   */
   readonly onCompleted?: ((job: CompletedJob<JobResult>) => void) | undefined;
-  /** Called once per job, when it has failed or was cancelled. */
+  /** Called in the same way when the job has failed or was cancelled. */
   readonly onFailed?: ((job: Job<JobResult>) => void) | undefined;
 }
 
@@ -56,13 +65,9 @@ interface Watched<JobResult> {
   readonly transport: Transport;
   /** The error shown from `maxPollTime` on, until there is an outcome. */
   readonly timedOut: HookcastError | null;
-  /** When the first watch began; a later watch of the same job gets the rest of `maxPollTime`. */
-  readonly since: number;
 }
 
-/** The maximum delay of `setTimeout`; longer ones fire at once. */
-const MAX_MS = 2 ** 31 - 1;
-const INITIAL = { job: null, error: null, transport: "connecting", timedOut: null, since: 0 } as const;
+const INITIAL = { job: null, error: null, transport: "connecting", timedOut: null } as const;
 
 /** Watch a job. Throws an Error outside a `HookcastProvider`. */
 export function useFalJob<JobResult = unknown>(options: FalJobOptions<JobResult>): FalJob<JobResult> {
@@ -70,34 +75,61 @@ export function useFalJob<JobResult = unknown>(options: FalJobOptions<JobResult>
   const client = useHookcast();
   const latest = useLatest(options);
   const once = useOnce();
+  // A later watch of the same job has the rest of `maxPollTime`.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another job or client starts from 0
+  const waited = useMemo<Waited>(() => ({ ms: 0 }), [client, requestId]);
   const active = enabled && !!requestId;
-  const start = ({ get, set }: Store<Watched<JobResult>>) => {
-    const { job, since } = get();
+  const start = (store: Store<Watched<JobResult>>) => {
+    const { job } = store.get();
     if (!requestId || (job !== null && isTerminal(job))) return () => {};
-    const began = enabled ? since || Date.now() : 0;
-    set({ since: began, timedOut: null });
-    if (!enabled) return () => {};
-    const stop = client.watch<JobResult>(requestId, {
-      pollInterval,
-      onTransport: (transport) => set({ transport }),
-      onError: (error) => set({ error }),
-      onUpdate: (job) => set({ job, error: failure(job) }),
-      onCompleted: (job) => once(job) && latest.current.onCompleted?.(job),
-      onFailed: (job) => once(job) && latest.current.onFailed?.(job),
-    });
-    const expire = () => {
-      if (!keepListening) stop();
-      set({ timedOut: timeout(maxPollTime) });
-    };
-    const timer = setTimeout(expire, Math.min(MAX_MS, began + maxPollTime - Date.now()));
-    return () => {
-      clearTimeout(timer);
-      stop();
-    };
+    store.set({ timedOut: null });
+    if (enabled)
+      return follow<JobResult>(client, requestId, { pollInterval, maxPollTime, keepListening }, waited, {
+        set: store.set,
+        onCompleted: (job) => once(job) && latest.current.onCompleted?.(job),
+        onFailed: (job) => once(job) && latest.current.onFailed?.(job),
+      });
+    waited.ms = 0;
+    return () => {};
   };
   const keys = [enabled, pollInterval, maxPollTime, keepListening];
   const watched = useWatch<Watched<JobResult>>(INITIAL, requestId ? start : null, [client, requestId], keys);
   return view(watched, active, keepListening);
+}
+
+type Limits = Required<Pick<FalJobOptions, "pollInterval" | "maxPollTime" | "keepListening">>;
+type Told<JobResult> = Pick<Store<Watched<JobResult>>, "set"> &
+  Pick<FalJobOptions<JobResult>, "onCompleted" | "onFailed">;
+
+/** Watch a job until it has ended or `maxPollTime` has passed. Returns the function that ends the watch. */
+function follow<JobResult>(
+  client: Hookcast,
+  requestId: string,
+  { pollInterval, maxPollTime, keepListening }: Limits,
+  waited: Waited,
+  { set, ...callbacks }: Told<JobResult>,
+): () => void {
+  const over = new AbortController();
+  const stop = client.watch<JobResult>(requestId, {
+    ...callbacks,
+    pollInterval,
+    onTransport: (transport) => set({ transport }),
+    onError: (error) => set({ error }),
+    onUpdate: (job) => set({ job, error: failure(job) }),
+  });
+  const expire = async () => {
+    // The answer reaches the watch.
+    await client.get(requestId, over).catch(() => {});
+    if (over.signal.aborted) return;
+    if (!keepListening) stop();
+    set({ timedOut: timeout(maxPollTime) });
+  };
+  const pause = countDown(waited, maxPollTime, expire);
+  return () => {
+    over.abort();
+    pause();
+    stop();
+  };
 }
 
 function view<JobResult>(watched: Watched<JobResult>, active: boolean, keepListening: boolean): FalJob<JobResult> {

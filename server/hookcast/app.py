@@ -89,7 +89,7 @@ def create_app(
         hub = Hub(admitted.clock)
         async with (
             open_store(settings.database_url.get_secret_value()) as store,
-            open_bus(settings.bus_url, hub.deliver) as bus,
+            open_bus(settings.bus_url, await store.deployment(), hub.deliver) as bus,
             web as client,
         ):
             queue = None

@@ -54,8 +54,8 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     url = request.getfixturevalue("redis_server").url if request.param == "redis" else None
     url = url or request.getfixturevalue("cluster_url")
     async with AsyncExitStack() as stack:
-        one = await live(await stack.enter_async_context(open_redis_bus(url, lambda _: None)))
-        two = await live(await stack.enter_async_context(open_redis_bus(url, heard.append)))
+        one = await live(await stack.enter_async_context(open_redis_bus(url, "ours", lambda _: None)))
+        two = await live(await stack.enter_async_context(open_redis_bus(url, "ours", heard.append)))
         yield Pair(one, two, heard)
 
 
@@ -97,11 +97,34 @@ async def test_subscribing_again_after_leaving_works(pair: Pair) -> None:
     await until(lambda: pair.versions() == [("job-2", 1)])
 
 
+@pytest.mark.parametrize("kind", ["redis_server", "cluster_url"])
+async def test_deployments_on_one_redis_do_not_hear_one_another(kind: str, request: pytest.FixtureRequest) -> None:
+    """Nor is anything lost between the nodes of one: the jobs and groups of both have the same names."""
+    given = request.getfixturevalue(kind)
+    url: str = given if isinstance(given, str) else given.url
+    heard: dict[str, list[State]] = {"ours": [], "theirs": []}
+    topics = [job_topic("job-1"), group_topic("g")]
+    async with AsyncExitStack() as stack:
+        speakers = {}
+        for name, found in heard.items():
+            speakers[name] = await live(await stack.enter_async_context(open_redis_bus(url, name, lambda _: None)))
+            ear = await live(await stack.enter_async_context(open_redis_bus(url, name, found.append)))
+            await ear.subscribe(topics)
+        await speakers["theirs"].publish(state("job-1", 2, "g"))
+        await until(lambda: len(heard["theirs"]) == 2)  # Redis has passed it on to all who listen to these channels
+        await speakers["ours"].publish(state("job-1", 1, "g"))
+        await until(lambda: len(heard["ours"]) == 2)
+    assert [found.version for found in heard["ours"]] == [1, 1]
+
+
 async def test_a_redis_that_comes_back_is_used_again() -> None:
     """What was subscribed to before, and meanwhile, is heard; nobody waits for a Redis that is away."""
     with running_redis() as server:
         heard: list[State] = []
-        async with open_redis_bus(server.url, heard.append) as two, open_redis_bus(server.url, lambda _: None) as one:
+        async with (
+            open_redis_bus(server.url, "ours", heard.append) as two,
+            open_redis_bus(server.url, "ours", lambda _: None) as one,
+        ):
             await live(one)
             await live(two)
             await two.subscribe([job_topic("job-1")])
@@ -122,7 +145,7 @@ async def test_a_frozen_redis_is_noticed_and_left_alone() -> None:
     """Publishing returns at once, and after the thaw everything is heard again."""
     with running_redis() as server:
         heard: list[State] = []
-        async with open_redis_bus(server.url, heard.append) as bus:
+        async with open_redis_bus(server.url, "ours", heard.append) as bus:
             await live(bus)
             await bus.subscribe([job_topic("job-1")])
             server.freeze()
@@ -132,7 +155,7 @@ async def test_a_frozen_redis_is_noticed_and_left_alone() -> None:
             await until(lambda: not bus.live)
             server.thaw()
             await live(bus)
-            async with open_redis_bus(server.url, lambda _: None) as other:
+            async with open_redis_bus(server.url, "ours", lambda _: None) as other:
                 await live(other)
                 await bus.subscribe([job_topic("job-1")])
                 await other.publish(state("job-1", 200))
@@ -141,15 +164,15 @@ async def test_a_frozen_redis_is_noticed_and_left_alone() -> None:
 
 async def test_leaving_a_topic_leaves_nothing_at_redis(redis_server: Redis) -> None:
     """Only the anchor stays subscribed."""
-    async with open_redis_bus(redis_server.url, lambda _: None) as bus:
+    async with open_redis_bus(redis_server.url, "ours", lambda _: None) as bus:
         await live(bus)
         topics = [job_topic(f"job-{number}") for number in range(1200)]
         await bus.subscribe(topics)
-        assert len(redis_server.cli("pubsub", "channels", "job:*").split()) == 1200
+        assert len(redis_server.cli("pubsub", "channels", "job:ours:*").split()) == 1200
         bus.unsubscribe(topics)
 
         async def emptied() -> None:
-            while await asyncio.to_thread(redis_server.cli, "pubsub", "channels", "job:*"):
+            while await asyncio.to_thread(redis_server.cli, "pubsub", "channels", "job:ours:*"):
                 pass
 
         await emptied()

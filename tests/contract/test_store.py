@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from msgspec import Raw
@@ -195,3 +196,14 @@ async def test_nodes_that_start_together_migrate_once(any_database_url: str) -> 
             await store.ping()
 
     await asyncio.gather(*(start() for _ in range(4)))
+
+
+async def test_the_nodes_of_a_database_share_an_id_that_no_other_database_has(
+    any_database_url: str, tmp_path: Path
+) -> None:
+    """Also those that start together, and after a restart."""
+    async with open_store(any_database_url) as one, open_store(any_database_url) as two:
+        first, second = await asyncio.gather(one.deployment(), two.deployment())
+    async with open_store(any_database_url) as later, open_store(f"sqlite:///{tmp_path / 'other.db'}") as other:
+        assert first == second == await later.deployment()
+        assert first != await other.deployment()

@@ -44,7 +44,7 @@ def entry(kind: str, folder: Path) -> Entry:
 async def carries(url: str, name: str = "job-1") -> None:
     """A state goes from one bus to another, and the group's channel is ours, too."""
     heard: list[State] = []
-    async with open_redis_bus(url, heard.append) as two, open_redis_bus(url, lambda _: None) as one:
+    async with open_redis_bus(url, "ours", heard.append) as two, open_redis_bus(url, "ours", lambda _: None) as one:
         await until(lambda: one.live and two.live)
         await two.subscribe([job_topic(name), "group:g"])
         await one.publish(State(request_id=name, version=1, terminal=False, group="g", body=b"{}"))
@@ -89,7 +89,7 @@ async def test_the_log_says_why_redis_does_not_let_us_in(kind: str, tmp_path: Pa
     """Without the password, for both directions."""
     with running_redis(entry("tls and user", tmp_path)) as server, capture_logs() as lines:
         url, why = refused(kind, server, tmp_path)
-        async with open_redis_bus(url, lambda _: None) as bus:
+        async with open_redis_bus(url, "ours", lambda _: None) as bus:
             await bus.publish(State(request_id="job-1", version=1, terminal=False, body=b"{}"))
             await until(lambda: {line["event"] for line in lines} == {"bus_broken", "bus_not_published"})
             assert not bus.live
@@ -101,7 +101,7 @@ async def test_the_log_says_why_redis_does_not_let_us_in(kind: str, tmp_path: Pa
 async def test_a_right_that_is_missing_is_named() -> None:
     """The message is not: its body is a user's."""
     with running_redis(Entry(PASSWORD, USER, rights=FEW)) as server, capture_logs() as lines:
-        async with open_redis_bus(server.url, lambda _: None) as bus:
+        async with open_redis_bus(server.url, "ours", lambda _: None) as bus:
             await until(lambda: bus.live)
             await bus.publish(State(request_id="job-1", version=1, terminal=False, body=b"of a user"))
             await bus.subscribe([job_topic("job-1")])

@@ -11,10 +11,10 @@ __all__ = ["Bus", "Deliver", "LocalBus", "RedisBus", "group_topic", "job_topic",
 
 
 @asynccontextmanager
-async def open_bus(url: str | None, deliver: Deliver) -> AsyncIterator[Bus]:
-    """Open the bus at `url`; None = a bus within this process."""
+async def open_bus(url: str | None, deployment: str, deliver: Deliver) -> AsyncIterator[Bus]:
+    """Open the deployment's bus at `url`; None = a bus within this process."""
     if url is None:
         yield LocalBus(deliver)
         return
-    async with open_redis_bus(url, deliver) as bus:
+    async with open_redis_bus(url, deployment, deliver) as bus:
         yield bus

@@ -15,8 +15,8 @@ ANSWER_SECONDS = 1.0  # how long Redis may take before it counts as unavailable
 SILENCE_SECONDS = 1.0  # silence before a PING
 MIN_PAUSE_SECONDS = 0.05
 MAX_PAUSE_SECONDS = 2.0
-PORTION = 500  # topics per command
-ANCHOR = "hookcast"  # a channel that is not a topic: a connection without subscriptions cannot listen
+PORTION = 500  # channels per command
+ANCHOR = "hookcast"  # a channel without messages: a connection without subscriptions cannot listen
 
 FAULTS = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
 _log = get_logger(__name__)
@@ -28,7 +28,7 @@ def reason(error: BaseException) -> str:
 
 
 class Link:
-    """Keeps the wanted topics subscribed across reconnects. `sharded` = the server belongs to a cluster.
+    """Keeps the wanted channels subscribed across reconnects. `sharded` = the server belongs to a cluster.
 
     `broken` is called after each disconnect, before the next attempt; `sleep` is injected for tests.
     """
@@ -55,32 +55,32 @@ class Link:
         self._wanted: set[str] = set()
         self.live = False
 
-    async def subscribe(self, topics: Iterable[str]) -> None:
+    async def subscribe(self, channels: Iterable[str]) -> None:
         """Subscribe and wait for Redis to confirm: at most `ANSWER_SECONDS`, and not at all while it is unavailable."""
-        wanted = list(topics)
+        wanted = list(channels)
         self._wanted.update(wanted)
-        missing = [topic for topic in wanted if topic not in self._confirmed]
+        missing = [channel for channel in wanted if channel not in self._confirmed]
         if missing and self.live:
             loop = asyncio.get_running_loop()
-            futures = [self._waiting.setdefault(topic, loop.create_future()) for topic in missing]
+            futures = [self._waiting.setdefault(channel, loop.create_future()) for channel in missing]
             self._changed.set()
             await asyncio.wait(futures, timeout=ANSWER_SECONDS)
 
-    def want(self, topics: Iterable[str]) -> None:
+    def want(self, channels: Iterable[str]) -> None:
         """Subscribe without waiting."""
-        self._wanted.update(topics)
+        self._wanted.update(channels)
         self._changed.set()
 
-    def unsubscribe(self, topics: Iterable[str]) -> None:
+    def unsubscribe(self, channels: Iterable[str]) -> None:
         """Unsubscribe without waiting."""
-        self._wanted.difference_update(topics)
+        self._wanted.difference_update(channels)
         self._changed.set()
 
     async def publish(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Publish all messages in one round trip. Raises the errors in FAULTS."""
         async with asyncio.timeout(ANSWER_SECONDS), self._client.pipeline(transaction=False) as pipeline:
-            for topic, payload in messages:
-                pipeline.execute_command(f"{self._prefix}PUBLISH", topic, payload)
+            for channel, payload in messages:
+                pipeline.execute_command(f"{self._prefix}PUBLISH", channel, payload)
             answers = await pipeline.execute(raise_on_error=False)  # redis-py's own error would quote the message
         for answer in answers:
             if isinstance(answer, RedisError):
@@ -128,7 +128,7 @@ class Link:
         self._waiting.clear()
 
     async def _send(self, connection: AbstractConnection) -> None:
-        """Send SUBSCRIBE and UNSUBSCRIBE whenever the wanted topics change."""
+        """Send SUBSCRIBE and UNSUBSCRIBE whenever the wanted channels change."""
         await self._command(connection, "SUBSCRIBE", ANCHOR)
         while True:
             self._changed.clear()
@@ -139,8 +139,8 @@ class Link:
             await self._tell(connection, "SUBSCRIBE", new)
             await self._changed.wait()
 
-    async def _tell(self, connection: AbstractConnection, verb: str, topics: set[str]) -> None:
-        names = list(topics)
+    async def _tell(self, connection: AbstractConnection, verb: str, channels: set[str]) -> None:
+        names = list(channels)
         for start in range(0, len(names), self._portion):
             await self._command(connection, self._prefix + verb, *names[start : start + self._portion])
 
@@ -169,10 +169,10 @@ class Link:
         if kind in {b"message", b"smessage"} and isinstance(data, bytes):
             self._received(data)
         elif kind in {b"subscribe", b"ssubscribe"}:
-            topic = channel.decode()
+            name = channel.decode()
             self.live = True
-            self._confirmed.add(topic)
-            future = self._waiting.pop(topic, None)
+            self._confirmed.add(name)
+            future = self._waiting.pop(name, None)
             if future is not None and not future.done():
                 future.set_result(None)
         elif kind == b"sunsubscribe" and channel.decode() in self._sent:

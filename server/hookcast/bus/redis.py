@@ -1,5 +1,8 @@
 """The bus of several nodes: Redis pub/sub, or sharded pub/sub of a Redis Cluster; one channel per topic.
 
+A channel is a topic with the deployment's id in it, `job:<deployment>:<requestId>`: deployments that share a Redis do
+not hear one another, whatever their database numbers, which pub/sub ignores.
+
 A state is delivered on this node immediately, and to the other nodes through Redis. A Redis that is down, slow or
 frozen only costs latency: no caller waits for it, messages that cannot be published are dropped, and every node reads
 what it missed from the database.
@@ -33,9 +36,10 @@ _Address = tuple[str, int]
 class RedisBus:
     """A bus on Redis. Open it with `open_redis_bus`."""
 
-    def __init__(self, url: str, deliver: Deliver) -> None:
+    def __init__(self, url: str, deployment: str, deliver: Deliver) -> None:
         self._sharded = "+cluster://" in url
         self._url = url.replace("+cluster://", "://", 1)
+        self._deployment = deployment
         self._deliver = deliver
         self._queue: deque[tuple[str, bytes]] = deque(maxlen=MAX_QUEUED)
         self._queued = asyncio.Event()
@@ -43,7 +47,7 @@ class RedisBus:
         self._tasks: asyncio.TaskGroup | None = None
         self._links: dict[_Address, tuple[Link, asyncio.Task[None]]] = {}
         self._slots: list[tuple[int, int, _Address]] = []
-        self._topics: dict[str, Link | None] = {}
+        self._channels: dict[str, Link | None] = {}
 
     @property
     def live(self) -> bool:
@@ -53,27 +57,27 @@ class RedisBus:
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribe, with only a short wait for Redis: while it does not answer, states come from the database."""
         by_link: dict[Link, list[str]] = defaultdict(list)
-        for topic in topics:
-            link = self._topics[topic] = self._link_of(topic)
+        for channel in map(self._channel_of, topics):
+            link = self._channels[channel] = self._link_of(channel)
             if link is not None:
-                by_link[link].append(topic)
+                by_link[link].append(channel)
         for link, names in by_link.items():
             await link.subscribe(names)
 
     def unsubscribe(self, topics: Iterable[str]) -> None:
         """Unsubscribe without waiting."""
-        for topic in topics:
-            link = self._topics.pop(topic, None)
+        for channel in map(self._channel_of, topics):
+            link = self._channels.pop(channel, None)
             if link is not None:
-                link.unsubscribe((topic,))
+                link.unsubscribe((channel,))
 
     async def publish(self, state: State) -> None:
         """Deliver the state on this node and queue it for the others."""
         self._deliver(state)
         payload = pack(state)
-        self._queue.append((job_topic(state.request_id), payload))
+        self._queue.append((self._channel_of(job_topic(state.request_id)), payload))
         if state.group is not None:
-            self._queue.append((group_topic(state.group), payload))
+            self._queue.append((self._channel_of(group_topic(state.group)), payload))
         self._queued.set()
 
     async def run(self) -> None:
@@ -93,10 +97,10 @@ class RedisBus:
             while self._queue:
                 portion = [self._queue.popleft() for _ in range(min(PORTION, len(self._queue)))]
                 by_link: dict[Link, list[tuple[str, bytes]]] = defaultdict(list)
-                for topic, payload in portion:
-                    link = self._link_of(topic)
+                for channel, payload in portion:
+                    link = self._link_of(channel)
                     if link is not None:
-                        by_link[link].append((topic, payload))
+                        by_link[link].append((channel, payload))
                 await asyncio.gather(*(self._send(*each) for each in by_link.items()))
 
     async def _send(self, link: Link, messages: list[tuple[str, bytes]]) -> None:
@@ -113,10 +117,14 @@ class RedisBus:
         except msgspec.DecodeError:
             _log.warning("bus_message_not_understood")  # from a newer version, or not from Hookcast
 
-    def _link_of(self, topic: str) -> Link | None:
+    def _channel_of(self, topic: str) -> str:
+        kind, _, name = topic.partition(":")
+        return f"{kind}:{self._deployment}:{name}"
+
+    def _link_of(self, channel: str) -> Link | None:
         address: _Address | None = ("", 0)
         if self._sharded:
-            slot = key_slot(topic.encode())
+            slot = key_slot(channel.encode())
             address = next((address for first, last, address in self._slots if first <= slot <= last), None)
         found = self._links.get(address) if address is not None else None
         return None if found is None else found[0]
@@ -175,15 +183,15 @@ class RedisBus:
         self._move()
 
     def _move(self) -> None:
-        """Move each topic to the link that owns its slot now."""
-        for topic, old in list(self._topics.items()):
-            link = self._link_of(topic)
+        """Move each channel to the link that owns its slot now."""
+        for channel, old in list(self._channels.items()):
+            link = self._link_of(channel)
             if link is not old:
-                self._topics[topic] = link
+                self._channels[channel] = link
                 if old is not None:
-                    old.unsubscribe((topic,))
+                    old.unsubscribe((channel,))
                 if link is not None:
-                    link.want((topic,))
+                    link.want((channel,))
 
 
 def pack(state: State) -> bytes:
@@ -201,8 +209,11 @@ def unpack(payload: bytes) -> State:
 
 
 @asynccontextmanager
-async def open_redis_bus(url: str, deliver: Deliver) -> AsyncIterator[RedisBus]:
-    """Open a bus on `redis://`, `rediss://`, `redis+cluster://` or `rediss+cluster://`. Redis may be down at first."""
-    bus = RedisBus(url, deliver)
+async def open_redis_bus(url: str, deployment: str, deliver: Deliver) -> AsyncIterator[RedisBus]:
+    """Open the deployment's bus on `redis://`, `rediss://`, `redis+cluster://` or `rediss+cluster://`.
+
+    Redis may be down at first.
+    """
+    bus = RedisBus(url, deployment, deliver)
     async with beside(bus.run()):
         yield bus

@@ -143,13 +143,13 @@ def _database_clock(clock: float | None, before: float, after: float) -> list[Fi
 
 
 async def _redis(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
-    """Publish a message on one connection and receive it on another."""
+    """Publish a message on one connection and receive it on another, as a deployment of their own."""
     if settings.bus_url is None:
         return [Finding(Level.OK, "redis", "not set: this server is one process, and needs none")]
-    where, heard = _where(settings.bus_url), asyncio.Event()
+    where, heard, nobodys = _where(settings.bus_url), asyncio.Event(), uuid.uuid4().hex
     async with (
-        open_bus(settings.bus_url, lambda _: None) as speaker,
-        open_bus(settings.bus_url, lambda _: heard.set()) as listener,
+        open_bus(settings.bus_url, nobodys, lambda _: None) as speaker,
+        open_bus(settings.bus_url, nobodys, lambda _: heard.set()) as listener,
     ):
         took = await _round_trip(speaker, listener, heard)
     if took is None:

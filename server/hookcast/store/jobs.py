@@ -17,6 +17,7 @@ from hookcast.store.base import Database, deadline
 from hookcast.store.batching import Batch
 from hookcast.store.changes import Ask, Change, Changes
 from hookcast.store.database import open_database
+from hookcast.store.deployment import deployment_id
 from hookcast.store.leases import Leases
 from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs, jobs_of
 from hookcast.tasks import beside
@@ -85,6 +86,10 @@ class JobStore:
     async def ping(self) -> None:
         """Run `SELECT 1`."""
         await self._database.ping()
+
+    async def deployment(self) -> str:
+        """Return the id that all nodes of this database share, and no other database has."""
+        return await deployment_id(self._database)
 
     async def get(self, request_id: str) -> Job | None:
         """Return the job, or None. Concurrent calls share a query."""

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.json import Decoder
 from sqlalchemy import (
+    Boolean,
     Column,
     Connection,
     DateTime,
@@ -104,6 +105,13 @@ leases = Table(
     Column("name", String(255), primary_key=True),
     Column("owner", String(64), nullable=False),
     Column("until", Float, nullable=False),  # unix seconds by the database's own clock
+)
+
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("only", Boolean, primary_key=True),  # one row, whatever happens at once
+    Column("id", String(32), nullable=False),
 )
 
 fal_keys = Table(

@@ -38,6 +38,7 @@ from hookcast.tasks import beside
 from hookcast.upkeep.collector import Collector
 from hookcast.upkeep.follower import Follower
 from hookcast.upkeep.leases import LeaseKeeper
+from hookcast.upkeep.readiness import Readiness
 from hookcast.upkeep.reconciler import Reconciler
 from hookcast.upkeep.resync import Resync
 from hookcast.upkeep.retention import Retention
@@ -102,7 +103,10 @@ def create_app(
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
             push = Engine(admitted, hub, store, bus, _gate(settings, client, store, clock))
             metrics = Metrics(settings.metrics_folder)
-            node = Services(settings, clock, store, bus, push, dispatcher, submitter, keys, queue, metrics=metrics)
+            readiness = Readiness(store, keys)
+            node = Services(
+                settings, clock, store, bus, push, dispatcher, submitter, keys, queue, readiness, metrics=metrics
+            )
             if settings.submits_per_minute is not None:
                 count = settings.submits_per_minute
                 node = replace(node, submitting=Buckets(push.clock, rate=count / 60, burst=count))
@@ -144,7 +148,7 @@ def _background(node: Services, collector: Collector, name: str) -> list[Corouti
     )
     resync = Resync(store, node.engine.hub, node.engine.subscriptions, seconds=settings.resync_seconds)
     retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
-    found = [collector.run(), resync.run(), reconciler.run(), retention.run()]
+    found = [collector.run(), resync.run(), reconciler.run(), retention.run(), node.readiness.run()]
     if settings.metrics_folder is not None:
         found.append(node.metrics.run(node.engine, node.dispatcher, node.bus))
     if node.queue is not None:

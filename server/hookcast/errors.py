@@ -343,7 +343,7 @@ class KeysUnavailable(Unavailable):
     """Signing keys (fal's or the identity provider's) could neither be fetched nor found in the database."""
 
     code = "keys_unavailable"
-    title = "fal's signing keys are not available"
+    title = "Signing keys are not available"
 
 
 class TooManyStreams(Unavailable):

@@ -64,7 +64,7 @@ class Metrics:
     def read(self, engine: Engine, dispatcher: Dispatcher, bus: Bus) -> None:
         """Copy the components' counts into the metrics."""
         counts = engine.admission.counts
-        self._bus.set(bus.live)
+        self._bus.set(bus.condition == "ok")
         self._limit.set(engine.limits.max_streams)
         self._topics.set(len(engine.hub))
         for kind in KINDS:

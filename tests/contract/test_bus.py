@@ -39,7 +39,7 @@ def cluster_url() -> Iterator[str]:
 
 async def live(bus: RedisBus) -> RedisBus:
     """The bus, once it hears others."""
-    await until(lambda: bus.live)
+    await until(lambda: bus.condition == "ok")
     return bus
 
 
@@ -129,7 +129,7 @@ async def test_a_redis_that_comes_back_is_used_again() -> None:
             await live(two)
             await two.subscribe([job_topic("job-1")])
             server.stop()
-            await until(lambda: not two.live and not one.live)
+            await until(lambda: one.condition == two.condition == "unavailable")
             await one.publish(state("job-1", 1))
             await two.subscribe([job_topic("job-2")])
             server.start()
@@ -152,7 +152,7 @@ async def test_a_frozen_redis_is_noticed_and_left_alone() -> None:
             for version in range(1, 101):
                 await bus.publish(state("job-1", version))
             assert len(heard) == 100  # delivered here without Redis
-            await until(lambda: not bus.live)
+            await until(lambda: bus.condition == "unavailable")
             server.thaw()
             await live(bus)
             async with open_redis_bus(server.url, "ours", lambda _: None) as other:

@@ -20,7 +20,7 @@ async def deployment(fal: FalDouble, file: Path, redis_url: str) -> AsyncIterato
     """A node with a database of its own, which hears of other nodes only through Redis."""
     shared: dict[str, Any] = {"database_url": f"sqlite:///{file}", "redis_url": redis_url, "resync_seconds": 3600.0}
     async with running_node(fal, **shared) as node:
-        while (await node.client.get("/readyz")).status_code != 200:
+        while (await node.client.get("/readyz")).json()["status"] != "ok":
             pass
         yield node
 

@@ -1,13 +1,28 @@
-"""GET /healthz: the process answers."""
+"""GET /healthz: the process answers. GET /readyz: clients may come."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime
 
 import pytest
 
 from hookcast.app import utc_now
-from support.server import Node
+from support.fal import FalDouble
+from support.postgres import Postgres
+from support.proxy import Proxy, running_proxy
+from support.redis import running_cluster, running_redis
+from support.server import Node, running_node
 
 pytestmark = pytest.mark.anyio
+OK = {"database": "ok", "falKeys": "ok", "server": "ok"}
+
+
+async def becomes(node: Node, status: str, **checks: str) -> int:
+    """Wait until /readyz says this, and return the status code."""
+    while True:
+        answer = await node.client.get("/readyz")
+        if answer.json() == {"status": status, "checks": OK | checks}:
+            return answer.status_code
 
 
 async def test_the_answer_has_the_time_by_which_jobs_are_dated(node: Node) -> None:
@@ -16,3 +31,79 @@ async def test_the_answer_has_the_time_by_which_jobs_are_dated(node: Node) -> No
     answer = (await node.client.get("/healthz")).json()
     assert answer["status"] == "ok"
     assert before <= datetime.fromisoformat(answer["now"]) <= utc_now()
+
+
+async def test_a_dead_redis_takes_no_node_out(fal: FalDouble, database_url: str) -> None:
+    """Nothing is lost without it; it is named, and used again once it is back."""
+    with running_redis() as server:
+        async with running_node(fal, database_url=database_url, redis_url=server.url) as node:
+            assert await becomes(node, "ok", redis="ok") == 200
+            server.stop()
+            assert await becomes(node, "degraded", redis="unavailable") == 200
+            server.start()
+            assert await becomes(node, "ok", redis="ok") == 200
+
+
+async def test_a_dead_server_of_a_cluster_takes_no_node_out(fal: FalDouble, database_url: str) -> None:
+    """The others still carry their part of the states."""
+    with running_cluster() as cluster:
+        async with running_node(fal, database_url=database_url, redis_url=cluster.url) as node:
+            assert await becomes(node, "ok", redis="ok") == 200
+            cluster.servers[1].stop()
+            assert await becomes(node, "degraded", redis="degraded") == 200
+            for server in cluster.servers:
+                server.stop()
+            assert await becomes(node, "degraded", redis="unavailable") == 200
+
+
+async def test_fals_keys_out_of_reach_take_no_node_out(node: Node) -> None:
+    """fal repeats its webhooks, and they are verified once the keys are there."""
+    node.fal.down = True
+    assert await becomes(node, "degraded", falKeys="unavailable") == 200
+    node.fal.down = False
+    assert await becomes(node, "ok") == 200
+
+
+async def test_strangers_who_ask_all_the_time_make_the_node_ask_fal_rarely(node: Node) -> None:
+    """Not once for each, also while there is no key."""
+    node.fal.down = True
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(5):
+        await asyncio.gather(*(node.client.get("/readyz") for _ in range(20)))
+    assert len(node.fal.asked("jwks.json")) <= 2 + (loop.time() - began)
+    node.fal.down = False
+    await becomes(node, "ok")
+    asked = len(node.fal.asked("jwks.json"))
+    await asyncio.gather(*(node.client.get("/readyz") for _ in range(20)))
+    assert len(node.fal.asked("jwks.json")) == asked
+
+
+@pytest.fixture
+async def proxy(postgres: Postgres) -> AsyncIterator[Proxy]:
+    """A network in front of PostgreSQL that can fail."""
+    async with running_proxy(postgres.port) as running:
+        yield running
+
+
+async def test_without_its_database_a_node_takes_no_clients(
+    fal: FalDouble, postgres: Postgres, postgres_url: str, proxy: Proxy
+) -> None:
+    """Whether it refuses or hangs, the answer comes within seconds."""
+    url = postgres_url.replace(f":{postgres.port}/", f":{proxy.port}/")
+    async with running_node(fal, database_url=url) as node:
+        assert await becomes(node, "ok") == 200
+        proxy.cut()
+        assert await becomes(node, "unavailable", database="unavailable") == 503
+        proxy.heal()
+        assert await becomes(node, "ok") == 200
+        proxy.stall()
+        assert await becomes(node, "unavailable", database="unavailable") == 503
+        proxy.heal()
+
+
+async def test_a_draining_node_takes_no_clients(node: Node) -> None:
+    """Though all that it needs is there."""
+    assert await becomes(node, "ok") == 200
+    node.engine.admission.drain()
+    assert await becomes(node, "unavailable", server="draining") == 503

@@ -45,7 +45,7 @@ async def carries(url: str, name: str = "job-1") -> None:
     """A state goes from one bus to another, and the group's channel is ours, too."""
     heard: list[State] = []
     async with open_redis_bus(url, "ours", heard.append) as two, open_redis_bus(url, "ours", lambda _: None) as one:
-        await until(lambda: one.live and two.live)
+        await until(lambda: one.condition == two.condition == "ok")
         await two.subscribe([job_topic(name), "group:g"])
         await one.publish(State(request_id=name, version=1, terminal=False, group="g", body=b"{}"))
         await until(lambda: len(heard) == 2)
@@ -92,7 +92,7 @@ async def test_the_log_says_why_redis_does_not_let_us_in(kind: str, tmp_path: Pa
         async with open_redis_bus(url, "ours", lambda _: None) as bus:
             await bus.publish(State(request_id="job-1", version=1, terminal=False, body=b"{}"))
             await until(lambda: {line["event"] for line in lines} == {"bus_broken", "bus_not_published"})
-            assert not bus.live
+            assert bus.condition == "unavailable"
     assert [line for line in lines if why not in line["reason"]] == []
     assert WRONG not in str(lines)
     assert PASSWORD not in str(lines)
@@ -102,7 +102,7 @@ async def test_a_right_that_is_missing_is_named() -> None:
     """The message is not: its body is a user's."""
     with running_redis(Entry(PASSWORD, USER, rights=FEW)) as server, capture_logs() as lines:
         async with open_redis_bus(server.url, "ours", lambda _: None) as bus:
-            await until(lambda: bus.live)
+            await until(lambda: bus.condition == "ok")
             await bus.publish(State(request_id="job-1", version=1, terminal=False, body=b"of a user"))
             await bus.subscribe([job_topic("job-1")])
             await until(lambda: {line["event"] for line in lines} == {"bus_broken", "bus_not_published"})

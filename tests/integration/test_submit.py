@@ -22,6 +22,7 @@ from hookcast.routes.services import Services
 from hookcast.settings import Settings
 from hookcast.store import open_store
 from hookcast.submitter import Submitter
+from hookcast.upkeep.readiness import Readiness
 from support.fakes import Outage, Sleeper
 from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble
 from support.push import make_engine
@@ -59,6 +60,7 @@ class World:
         bus = LocalBus(lambda _: None)
         dispatcher = Dispatcher(outage.store, bus, _now)
         queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
+        keys = FalKeys(client, JWKS, outage.store, _now)
         self.node = Services(
             settings=Settings(public_url="https://hookcast.example"),
             clock=_now,
@@ -69,8 +71,9 @@ class World:
             submitter=Submitter(
                 outage.store, dispatcher, queue, webhook_url="https://hookcast.example/api/webhooks/fal", clock=_now
             ),
-            keys=FalKeys(client, JWKS, outage.store, _now),
+            keys=keys,
             queue=queue,
+            readiness=Readiness(outage.store, keys),
         )
         routes = [Route("/api/fal-jobs", submit.submit, methods=["POST"])]
         app = Starlette(routes=routes, exception_handlers={HookcastError: problems.on_error})

@@ -79,8 +79,8 @@ class Served:
         await self.ready()
 
     async def healthy(self, web: Web) -> None:
-        """Wait until /readyz answers 200: all dependencies are available."""
-        while (await web.request(self.port, "GET", "/readyz"))[0] != 200:  # noqa: ASYNC110
+        """Wait until /readyz says that all dependencies are available."""
+        while b'"status":"ok"' not in (await web.request(self.port, "GET", "/readyz"))[1]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # leave the CPU to the server meanwhile
 
     def workers(self) -> list[int]:

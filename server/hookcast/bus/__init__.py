@@ -3,11 +3,21 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from hookcast.bus.base import Bus, Deliver, group_topic, job_topic
+from hookcast.bus.base import Bus, Condition, Deliver, group_topic, job_topic
 from hookcast.bus.local import LocalBus
 from hookcast.bus.redis import RedisBus, open_redis_bus
 
-__all__ = ["Bus", "Deliver", "LocalBus", "RedisBus", "group_topic", "job_topic", "open_bus", "open_redis_bus"]
+__all__ = [
+    "Bus",
+    "Condition",
+    "Deliver",
+    "LocalBus",
+    "RedisBus",
+    "group_topic",
+    "job_topic",
+    "open_bus",
+    "open_redis_bus",
+]
 
 
 @asynccontextmanager

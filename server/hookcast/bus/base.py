@@ -1,12 +1,14 @@
 """The interface of every bus."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from hookcast.wire import State
 
 Deliver = Callable[[State], object]
 """Called on the event loop for each state of a subscribed topic; must neither block nor raise."""
+
+Condition = Literal["ok", "degraded", "unavailable"]
 
 
 def job_topic(request_id: str) -> str:
@@ -29,8 +31,8 @@ class Bus(Protocol):
     """
 
     @property
-    def live(self) -> bool:
-        """True while states from other nodes arrive."""
+    def condition(self) -> Condition:
+        """`ok` while the states of all other nodes arrive; `degraded` while some servers of a cluster are away."""
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribe to the topics: states published after this returns are delivered. Idempotent."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hookcast.bus.base import Deliver
+from hookcast.bus.base import Condition, Deliver
 from hookcast.wire import State
 
 
@@ -10,9 +10,9 @@ class LocalBus:
     """Delivers every state synchronously on the event loop; the receiver filters by topic."""
 
     @property
-    def live(self) -> bool:
-        """Always true: there are no other nodes."""
-        return True
+    def condition(self) -> Condition:
+        """Always `ok`: there are no other nodes."""
+        return "ok"
 
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver

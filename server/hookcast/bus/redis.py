@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
-from hookcast.bus.base import Deliver, group_topic, job_topic
+from hookcast.bus.base import Condition, Deliver, group_topic, job_topic
 from hookcast.bus.link import ANSWER_SECONDS, FAULTS, Link, reason
 from hookcast.logs import get_logger
 from hookcast.tasks import beside
@@ -50,9 +50,10 @@ class RedisBus:
         self._channels: dict[str, Link | None] = {}
 
     @property
-    def live(self) -> bool:
-        """True while states from other nodes arrive."""
-        return bool(self._links) and all(link.live for link, _ in self._links.values())
+    def condition(self) -> Condition:
+        """`ok` while every server that is needed is connected, `unavailable` when none is."""
+        live = [link.live for link, _ in self._links.values()]
+        return "unavailable" if not any(live) else "ok" if all(live) else "degraded"
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribe, with only a short wait for Redis: while it does not answer, states come from the database."""

@@ -163,7 +163,7 @@ async def _round_trip(speaker: Bus, listener: Bus, heard: asyncio.Event) -> floa
     name = f"doctor-{uuid.uuid4()}"
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            while not (speaker.live and listener.live):  # noqa: ASYNC110 - a bus has no event for going live
+            while not (speaker.condition == listener.condition == "ok"):  # noqa: ASYNC110 - a bus has no event for going live
                 await asyncio.sleep(0.02)
             await listener.subscribe([job_topic(name)])
             began = time.monotonic()

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action
-from hookcast.errors import Draining, StoreUnavailable
+from hookcast.errors import Draining
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
 from hookcast.routes.services import services
@@ -23,19 +23,18 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Handle GET /readyz: check every dependency; 503 names those that are unavailable."""
+    """Handle GET /readyz: check every dependency; 503 when clients should be sent to another node.
+
+    Without Redis and without fal's keys nothing is lost, and other nodes are no better off: the node is degraded.
+    """
     node = services(request)
-    checks = {"database": "ok", "falKeys": "ok", "server": "draining" if node.engine.admission.draining else "ok"}
-    try:
-        await node.store.ping()
-    except StoreUnavailable:
-        checks["database"] = "unavailable"
+    checks: dict[str, str] = await node.readiness.checks()
+    checks["server"] = "draining" if node.engine.admission.draining else "ok"
     if node.settings.redis_url is not None:
-        checks["redis"] = "ok" if node.bus.live else "unavailable"
-    if not await node.keys.available():
-        checks["falKeys"] = "unavailable"
-    ready = set(checks.values()) == {"ok"}
-    return json_response({"status": "ok" if ready else "unavailable", "checks": checks}, 200 if ready else 503)
+        checks["redis"] = node.bus.condition
+    if (checks["database"], checks["server"]) != ("ok", "ok"):
+        return json_response({"status": "unavailable", "checks": checks}, 503)
+    return json_response({"status": "ok" if set(checks.values()) == {"ok"} else "degraded", "checks": checks})
 
 
 async def metrics(request: Request) -> Response:

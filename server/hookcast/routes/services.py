@@ -15,6 +15,7 @@ from hookcast.push import Engine
 from hookcast.settings import Settings
 from hookcast.store import JobStore
 from hookcast.submitter import Submitter
+from hookcast.upkeep.readiness import Readiness
 
 KEPT_SIGNATURES = 10_000
 
@@ -54,6 +55,7 @@ class Services:
     submitter: Submitter
     keys: FalKeys
     queue: FalQueue | None
+    readiness: Readiness
     cancelling: set[str] = field(default_factory=set)
     heard: Heard = field(default_factory=Heard)
     submitting: Buckets | None = None

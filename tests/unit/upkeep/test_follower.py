@@ -11,6 +11,7 @@ import httpx
 import pytest
 from msgspec import Raw, json
 
+from hookcast.bus import Condition
 from hookcast.dispatcher import Dispatcher
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import CancelRequested, Completed, Job, JobStatus, Phase, Registered, Update
@@ -50,7 +51,7 @@ class OpenBus:
     def __init__(self) -> None:
         self.states: list[dict[str, Any]] = []
 
-    live = True
+    condition: Condition = "ok"
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Everything is kept anyway."""

@@ -171,12 +171,13 @@ def _webhook() -> Json:
 
 
 def _ready() -> Json:
-    checks = json_object(status=TEXT, checks={"type": "object", "additionalProperties": TEXT})
+    status = {"enum": ["ok", "degraded", "unavailable"]}
+    checks = json_object(status=status, checks={"type": "object", "additionalProperties": TEXT})
     answers = {
-        "200": json_answer("Everything answers.", checks),
-        "503": json_answer("`checks` names what does not.", checks),
+        "200": json_answer("`ok`, or `degraded`: nothing is lost, `checks` names what is away.", checks),
+        "503": json_answer("Without the database, and while the server drains.", checks),
     }
-    return operation("Does every dependency answer?", answers)
+    return operation("May clients be routed here?", answers)
 
 
 _BODY = "Times out after 30 s, and a second more for each 16 KiB. `options` are fal's request headers by name."

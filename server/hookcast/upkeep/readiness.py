@@ -1,0 +1,76 @@
+"""Tells whether the dependencies answer, at little cost however often it is asked."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from hookcast.errors import StoreUnavailable
+from hookcast.fal.keys import FalKeys
+from hookcast.store import JobStore
+
+ANSWER_SECONDS = 2.0  # how long a dependency may take; a probe of Kubernetes waits 5 s by default in deploy/
+KEPT_SECONDS = 1.0  # how long an answer is good for
+
+
+class Probe:
+    """Looks at one dependency when asked: one look at a time, at most one in `KEPT_SECONDS`.
+
+    `look` has a deadline of its own, and returns whether the dependency answered. `clock` returns monotonic seconds.
+    """
+
+    def __init__(
+        self, look: Callable[[], Awaitable[bool]], *, clock: Callable[[], float] = time.monotonic, patience: float
+    ) -> None:
+        self._look = look
+        self._clock = clock
+        self._patience = patience
+        self._asked = asyncio.Event()
+        self._answer: asyncio.Future[bool] | None = None
+        self._good_until = float("-inf")
+
+    async def ok(self) -> bool:
+        """Return whether the dependency answers; False when it takes longer than `patience`, in seconds."""
+        answer = self._answer
+        if answer is None or (answer.done() and self._clock() >= self._good_until):
+            answer = self._answer = asyncio.get_running_loop().create_future()
+            self._asked.set()
+        done, _ = await asyncio.wait({answer}, timeout=self._patience)
+        return bool(done) and answer.result()
+
+    async def run(self) -> None:
+        """Look whenever asked, until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            found = await self._look()
+            self._good_until = self._clock() + KEPT_SECONDS
+            if self._answer is not None:
+                self._answer.set_result(found)
+
+
+class Readiness:
+    """The state of the database and of fal's keys. Without keys no webhook is accepted, and fal repeats it."""
+
+    def __init__(self, store: JobStore, keys: FalKeys) -> None:
+        async def database() -> bool:
+            try:
+                await store.ping()
+            except StoreUnavailable:
+                return False
+            return True
+
+        self._probes = {
+            "database": Probe(database, patience=ANSWER_SECONDS),
+            "falKeys": Probe(keys.available, patience=ANSWER_SECONDS),
+        }
+
+    async def checks(self) -> dict[str, str]:
+        """Return `ok` or `unavailable` for each dependency, within `ANSWER_SECONDS`."""
+        found = await asyncio.gather(*(probe.ok() for probe in self._probes.values()))
+        return {name: "ok" if ok else "unavailable" for name, ok in zip(self._probes, found, strict=True)}
+
+    async def run(self) -> None:
+        """Run the probes until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for probe in self._probes.values():
+                tasks.create_task(probe.run())

@@ -5,13 +5,15 @@ stage (late, repeated, out of order) changes nothing: `advance` then returns the
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 KEPT_LOG_LINES = 50
+CANCEL_COUNTS_FOR = timedelta(minutes=10)
+"""How long a cancel request counts to which fal has not answered: it may have been taken."""
 
 
 def valid_request_id(request_id: str) -> bool:
@@ -77,7 +79,8 @@ class Progress(Struct, frozen=True, kw_only=True):
 class Job(Struct, frozen=True, kw_only=True):
     """One request in fal's queue. `result`, `error_detail` and the values of `metadata` are JSON as received.
 
-    `response_url`, `status_url` and `cancel_url` are fal's own, for us alone. A job at version 0 is not stored yet.
+    `response_url`, `status_url` and `cancel_url` are fal's own, `cancel_asked_at` the time of a cancel request that fal
+    has not refused; clients see none of them. A job at version 0 is not stored yet.
     """
 
     request_id: str
@@ -98,6 +101,7 @@ class Job(Struct, frozen=True, kw_only=True):
     group: str | None = None
     metadata: Mapping[str, Raw] = {}
     completed_at: datetime | None = None
+    cancel_asked_at: datetime | None = None
 
 
 class Registered(Struct, frozen=True, kw_only=True):
@@ -128,6 +132,14 @@ class Finished(Struct, frozen=True, kw_only=True):
     logs: tuple[LogLine, ...] = ()
 
 
+class CancelAsked(Struct, frozen=True):
+    """fal is about to be asked to cancel the job: its report may be here before its answer, on any node."""
+
+
+class CancelRefused(Struct, frozen=True):
+    """fal did not accept our request to cancel."""
+
+
 class CancelRequested(Struct, frozen=True):
     """fal accepted our request to cancel; the job may still complete."""
 
@@ -149,7 +161,9 @@ class Cancelled(Struct, frozen=True):
     """fal removed the job."""
 
 
-Update = Registered | Progressed | Finished | CancelRequested | Completed | Failed | Cancelled
+Update = (
+    Registered | Progressed | Finished | CancelAsked | CancelRefused | CancelRequested | Completed | Failed | Cancelled
+)
 
 
 class Stage(StrEnum):
@@ -172,6 +186,8 @@ class Report(StrEnum):
     RUNNING = "running"
     SAVING = "saving"
     FINISHED = "finished"
+    CANCEL_ASKED = "cancel_asked"
+    CANCEL_REFUSED = "cancel_refused"
     CANCEL_REQUESTED = "cancel_requested"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -180,18 +196,19 @@ class Report(StrEnum):
 
 # One row per stage, columns in the order of `Report`; None = the report is late or repeated and changes nothing.
 # A queued job can move to any stage. A cancelling job no longer changes phase, though fal keeps reporting them, unless
-# its result turns out to be ready. A failure while cancelling counts as cancelled.
+# its result turns out to be ready. A failure while cancelling counts as cancelled, and `advance` sees to
+# one that comes before fal has answered our request.
 _Q, _R, _S, _X = Stage.QUEUED, Stage.RUNNING, Stage.SAVING, Stage.CANCELLING
 _OK, _BAD, _OFF = Stage.COMPLETED, Stage.FAILED, Stage.CANCELLED
 _ROWS: dict[Stage, tuple[Stage | None, ...]] = {
-    #     registered queued running saving finished cancel completed failed cancelled
-    _Q: (_Q, _Q, _R, _S, _S, _X, _OK, _BAD, _OFF),
-    _R: (_R, None, _R, _S, _S, _X, _OK, _BAD, _OFF),
-    _S: (_S, None, None, _S, _S, None, _OK, _BAD, _OFF),
-    _X: (_X, None, None, _S, _X, _X, _OK, _OFF, _OFF),
-    _OK: (_OK, None, None, None, None, None, None, None, None),
-    _BAD: (_BAD, None, None, None, None, None, None, None, None),
-    _OFF: (_OFF, None, None, None, None, None, None, None, None),
+    #     registered queued running saving finished asked refused cancel completed failed cancelled
+    _Q: (_Q, _Q, _R, _S, _S, _Q, _Q, _X, _OK, _BAD, _OFF),
+    _R: (_R, None, _R, _S, _S, _R, _R, _X, _OK, _BAD, _OFF),
+    _S: (_S, None, None, _S, _S, _S, _S, None, _OK, _BAD, _OFF),
+    _X: (_X, None, None, _S, _X, None, None, _X, _OK, _OFF, _OFF),
+    _OK: (_OK, None, None, None, None, None, None, None, None, None, None),
+    _BAD: (_BAD, None, None, None, None, None, None, None, None, None, None),
+    _OFF: (_OFF, None, None, None, None, None, None, None, None, None, None),
 }
 TRANSITIONS: Mapping[tuple[Stage, Report], Stage | None] = {
     (stage, report): target for stage, row in _ROWS.items() for report, target in zip(Report, row, strict=True)
@@ -209,6 +226,8 @@ def stage_of(job: Job) -> Stage:
 _REPORTS: Mapping[type[Update], Report] = {
     Registered: Report.REGISTERED,
     Finished: Report.FINISHED,
+    CancelAsked: Report.CANCEL_ASKED,
+    CancelRefused: Report.CANCEL_REFUSED,
     CancelRequested: Report.CANCEL_REQUESTED,
     Completed: Report.COMPLETED,
     Failed: Report.FAILED,
@@ -232,10 +251,13 @@ def advance(job: Job, update: Update, *, now: datetime, by: EndedBy = EndedBy.AS
     A job at version 0 becomes version 1 with its first update, whatever that contains. `by` says how the end became
     known, if the update is one.
     """
-    target = TRANSITIONS[stage_of(job), report_of(update)]
+    report = report_of(update)
+    if report is Report.FAILED and _being_cancelled(job, now):
+        report = Report.CANCELLED
+    target = TRANSITIONS[stage_of(job), report]
     if target is None:
         return job
-    changed = _fill(job, update)
+    changed = _fill(job, update, now)
     if target in _PHASES:
         changed = _enter(changed, Phase(target), now)
     elif not job.status.terminal:
@@ -245,8 +267,13 @@ def advance(job: Job, update: Update, *, now: datetime, by: EndedBy = EndedBy.AS
     return replace(changed, version=job.version + 1, updated_at=max(now, job.updated_at))
 
 
-def _fill(job: Job, update: Update) -> Job:
-    """Add what the update contains besides the stage: names, labels, queue position and log lines."""
+def _being_cancelled(job: Job, now: datetime) -> bool:
+    """Return whether fal was asked to cancel the job and has not answered."""
+    return job.cancel_asked_at is not None and now - job.cancel_asked_at < CANCEL_COUNTS_FOR
+
+
+def _fill(job: Job, update: Update, now: datetime) -> Job:
+    """Add what the update contains besides the stage: names, labels, queue position, log lines, a cancel request."""
     match update:
         case Registered():
             return _register(job, update)
@@ -255,6 +282,10 @@ def _fill(job: Job, update: Update) -> Job:
             return replace(job, progress=progress)
         case Finished(logs=logs):
             return replace(job, progress=replace(job.progress, logs=_merge(job.progress.logs, logs)))
+        case CancelAsked():
+            return replace(job, cancel_asked_at=now)
+        case CancelRefused():
+            return replace(job, cancel_asked_at=None)
         case _:
             return job
 

@@ -5,6 +5,9 @@ import asyncio
 import httpx
 import pytest
 
+from hookcast.errors import FalUnreachable
+from hookcast.fal.answers import CancelAnswer
+from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Job
 from hookcast.store import JobStore
 from support.fal import ENDPOINT, FalDouble
@@ -229,6 +232,34 @@ async def test_a_webhook_may_be_faster_than_the_answer_to_cancel(
     assert (await node.client.get("/api/fal-jobs/job-2")).json()["status"] == "failed"
 
 
+async def test_a_failure_after_a_refused_cancel_is_a_failure(node: Node) -> None:
+    """Whether fal had finished the job, does not know it, or does not let us."""
+    node.fal.script("/cancel", *(httpx.Response(code, json={"detail": "No."}) for code in (400, 404, 403)))
+    for name, code in (("job-1", 409), ("job-2", 404), ("job-3", 502)):
+        await node.register(name, endpointId=ENDPOINT)
+        assert (await node.client.post(f"/api/fal-jobs/{name}/cancel")).status_code == code
+        await node.post_webhook(node.fal.webhook(name, status="ERROR", error="x"))
+        job = (await node.client.get(f"/api/fal-jobs/{name}")).json()
+        assert (job["status"], job["endedBy"]) == ("failed", "webhook")
+
+
+async def test_a_cancel_that_fal_does_not_answer_may_have_been_taken(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """502, and the job goes on; a failure soon after is the cancel at work."""
+
+    async def unanswered(_queue: FalQueue, _job: Job) -> CancelAnswer:
+        raise FalUnreachable("fal does not answer.")
+
+    monkeypatch.setattr(FalQueue, "cancel", unanswered)
+    await node.register("job-1", endpointId=ENDPOINT)
+    assert (await node.client.post("/api/fal-jobs/job-1/cancel")).json()["code"] == "fal_unreachable"
+    job = (await node.client.get("/api/fal-jobs/job-1")).json()
+    assert (job["status"], job["progress"]["phase"]) == ("pending", "queued")
+    await node.post_webhook(node.fal.webhook("job-1", status="ERROR", error="cancelled by the user"))
+    assert (await node.client.get("/api/fal-jobs/job-1")).json()["status"] == "cancelled"
+
+
 async def test_a_second_cancel_does_not_forget_the_first(node: Node) -> None:
     """fal calls a cancelled job completed: what comes of it is fetched, and the job ends as cancelled."""
     answers = [httpx.Response(202, json={}), httpx.Response(400, json={"status": "ALREADY_COMPLETED"})]
@@ -237,7 +268,7 @@ async def test_a_second_cancel_does_not_forget_the_first(node: Node) -> None:
     await node.register("job-1", endpointId=ENDPOINT)
     codes = [(await node.client.post("/api/fal-jobs/job-1/cancel")).status_code for _ in range(2)]
     assert codes == [202, 409]
-    job = (await node.client.get("/api/fal-jobs/job-1?wait=20&version=2")).json()
+    job = (await node.client.get("/api/fal-jobs/job-1?wait=20&version=4")).json()
     assert (job["status"], job["result"]) == ("cancelled", None)
 
 

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from support.access import ADMIN, SETTINGS, token
-from support.fal import FalDouble
+from support.fal import ENDPOINT, FalDouble
 from support.redis import Redis, running_redis
 from support.server import Node, running_node, until
 
@@ -93,6 +94,27 @@ async def test_racing_reports_at_two_nodes_make_one_end(by_redis: Nodes) -> None
         states = [(await node.client.get(f"/api/fal-jobs/{name}")).json() for node in by_redis]
         assert states[0] == states[1]
         assert states[0]["version"] == 1
+
+
+@pytest.mark.parametrize(("fields", "status"), [({"status": "ERROR", "error": "x"}, "cancelled"), ({}, "completed")])
+async def test_a_webhook_at_one_node_is_faster_than_the_answer_to_a_cancel_at_the_other(
+    by_redis: Nodes, fields: dict[str, str], status: str
+) -> None:
+    """As on one node: a failure in that moment is the cancel at work; a result is a result."""
+    one, two = by_redis
+    one.fal.script("/cancel", httpx.Response(202, json={"status": "CANCELLATION_REQUESTED"}))
+    await one.register("job-1", endpointId=ENDPOINT)
+    await two.post_webhook(two.fal.webhook("another"))  # fal's keys are known from here on
+    one.fal.gate.clear()
+    async with asyncio.TaskGroup() as group:
+        cancel = group.create_task(one.client.post("/api/fal-jobs/job-1/cancel"))
+        await until(lambda: one.fal.asked("/cancel"))
+        await two.post_webhook(two.fal.webhook("job-1", **fields))
+        one.fal.gate.set()
+    assert (cancel.result().status_code, cancel.result().json()["status"]) == (202, status)
+    for node in by_redis:
+        job = (await node.client.get("/api/fal-jobs/job-1")).json()
+        assert (job["status"], job["endedBy"]) == (status, "cancelled" if status == "cancelled" else "webhook")
 
 
 @pytest.mark.parametrize("by", ["redis", "resync"])

@@ -9,8 +9,11 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from hookcast.jobs import (
+    CANCEL_COUNTS_FOR,
     TRANSITIONS,
+    CancelAsked,
     Cancelled,
+    CancelRefused,
     CancelRequested,
     Completed,
     EndedBy,
@@ -38,6 +41,8 @@ UPDATES: dict[Report, Update] = {
     Report.RUNNING: Progressed(phase=Phase.RUNNING, logs=(LogLine(message="new"),)),
     Report.SAVING: Progressed(phase=Phase.SAVING, logs=(LogLine(message="new"),)),
     Report.FINISHED: Finished(logs=(LogLine(message="new"),)),
+    Report.CANCEL_ASKED: CancelAsked(),
+    Report.CANCEL_REFUSED: CancelRefused(),
     Report.CANCEL_REQUESTED: CancelRequested(),
     Report.COMPLETED: Completed(result=Raw(b'{"seed":12345678901234567890}')),
     Report.FAILED: Failed(error="It broke."),
@@ -52,6 +57,8 @@ ROUTES: dict[Stage, tuple[Report, ...]] = {
     Stage.FAILED: (Report.FAILED,),
     Stage.CANCELLED: (Report.CANCELLED,),
 }
+
+NOTHING_TO_REFUSE = {Report.CANCEL_REFUSED}
 
 
 def job_in(stage: Stage) -> Job:
@@ -71,7 +78,7 @@ def test_every_pair_of_the_table_leads_where_it_says(stage: Stage, report: Repor
     if report is Report.QUEUED:
         update = Progressed(phase=Phase.QUEUED, queue_position=1)
     after = advance(job, update, now=LATER)
-    if target is None or (stage is Stage.CANCELLING and report is Report.CANCEL_REQUESTED):
+    if target is None or (stage, report) == (Stage.CANCELLING, Report.CANCEL_REQUESTED) or report in NOTHING_TO_REFUSE:
         assert after is job
     else:
         assert stage_of(after) is target
@@ -86,11 +93,31 @@ def test_what_ends_while_it_is_being_cancelled_keeps_that_in_mind() -> None:
     assert stage_of(advance(finished, Completed(result=Raw(b"1")), now=LATER)) is Stage.COMPLETED
 
 
+@pytest.mark.parametrize("stage", [Stage.QUEUED, Stage.RUNNING, Stage.SAVING])
+def test_a_failure_before_fal_has_answered_a_cancel_is_the_cancel(stage: Stage) -> None:
+    """Whatever fal reports meanwhile; a result is a result; and what fal refuses has no effect."""
+    asked = advance(advance(job_in(stage), CancelAsked(), now=NOW), Progressed(phase=Phase.RUNNING), now=NOW)
+    ended = advance(asked, UPDATES[Report.FAILED], now=LATER, by=EndedBy.WEBHOOK)
+    assert (stage_of(ended), ended.ended_by, ended.error) == (Stage.CANCELLED, EndedBy.CANCELLED, "It broke.")
+    assert stage_of(advance(asked, UPDATES[Report.COMPLETED], now=LATER)) is Stage.COMPLETED
+    refused = advance(asked, CancelRefused(), now=LATER)
+    assert stage_of(advance(refused, UPDATES[Report.FAILED], now=LATER)) is Stage.FAILED
+
+
+def test_a_cancel_without_an_answer_counts_for_a_while() -> None:
+    """Long after it, a failure is the model's own; a new request counts anew."""
+    late = NOW + CANCEL_COUNTS_FOR
+    asked = advance(job_in(Stage.RUNNING), CancelAsked(), now=NOW)
+    assert stage_of(advance(asked, UPDATES[Report.FAILED], now=late)) is Stage.FAILED
+    again = advance(asked, CancelAsked(), now=LATER)
+    assert stage_of(advance(again, UPDATES[Report.FAILED], now=late)) is Stage.CANCELLED
+
+
 def test_a_repeated_report_changes_nothing() -> None:
-    """The same update twice gives one version."""
+    """The same update twice gives one version; a second cancel request has a time of its own."""
     for report, update in UPDATES.items():
         once = advance(job_in(Stage.QUEUED), update, now=NOW)
-        assert advance(once, update, now=LATER) is once, report
+        assert advance(once, update, now=NOW if report is Report.CANCEL_ASKED else LATER) is once, report
 
 
 def test_registration_of_an_ended_job_only_adds_labels() -> None:

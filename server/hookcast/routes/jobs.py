@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,9 +12,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action, Caller
-from hookcast.errors import AlreadyTerminal, FalUnreachable, InvalidRequest, JobNotFound
+from hookcast.errors import AlreadyTerminal, FalRejected, FalUnreachable, InvalidRequest, JobNotFound
 from hookcast.fal.answers import CancelAnswer
-from hookcast.jobs import Cancelled, CancelRequested, Finished, Job, JobStatus, Phase, Update, valid_request_id
+from hookcast.fal.queue import FalQueue
+from hookcast.jobs import (
+    CancelAsked,
+    Cancelled,
+    CancelRefused,
+    CancelRequested,
+    Finished,
+    Job,
+    JobStatus,
+    Phase,
+    Update,
+    valid_request_id,
+)
 from hookcast.problems import json_response
 from hookcast.push import Drained, Watch
 from hookcast.routes.credentials import authorize, caller_of, check_origin
@@ -87,33 +100,45 @@ async def cancel(request: Request) -> Response:
     if job is None or not caller.sees(request_id, job.owner, job.group):
         raise JobNotFound(request_id)
     caller.check(Action.CANCEL)
-    if job.status.terminal:
-        raise AlreadyTerminal(f"The job is {job.status} since {job.completed_at:%Y-%m-%d %H:%M:%S} UTC.")
+    _check_pending(job)
     if node.queue is None:
         raise FalUnreachable("No FAL_KEY is set on the server, so fal cannot be asked to cancel.")
-    node.cancelling.add(request_id)
-    try:
-        update = _after_cancel(job, await node.queue.cancel(job))
-        after = (await node.dispatcher.apply(request_id, update)).after
-    finally:
-        node.cancelling.discard(request_id)
-    if isinstance(update, Finished):
+    # Committed first: fal's webhook may arrive before its answer, and at another node.
+    job = (await node.dispatcher.apply(request_id, CancelAsked())).after
+    _check_pending(job)
+    answer = await _cancelled(node, node.queue, job)
+    after = (await node.dispatcher.apply(request_id, _AFTER_CANCEL[answer])).after
+    if answer is CancelAnswer.ALREADY_COMPLETED:
         raise AlreadyTerminal("fal has finished the job already; its result is being fetched.")
     return _state_response(encode(after), 202)
 
 
-def _after_cancel(job: Job, answer: CancelAnswer) -> Update:
-    match answer:
-        case CancelAnswer.REQUESTED:
-            return CancelRequested()
-        case CancelAnswer.REMOVED:
-            return Cancelled()
-        case CancelAnswer.ALREADY_COMPLETED:
-            return Finished()
-        case CancelAnswer.NOT_FOUND:
-            if job.progress.phase is Phase.CANCELLING:
-                return Cancelled()
-            raise JobNotFound(job.request_id)
+def _check_pending(job: Job) -> None:
+    if job.status.terminal:
+        raise AlreadyTerminal(f"The job is {job.status} since {job.completed_at:%Y-%m-%d %H:%M:%S} UTC.")
+
+
+_AFTER_CANCEL: Mapping[CancelAnswer, Update] = {
+    CancelAnswer.REQUESTED: CancelRequested(),
+    CancelAnswer.REMOVED: Cancelled(),
+    CancelAnswer.ALREADY_COMPLETED: Finished(),
+    CancelAnswer.NOT_FOUND: Cancelled(),  # of a job whose cancel fal has accepted earlier
+}
+
+
+async def _cancelled(node: Services, queue: FalQueue, job: Job) -> CancelAnswer:
+    """Ask fal to cancel the job; store that it refused. After FalUnreachable the request may have been taken."""
+    try:
+        answer = await queue.cancel(job)
+    except FalRejected:
+        await node.dispatcher.apply(job.request_id, CancelRefused())
+        raise
+    unknown = answer is CancelAnswer.NOT_FOUND and job.progress.phase is not Phase.CANCELLING
+    if unknown or answer is CancelAnswer.ALREADY_COMPLETED:
+        await node.dispatcher.apply(job.request_id, CancelRefused())
+    if unknown:
+        raise JobNotFound(job.request_id)
+    return answer
 
 
 def _shown(caller: Caller, request_id: str, state: State | None) -> State | None:

@@ -41,7 +41,6 @@ class Heard:
 class Services:
     """The services of one node. `queue` is None without a FAL_KEY.
 
-    `cancelling` holds the jobs with a cancel request to fal in flight: fal's webhook may arrive before its response.
     `heard` holds the signatures of recent webhooks. `submitting` is the rate limit of submits per caller; None = no
     limit.
     """
@@ -56,7 +55,6 @@ class Services:
     keys: FalKeys
     queue: FalQueue | None
     readiness: Readiness
-    cancelling: set[str] = field(default_factory=set)
     heard: Heard = field(default_factory=Heard)
     submitting: Buckets | None = None
     metrics: Metrics = field(default_factory=Metrics)

@@ -5,7 +5,6 @@ from starlette.responses import Response
 
 from hookcast.errors import HookcastError, UserMismatch, WebhookRefused
 from hookcast.fal.webhook import parse
-from hookcast.jobs import Cancelled, Failed, Update
 from hookcast.logs import get_logger
 from hookcast.problems import json_response
 from hookcast.routes.addresses import address_of
@@ -39,10 +38,7 @@ async def _take(node: Services, request: Request) -> str:
     except WebhookRefused as error:
         _log.warning("webhook_refused", code=error.code, reason=str(error), client=address_of(request))
         raise
-    update: Update = report.update
-    if isinstance(update, Failed) and report.request_id in node.cancelling:
-        update = Cancelled()  # caused by our cancel request, whose response is still in flight
-    change = await node.dispatcher.apply(report.request_id, update, "webhook")
+    change = await node.dispatcher.apply(report.request_id, report.update, "webhook")
     answer = "accepted" if change.changed else "duplicate"
     if node.heard.first(report.request_id, signed.signature):
         _log.info("webhook", request_id=report.request_id, answer=answer)

@@ -81,6 +81,7 @@ jobs = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("completed_at", UtcDateTime),
+    Column("cancel_asked_at", UtcDateTime),
     Column("changed_at", Float, nullable=False),  # unix seconds by the database's own clock, at each write
     Index("jobs_newest", "created_at", "request_id"),
     Index("jobs_by_owner", "owner", "created_at", "request_id"),
@@ -156,6 +157,7 @@ def to_row(job: Job) -> dict[str, Any]:
         "created_at": job.created_at,
         "updated_at": job.updated_at,
         "completed_at": job.completed_at,
+        "cancel_asked_at": job.cancel_asked_at,
     }
 
 
@@ -188,6 +190,7 @@ def from_row(row: RowMapping) -> Job:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         completed_at=row["completed_at"],
+        cancel_asked_at=row["cancel_asked_at"],
     )
 
 

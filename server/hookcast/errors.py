@@ -339,6 +339,10 @@ class StoreUnavailable(Unavailable):
     title = "The database is not available"
 
 
+class NotStorable(StoreUnavailable):
+    """The database does not take the values of this job; trying again does not help."""
+
+
 class KeysUnavailable(Unavailable):
     """Signing keys (fal's or the identity provider's) could neither be fetched nor found in the database."""
 

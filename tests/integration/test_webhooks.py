@@ -55,6 +55,22 @@ async def test_half_an_emoji_in_a_result_costs_no_outcome(node: Node) -> None:
         assert (job["status"], job["result"]) == ("completed", {"text": "a cat \ufffd"})
 
 
+async def test_text_that_postgresql_cannot_store_loses_no_outcome(fal: FalDouble, postgres_url: str) -> None:
+    """A NUL in an error, by webhook or fetched, is replaced; in a result it is an escape, and stays."""
+    async with running_node(fal, database_url=postgres_url) as node:
+        fal.script("/requests/job-2", httpx.Response(422, json={"detail": "a\x00b"}))
+        fal.script("/requests/job-3", httpx.Response(422, content=b"a\x00b"))
+        await node.post_webhook(fal.webhook("job-1", status="ERROR", error="a\x00b", payload={"detail": "a\x00b"}))
+        for name in ("job-2", "job-3"):
+            await node.register(name, endpointId="fal-ai/any-llm")
+            await node.post_webhook(fal.webhook(name, payload=None, payload_error="too large"))
+        await node.post_webhook(fal.webhook("job-4", payload={"text": "a\x00b"}))
+        for name in ("job-1", "job-2?wait=20&version=2", "job-3?wait=20&version=2"):
+            job = (await node.client.get(f"/api/fal-jobs/{name}")).json()
+            assert (job["status"], job["error"]) == ("failed", "a\ufffdb")
+        assert (await node.client.get("/api/fal-jobs/job-4")).json()["result"] == {"text": "a\x00b"}
+
+
 async def test_a_second_webhook_is_a_duplicate(node: Node) -> None:
     """It is answered 200, so that fal stops, and changes nothing."""
     await node.post_webhook(node.fal.webhook("job-1"))

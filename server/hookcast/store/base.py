@@ -29,11 +29,19 @@ MIGRATION_SECONDS = 300.0
 MAX_OPEN_SECONDS = 600
 WAIT_SECONDS = 4  # for a free connection or a lock
 
-VALUE_ERRORS = (DataError, IntegrityError, UnicodeError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+VALUE_ERRORS = (
+    DataError,
+    IntegrityError,
+    UnicodeError,
+    OverflowError,  # sqlite3's, of an integer beyond 64 bits
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+)
 """Errors caused by one row's values, not by the database; found anywhere in the `__cause__` chain."""
 
 _DRIVER_ERRORS = (  # may escape SQLAlchemy's own errors while a connection is opened or closed
     UnicodeError,
+    OverflowError,
     sqlite3.Error,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,

@@ -12,10 +12,10 @@ from msgspec import Struct
 from sqlalchemy import Connection, Executable, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, Insert
 
-from hookcast.errors import StoreUnavailable
+from hookcast.errors import NotStorable, StoreUnavailable
 from hookcast.jobs import Job
 from hookcast.store.base import VALUE_ERRORS, Database
-from hookcast.store.schema import from_row, jobs, to_row
+from hookcast.store.schema import from_row, jobs, storable, to_row
 
 MAX_TRIES = 20
 
@@ -57,15 +57,18 @@ class Changes:
         try:
             return await self._together(asks)
         except StoreUnavailable as error:
-            if len(asks) == 1 or not _of_the_values(error):
+            if not _of_the_values(error):
                 raise
-        answers: list[Change | Exception] = []
-        for ask in asks:
-            try:
-                answers += await self._together([ask])
-            except StoreUnavailable as error:
-                answers.append(error)
-        return answers
+            if len(asks) == 1:
+                return [NotStorable(str(error))]
+        return [await self._alone(ask) for ask in asks]
+
+    async def _alone(self, ask: Ask) -> Change | Exception:
+        try:
+            [answer] = await self.work([ask])
+        except StoreUnavailable as error:
+            return error
+        return answer
 
     async def _together(self, asks: Sequence[Ask]) -> list[Change | Exception]:
         return await self._database.write(lambda connection: self._rounds(connection, asks))
@@ -91,7 +94,7 @@ class Changes:
         for request_id, number in firsts.items():
             before = found.get(request_id)
             try:
-                answers[number] = Change(before=before, after=todo[number].step(before))
+                answers[number] = Change(before=before, after=storable(todo[number].step(before)))
             except Exception as error:  # noqa: BLE001 - the answer of this ask alone
                 answers[number] = error
         changed = [change for change in answers.values() if isinstance(change, Change) and change.changed]

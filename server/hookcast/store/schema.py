@@ -3,6 +3,7 @@
 fal's JSON is stored as text, so that it is returned byte for byte.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 from msgspec.json import Decoder
+from msgspec.structs import fields, replace
 from sqlalchemy import (
     Boolean,
     Column,
@@ -129,6 +131,18 @@ _PHASES: Mapping[str, Phase] = {phase.value: phase for phase in Phase if phase i
 _ENDS: Mapping[str | None, EndedBy] = {end.value: end for end in EndedBy}
 _LOGS = Decoder(tuple[LogLine, ...])
 _METADATA = Decoder(Mapping[str, Raw])
+
+
+# PostgreSQL stores no NUL, and no database half a surrogate pair. In fal's JSON both are escapes, which are plain text.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_TEXTS = [field.name for field in fields(Job) if field.type in {str, str | None}]
+
+
+def storable(job: Job) -> Job:
+    """Return the job as every database can store it: characters that one of them cannot store become U+FFFD."""
+    texts = ((name, getattr(job, name)) for name in _TEXTS)
+    mended = {name: _UNSTORABLE.sub("\ufffd", text) for name, text in texts if text and _UNSTORABLE.search(text)}
+    return replace(job, **mended) if mended else job
 
 
 def to_row(job: Job) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from hookcast.dispatcher import Dispatcher
-from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
+from hookcast.errors import FalRejected, FalUnreachable, NotStorable, StoreUnavailable
 from hookcast.fal.errors import sentence
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock, Completed, Failed, Job
@@ -22,6 +22,7 @@ MAX_PAUSE_SECONDS = 30.0
 MAX_AT_ONCE = 64
 GONE = "The result could not be fetched: fal keeps results for an hour at most. Submit the job again."
 
+NOT_STORABLE = "fal has finished the job, but the server's database does not take its result."
 _GAVE_UP = Failed(error=GONE)
 # Not the job's outcome: the URL moved, the key is wrong, or fal or the result is unavailable.
 _NOT_THE_OUTCOME = frozenset({*range(300, 400), 401, 403, 404, 408})
@@ -93,11 +94,18 @@ class Collector:
                 return True
             outcome = await self._outcome(job, queue)
             if outcome is not None:
-                await self._dispatcher.apply(request_id, outcome, "hookcast" if outcome is _GAVE_UP else "fal")
+                await self._end(request_id, outcome)
         except StoreUnavailable as error:
             _log.warning("result_not_stored", request_id=request_id, reason=str(error))
             return False
         return outcome is not None
+
+    async def _end(self, request_id: str, outcome: Completed | Failed) -> None:
+        try:
+            await self._dispatcher.apply(request_id, outcome, "hookcast" if outcome is _GAVE_UP else "fal")
+        except NotStorable as error:
+            _log.error("result_not_storable", request_id=request_id, reason=str(error))
+            await self._dispatcher.apply(request_id, Failed(error=NOT_STORABLE))
 
     async def _outcome(self, job: Job, queue: FalQueue) -> Completed | Failed | None:
         try:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -11,10 +12,11 @@ from msgspec import Raw
 
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
+from hookcast.errors import NotStorable
 from hookcast.fal.queue import FalQueue
-from hookcast.jobs import Completed, EndedBy, Job, JobStatus, Phase, Progressed, Registered
-from hookcast.store import open_store
-from hookcast.upkeep.collector import MAX_AT_ONCE, Collector
+from hookcast.jobs import Completed, EndedBy, Job, JobStatus, Phase, Progressed, Registered, Update
+from hookcast.store import Change, open_store
+from hookcast.upkeep.collector import MAX_AT_ONCE, NOT_STORABLE, Collector
 from support.fakes import Outage, Sleeper, tasks_of_the_server
 from support.fal import ENDPOINT, QUEUE, FalDouble
 from support.server import running_node, until
@@ -169,6 +171,25 @@ async def test_a_result_that_cannot_be_stored_is_fetched_again(world: World) -> 
         await until(lambda: len(world.pauses) == 3)
         world.outage.down = False
         assert (await world.ended()).result == Raw(GOOD.content)
+
+
+async def test_a_result_that_the_database_does_not_take_ends_the_job(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trying again would not help; it says so."""
+    apply = Dispatcher.apply
+
+    async def without_results(dispatcher: Dispatcher, request_id: str, update: Update, *more: Any) -> Change:
+        if isinstance(update, Completed):
+            raise NotStorable("too large")
+        return await apply(dispatcher, request_id, update, *more)
+
+    monkeypatch.setattr(Dispatcher, "apply", without_results)
+    world.fal.script(RESULT, GOOD)
+    async with world.running():
+        world.collector.fetch(await world.saving())
+        job = await world.ended()
+    assert (job.status, job.error, len(world.fal.requests)) == (JobStatus.FAILED, NOT_STORABLE, 1)
 
 
 async def test_unfinished_jobs_do_not_storm_fal_after_a_restart(world: World) -> None:

@@ -148,7 +148,8 @@ def _background(node: Services, collector: Collector, name: str) -> list[Corouti
     )
     resync = Resync(store, node.engine.hub, node.engine.subscriptions, seconds=settings.resync_seconds)
     retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
-    found = [collector.run(), resync.run(), reconciler.run(), retention.run(), node.readiness.run()]
+    found = [collector.run(), resync.run(), reconciler.run(), retention.run()]
+    found += [node.readiness.run(), node.submitter.run()]
     if settings.metrics_folder is not None:
         found.append(node.metrics.run(node.engine, node.dispatcher, node.bus))
     if node.queue is not None:

@@ -7,9 +7,9 @@ from typing import Literal
 from msgspec.structs import replace
 
 from hookcast.bus import Bus
-from hookcast.jobs import Clock, EndedBy, Finished, Job, Phase, Registered, Update, advance, unseen
+from hookcast.jobs import Clock, EndedBy, Finished, Job, Phase, Registered, Update, advance, joined, unseen
 from hookcast.logs import get_logger
-from hookcast.store import Change, JobStore
+from hookcast.store import Change, Intent, JobStore, Joining
 from hookcast.wire import encode
 
 Source = Literal["webhook", "fal", "hookcast"]
@@ -40,19 +40,32 @@ class Dispatcher:
         """Call `listener(job, patience)` for each job whose result is to be fetched. It may neither block nor raise."""
         self._listeners.append(listener)
 
-    async def apply(self, request_id: str, update: Update, source: Source = "fal", *, patience: float = 0.0) -> Change:
+    async def apply(
+        self,
+        request_id: str,
+        update: Update,
+        source: Source = "fal",
+        *,
+        submit: str | None = None,
+        patience: float = 0.0,
+    ) -> Change:
         """Apply `update` to the job (created if needed), commit it, then publish the new state.
 
+        `submit` is the id of the submit that made the job: unless that has another job, this one gets its facts.
         Listeners are called for a pending job that fal has finished, with `patience`: the seconds its webhook has to
         arrive first. Raises StoreUnavailable: it is then unknown whether the change was committed, and the update may
         be repeated.
         """
 
-        def step(job: Job | None) -> Job:
+        def step(job: Job | None, intent: Intent | None = None) -> Job:
             now = self._clock()
-            return advance(job or unseen(request_id, now=now), update, now=now, by=_ENDED_BY[source])
+            by = _ENDED_BY[source]
+            if intent is None:
+                return advance(job or unseen(request_id, now=now), update, now=now, by=by)
+            return joined(job or unseen(request_id, now=intent.asked_at), intent.facts, update, now=now, by=by)
 
-        change = await self._store.change(request_id, step)
+        joining = None if submit is None else Joining(submit, step)
+        change = await self._store.change(request_id, step, joining)
         if change.ended:
             self.ended[change.after.status, source] += 1
         if change.changed:

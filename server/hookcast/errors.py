@@ -23,6 +23,8 @@ HookcastError
 ├── JobNotFound             404
 ├── AlreadyTerminal         409
 ├── IdempotencyConflict     409
+├── IdempotencyMismatch     422
+├── SubmitOutcomeUnknown    409
 ├── NoTokenSecret           409
 ├── WebhookRefused          the webhook is malformed or its signature is not accepted
 │   ├── Malformed               400
@@ -234,6 +236,22 @@ class IdempotencyConflict(HookcastError):
     title = "The same submit is under way"
 
 
+class IdempotencyMismatch(HookcastError):
+    """The idempotency key belongs to another body or another caller."""
+
+    status = 422
+    code = "idempotency_mismatch"
+    title = "The Idempotency-Key belongs to another request"
+
+
+class SubmitOutcomeUnknown(HookcastError):
+    """The first request with the idempotency key may have reached fal, and its outcome is not known yet."""
+
+    status = 409
+    code = "submit_outcome_unknown"
+    title = "It is not known whether fal took the first request"
+
+
 class NoTokenSecret(HookcastError):
     """The server has no secret for signing tokens."""
 
@@ -281,9 +299,10 @@ class UserMismatch(WebhookRefused):
 
 
 class FalError(HookcastError):
-    """A request to fal failed."""
+    """A request to fal failed. `maybe_taken` is False when fal certainly did not act on it."""
 
     status = 502
+    maybe_taken: bool = False
 
 
 class FalRejected(FalError):
@@ -295,10 +314,11 @@ class FalRejected(FalError):
     code = "fal_rejected"
     title = "fal rejected the request"
 
-    def __init__(self, message: str, *, fal_status: int, fal_body: Raw | str | None) -> None:
+    def __init__(self, message: str, *, fal_status: int, fal_body: Raw | str | None, maybe_taken: bool = False) -> None:
         super().__init__(message)
         self.fal_status = fal_status
         self.fal_body = fal_body
+        self.maybe_taken = maybe_taken
 
     @property
     def raw_body(self) -> Raw | None:
@@ -323,6 +343,10 @@ class FalUnreachable(FalError):
 
     code = "fal_unreachable"
     title = "fal could not be reached"
+
+    def __init__(self, message: str, *, maybe_taken: bool = True) -> None:
+        super().__init__(message)
+        self.maybe_taken = maybe_taken
 
 
 class Unavailable(HookcastError):

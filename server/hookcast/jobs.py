@@ -267,6 +267,13 @@ def advance(job: Job, update: Update, *, now: datetime, by: EndedBy = EndedBy.AS
     return replace(changed, version=job.version + 1, updated_at=max(now, job.updated_at))
 
 
+def joined(job: Job, facts: Registered, update: Update, *, now: datetime, by: EndedBy = EndedBy.ASKED) -> Job:
+    """Return the job after `facts` and `update` together, one version newer; the same object when neither is news."""
+    known = _register(job, facts)
+    after = advance(known, update, now=now, by=by)
+    return advance(job, facts, now=now) if after is known else after
+
+
 def _being_cancelled(job: Job, now: datetime) -> bool:
     """Return whether fal was asked to cancel the job and has not answered."""
     return job.cancel_asked_at is not None and now - job.cancel_asked_at < CANCEL_COUNTS_FOR

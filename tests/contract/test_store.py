@@ -168,17 +168,6 @@ async def test_jobs_whose_result_is_missing_are_found(store: JobStore) -> None:
     assert [job.request_id for job in await store.saving()] == ["job-1"]
 
 
-async def test_an_idempotency_key_belongs_to_one(store: JobStore) -> None:
-    """Until it is released, or its claim is a minute old; for ever once it is settled."""
-    claims = await asyncio.gather(*(store.claim("k", now=NOW) for _ in range(5)))
-    assert sorted(claims, key=str) == [(False, None)] * 4 + [(True, None)]
-    assert await store.claim("k", now=NOW + timedelta(seconds=61)) == (True, None)
-    await store.release("k")
-    assert await store.claim("k", now=NOW) == (True, None)
-    await store.settle("k", "job-1")
-    assert await store.claim("k", now=NOW + timedelta(days=1)) == (False, "job-1")
-
-
 async def test_the_last_good_keys_are_kept(store: JobStore) -> None:
     """One document a URL, replaced by the next."""
     for document in (b"one", b"two"):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from itertools import count
+from typing import NoReturn
 
 import httpx
 import pytest
@@ -14,14 +15,14 @@ from starlette.types import Receive, Scope, Send
 from hookcast import problems, submitter
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
-from hookcast.errors import HookcastError
+from hookcast.errors import HookcastError, NotStorable
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.routes import submit
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
-from hookcast.store import open_store
-from hookcast.submitter import Submitter
+from hookcast.store import JobStore, open_store
+from hookcast.submitter import MAX_PAUSE_SECONDS, STORE_EVERY_SECONDS, Submitter
 from hookcast.upkeep.readiness import Readiness
 from support.fakes import Outage, Sleeper
 from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble
@@ -42,12 +43,15 @@ class TakingFal(FalDouble):
         super().__init__()
         self.outage = outage
         self.breaks = True
+        self.rejects = False
         self._ids = count(1)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """httpx's way in."""
         await super().handle_async_request(request)
         self.outage.down = self.breaks
+        if self.rejects:
+            return httpx.Response(422, json={"detail": "prompt is too long"})
         return httpx.Response(200, json={"request_id": f"job-{next(self._ids)}"})
 
 
@@ -57,6 +61,7 @@ class World:
     def __init__(self, outage: Outage, fal: TakingFal, client: httpx.AsyncClient) -> None:
         self.outage = outage
         self.fal = fal
+        self.pauses = Sleeper(free=True)
         bus = LocalBus(lambda _: None)
         dispatcher = Dispatcher(outage.store, bus, _now)
         queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
@@ -69,7 +74,12 @@ class World:
             engine=make_engine(outage.store),
             dispatcher=dispatcher,
             submitter=Submitter(
-                outage.store, dispatcher, queue, webhook_url="https://hookcast.example/api/webhooks/fal", clock=_now
+                outage.store,
+                dispatcher,
+                queue,
+                webhook_url="https://hookcast.example/api/webhooks/fal",
+                clock=_now,
+                sleep=self.pauses,
             ),
             keys=keys,
             queue=queue,
@@ -114,32 +124,61 @@ async def test_a_key_that_fal_took_is_not_submitted_twice(world: World) -> None:
     assert (await world.submit("k")).json()["requestId"] == "job-1"
 
 
-async def test_without_a_key_the_answer_says_what_fal_took(world: World) -> None:
-    """The caller can register it by hand."""
-    lost = await world.submit(None)
-    assert lost.status_code == 503
-    assert "job-1" in lost.json()["detail"]
-    assert "PUT" in lost.json()["detail"]
-    assert world.node.submitter.taken == {}
+@pytest.mark.parametrize("key", ["k", None])
+async def test_what_fal_took_is_stored_when_the_database_is_back(world: World, key: str | None) -> None:
+    """By the server itself: its client may never come back."""
+    assert "job-1" in (await world.submit(key)).json()["detail"]
+    storing = asyncio.create_task(world.node.submitter.run())
+    await until(lambda: len(world.pauses.pauses) > 2)
+    assert len(world.node.submitter.unstored) == 1
+    world.outage.down = False
+    await until(lambda: not world.node.submitter.unstored)
+    storing.cancel()
+    job = await world.outage.store.get("job-1")
+    assert job is not None
+    assert (job.owner, job.endpoint_id) == ("user-1", ENDPOINT)
+    pauses = world.pauses.pauses
+    assert pauses[0] <= STORE_EVERY_SECONDS < pauses[2] <= MAX_PAUSE_SECONDS
+
+
+async def test_a_key_that_fal_rejected_is_freed_when_the_database_is_back(world: World) -> None:
+    """Its answer is what fal said."""
+    world.fal.rejects = True
+    assert (await world.submit("k")).json()["code"] == "fal_rejected"
+    world.outage.down = world.fal.breaks = world.fal.rejects = False
+    assert (await world.submit("k")).json()["requestId"] == "job-1"
+
+
+async def test_what_can_never_be_stored_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be tried for ever; its webhook still finds the intent."""
+
+    async def refused(*_: object) -> NoReturn:
+        raise NotStorable("A value is out of range.")
+
+    await world.submit("k")
+    world.outage.down = False
+    monkeypatch.setattr(JobStore, "change", refused)
+    storing = asyncio.create_task(world.node.submitter.run())
+    await until(lambda: not world.node.submitter.unstored)
+    storing.cancel()
 
 
 async def test_what_fal_took_does_not_pile_up(world: World) -> None:
-    """While the database is away fal is not asked; once it is back, any submit with a key stores them all."""
+    """While the database is away fal is not asked; each key is its job once it is back."""
     world.fal.gate.clear()
     under_way = [asyncio.ensure_future(world.submit(f"first-{number}")) for number in range(20)]
     await until(lambda: len(world.fal.requests) == 20)
     world.fal.gate.set()
     assert {(await answer).status_code for answer in under_way} == {503}
-    assert len(world.node.submitter.taken) == 20
+    assert len(world.node.submitter.unstored) == 20
     assert {(await world.submit(f"second-{number}")).status_code for number in range(20)} == {503}
-    assert (len(world.fal.requests), len(world.node.submitter.taken)) == (20, 20)
+    assert (len(world.fal.requests), len(world.node.submitter.unstored)) == (20, 20)
     world.outage.down = world.fal.breaks = False
-    assert (await world.submit("third")).status_code == 202
-    assert world.node.submitter.taken == {}
     again = [await world.submit(f"first-{number}") for number in range(20)]
     assert {answer.status_code for answer in again} == {202}
     assert len({answer.json()["requestId"] for answer in again}) == 20
-    assert len(world.fal.requests) == 21
+    assert world.node.submitter.unstored == {}
+    assert len(world.fal.requests) == 20
 
 
 async def test_who_waits_for_the_same_key_does_not_wait_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """Fakes for time and failures."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import NoReturn, cast
 
 from hookcast.errors import StoreUnavailable
@@ -39,14 +38,25 @@ class Outage:
     @property
     def store(self) -> JobStore:
         """The outage, typed as the store it wraps."""
-        return cast("JobStore", self)
+        return cast("JobStore", _Failing(self, self._store))
 
-    def __getattr__(self, verb: str) -> Callable[..., Awaitable[object]]:
+
+class _Failing:
+    """A part of the store, whose parts can fail as well."""
+
+    def __init__(self, outage: Outage, part: object) -> None:
+        self._outage = outage
+        self._part = part
+
+    def __getattr__(self, name: str) -> object:
+        found: object = getattr(self._part, name)
+        if not callable(found):
+            return _Failing(self._outage, found)
+
         async def away(*_: object, **__: object) -> NoReturn:
             raise StoreUnavailable("The database is away.")
 
-        found: Callable[..., Awaitable[object]] = away if self.down else getattr(self._store, verb)
-        return found
+        return away if self._outage.down else found
 
 
 def tasks_of_the_server() -> int:

@@ -160,22 +160,34 @@ class FalQueue:
 
     async def _ask(self, call: Call, request: httpx.Request) -> httpx.Response:
         """Send the request, and retry as `RETRIED` allows, until the deadline."""
-        trouble = ""
+        trouble, maybe_taken, line = "", True, _Line()
+        request.extensions["trace"] = line
         try:
             async with asyncio.timeout(self._deadlines[call]):
                 for pause in _pauses(self._jitter):
-                    trouble = "no answer came in time, so it may have been taken all the same"
+                    trouble, maybe_taken = "no answer came in time, so it may have been taken all the same", True
                     try:
                         return _settle(call, await self._client.send(request))
                     except _PassingError as error:
-                        trouble = str(error)
+                        trouble, maybe_taken = str(error), False
                         await self._sleep(max(error.retry_after, pause))
                     except (httpx.TransportError, httpx.DecodingError) as error:
-                        trouble = _transport_trouble(call, error)
+                        trouble, maybe_taken = _transport_trouble(call, error), False
                         await self._sleep(pause)
         except TimeoutError:
-            pass
-        raise FalUnreachable(f"The {call.value} request to fal failed: {trouble}.")
+            if line.connecting:
+                trouble, maybe_taken = "no connection was made in time", False
+        raise FalUnreachable(f"The {call.value} request to fal failed: {trouble}.", maybe_taken=maybe_taken)
+
+
+class _Line:
+    """Receives httpx's trace of a request; `connecting` is True from its first connection event to its first byte."""
+
+    def __init__(self) -> None:
+        self.connecting = False
+
+    async def __call__(self, event: str, _info: object) -> None:
+        self.connecting = event.startswith("connection.")
 
 
 class _PassingError(Exception):
@@ -210,7 +222,12 @@ def _settle(call: Call, response: httpx.Response) -> httpx.Response:
         raise FalUnreachable(f"fal answered {code}, and may have taken the {call.value} request all the same.")
     body = json_or_none(response.content)
     reason = sentence(body, response.text[:200] or f"fal answered {code} without a word.")
-    raise FalRejected(reason, fal_status=code, fal_body=body if body is not None else response.text or None)
+    raise FalRejected(
+        reason,
+        fal_status=code,
+        fal_body=body if body is not None else response.text or None,
+        maybe_taken=code >= 500 and code != 504 and "x-fal-request-id" in response.headers,
+    )
 
 
 def _trouble(response: httpx.Response) -> Trouble | None:

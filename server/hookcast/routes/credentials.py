@@ -13,7 +13,9 @@ from hookcast.routes.services import Services
 from hookcast.settings import Settings
 from hookcast.urls import is_loopback
 
-REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID")
+REQUEST_HEADERS = (
+    *("Authorization", "Content-Type", "Idempotency-Key", "Idempotency-Retry", "If-None-Match", "Last-Event-ID"),
+)
 RESPONSE_HEADERS = ("ETag", "Location", "Retry-After")
 WEBHOOK_PATH = "/api/webhooks/fal"
 LOOPBACK_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"

@@ -32,12 +32,11 @@ from hookcast.push import Drained, Watch
 from hookcast.routes.credentials import authorize, caller_of, check_origin
 from hookcast.routes.requests import label, number, read_json, request_id_of, whole_number
 from hookcast.routes.services import Services, services
-from hookcast.routes.submit import Facts
+from hookcast.routes.submit import MAX_FACTS_BYTES, Facts
 from hookcast.store import JobQuery
 from hookcast.store.jobs import Cursor
 from hookcast.wire import State, encode
 
-MAX_FACTS_BYTES = 256 * 1024
 MAX_WAIT_SECONDS = 60
 _Cursor = tuple[Annotated[datetime, Meta(tz=True)], str]
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action, Caller, Grant
-from hookcast.errors import HookcastError, InvalidRequest, RateLimited
+from hookcast.errors import BodyTooLarge, HookcastError, InvalidRequest, RateLimited
 from hookcast.fal.endpoints import app_id
 from hookcast.jobs import Job, Registered
 from hookcast.labels import Label
@@ -25,6 +25,7 @@ from hookcast.routes.tokens import issue
 from hookcast.submitter import Wish
 from hookcast.wire import encode
 
+MAX_FACTS_BYTES = 256 * 1024  # of a body without its `input`
 TOKEN_SPARE_SECONDS = 600  # past the job's timeout, to read the result
 HeaderText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+(?!\n)$")]
 _ENDPOINT = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+", re.ASCII)
@@ -102,22 +103,41 @@ async def submit(request: Request) -> Response:
 
 
 async def _submitted(node: Services, request: Request) -> Response:
-    _check_rate(node, await authorize(request, Action.SUBMIT))
+    caller = await authorize(request, Action.SUBMIT)
+    _check_rate(node, caller)
     submission = await read_json(request, Submission, node.settings.max_webhook_bytes)
     if submission.endpoint_id is None:
         raise InvalidRequest("endpointId is missing.")
     if not bytes(submission.input).startswith(b"{"):
         raise InvalidRequest("input must be an object: the model's own input.")
-    key = request.headers.get("idempotency-key")
-    if key is not None and not _KEY.fullmatch(key):
-        raise InvalidRequest("Idempotency-Key has 1 to 255 visible ASCII characters.")
     wish = Wish(
         endpoint_id=submission.endpoint_id,
         input=submission.input,
         headers=submission.options.headers(),
         facts=submission.registered(),
+        caller=caller.name,
     )
-    return _accepted(node, await node.submitter.submit(wish, key))
+    _check_small(wish)
+    key, again = _idempotency(request)
+    return _accepted(node, await node.submitter.submit(wish, key, again=again))
+
+
+def _idempotency(request: Request) -> tuple[str | None, bool]:
+    """Return the request's idempotency key, and whether to submit again although the first outcome is unknown."""
+    key, retry = request.headers.get("idempotency-key"), request.headers.get("idempotency-retry")
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidRequest("Idempotency-Key has 1 to 255 visible ASCII characters.")
+    if retry is not None and (key is None or retry != "yes"):
+        raise InvalidRequest("Idempotency-Retry is `yes`, together with the Idempotency-Key of the first request.")
+    return key, retry is not None
+
+
+def _check_small(wish: Wish) -> None:
+    """Raise BodyTooLarge unless everything besides the input is as small as the body of PUT must be."""
+    labels = sum(len(name.encode()) + len(bytes(value)) for name, value in wish.facts.metadata.items())
+    size = labels + sum(map(len, wish.headers.values()))
+    if size > MAX_FACTS_BYTES:
+        raise BodyTooLarge(f"metadata and options have {size} bytes; at most {MAX_FACTS_BYTES} are taken.")
 
 
 def _check_rate(node: Services, caller: Caller) -> None:

@@ -1,5 +1,7 @@
 """fal's webhooks: verified over the raw body, committed, then acknowledged."""
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,6 +13,7 @@ from hookcast.routes.addresses import address_of
 from hookcast.routes.requests import read_body
 from hookcast.routes.services import Services, services
 
+_INTENT_ID = re.compile(r"[A-Za-z0-9_-]{32}", re.ASCII)
 _log = get_logger(__name__)
 
 
@@ -38,8 +41,17 @@ async def _take(node: Services, request: Request) -> str:
     except WebhookRefused as error:
         _log.warning("webhook_refused", code=error.code, reason=str(error), client=address_of(request))
         raise
-    change = await node.dispatcher.apply(report.request_id, report.update, "webhook")
+    intent = _intent_id(request)
+    change = await node.dispatcher.apply(report.request_id, report.update, "webhook", submit=intent)
     answer = "accepted" if change.changed else "duplicate"
     if node.heard.first(report.request_id, signed.signature):
         _log.info("webhook", request_id=report.request_id, answer=answer)
     return answer
+
+
+def _intent_id(request: Request) -> str | None:
+    """Return the submit that the webhook's URL names, if any. Only a webhook with a valid signature is believed."""
+    if not request.scope["query_string"]:
+        return None
+    named = request.query_params.get("submit", "")
+    return named if _INTENT_ID.fullmatch(named) else None

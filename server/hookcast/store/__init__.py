@@ -1,8 +1,22 @@
 """The job store, the source of truth: jobs in a database. Only this package uses SQLAlchemy."""
 
-from hookcast.store.changes import Change
+from hookcast.store.changes import Change, Joining
 from hookcast.store.database import migrate
 from hookcast.store.inspection import Condition, inspect
 from hookcast.store.jobs import JobPage, JobQuery, JobStore, Written, open_store
+from hookcast.store.submits import Intent, Standing
 
-__all__ = ["Change", "Condition", "JobPage", "JobQuery", "JobStore", "Written", "inspect", "migrate", "open_store"]
+__all__ = [
+    "Change",
+    "Condition",
+    "Intent",
+    "JobPage",
+    "JobQuery",
+    "JobStore",
+    "Joining",
+    "Standing",
+    "Written",
+    "inspect",
+    "migrate",
+    "open_store",
+]

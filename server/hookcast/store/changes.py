@@ -5,7 +5,7 @@ job concurrently, one of them writes nothing, reads again and reapplies its step
 pooler in transaction mode may sit in between.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from hookcast.errors import NotStorable, StoreUnavailable
 from hookcast.jobs import Job
 from hookcast.store.base import VALUE_ERRORS, Database
 from hookcast.store.schema import from_row, jobs, storable, to_row
+from hookcast.store.submits import Intent, named, settle
 
 MAX_TRIES = 20
 
@@ -37,11 +38,28 @@ class Change(Struct, frozen=True):
         return self.after.status.terminal and not (self.before is not None and self.before.status.terminal)
 
 
+class Joining(NamedTuple):
+    """The submit that a change belongs to, and the step to take instead if that has no job yet; `step` is pure, too."""
+
+    intent_id: str
+    step: Callable[[Job | None, Intent], Job]
+
+
 class Ask(NamedTuple):
     """One change to make: `step` is pure, and may be called more than once."""
 
     request_id: str
     step: Callable[[Job | None], Job]
+    joining: Joining | None = None
+
+    def take(self, before: Job | None, intent: Intent | None) -> Change | Exception:
+        """Return the change, or the exception of the step: the answer of this ask alone."""
+        try:
+            if self.joining is None or intent is None:
+                return Change(before=before, after=storable(self.step(before)))
+            return Change(before=before, after=storable(self.joining.step(before, intent)))
+        except Exception as error:  # noqa: BLE001 - raised to the caller of this ask
+            return error
 
 
 class Changes:
@@ -90,20 +108,31 @@ class Changes:
             firsts.setdefault(ask.request_id, number)
         rows = connection.execute(self._by_ids, {"ids": list(firsts)}).mappings()
         found = {row["request_id"]: from_row(row) for row in rows}
-        answers: dict[int, Change | Exception] = {}
-        for request_id, number in firsts.items():
-            before = found.get(request_id)
-            try:
-                answers[number] = Change(before=before, after=storable(todo[number].step(before)))
-            except Exception as error:  # noqa: BLE001 - the answer of this ask alone
-                answers[number] = error
+        intents = self._intents(connection, {number: todo[number] for number in firsts.values()}, found)
+        answers = {number: todo[number].take(found.get(name), intents.get(number)) for name, number in firsts.items()}
         changed = [change for change in answers.values() if isinstance(change, Change) and change.changed]
         written = self._write(connection, [change.after for change in changed])
-        return {
+        done = {
             number: answer
             for number, answer in answers.items()
             if not isinstance(answer, Change) or not answer.changed or answer.after.request_id in written
         }
+        made = {number: intent for number, intent in intents.items() if isinstance(done.get(number), Change)}
+        settle(connection, [(intent, todo[number].request_id) for number, intent in made.items()])
+        return done
+
+    def _intents(self, connection: Connection, asks: Mapping[int, Ask], found: Mapping[str, Job]) -> dict[int, Intent]:
+        """Return the submits that the asks join, each by one of them: those that have no job yet.
+
+        None is looked for once fal's answer is stored.
+        """
+        wanted = {
+            number: ask.joining.intent_id
+            for number, ask in asks.items()
+            if ask.joining is not None and ((job := found.get(ask.request_id)) is None or job.response_url is None)
+        }
+        free = named(self._database, connection, list(wanted.values())) if wanted else {}
+        return {number: free.pop(name) for number, name in wanted.items() if name in free}
 
     def _write(self, connection: Connection, changed: list[Job]) -> set[str]:
         """Write new versions; return the request IDs of those that did not lose a race."""

@@ -4,25 +4,25 @@ import asyncio
 import statistics
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, false, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, false, or_, select
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.jobs import Job, JobStatus, Phase
 from hookcast.jwks import StoredKeys
 from hookcast.store.base import Database, deadline
 from hookcast.store.batching import Batch
-from hookcast.store.changes import Ask, Change, Changes
+from hookcast.store.changes import Ask, Change, Changes, Joining
 from hookcast.store.database import open_database
 from hookcast.store.deployment import deployment_id
 from hookcast.store.leases import Leases
-from hookcast.store.schema import fal_keys, from_row, idempotency_keys, jobs, jobs_of
+from hookcast.store.schema import fal_keys, from_row, jobs, jobs_of
+from hookcast.store.submits import Submits
 from hookcast.tasks import beside
 
-CLAIM_SECONDS = 60
 MEDIAN_OF = 21
 
 Cursor = tuple[datetime, str]
@@ -74,7 +74,7 @@ async def open_store(url: str) -> AsyncIterator["JobStore"]:
 
 
 class JobStore:
-    """Jobs, idempotency keys and fal's public keys in one database; reads and changes of single jobs are batched."""
+    """Jobs, submits and fal's public keys in one database; reads and changes of single jobs are batched."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -82,6 +82,7 @@ class JobStore:
         self.reads = Batch(self._read_many)
         self.changes = Batch(Changes(database).work)
         self.leases = Leases(database)
+        self.submits = Submits(database)
 
     async def ping(self) -> None:
         """Run `SELECT 1`."""
@@ -123,14 +124,17 @@ class JobStore:
 
         return await self._database.read(read)
 
-    async def change(self, request_id: str, step: Callable[[Job | None], Job]) -> Change:
+    async def change(
+        self, request_id: str, step: Callable[[Job | None], Job], joining: Joining | None = None
+    ) -> Change:
         """Read the job, apply `step`, and commit the result before returning.
 
         `step` must be pure; it is called again when another node wins the race. When it returns the job it was given,
-        nothing is written. After StoreUnavailable it is unknown whether the change was committed.
+        nothing is written. `joining` is the submit that made the job; the same transaction settles it. After
+        StoreUnavailable it is unknown whether the change was committed.
         """
         async with deadline():
-            return await self.changes.ask(Ask(request_id, step))
+            return await self.changes.ask(Ask(request_id, step, joining))
 
     async def page(self, query: JobQuery) -> JobPage:
         """Return one page of jobs, newest first."""
@@ -164,34 +168,6 @@ class JobStore:
         rows = await self._database.read(lambda connection: connection.execute(recent).all())
         durations = [(completed - created).total_seconds() for created, completed in rows]
         return round(statistics.median(durations), 3) if durations else None
-
-    async def claim(self, key: str, *, now: datetime) -> tuple[bool, str | None]:
-        """Claim an idempotency key: (True, None) = claimed; submit, then settle or release it.
-
-        (False, request ID) = already settled; (False, None) = another submit holds it. A claim that is not settled
-        within a minute is left over from a crash and can be claimed again.
-        """
-        keys = idempotency_keys.c
-        free = and_(keys.request_id.is_(None), keys.claimed_at <= now - timedelta(seconds=CLAIM_SECONDS))
-        claim = self._database.upsert(idempotency_keys).values(key=key, claimed_at=now)
-        taken = claim.on_conflict_do_update(index_elements=["key"], set_={"claimed_at": now}, where=free)
-
-        def write(connection: Connection) -> tuple[bool, str | None]:
-            if connection.execute(taken.returning(keys.key)).first() is not None:
-                return True, None
-            return False, connection.scalar(select(keys.request_id).where(keys.key == key))
-
-        return await self._database.write(write)
-
-    async def settle(self, key: str, request_id: str) -> None:
-        """Bind a claimed key to the job it created."""
-        bind = update(idempotency_keys).where(idempotency_keys.c.key == key).values(request_id=request_id)
-        await self._database.write(lambda connection: connection.execute(bind))
-
-    async def release(self, key: str) -> None:
-        """Release a claimed key whose submit created no job."""
-        free = delete(idempotency_keys).where(idempotency_keys.c.key == key)
-        await self._database.write(lambda connection: connection.execute(free))
 
     async def load_keys(self, url: str) -> StoredKeys | None:
         """Return the last good JWKS fetched from `url`, if any."""

@@ -94,12 +94,21 @@ jobs = Table(
     Index("jobs_by_endpoint", "endpoint_id", "status", "completed_at"),
 )
 
-idempotency_keys = Table(
-    "idempotency_keys",
+submits = Table(
+    "submits",
     metadata,
-    Column("key", String(255), primary_key=True),
-    Column("request_id", String(200)),
-    Column("claimed_at", UtcDateTime, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("key", String(255), unique=True),  # the Idempotency-Key, if the caller sent one
+    Column("caller", Text),
+    Column("digest", String(64)),
+    Column("request_id", String(200)),  # null until fal's answer or its webhook is stored
+    Column("endpoint_id", Text),
+    Column("owner", Text),
+    Column("group_name", Text),
+    Column("metadata", Text, nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False),  # the node that asks fal is done by then, or dead
+    Index("submits_by_age", "asked_at"),
 )
 
 leases = Table(
@@ -167,7 +176,7 @@ def to_row(job: Job) -> dict[str, Any]:
         "ended_by": job.ended_by,
         "owner": job.owner,
         "group_name": job.group,
-        "metadata": msgspec.json.encode(job.metadata).decode(),
+        "metadata": labels_text(job.metadata),
         "created_at": job.created_at,
         "updated_at": job.updated_at,
         "completed_at": job.completed_at,
@@ -200,7 +209,7 @@ def from_row(row: RowMapping) -> Job:
         ended_by=_ENDS.get(row["ended_by"]),
         owner=row["owner"],
         group=row["group_name"],
-        metadata=_decode(row["metadata"], _METADATA, {}),
+        metadata=labels_of(row["metadata"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         completed_at=row["completed_at"],
@@ -222,6 +231,16 @@ def _decode(text: str, decoder: Decoder[T], otherwise: T) -> T:
         return decoder.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return otherwise
+
+
+def labels_text(labels: Mapping[str, Raw]) -> str:
+    """Return metadata as it is stored."""
+    return msgspec.json.encode(labels).decode()
+
+
+def labels_of(text: str) -> Mapping[str, Raw]:
+    """Return stored metadata."""
+    return _decode(text, _METADATA, {})
 
 
 def _text(raw: Raw | None) -> str | None:

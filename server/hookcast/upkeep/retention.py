@@ -1,4 +1,4 @@
-"""Deletes what is no longer needed: jobs that ended long ago, and expired leases."""
+"""Deletes what is no longer needed: jobs that ended long ago, idempotency keys without a job, and expired leases."""
 
 import asyncio
 import random
@@ -41,6 +41,8 @@ class Retention:
         removed = 0
         while portion := await self._store.remove_ended(self._clock() - self._kept, PORTION):
             removed += portion
+            await self._sleep(0.1)
+        while await self._store.submits.forget(self._clock() - self._kept, PORTION):
             await self._sleep(0.1)
         await self._store.leases.forget_ended()
         _log.info("cleaned", jobs=removed)

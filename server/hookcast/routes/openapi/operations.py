@@ -76,10 +76,18 @@ def _submit() -> Json:
             )
         },
         _BODY,
-        [*_BODY_PROBLEMS, errors.FalRejected, errors.FalUnreachable, errors.IdempotencyConflict, errors.RateLimited],
+        [
+            *_BODY_PROBLEMS,
+            *(errors.FalRejected, errors.FalUnreachable, errors.RateLimited),
+            *(errors.IdempotencyConflict, errors.IdempotencyMismatch, errors.SubmitOutcomeUnknown),
+        ],
     )
     key = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
-    found["parameters"] = [parameter("Idempotency-Key", key, where="header", text="The same key, the same job.")]
+    yes = {"type": "string", "enum": ["yes"]}
+    found["parameters"] = [
+        parameter("Idempotency-Key", key, where="header", text="The same key, the same job."),
+        parameter("Idempotency-Retry", yes, where="header", text="Submit again after submit_outcome_unknown."),
+    ]
     found["requestBody"] = json_body("Submission", required=True)
     return found
 

@@ -1,0 +1,158 @@
+"""Submits: what was asked of fal, stored before it is asked, so that neither a crash nor a retry loses or repeats it.
+
+A submit is *under way* until fal's answer or its webhook names the job, or fal is known not to have taken it. After its
+`until` it is *in the dark*. Times are the nodes' own, which agree within a few seconds.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, delete, exists, select, update
+
+from hookcast.jobs import Job, Registered
+from hookcast.store.base import Database
+from hookcast.store.schema import from_row, jobs, labels_of, labels_text, submits
+
+MAX_TRIES = 5
+
+
+class Intent(Struct, frozen=True, kw_only=True):
+    """A request that fal is about to be asked for. `id` is secret: the webhook that names it gets `facts`.
+
+    `digest` identifies the body that came with `key`, `caller` who sent it.
+    """
+
+    id: str
+    facts: Registered
+    asked_at: datetime
+    until: datetime
+    key: str | None = None
+    caller: str | None = None
+    digest: str | None = None
+
+
+class Standing(Enum):
+    """The state of the submit that has the idempotency key of a new one."""
+
+    UNDER_WAY = "under way"
+    IN_THE_DARK = "in the dark"
+    OF_ANOTHER = "of another body or caller"
+
+
+class Submits:
+    """The submits in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, intent: Intent, *, again: bool) -> Job | Standing | None:
+        """Store the intent and return None: fal may be asked. If its key is taken, return the key's job or standing.
+
+        `again` takes the key over from a submit in the dark, whose webhook still finds what was intended. A key whose
+        job was removed is free.
+        """
+        return await self._database.write(lambda connection: self._begin(connection, intent, again=again))
+
+    async def darken(self, intent_id: str, now: datetime) -> None:
+        """Note that the submit has ended without an answer: its key waits for the webhook."""
+        ends = update(submits).where(submits.c.id == intent_id).values(until=now)
+        await self._database.write(lambda connection: connection.execute(ends))
+
+    async def release(self, intent_id: str) -> None:
+        """Delete a submit that fal did not take; its key is free."""
+        await self._database.write(lambda connection: connection.execute(delete(submits).where(_is(intent_id))))
+
+    async def forget(self, before: datetime, limit: int) -> int:
+        """Delete at most `limit` submits older than `before` that have no job, or none any more; return how many."""
+        has_job = exists().where(jobs.c.request_id == submits.c.request_id)
+        old = select(submits.c.id).where(submits.c.asked_at < before, ~has_job).limit(limit)
+        remove = delete(submits).where(submits.c.id.in_(old.scalar_subquery()))
+        return await self._database.write(lambda connection: connection.execute(remove).rowcount)
+
+    def _begin(self, connection: Connection, intent: Intent, *, again: bool) -> Job | Standing | None:
+        insert = self._database.upsert(submits).values(**_to_row(intent))
+        free = insert.on_conflict_do_nothing(index_elements=["key"]).returning(submits.c.id)
+        for _ in range(MAX_TRIES):
+            if connection.execute(free).first() is not None:
+                return None
+            found = select(submits).where(submits.c.key == intent.key).with_for_update()
+            row = connection.execute(found).mappings().first()
+            if row is not None and (answer := _standing(connection, row, intent, again=again)) is not None:
+                return answer
+        return Standing.UNDER_WAY  # the key changes hands all the time
+
+
+def named(database: Database, connection: Connection, ids: Sequence[str]) -> dict[str, Intent]:
+    """Return those of the submits that have no job yet, by id, and lock them until the transaction ends."""
+    unsettled = select(submits).where(database.among(submits.c.id), submits.c.request_id.is_(None)).with_for_update()
+    rows = connection.execute(unsettled, {"ids": list(ids)}).mappings()
+    return {row["id"]: _from_row(row) for row in rows}
+
+
+def settle(connection: Connection, made: Iterable[tuple[Intent, str]]) -> None:
+    """Bind each submit's key to the job it made. The job has the facts now; a submit without a key is deleted."""
+    bind = update(submits).where(submits.c.id == bindparam("intent_id"))
+    for intent, request_id in made:
+        if intent.key is None:
+            connection.execute(delete(submits).where(_is(intent.id)))
+        else:
+            values = {"intent_id": intent.id, "request_id": request_id, "owner": None, "group_name": None}
+            connection.execute(bind, {**values, "metadata": "{}"})
+
+
+def _standing(connection: Connection, row: RowMapping, intent: Intent, *, again: bool) -> Job | Standing | None:
+    """Return what a taken key stands for; None when it has been freed."""
+    settled = row["request_id"] is not None
+    job = _job(connection, row["request_id"]) if settled else None
+    if settled and job is None:
+        connection.execute(delete(submits).where(_is(row["id"])))
+        return None
+    if row["digest"] not in {None, intent.digest} or row["caller"] not in {None, intent.caller}:
+        return Standing.OF_ANOTHER
+    if job is not None:
+        return job
+    if row["until"] > intent.asked_at:
+        return Standing.UNDER_WAY
+    if not again:
+        return Standing.IN_THE_DARK
+    connection.execute(update(submits).where(_is(row["id"])).values(key=None))
+    return None
+
+
+def _job(connection: Connection, request_id: str) -> Job | None:
+    row = connection.execute(select(jobs).where(jobs.c.request_id == request_id)).mappings().first()
+    return None if row is None else from_row(row)
+
+
+def _is(intent_id: str) -> ColumnElement[bool]:
+    return submits.c.id == intent_id
+
+
+def _to_row(intent: Intent) -> dict[str, Any]:
+    facts = intent.facts
+    return {
+        "id": intent.id,
+        "key": intent.key,
+        "caller": intent.caller,
+        "digest": intent.digest,
+        "endpoint_id": facts.endpoint_id,
+        "owner": facts.owner,
+        "group_name": facts.group,
+        "metadata": labels_text(facts.metadata),
+        "asked_at": intent.asked_at,
+        "until": intent.until,
+    }
+
+
+def _from_row(row: RowMapping) -> Intent:
+    facts = Registered(
+        endpoint_id=row["endpoint_id"],
+        owner=row["owner"],
+        group=row["group_name"],
+        metadata=labels_of(row["metadata"]),
+    )
+    names = ("id", "key", "caller", "digest", "asked_at", "until")
+    return Intent(facts=facts, **{name: row[name] for name in names})

@@ -1,0 +1,155 @@
+"""Submits and their idempotency keys, on SQLite and on PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from msgspec import Raw
+
+from hookcast.bus import LocalBus
+from hookcast.dispatcher import Dispatcher
+from hookcast.jobs import Completed, Job, Registered, Update
+from hookcast.store import Intent, JobStore, Standing, open_store
+from hookcast.upkeep.retention import Retention
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+FACTS = Registered(endpoint_id="fal-ai/flux", owner="u", group="g", metadata={"n": Raw(b"1.0")})
+_numbers = count(1)
+
+
+@pytest.fixture
+async def store(any_database_url: str) -> AsyncIterator[JobStore]:
+    """An empty store."""
+    async with open_store(any_database_url) as opened:
+        yield opened
+
+
+def intent(key: str | None = "k", *, at: datetime = NOW, digest: str = "d", caller: str = "") -> Intent:
+    """A submit of its own id, under way for half a minute."""
+    until = at + timedelta(seconds=30)
+    name = f"intent-{next(_numbers)}"
+    return Intent(id=name, facts=FACTS, asked_at=at, until=until, key=key, caller=caller, digest=digest)
+
+
+def dispatcher(store: JobStore, now: datetime = NOW) -> Dispatcher:
+    """What the webhook and fal's answer go through."""
+    return Dispatcher(store, LocalBus(lambda _: None), lambda: now)
+
+
+async def begin(store: JobStore, new: Intent, *, again: bool = False) -> Job | Standing | None:
+    """Begin a submit."""
+    return await store.submits.begin(new, again=again)
+
+
+async def test_a_key_is_taken_by_one(store: JobStore) -> None:
+    """However many come together, until it is released."""
+    new = [intent() for _ in range(5)]
+    answers = await asyncio.gather(*(begin(store, one) for one in new))
+    assert sorted(answers, key=str) == [None, *[Standing.UNDER_WAY] * 4]
+    await store.submits.release(new[answers.index(None)].id)
+    assert await begin(store, intent()) is None
+
+
+async def test_submits_without_a_key_have_nothing_in_common(store: JobStore) -> None:
+    """Each is stored."""
+    assert await asyncio.gather(*(begin(store, intent(None)) for _ in range(3))) == [None] * 3
+
+
+async def test_a_key_without_an_outcome_is_in_the_dark_after_its_time(store: JobStore) -> None:
+    """Or at once, when its submit says so; whoever takes it over is under way again, and alone."""
+    first, later = intent(), NOW + timedelta(seconds=30)
+    await begin(store, first)
+    assert await begin(store, intent(), again=True) is Standing.UNDER_WAY
+    assert await begin(store, intent(at=later)) is Standing.IN_THE_DARK
+    await store.submits.darken(first.id, NOW)
+    assert await begin(store, intent()) is Standing.IN_THE_DARK
+    answers = await asyncio.gather(*(begin(store, intent(), again=True) for _ in range(5)))
+    assert sorted(answers, key=str) == [None, *[Standing.UNDER_WAY] * 4]
+
+
+async def test_a_key_belongs_to_a_body_and_a_caller(store: JobStore) -> None:
+    """In every state."""
+    first = intent(caller="key:a")
+    await begin(store, first)
+    others = [intent(caller="key:b"), intent(caller="key:a", digest="e")]
+    assert [await begin(store, other) for other in others] == [Standing.OF_ANOTHER] * 2
+    await dispatcher(store).apply("job-1", Registered(), submit=first.id)
+    assert [await begin(store, other, again=True) for other in others] == [Standing.OF_ANOTHER] * 2
+
+
+async def test_the_job_and_its_key_are_stored_together(store: JobStore) -> None:
+    """The job has what was intended, in one version, and begins when it was asked for."""
+    first = intent()
+    await begin(store, first)
+    later = NOW + timedelta(seconds=20)
+    change = await dispatcher(store, later).apply("job-1", Completed(result=Raw(b"{}")), submit=first.id)
+    job = change.after
+    assert (job.version, job.owner, job.group, job.endpoint_id) == (1, "u", "g", "fal-ai/flux")
+    assert (bytes(job.metadata["n"]), job.created_at, job.completed_at) == (b"1.0", NOW, later)
+    assert await begin(store, intent()) == job
+
+
+async def test_an_intent_is_joined_by_one_job(any_database_url: str) -> None:
+    """Whichever is first, on one node or on two."""
+    async with open_store(any_database_url) as one, open_store(any_database_url) as two:
+        for key in ("k", None):
+            new = intent(key)
+            await begin(one, new)
+            asks = [(dispatcher(store), f"{key}-{number}") for number, store in enumerate((one, one, two, two))]
+            await asyncio.gather(*(node.apply(name, Registered(), submit=new.id) for node, name in asks))
+            jobs = await one.get_many([name for _, name in asks])
+            assert sorted(str(job.owner) for job in jobs.values()) == ["None", "None", "None", "u"]
+
+
+async def test_two_nodes_that_learn_of_one_job_make_it_one(any_database_url: str) -> None:
+    """fal's answer on one, its webhook on the other, in whatever order."""
+    async with open_store(any_database_url) as one, open_store(any_database_url) as two:
+        for number in range(20):
+            first = intent(f"k-{number}")
+            await begin(one, first)
+            answer = Registered(response_url="https://queue.fal.run/x", queue_position=1)
+            await asyncio.gather(
+                dispatcher(one).apply(f"job-{number}", answer, submit=first.id),
+                dispatcher(two).apply(f"job-{number}", Completed(result=Raw(b"1")), submit=first.id),
+            )
+            job = await one.get(f"job-{number}")
+            assert job is not None
+            assert (job.status, job.owner, job.response_url) == ("completed", "u", "https://queue.fal.run/x")
+            assert await begin(two, intent(f"k-{number}")) == job
+
+
+async def test_the_key_of_a_removed_job_is_free(store: JobStore) -> None:
+    """For any body."""
+    first = intent()
+    await begin(store, first)
+    await dispatcher(store).apply("job-1", Completed(result=Raw(b"1")), submit=first.id)
+    assert await store.remove_ended(NOW + timedelta(days=1), 10) == 1
+    assert await begin(store, intent(digest="e")) is None
+
+
+async def test_keys_end_with_retention(store: JobStore) -> None:
+    """Those of jobs that are kept stay, and so do young ones."""
+    updates: list[Update] = [Registered(), Completed(result=Raw(b"1"))]
+    for number, update in enumerate(updates):
+        one = intent(f"k-{number}")
+        await begin(store, one)
+        await dispatcher(store).apply(f"job-{number}", update, submit=one.id)
+    later = NOW + timedelta(days=40)
+    await begin(store, intent("old"))
+    await begin(store, intent(None))
+    await begin(store, intent("young", at=later - timedelta(days=1)))
+
+    async def sleep(_seconds: float) -> None:
+        return None
+
+    assert await Retention(store, lambda: later, timedelta(days=30), sleep=sleep).clean() == 1
+    taken = {key: await begin(store, intent(key, at=later)) for key in ("k-0", "k-1", "old", "young")}
+    assert {key: answer is None for key, answer in taken.items()} == {
+        "k-0": False,
+        "k-1": True,
+        "old": True,
+        "young": False,
+    }

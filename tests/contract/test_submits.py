@@ -4,14 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from msgspec import Raw
+from sqlalchemy import Connection, text
 
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.jobs import Completed, Job, Registered, Update
-from hookcast.store import Intent, JobStore, Standing, open_store
+from hookcast.store import Intent, JobStore, Standing, migrations, open_store
+from hookcast.store.database import open_database
 from hookcast.upkeep.retention import Retention
 
 pytestmark = pytest.mark.anyio
@@ -153,3 +158,33 @@ async def test_keys_end_with_retention(store: JobStore) -> None:
         "old": True,
         "young": False,
     }
+
+
+async def test_keys_of_an_older_version_stay_what_they_were(any_database_url: str) -> None:
+    """For any body, since that is not known; without a job in the dark, and free when the job is gone."""
+
+    def older(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        insert = "INSERT INTO idempotency_keys (key, request_id, claimed_at) VALUES (:key, :job, '2026-11-24 09:00:00')"
+        keys: list[dict[str, str | None]] = [
+            {"key": "k", "job": "job-1"},
+            {"key": "x" * 255, "job": None},
+            {"key": "gone", "job": "job-2"},
+        ]
+        connection.execute(text(insert), keys)
+        job = "INSERT INTO jobs (request_id, status, version, phase, logs, metadata, created_at, updated_at) VALUES "
+        times = "'2026-11-24 09:00:00', '2026-11-24 09:00:00'"
+        connection.execute(text(f"{job} ('job-1', 'pending', 1, 'queued', '[]', '{{}}', {times})"))
+
+    database = open_database(any_database_url)
+    await database.write(older, 60)
+    await database.close()
+    async with open_store(any_database_url) as store:
+        found = await begin(store, intent("k"))
+        assert isinstance(found, Job)
+        assert found.request_id == "job-1"
+        assert await begin(store, intent("x" * 255)) is Standing.IN_THE_DARK
+        assert await begin(store, intent("gone")) is None

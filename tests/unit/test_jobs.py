@@ -28,6 +28,7 @@ from hookcast.jobs import (
     Stage,
     Update,
     advance,
+    joined,
     report_of,
     stage_of,
     unseen,
@@ -181,3 +182,24 @@ def test_a_terminal_job_never_changes_and_versions_only_grow(updates: list[Updat
             kept = ("status", "result", "error", "error_detail", "ended_by", "progress", "completed_at")
             assert all(getattr(after, name) == getattr(job, name) for name in kept)
         job = after
+
+
+@pytest.mark.parametrize("report", Report)
+@pytest.mark.parametrize("stage", Stage)
+def test_what_was_intended_joins_a_report_in_one_version(stage: Stage, report: Report) -> None:
+    """Also a report that comes too late; and nothing changes when neither is news."""
+    job, update = job_in(stage), UPDATES[report]
+    facts = Registered(owner="user-2", group="g", metadata={"n": Raw(b"1")})
+    both = joined(job, facts, update, now=LATER, by=EndedBy.WEBHOOK)
+    assert (both.version, both.owner, both.group, both.updated_at) == (job.version + 1, "user-2", "g", LATER)
+    alone = advance(job, update, now=LATER, by=EndedBy.WEBHOOK)
+    assert (stage_of(both), both.result, both.ended_by) == (stage_of(alone), alone.result, alone.ended_by)
+    if alone is job:
+        assert joined(both, facts, update, now=LATER) is both
+
+
+def test_what_was_intended_makes_an_unknown_job() -> None:
+    """Its first version."""
+    facts = Registered(endpoint_id="fal-ai/flux", owner="user-1")
+    made = joined(unseen("job-1", now=NOW), facts, Completed(result=Raw(b"1")), now=LATER)
+    assert (made.version, made.owner, made.created_at, made.completed_at) == (1, "user-1", NOW, LATER)

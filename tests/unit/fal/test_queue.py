@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from itertools import product
+from typing import NoReturn
 
+import httpcore
 import httpx
 import pytest
 from msgspec import Raw, json
@@ -83,9 +85,51 @@ async def test_every_pair_of_the_retry_table_does_what_it_says(trouble: Trouble,
             await harness.ask(call, answer, answer, GOOD[call])
             assert (len(harness.fal.requests), len(harness.pauses)) == (3, 2)
         else:
-            with pytest.raises(FalUnreachable, match="may have taken"):
+            with pytest.raises(FalUnreachable, match="may have taken") as raised:
                 await harness.ask(call, answer, GOOD[call])
             assert (len(harness.fal.requests), harness.pauses) == (1, [])
+            assert raised.value.maybe_taken
+
+
+@pytest.mark.parametrize("trouble", [trouble for trouble, calls in RETRIED.items() if Call.SUBMIT in calls])
+async def test_a_submit_that_cannot_have_been_taken_says_so(trouble: Trouble) -> None:
+    """It failed in the same way until the end."""
+    for answer in ONCE[trouble]:
+        with pytest.raises(FalUnreachable) as raised:
+            await Harness().ask(Call.SUBMIT, answer)
+        assert not raised.value.maybe_taken
+
+
+@pytest.mark.parametrize(
+    ("status", "named", "maybe_taken"),
+    [(422, True, False), (403, False, False), (500, False, False), (500, True, True), (501, True, True)],
+)
+async def test_a_refusal_may_come_from_a_request_that_was_taken(status: int, named: bool, maybe_taken: bool) -> None:
+    """When fal failed at a request that it had given an id."""
+    answer = httpx.Response(status, headers={"x-fal-request-id": "a"} if named else {})
+    with pytest.raises(FalRejected) as raised:
+        await Harness().ask(Call.SUBMIT, answer)
+    assert raised.value.maybe_taken is maybe_taken
+
+
+class Silent(httpcore.AsyncNetworkBackend):
+    """A network that answers no connection attempt."""
+
+    async def connect_tcp(self, *_: object, **__: object) -> NoReturn:
+        """Hang."""
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_who_never_got_a_connection_has_submitted_nothing() -> None:
+    """The deadline came first."""
+    transport = httpx.AsyncHTTPTransport()
+    transport._pool = httpcore.AsyncConnectionPool(network_backend=Silent())
+    async with httpx.AsyncClient(transport=transport) as client:
+        queue = FalQueue(client, QUEUE, "key", deadlines=dict.fromkeys(DEADLINES, 0.01))
+        with pytest.raises(FalUnreachable, match="no connection") as raised:
+            await queue.submit(ENDPOINT, Raw(b"{}"), webhook_url=None, headers={})
+    assert not raised.value.maybe_taken
 
 
 def test_only_a_submit_that_may_have_been_taken_is_not_repeated() -> None:

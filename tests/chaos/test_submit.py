@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,8 @@ ROUNDS = 5
 KILLS = sized(1, 40)
 AT_ONCE = sized(10, 30)
 LONGEST_LIFE = sized(0.5, 1.0)
+FULL_TIMES = sized(1, 10)
+FULL_BYTES = 64 * 1024  # the database and its log are longer
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 _numbers = count(1)
 
@@ -241,3 +244,36 @@ async def test_a_server_killed_at_random_while_it_submits_loses_nothing_and_char
                 for wish in wishes:
                     await (shop.settle(wish) if wish.startswith("key") else shop.deliver(wish))
     shop.check()
+
+
+async def test_a_full_disk_asks_nothing_of_fal(chaos: Chaos) -> None:
+    """503 first; what fal took before there was no room is stored when there is again, and each key is one job."""
+    fal = Fal()
+    async with asyncio.timeout(DEADLINE), running_falhost(chaos.key, fal.answer) as host:
+        settings = {"database_url": f"sqlite:///{chaos.folder / 'hookcast.db'}", "fal_key": "any", **host}
+        async with running_served(chaos.folder, settings) as (node,):
+            shop = Shop(chaos, node, fal, _nothing)
+            await node.healthy(chaos.web)
+            for number in range(FULL_TIMES):
+                fal.answers.clear()
+                taken = [f"taken-{number}-{index}" for index in range(AT_ONCE)]
+                asking = [asyncio.ensure_future(shop.submit(wish)) for wish in taken]
+                while not all(fal.jobs[wish] for wish in taken):  # noqa: ASYNC110 - fal of this event loop
+                    await asyncio.sleep(0.01)
+                soft, hard = resource.prlimit(node.pid, resource.RLIMIT_FSIZE)
+                # The kernel's limit of a file's size is a disk that is full for one process.
+                resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (FULL_BYTES, hard))
+                fal.answers.set()
+                assert set(await asyncio.gather(*asking)) == {503}
+                late = [f"late-{number}-{index}" for index in range(AT_ONCE)]
+                assert {await shop.submit(wish, key=bool(index % 2)) for index, wish in enumerate(late)} == {503}
+                assert not any(fal.jobs[wish] for wish in late)
+                resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (soft, hard))
+                for wish in taken + late:
+                    assert await shop.submit(wish) == 202
+                    await shop.deliver(wish)
+    shop.check()
+
+
+async def _nothing() -> None:
+    return None

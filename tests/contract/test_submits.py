@@ -95,6 +95,8 @@ async def test_the_job_and_its_key_are_stored_together(store: JobStore) -> None:
     assert (job.version, job.owner, job.group, job.endpoint_id) == (1, "u", "g", "fal-ai/flux")
     assert (bytes(job.metadata["n"]), job.created_at, job.completed_at) == (b"1.0", NOW, later)
     assert await begin(store, intent()) == job
+    await store.submits.release(first.id)  # a gateway said that fal did not take it
+    assert await begin(store, intent()) == job
 
 
 async def test_an_intent_is_joined_by_one_job(any_database_url: str) -> None:

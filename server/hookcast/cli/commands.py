@@ -144,6 +144,7 @@ def submit(
     metadata: Annotated[str | None, typer.Option(help="Anything of yours: a JSON object, or @file.")] = None,
     options: Annotated[str | None, typer.Option(help="Request headers of fal's: a JSON object, or @file.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key submits only once.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Submit once more if the first outcome is unknown.")] = False,
     timeout: Patience = None,
     url: Url = None,
     token: Token = None,
@@ -157,6 +158,7 @@ def submit(
         metadata=None if metadata is None else remote.read_object("--metadata", metadata),
         options=None if options is None else remote.read_object("--options", options),
         idempotency_key=idempotency_key,
+        retry=retry,
     )
     settings = load_client_settings(url=url, token=token)
     raise typer.Exit(remote.run(remote.submit(settings, wish, watch=watch, patience=timeout)))

@@ -31,6 +31,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     metadata: Raw | None = None
     options: Raw | None = None
     idempotency_key: str | None = None
+    retry: bool = False
 
 
 def read_object(option: str, value: str) -> Raw:
@@ -60,15 +61,18 @@ def run(work: Coroutine[Any, Any, int]) -> int:
         hint = " (--token, or HOOKCAST_TOKEN)" if error.status == 401 else ""
         raise HookcastError(f"{error}{hint}") from None
     except Refused as error:
-        if error.code in {"invalid_request", "invalid_path"}:
+        if error.code in {"invalid_request", "invalid_path", "idempotency_mismatch"}:
             raise UsageError(str(error)) from None
+        if error.code == "submit_outcome_unknown":
+            raise HookcastError(f"{error} (--retry)") from None
         raise
 
 
 async def submit(settings: ClientSettings, wish: Wish, *, watch: bool, patience: float | None) -> int:
     """Submit a job, print it, and watch it when `watch` is set."""
     async with _client(settings) as client:
-        facts = {name: getattr(wish, name) for name in ("owner", "group", "metadata", "options", "idempotency_key")}
+        names = ("owner", "group", "metadata", "options", "idempotency_key", "retry")
+        facts = {name: getattr(wish, name) for name in names}
         taken = await client.submit(wish.endpoint_id, wish.input, **facts)
         if watch:
             return await _watch(client, taken.request_id, patience)

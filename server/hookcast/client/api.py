@@ -96,12 +96,14 @@ class Hookcast:
         metadata: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        retry: bool = False,
     ) -> Submitted:
         """Submit a job to fal's queue and return at once.
 
         `input` is the model's own input; `options` are fal's request headers by name (docs/protocol.md). Calls with
         the same `idempotency_key` return the same job; without one, each call generates its own, so its retries are
-        safe.
+        safe. Raises Refused with the code `submit_outcome_unknown` when fal may have taken an earlier request with the
+        key and its webhook has not come; `retry` submits once more then.
         """
         facts = {"owner": owner, "group": group, "metadata": metadata, "options": options}
         body = {"endpointId": endpoint_id, "input": input, **{name: v for name, v in facts.items() if v is not None}}
@@ -113,7 +115,9 @@ class Hookcast:
         except UnicodeEncodeError as error:
             raise Refused(f"The request is no Unicode text: {error}.", code="invalid_request") from None
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        response = await self._ask("POST", JOBS, headers=headers, content=content)
+        if retry:
+            headers["Idempotency-Retry"] = "yes"
+        response = await self._ask("POST", JOBS, headers=headers, content=content, repeat=not retry)
         return self._submitted(response.content)
 
     async def get(self, request_id: str) -> Job:

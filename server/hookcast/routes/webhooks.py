@@ -13,7 +13,7 @@ from hookcast.routes.addresses import address_of
 from hookcast.routes.requests import read_body
 from hookcast.routes.services import Services, services
 
-_INTENT_ID = re.compile(r"[A-Za-z0-9_-]{32}", re.ASCII)
+_INTENT = re.compile(rb"(?:^|&)submit=([A-Za-z0-9_-]{32})(?:&|$)")
 _log = get_logger(__name__)
 
 
@@ -51,7 +51,5 @@ async def _take(node: Services, request: Request) -> str:
 
 def _intent_id(request: Request) -> str | None:
     """Return the submit that the webhook's URL names, if any. Only a webhook with a valid signature is believed."""
-    if not request.scope["query_string"]:
-        return None
-    named = request.query_params.get("submit", "")
-    return named if _INTENT_ID.fullmatch(named) else None
+    found = _INTENT.search(request.scope["query_string"])
+    return None if found is None else found[1].decode()

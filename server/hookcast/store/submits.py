@@ -58,12 +58,13 @@ class Submits:
 
     async def darken(self, intent_id: str, now: datetime) -> None:
         """Note that the submit has ended without an answer: its key waits for the webhook."""
-        ends = update(submits).where(submits.c.id == intent_id).values(until=now)
+        ends = update(submits).where(_is(intent_id)).values(until=now)
         await self._database.write(lambda connection: connection.execute(ends))
 
     async def release(self, intent_id: str) -> None:
-        """Delete a submit that fal did not take; its key is free."""
-        await self._database.write(lambda connection: connection.execute(delete(submits).where(_is(intent_id))))
+        """Delete a submit that fal did not take; its key is free. One that has a job stays."""
+        remove = delete(submits).where(_is(intent_id), submits.c.request_id.is_(None))
+        await self._database.write(lambda connection: connection.execute(remove))
 
     async def forget(self, before: datetime, limit: int) -> int:
         """Delete at most `limit` submits older than `before` that have no job, or none any more; return how many."""

@@ -76,6 +76,28 @@ async def test_a_submit_that_is_repeated_submits_once(node: Node, lost: str) -> 
     await real.aclose()
 
 
+async def test_who_submits_once_more_does_so_once(node: Node) -> None:
+    """A lost answer is then not asked for again, since each attempt would be a new submit."""
+    node.fal.script(ENDPOINT, httpx.ReadError("cut"), httpx.Response(200, json={"request_id": "job-1"}))
+    asked: list[str | None] = []
+
+    def meddle(request: httpx.Request) -> httpx.ReadError:
+        asked.append(request.headers.get("Idempotency-Retry"))
+        return httpx.ReadError("cut")
+
+    async with Hookcast(node.url) as client:
+        with pytest.raises(Refused) as lost:
+            await client.submit(ENDPOINT, {}, idempotency_key="k")
+        with pytest.raises(Refused) as dark:
+            await client.submit(ENDPOINT, {}, idempotency_key="k")
+        assert (lost.value.code, dark.value.code) == ("fal_unreachable", "submit_outcome_unknown")
+        assert (await client.submit(ENDPOINT, {}, idempotency_key="k", retry=True)).request_id == "job-1"
+    async with Hookcast(node.url, transport=Meddling(meddle), sleep=Sleeper(free=True)) as client:
+        with pytest.raises(Unreachable):
+            await client.submit(ENDPOINT, {}, idempotency_key="k", retry=True)
+    assert asked == ["yes"]
+
+
 async def test_a_cancel_whose_answer_was_lost_is_not_repeated(node: Node) -> None:
     """The second one would be told that the job has ended, which is no error."""
     asked = []

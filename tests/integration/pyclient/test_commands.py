@@ -7,6 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from support.commands import COMMAND, hookcast, on_screen
@@ -50,6 +51,20 @@ async def test_submit_says_which_job_it_is_and_watch_finds_it(tmp_path: Path, wh
     assert job["requestId"] == same["requestId"]
     watched = await hookcast(tmp_path, "watch", job["requestId"], HOOKCAST_PORT=whole.url.rpartition(":")[2])
     assert (watched.code, json.loads(watched.out.splitlines()[-1])["status"]) == (0, "completed")
+
+
+async def test_a_submit_in_the_dark_says_how_to_submit_once_more(tmp_path: Path, node: Node) -> None:
+    """And does so; another input is a mistake of the user's."""
+    taken = httpx.Response(200, json={"request_id": "job-1"})
+    node.fal.script(ENDPOINT, httpx.ReadError("cut"), taken)
+    line = ["submit", ENDPOINT, "--idempotency-key", "k", "--url", node.url]
+    assert (await hookcast(tmp_path, *line, "--input", "{}")).code == 1
+    dark = await hookcast(tmp_path, *line, "--input", "{}")
+    assert (dark.code, "--retry" in dark.err) == (1, True)
+    other = await hookcast(tmp_path, *line, "--input", '{"a": 1}')
+    assert (other.code, "another body" in other.err) == (2, True)
+    again = await hookcast(tmp_path, *line, "--input", "{}", "--retry")
+    assert (again.code, json.loads(again.out)["requestId"]) == (0, "job-1")
 
 
 async def test_a_terminal_shows_the_job_until_its_end_and_then_where_the_media_are(tmp_path: Path, whole: Node) -> None:

@@ -68,6 +68,13 @@ def test_jwks_has_two_unpadded_keys_and_the_signer_is_not_the_first() -> None:
     assert "=" not in first["x"] + second["x"]
 
 
+async def test_the_query_of_the_webhooks_url_is_kept() -> None:
+    """Receivers tell their requests apart by it."""
+    post, url = Post(), "http://127.0.0.1:9/hook?submit=a-_B%2F&x=1"
+    await post.deliver(make_job(webhook_url=url))
+    assert [str(request.url) for request in post.requests] == [url]
+
+
 def test_gaps_grow_to_five_minutes_for_31_attempts() -> None:
     """The pauses double from 2 s up to a limit, and there are at most 31 attempts."""
     pauses = list(gaps())

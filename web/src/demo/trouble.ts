@@ -28,7 +28,7 @@ export function problemOf(error: HookcastError, hasKey: boolean): Problem {
     advice,
     code,
     falBody: falBodyOf(error),
-    retryable: status === 0 || status === 429 || status >= 500,
+    retryable: status === 0 || status === 409 || status === 429 || status >= 500,
     needsKey: status === 401 || status === 403,
   };
 }
@@ -40,6 +40,12 @@ function words(error: HookcastError, hasKey: boolean): Words {
     return [
       "Hookcast could not reach fal.",
       "Nothing was lost. Try again in a moment; `hookcast doctor` looks for the cause.",
+    ];
+  }
+  if (code === "submit_outcome_unknown") {
+    return [
+      "fal may have taken the job, but its answer was lost.",
+      "Try again in a moment: if it did, its webhook has come by then. Generating anew makes another job.",
     ];
   }
   if (code === "network" || code === "timeout") {

@@ -36,7 +36,7 @@ export interface Hookcast {
   updates<JobResult = unknown>(requestId: string, options?: CallOptions): AsyncGenerator<Job<JobResult>, void>;
   /**
    * Submit a request to fal's queue. Network errors are retried, up to three attempts in all; the idempotency key makes
-   * them one job. Rejects with HookcastError.
+   * them one job. Rejects with HookcastError; after `submit_outcome_unknown`, another key submits once more.
    */
   submit<JobResult = unknown>(submission: Submission, options?: SubmitOptions): Promise<Submitted<JobResult>>;
   /** Get the current state of a job. Rejects with HookcastError, such as `job_not_found`. */

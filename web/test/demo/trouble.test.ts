@@ -12,6 +12,7 @@ describe("what went wrong", () => {
     ["http_500", 500, "The server failed with 500."],
     ["rate_limited", 429, "Too many requests at once."],
     ["fal_unreachable", 502, "Hookcast could not reach fal."],
+    ["submit_outcome_unknown", 409, "fal may have taken the job, but its answer was lost."],
   ])("is told as a sentence with advice for %s, and may be tried again", (code, status, sentence) => {
     expect(problem(code, status)).toMatchObject({ sentence, retryable: true, needsKey: false, code });
     expect(problem(code, status).advice).toMatch(/\.$/);

@@ -12,7 +12,7 @@ from hookcast.jobs import Job, LogLine
 
 END_ID = "end"
 SSE_END = b"event: end\nid: end\ndata: {}\n\n"
-SSE_PING = b": ping\n\n"
+SSE_PING = b": ping\n"  # one line break: many clients report a block without data as an empty event
 SSE_TOKEN_EXPIRING = b"event: token-expiring\ndata: {}\n\n"
 
 
@@ -125,8 +125,8 @@ def encode(job: Job) -> State:
 
 
 def sse_retry(milliseconds: int) -> bytes:
-    """Return a `retry` field: how long the client waits before it reconnects."""
-    return b"retry: %d\n\n" % milliseconds
+    """Return a `retry` field: how long the client waits before it reconnects. It takes effect when its line ends."""
+    return b"retry: %d\n" % milliseconds
 
 
 def websocket_text(payload: bytes) -> bytes:

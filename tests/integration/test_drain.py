@@ -67,7 +67,7 @@ def test_a_first_signal_tells_every_stream_when_to_come_back(
         sockets.append(client)
     poll, _ = connect(port, get("/healthz") + get("/api/fal-jobs/job-1?wait=60"), b"200 OK")
     process.send_signal(signal.SIGTERM)
-    waits = [int(re.findall(rb"retry: (\d+)\n\n$", rest(client))[0]) for client in sse]
+    waits = [int(re.findall(rb"retry: (\d+)\n$", rest(client))[0]) for client in sse]
     for client in sockets:
         told = until(client, b"restart")
         waits.append(int(re.findall(rb'\{"type":"reconnect","afterMs":(\d+)\}\x88\x09\x03\xf4restart', told)[0]))

@@ -63,7 +63,7 @@ async def test_silence_is_broken_by_pings_and_the_lifetime_ends_the_stream(datab
     times: dict[str, Any] = {"heartbeat_seconds": 0.05, "stream_lifetime_seconds": 0.5}
     async with running_node(fal, database_url=database_url, **times) as node:
         text = (await node.client.get("/api/fal-jobs/job-1/events")).text
-    assert text.count(": ping\n\n") >= 2
+    assert text.count(": ping\n") >= 2
     assert text.count("retry: ") == 2
 
 
@@ -157,7 +157,7 @@ async def test_a_stream_of_many_jobs_and_groups(node: Node) -> None:
     await node.post_webhook(node.fal.webhook("job-2"))
     query = {"requestId": ["job-1", "job-2", "job-1"], "group": "g"}
     async with aconnect_sse(node.client, "GET", "/api/fal-jobs/events", params=query) as source:
-        events = (event async for event in source.aiter_sse() if event.data)
+        events = source.aiter_sse()
         first = [(await anext(events)).json()["requestId"] for _ in range(2)]
         assert sorted(first) == ["job-1", "job-2"]
         await node.post_webhook(node.fal.webhook("job-1"))
@@ -173,7 +173,7 @@ async def test_a_stream_of_many_jobs_ends_with_the_last_of_them(node: Node) -> N
     for name in names[:-1]:
         await node.post_webhook(node.fal.webhook(name))
     async with aconnect_sse(node.client, "GET", "/api/fal-jobs/events", params={"requestId": names}) as source:
-        events = (event async for event in source.aiter_sse() if event.data)
+        events = source.aiter_sse()
         assert {(await anext(events)).json()["requestId"] for _ in range(4)} == set(names[:-1])
         await node.post_webhook(node.fal.webhook(names[-1]))
         assert [event.event async for event in events] == ["job", "end"]

@@ -125,10 +125,10 @@ class Frames:
         return self
 
     async def __anext__(self) -> Seen:
-        while frame := await self._frame():
-            if "event" in frame:
-                return Seen(**frame)
-        raise StopAsyncIteration
+        frame = await self._frame()
+        if not frame:
+            raise StopAsyncIteration
+        return Seen(**frame)
 
     async def _frame(self) -> dict[str, str]:
         frame: dict[str, str] = {}
@@ -136,7 +136,9 @@ class Frames:
             if not line:
                 break
             name, _, value = line.partition(": ")
-            frame |= {"event": ":", "data": value} if not name else {name: value}
+            if not name:
+                return {"event": ":", "data": value}
+            frame |= {} if name == "retry" else {name: value}
         return frame
 
 
@@ -179,15 +181,22 @@ async def curl(url: str, *options: str) -> AsyncIterator[Seeing]:
 
 @asynccontextmanager
 async def httpx_sse(url: str) -> AsyncIterator[Seeing]:
-    """Watch with Python's httpx-sse. It reports a lone `retry:` as an event, which is dropped; browsers report none."""
+    """Watch with Python's httpx-sse."""
     async with httpx.AsyncClient(timeout=DEADLINE) as client, aconnect_sse(client, "GET", url) as source:
-        yield (Seen(event.event, event.id, event.data) async for event in source.aiter_sse() if event.data)
+        yield (Seen(event.event, event.id, event.data) async for event in source.aiter_sse())
 
 
 @asynccontextmanager
 async def node_events(url: str, *, trust: Path | None = None) -> AsyncIterator[Seeing]:
     """Watch with npm's `eventsource`, which reconnects as browsers do."""
     async with program("node", "node.mjs", "events", url, trust=trust) as process:
+        yield Happenings(output(process))
+
+
+@asynccontextmanager
+async def fetch_events(url: str) -> AsyncIterator[Seeing]:
+    """Watch with npm's `@microsoft/fetch-event-source`, parsing the data of each event, as its users do."""
+    async with program("node", "node.mjs", "fetch", url) as process:
         yield Happenings(output(process))
 
 

@@ -1,6 +1,7 @@
 """A push engine without a network: a manual clock, an in-memory store, recording transports."""
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -241,7 +242,7 @@ def nothing_left(engine: Engine) -> bool:
 
 def sse_versions(data: bytes | bytearray) -> list[int]:
     """Return the versions of the `job` events."""
-    return [int(block.split(b"\n")[0][4:]) for block in data.split(b"\n\n") if b"event: job" in block]
+    return [int(found) for found in re.findall(rb"(?m)^id: (\d+)\nevent: job$", data)]
 
 
 def ws_messages(data: bytes | bytearray) -> list[Any]:

@@ -53,8 +53,7 @@ class Node:
         """Open the SSE stream of a job with httpx-sse, an independent client."""
         path = f"/api/fal-jobs/{request_id}/events"
         async with aconnect_sse(self.client, "GET", path, headers=headers) as source:
-            # httpx-sse reports a lone `retry:` as an event; browsers do not.
-            yield (event async for event in source.aiter_sse() if event.data)
+            yield source.aiter_sse()
 
 
 async def until(condition: Callable[[], object]) -> None:

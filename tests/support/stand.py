@@ -28,7 +28,7 @@ def sse(*parts: str | dict[str, Any], then: asyncio.Event | None = None) -> Answ
     """Respond with a stream of frames; a dict is a state. It ends, or stays open until `then` is set."""
 
     async def body() -> AsyncIterator[str]:
-        yield "retry: 1\n\n"
+        yield "retry: 1\n"
         for part in parts:
             yield part if isinstance(part, str) else f"event: job\ndata: {json.dumps(part)}\n\n"
         if then is not None:

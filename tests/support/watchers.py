@@ -132,17 +132,24 @@ class Watcher:
             writer.transport.abort()
 
     async def _read(self, reader: asyncio.StreamReader, visit: Visit) -> None:
+        fields: dict[bytes, bytes] = {}
         while not self.done:
             async with asyncio.timeout(SILENCE_SECONDS):
-                frame = await reader.readuntil(b"\n\n")
-            fields = dict(_field(line) for line in frame.splitlines() if line)
-            if b"retry" in fields:
-                self._retry = int(fields[b"retry"]) / 1000
-            if fields.get(b"event") == b"job":
+                line = (await reader.readuntil(b"\n"))[:-1]
+            if line:
+                name, _, value = line.partition(b": ")
+                fields[name] = value
+                if name == b"retry":
+                    self._retry = int(value) / 1000
+                continue
+            if b"data" not in fields:
+                self._ledger.wrong.append("an empty event was sent")
+            elif fields.get(b"event") == b"job":
                 self._take(visit, fields[b"data"])
             elif fields.get(b"event") == b"end":
                 self.done = True
                 self._missing()
+            fields = {}
 
     def _take(self, visit: Visit, body: bytes) -> None:
         state = self._ledger.see(body)
@@ -157,11 +164,6 @@ class Watcher:
         missing = len(set(self.names) - self.ends.keys())
         if missing:
             self._ledger.wrong.append(f"a stream ended without the end of {missing} of its jobs")
-
-
-def _field(line: bytes) -> tuple[bytes, bytes]:
-    name, _, value = line.partition(b": ")
-    return name, value
 
 
 class Watching:

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 
 import httpx
-from httpx_sse import EventSource, ServerSentEvent, SSEError
 from msgspec import Struct
 
 from hookcast.client.connection import Connection, Request, job_path, within
@@ -17,6 +16,7 @@ from hookcast.client.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from hookcast.client.eventstream import RETRY, Event, Parser
 from hookcast.client.ladder import Ladder, Transport, Trouble
 from hookcast.client.model import Job, decode_job
 from hookcast.wire import END_ID
@@ -117,12 +117,13 @@ class Watcher:
         async with AsyncExitStack() as stack:
             events = await self._open(stack)
             event = await self._next(events, seconds=min(FIRST_BYTES_SECONDS, self._timeout))
-            while event is not None and event.event != END_ID:
+            while event is not None and event.type != END_ID:
                 self._works()
-                retry = retry if event.retry is None else min(event.retry / 1000, MAX_RETRY_SECONDS)
-                if event.event == "job" and event.data:
+                if event.type == RETRY:
+                    retry = _seconds(event.data)
+                elif event.type == "job":
                     yield self._decode(event.data.encode())
-                elif event.event == "token-expiring" and await self._renew_token():
+                elif event.type == "token-expiring" and await self._renew_token():
                     raise _Failed(
                         Trouble.OVER, "the token runs out", at_least=0.0 if self._steady() else STEADY_SECONDS
                     )
@@ -133,7 +134,7 @@ class Watcher:
         trouble = Trouble.OVER if self._steady() else Trouble.BROKEN  # closed early several times in a row: fall back
         raise _Failed(trouble, "the server closed the stream", at_least=retry)
 
-    async def _open(self, stack: AsyncExitStack) -> AsyncGenerator[ServerSentEvent, None]:
+    async def _open(self, stack: AsyncExitStack) -> AsyncGenerator[Event, None]:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if self._version:
             headers["Last-Event-ID"] = str(self._version)
@@ -149,21 +150,19 @@ class Watcher:
             raise self._failed(error, streaming=True) from error
         if response.status_code == 204:
             return _ended()
-        events = EventSource(response).aiter_sse()
+        if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/event-stream":
+            raise _Failed(Trouble.BARRED, "the answer is no event stream")
+        events = _parsed(response)
         stack.push_async_callback(events.aclose)
         return events
 
-    async def _next(
-        self, events: AsyncGenerator[ServerSentEvent, None], *, seconds: float | None = None
-    ) -> ServerSentEvent | None:
+    async def _next(self, events: AsyncGenerator[Event, None], *, seconds: float | None = None) -> Event | None:
         """Return the next event, or None at the end of the stream. Raises _Failed when no heartbeat arrives in time."""
         try:
             async with asyncio.timeout(seconds):
                 return await anext(events, None)
         except (httpx.ReadTimeout, TimeoutError):
             raise _Failed(Trouble.BARRED, "the stream is silent") from None
-        except SSEError:
-            raise _Failed(Trouble.BARRED, "the answer is no event stream") from None
         except httpx.HTTPError as error:
             raise _Failed(Trouble.BROKEN, f"the stream broke ({type(error).__name__})") from error
 
@@ -263,6 +262,19 @@ def trouble_of(error: ClientError, *, streaming: bool, met: bool) -> tuple[Troub
     return (Trouble.BROKEN, POLL_SECONDS) if error.status >= 500 or (strange and met) else None
 
 
-async def _ended() -> AsyncGenerator[ServerSentEvent, None]:
+async def _parsed(response: httpx.Response) -> AsyncGenerator[Event, None]:
+    """Yield the events of a response."""
+    parser = Parser()
+    async for text in response.aiter_text():
+        for event in parser.feed(text):
+            yield event
+
+
+def _seconds(milliseconds: str) -> float:
+    """Return the reconnection time that the server asks for, at most MAX_RETRY_SECONDS."""
+    return min(int(milliseconds[:9]) / 1000, MAX_RETRY_SECONDS)
+
+
+async def _ended() -> AsyncGenerator[Event, None]:
     """Yield the end event that a 204 stands for."""
-    yield ServerSentEvent(event=END_ID)
+    yield Event(END_ID)

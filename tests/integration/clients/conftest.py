@@ -13,6 +13,7 @@ from support.clients import (
     chromium_events,
     chromium_socket,
     curl,
+    fetch_events,
     httpx_sse,
     node_events,
     node_socket,
@@ -33,12 +34,17 @@ async def browser() -> AsyncIterator[Browser]:
         yield running
 
 
-@pytest.fixture(params=["curl", "httpx-sse", "eventsource", "chromium"])
+@pytest.fixture(params=["curl", "httpx-sse", "eventsource", "fetch-event-source", "chromium"])
 def watch(request: pytest.FixtureRequest) -> Watch:
     """Each client of SSE."""
     if request.param == "chromium":
         return partial(chromium_events, request.getfixturevalue("browser"))
-    found: dict[str, Watch] = {"curl": curl, "httpx-sse": httpx_sse, "eventsource": node_events}
+    found: dict[str, Watch] = {
+        "curl": curl,
+        "httpx-sse": httpx_sse,
+        "eventsource": node_events,
+        "fetch-event-source": fetch_events,
+    }
     return found[request.param]
 
 

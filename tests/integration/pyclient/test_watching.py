@@ -231,12 +231,13 @@ async def test_a_server_that_says_it_is_over_is_asked_for_the_end(farewell: Answ
 @pytest.mark.parametrize(
     ("answer", "least"),
     [
-        (sse("retry: 1234\n\n", job(1)), 1.234),
+        (sse("retry: 1234\n", job(1)), 1.234),
+        (sse(job(1), "retry: 4321\n"), 4.321),
         (problem(503, "draining", **{"Retry-After": "7"}), 7.0),
         (problem(429, "too_many_requests", **{"Retry-After": "9"}), 9.0),
         (problem(404, "job_not_found"), POLL_SECONDS),
     ],
-    ids=["retry", "503", "429", "unknown"],
+    ids=["retry", "retry-at-the-end", "503", "429", "unknown"],
 )
 async def test_the_pause_is_never_shorter_than_the_server_asked_for(answer: Answer, least: float) -> None:
     """By `retry:`, or by Retry-After."""

@@ -384,3 +384,27 @@ async def test_the_head_and_small_states_leave_as_one_write() -> None:
             stream.begin(transport, b"head")
         assert sse_versions(transport.sent) == [1, 1]
         assert transport.writes == 1
+
+
+async def test_no_client_sees_an_empty_event() -> None:
+    """Many report each blank line as an event: one follows `data:` only, from the first byte to the drain."""
+    time = Time()
+    async with running_engine(job("known"), time=time) as (engine, _):
+        _, transport = await open_events(engine, "known", "later")
+        assert re.match(rb"retry: \d+\nid: 1\nevent: job\n", transport.sent)
+        await turn(engine, time, 15.0)
+        engine.hub.deliver(state("later", 1))
+        await turn(engine, time, 15.0)
+        engine.admission.drain()
+    *blocks, rest = bytes(transport.sent).split(b"\n\n")
+    assert len(blocks) == 2
+    assert all(b"\ndata: " in block for block in blocks)
+    assert re.fullmatch(rb"(: ping\n)+retry: \d+\n", rest)
+    assert b"\n: ping\nid: " in b"\n" + blocks[1]
+
+
+async def test_the_first_bytes_leave_at_once() -> None:
+    """`retry:` alone, while nothing is known of the job."""
+    async with running_engine() as (engine, _):
+        _, transport = await open_events(engine, "job-1")
+        assert re.fullmatch(rb"retry: \d+\n", transport.sent)

@@ -22,7 +22,7 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that prometheus_client reads on import."""
 READ_SECONDS = 1.0
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-KINDS = ("sse", "websocket")
+KINDS = ("sse", "websocket", "long_poll")
 
 
 class Metrics:

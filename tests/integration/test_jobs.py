@@ -136,21 +136,36 @@ async def test_a_long_poll_ends_with_what_is_there(node: Node) -> None:
     assert unknown.json()["code"] == "job_not_found"
 
 
-async def test_an_idle_long_poll_reads_the_job_once(
-    database_url: str, fal: FalDouble, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Thousands of them wait for nothing most of the time."""
-    reads, get = list[str](), JobStore.get
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The jobs that were read from the store one by one."""
+    found, get = list[str](), JobStore.get
 
     async def counted(store: JobStore, request_id: str) -> Job | None:
-        reads.append(request_id)
+        found.append(request_id)
         return await get(store, request_id)
 
-    async with running_node(fal, database_url=database_url, fal_key=None) as node:
-        await node.register("job-1")
-        monkeypatch.setattr(JobStore, "get", counted)
-        assert (await node.client.get("/api/fal-jobs/job-1?wait=0.05&version=1")).json()["version"] == 1
+    monkeypatch.setattr(JobStore, "get", counted)
+    return found
+
+
+async def test_an_idle_long_poll_reads_the_job_once(node: Node, reads: list[str]) -> None:
+    """Thousands of them wait for nothing most of the time."""
+    await node.register("job-1")
+    assert (await node.client.get("/api/fal-jobs/job-1?wait=0.05&version=1")).json()["version"] == 1
+    assert reads == ["job-1"]
+
+
+async def test_a_stream_of_a_job_that_cannot_be_followed_reads_it_once(node: Node, reads: list[str]) -> None:
+    """Without an endpoint fal cannot be asked; it is followed once the endpoint is known."""
+    await node.register("job-1")
+    async with node.events("job-1") as events:
+        assert (await anext(events)).id == "1"
+        await node.register("job-1", owner="user-1")
+        assert (await anext(events)).id == "2"
         assert reads == ["job-1"]
+        await node.register("job-1", endpointId=ENDPOINT)
+        await until(lambda: node.fal.asked("/status/stream"))
 
 
 @pytest.mark.parametrize(

@@ -207,3 +207,51 @@ async def test_a_submit_that_is_too_deep_is_refused(node: Node, field: str) -> N
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
     assert "deep" in answer.json()["detail"]
     assert not node.fal.asked(ENDPOINT)
+
+
+def poll(*headers: str) -> bytes:
+    """A long poll."""
+    return get("/api/fal-jobs/job-1?wait=60&version=1", *headers)
+
+
+async def test_a_waiting_long_poll_counts_as_a_stream(small: Node) -> None:
+    """By address as by token, beside streams; its place is free again when it ends, by an answer or a cut."""
+    await small.register("job-1")
+    forwarded = f"X-Forwarded-For: {HERE}"
+    async with AsyncExitStack() as stack:
+        await opened(stack, small, sse(forwarded))
+        waiting = [await stack.enter_async_context(raw(small)) for _ in range(2)]
+        for client in waiting:
+            await client.send(poll(forwarded))
+        await until(lambda: small.engine.admission.polls == 2)
+        for make in (sse, websocket, poll):
+            assert await too_many(await opened(stack, small, make(forwarded)))
+        waiting[0].cut()
+        await until(lambda: small.engine.admission.polls == 1)
+        assert status_of(await opened(stack, small, sse(forwarded))) == 200
+        assert status_of(await opened(stack, small, get("/api/fal-jobs/job-1", forwarded))) == 200
+        await small.post_webhook(small.fal.webhook("job-1"))
+        await waiting[1].until(b'"version":2')
+        await until(lambda: not small.engine.admission.polls)
+    await until(lambda: nothing_left(small.engine))
+
+
+async def test_a_long_poll_beyond_the_servers_streams_is_told_to_come_back(database_url: str, fal: FalDouble) -> None:
+    """503 as a stream; what can be answered without waiting is no exception."""
+    async with running_node(fal, database_url=database_url, max_streams=1) as node, node.events("job-1"):
+        refused = await node.client.get("/api/fal-jobs/job-1?wait=60")
+        assert (refused.status_code, refused.json()["code"]) == (503, "too_many_streams")
+        assert refused.headers["retry-after"]
+
+
+async def test_a_long_poll_of_a_stranger_subscribes_nothing(database_url: str, fal: FalDouble) -> None:
+    """It is refused before anybody listens on the bus, or asks fal, for it."""
+    async with running_node(fal, database_url=database_url, **SETTINGS) as node:
+        admin, stranger = (ADMIN, {"Authorization": f"Bearer {token(sub='stranger')}"})
+        await node.client.put("/api/fal-jobs/job-1", json={"owner": "user-1"}, headers=admin)
+        joined: list[object] = []
+        node.engine.hub.join = lambda *names: joined.append(names)  # type: ignore[method-assign, assignment]
+        for name in ("job-1", "absent"):
+            refused = await node.client.get(f"/api/fal-jobs/{name}?wait=60", headers=stranger)
+            assert (refused.status_code, refused.json()["code"]) == (404, "job_not_found")
+        assert joined == []

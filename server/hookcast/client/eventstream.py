@@ -1,7 +1,7 @@
 """A parser of event streams (WHATWG HTML, section 9.2.6): text in, events out.
 
-It ignores `id`: every Hookcast stream begins with the current states, so none is resumed. (httpx-sse reports `retry` only
-with a later event, and none follows at the end of a stream.)
+It ignores `id`: every Hookcast stream begins with the current states, so none is resumed. httpx-sse reports a `retry`
+only with a later event, and none follows at the end of a stream.
 """
 
 import re

@@ -248,7 +248,7 @@ def trouble_of(error: ClientError, *, streaming: bool, met: bool) -> tuple[Troub
     if isinstance(error, NotFound):  # not known yet
         return Trouble.OVER, POLL_SECONDS
     if isinstance(error, Unavailable):
-        full = streaming and error.code in {"too_many_streams", "too_many_streams_of_client"}
+        full = error.code in {"too_many_streams", "too_many_streams_of_client"}
         return Trouble.BARRED if full else Trouble.BROKEN, error.retry_after
     if isinstance(error, Unreachable):
         return _REACHED.get(error.code, Trouble.BROKEN), 0.0

@@ -11,6 +11,8 @@ from hookcast.errors import Draining, HookcastError, TooManyStreams
 from hookcast.push.holders import Holders
 from hookcast.push.wheel import Looked
 
+LONG_POLL = "long_poll"
+
 
 class Drainable(Protocol):
     """An open stream or wait that ends when the node drains."""
@@ -48,8 +50,8 @@ class Limits:
 class Counts:
     """Counters since the start, as plain numbers so that counting costs nothing.
 
-    `opened` and `closed` count streams by kind, `refused` counts refused streams by error code, `slow` counts streams
-    closed as slow readers.
+    `opened` and `closed` count streams and long polls by kind, `refused` counts refused ones by error code, `slow`
+    counts streams closed as slow readers.
     """
 
     opened: Counter[str] = field(default_factory=Counter)
@@ -70,7 +72,8 @@ class Admission:
         self.holders = Holders(
             {"address": self.limits.max_streams_per_address, "token": self.limits.max_streams_per_token}
         )
-        self.waits: set[Drainable] = set()  # not streams (long polls, for one), but drained too
+        self.waits: set[Drainable] = set()  # not streams, but drained too
+        self.polls = 0  # long polls: each takes the place of a stream
 
     def check(self, holders: Sequence[str] = ()) -> None:
         """Raise Draining, TooManyStreams or TooManyStreamsOfClient if no further stream may open."""
@@ -83,7 +86,7 @@ class Admission:
     def _check_room(self, holders: Sequence[str]) -> None:
         if self.draining:
             raise Draining("The server is restarting; connect again in a moment.")
-        if len(self.streams) >= self.limits.max_streams:
+        if len(self.streams) + self.polls >= self.limits.max_streams:
             raise TooManyStreams(f"This server has its {self.limits.max_streams} streams; try another one, or later.")
         self.holders.check(holders)
 
@@ -133,6 +136,22 @@ class Admission:
             yield
         finally:
             self.waits.discard(wait)
+
+    @contextmanager
+    def polling(self, poll: Drainable, holders: tuple[str, ...] = ()) -> Iterator[None]:
+        """Reserve a place for a long poll. Raises what `check` raises, but a node that drains answers it at once."""
+        if not self.draining:
+            self.check(holders)
+        self.polls += 1
+        self.holders.enter(holders)
+        self.counts.opened[LONG_POLL] += 1
+        try:
+            with self.waiting(poll):
+                yield
+        finally:
+            self.polls -= 1
+            self.holders.leave(holders)
+            self.counts.closed[LONG_POLL] += 1
 
     def drain(self) -> None:
         """Drain every open stream and wait, and refuse new streams."""

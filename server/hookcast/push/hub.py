@@ -156,6 +156,11 @@ class Hub:
         groups = tuple(topic for topic in topics.groups if self._leave_group(subscriber, topic))
         return Topics(jobs, groups)
 
+    def awaits(self, request_id: str) -> bool:
+        """Return whether somebody watches the job by name whose first state has not been read yet."""
+        topic = self._jobs.get(request_id)
+        return topic is not None and topic.active > 0 and topic.version == 0
+
     def lacks(self, request_id: str, version: int, group: str | None) -> bool:
         """Return whether a subscriber of the job, or of its group, has not seen this version."""
         by_name = self._jobs.get(request_id)

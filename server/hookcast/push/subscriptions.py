@@ -1,7 +1,7 @@
 """Bring a subscriber up to date: subscribe on the bus → read the store → go live, dropping what is not newer."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 from hookcast.auth import EVERYBODY, Caller
@@ -97,14 +97,28 @@ class Subscriptions:
         self._hub.deliver(self._encode(job))
 
     @asynccontextmanager
-    async def watch(self, request_id: str, *, active: bool = True) -> AsyncIterator[Watch]:
-        """Watch one job during the block, starting with its state in the store. Raises StoreUnavailable."""
-        watch, topics = Watch(active=active), Topics()
-        with self._admission.waiting(watch):
+    async def watch(self, request_id: str, holders: tuple[str, ...] = ()) -> AsyncIterator[Watch]:
+        """Watch one job for a long poll, starting with its state in the store. Raises StoreUnavailable.
+
+        A long poll takes a place as a stream does: raises TooManyStreams and TooManyStreamsOfClient.
+        """
+        watch, topics = Watch(active=True), Topics()
+        with self._admission.polling(watch, holders):
             try:
                 topics, states = await self.join(watch, Names(jobs=(request_id,)))
                 for state in states:
                     watch.push(state)
+                yield watch
+            finally:
+                self.leave(watch, topics)
+
+    @contextmanager
+    def overhear(self, request_id: str) -> Iterator[Watch]:
+        """Watch a job that others watch, during the block: their states reach it, and it reads nothing itself."""
+        watch = Watch(active=False)
+        with self._admission.waiting(watch):
+            topics = self._hub.join(watch, Names(jobs=(request_id,)))
+            try:
                 yield watch
             finally:
                 self.leave(watch, topics)

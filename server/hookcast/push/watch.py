@@ -27,12 +27,6 @@ class Watch:
             self._newest = state
             self._wake.set()
 
-    def skip(self, version: int) -> None:
-        """Treat this version, and older ones, as read."""
-        self._taken = max(self._taken, version)
-        if self._newest is not None and self._newest.version <= self._taken:
-            self._newest = None
-
     def drain(self) -> None:
         """Make `next` raise Drained once the slot has been read."""
         self._drained = True

@@ -1,8 +1,10 @@
 """Register, poll, list and cancel jobs."""
 
+import asyncio
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -28,7 +30,8 @@ from hookcast.jobs import (
     valid_request_id,
 )
 from hookcast.problems import json_response
-from hookcast.push import Drained, Watch
+from hookcast.push import Drained, Names, Watch
+from hookcast.routes.addresses import holders_of
 from hookcast.routes.credentials import authorize, caller_of, check_origin
 from hookcast.routes.requests import label, number, read_json, request_id_of, whole_number
 from hookcast.routes.services import Services, services
@@ -59,7 +62,10 @@ async def poll(request: Request) -> Response:
     if seen is None:
         seen = max((int(tag) for tag in tags if tag.isdecimal()), default=0)
     if wait:
-        state = await _waited(node, caller, request_id, seen, wait)
+        await _check_visible(node, caller, request_id)
+        holders = holders_of(request, caller)
+        async with node.engine.subscriptions.watch(request_id, holders) as watch, _ending_with(request, watch):
+            state = await _waited(watch, seen, node.engine.clock, wait)
     else:
         job = await node.store.get(request_id)
         state = _shown(caller, request_id, None if job is None else encode(job))
@@ -154,16 +160,38 @@ def _patience(node: Services, caller: Caller, wait: float) -> float:
     return min(wait, max(caller.expires_at - node.engine.gate.clock(), 0.0))
 
 
-async def _waited(node: Services, caller: Caller, request_id: str, seen: int, seconds: float) -> State | None:
-    """Return the first state past `seen`, or the latest one at the deadline. The store is read once."""
-    until = node.engine.clock() + seconds
-    async with node.engine.subscriptions.watch(request_id) as watch:
-        state = _shown(caller, request_id, await _newer(watch, 0))
-        while state is None or (state.version <= seen and not state.terminal):
-            newer = await _newer(watch, max(until - node.engine.clock(), 0))
-            if newer is None:
-                break
-            state = newer
+async def _check_visible(node: Services, caller: Caller, request_id: str) -> None:
+    """Raise JobNotFound unless the caller may wait for the job. Until then nothing is subscribed for a stranger."""
+    if not (await node.engine.subscriptions.permitted(caller, Names(jobs=(request_id,)))).jobs:
+        raise JobNotFound(request_id)
+
+
+@asynccontextmanager
+async def _ending_with(request: Request, watch: Watch) -> AsyncIterator[None]:
+    """End the wait when the client disconnects, so that its place is free again."""
+
+    async def listen() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        watch.drain()
+
+    listening = asyncio.ensure_future(listen())
+    try:
+        yield
+    finally:
+        listening.cancel()
+        await asyncio.wait({listening})
+
+
+async def _waited(watch: Watch, seen: int, clock: Callable[[], float], seconds: float) -> State | None:
+    """Return the first state past `seen`, or the latest one at the deadline."""
+    until = clock() + seconds
+    state = await _newer(watch, 0)
+    while state is None or (state.version <= seen and not state.terminal):
+        newer = await _newer(watch, max(until - clock(), 0))
+        if newer is None:
+            break
+        state = newer
     return state
 
 

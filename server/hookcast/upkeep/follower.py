@@ -10,6 +10,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+from msgspec import Struct, json
+
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
 from hookcast.fal.queue import FalQueue
@@ -102,14 +104,15 @@ class Follower:
 
     async def _followable(self, request_id: str) -> Job | None:
         """Wait until the job is known and pending and has an endpoint; return None when it has ended."""
-        job = await self._store.get(request_id)
-        if job is not None and (job.status.terminal or job.endpoint_id is not None):
-            return None if job.status.terminal else job
-        async with self._engine.subscriptions.watch(request_id, active=False) as watch:
-            watch.skip(0 if job is None else job.version)
+        read_by_subscriber = self._engine.hub.awaits(request_id)
+        with self._engine.subscriptions.overhear(request_id) as watch:
+            job = None if read_by_subscriber else await self._store.get(request_id)
             while job is None or not (job.status.terminal or job.endpoint_id is not None):
-                await watch.next(60.0)
-                job = await self._store.get(request_id)
+                state = await watch.next(60.0)
+                if state is not None and state.terminal:
+                    return None
+                if state is not None and json.decode(state.body, type=_Endpoint).endpoint_id is not None:
+                    job = await self._store.get(request_id)
         return None if job.status.terminal else job
 
     async def _stream(self, job: Job) -> bool | None:
@@ -153,6 +156,10 @@ class Follower:
         """Mark a cancelling job as cancelled when fal no longer knows it; conclude nothing in any other case."""
         if error.fal_status == 404 and job.progress.phase is Phase.CANCELLING:
             await self._dispatcher.apply(job.request_id, Cancelled())
+
+
+class _Endpoint(Struct, rename="camel"):
+    endpoint_id: str | None = None
 
 
 class _Pump:

@@ -22,19 +22,6 @@ async def test_only_the_newest_state_waits_to_be_taken() -> None:
     assert await watch.next(0) is None
 
 
-async def test_what_is_known_is_skipped() -> None:
-    """The next answer is newer than that."""
-    watch = Watch(active=True)
-    watch.push(state(version=2))
-    watch.skip(2)
-    waiting = asyncio.ensure_future(watch.next(5))
-    await settle()
-    watch.push(state(version=3))
-    found = await waiting
-    assert found is not None
-    assert found.version == 3
-
-
 async def test_a_drain_wakes_the_watcher_once_it_has_what_is_there() -> None:
     """Also one that begins after the drain."""
     async with running_engine(job()) as (engine, _):

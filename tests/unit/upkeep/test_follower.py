@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -90,10 +90,9 @@ class SilentEngine:
         self.hub = Hub(time.monotonic)
         self.admission = self.subscriptions = self
 
-    @asynccontextmanager
-    async def watch(self, _request_id: str, *, active: bool) -> AsyncIterator[SilentWatch]:
+    @contextmanager
+    def overhear(self, _request_id: str) -> Iterator[SilentWatch]:
         """A watch that does not count as somebody who watches."""
-        assert not active
         yield SilentWatch()
 
 

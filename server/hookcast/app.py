@@ -28,6 +28,7 @@ from hookcast.outgoing import http_client
 from hookcast.push import Admission, Engine, Hub, Limits
 from hookcast.routes import health, jobs, openapi, submit, tokens, webhooks, websocket
 from hookcast.routes import sse as streams
+from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
 from hookcast.routes.credentials import cors
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
@@ -103,9 +104,21 @@ def create_app(
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
             push = Engine(admitted, hub, store, bus, _gate(settings, client, store, clock))
             metrics = Metrics(settings.metrics_folder)
-            readiness = Readiness(store, keys)
+            strange, own = (Bodies(settings.max_webhook_bytes, pace) for pace in (STRANGERS, CALLERS))
             node = Services(
-                settings, clock, store, bus, push, dispatcher, submitter, keys, queue, readiness, metrics=metrics
+                settings,
+                clock,
+                store,
+                bus,
+                push,
+                dispatcher,
+                submitter,
+                keys,
+                queue,
+                Readiness(store, keys),
+                webhooks=strange,
+                uploads=own,
+                metrics=metrics,
             )
             if settings.submits_per_minute is not None:
                 count = settings.submits_per_minute

@@ -39,6 +39,7 @@ HookcastError
 ├── Unavailable             retry: a dependency is unavailable
 │   ├── StoreUnavailable        503
 │   ├── KeysUnavailable         503
+│   ├── Busy                    503
 │   ├── TooManyStreams          503
 │   └── Draining                503
 ├── UsageError              invalid input on the command line (exit code 2)
@@ -372,6 +373,14 @@ class KeysUnavailable(Unavailable):
 
     code = "keys_unavailable"
     title = "Signing keys are not available"
+
+
+class Busy(Unavailable):
+    """The bodies under way take all the memory there is for them."""
+
+    code = "busy"
+    title = "The server is busy"
+    retry_after = 5
 
 
 class TooManyStreams(Unavailable):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from hookcast.routes import requests as reading
+from hookcast.routes.bodies import Pace
 from hookcast.serving import Deadlines
 from hookcast.serving.http import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED, MAX_URL_BYTES
-from support.fal import FalDouble
+from support.fal import FalDouble, forged
 from support.raw import UPGRADE, Raw, events, get, raw
 from support.server import Node, running_node, until
 
@@ -37,6 +37,11 @@ def post(path: str, body: bytes, *headers: str, length: int | None = None) -> by
     """A request with a body, or with a part of it."""
     size = len(body) if length is None else length
     return get(path, f"Content-Length: {size}", *headers, method="POST") + body
+
+
+def webhook(*headers: str) -> bytes:
+    """The head of a webhook that looks like fal's, as anybody can make it."""
+    return get("/api/webhooks/fal", *(f"{name}: {value}" for name, value in forged().items()), *headers, method="POST")
 
 
 async def refused(client: Raw, status: int, code: str) -> None:
@@ -147,7 +152,7 @@ async def test_pipelining_has_a_bound(node: Node) -> None:
 
 async def test_a_body_whose_frame_grows_without_content_is_refused(node: Node) -> None:
     """Trailers and chunk extensions are read by nobody, and kept by the parser."""
-    start = get("/api/webhooks/fal", "Transfer-Encoding: chunked", method="POST")
+    start = webhook("Transfer-Encoding: chunked")
     for part in (b"0\r\nX: " + b"x" * 400_000, b"1;" + b"x" * 400_000):
         async with raw(node) as client:
             await client.send(start)
@@ -217,11 +222,11 @@ async def test_an_open_stream_needs_no_further_word_of_its_client(quick: Node) -
         assert len(quick.engine.admission.streams) == 2
 
 
-async def test_a_body_that_dribbles_is_a_408(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_dribbles_is_a_408(node: Node) -> None:
     """Past the first seconds it must come with some speed; and then the connection ends."""
-    monkeypatch.setattr(reading, "BODY_SECONDS", 0.2)
+    node.services.webhooks.pace = Pace(seconds=0.2, rate=16 * 1024, silence=60)
     async with raw(node) as client:
-        await client.send(post("/api/webhooks/fal", b"", length=10_000))
+        await client.send(webhook("Content-Length: 10000"))
         dribbling = asyncio.ensure_future(dribble(client, b"x"))
         await client.until(b'"body_timeout"')
         dribbling.cancel()
@@ -229,10 +234,9 @@ async def test_a_body_that_dribbles_is_a_408(node: Node, monkeypatch: pytest.Mon
     await until(lambda: not _connections(node))
 
 
-async def test_a_slow_and_honest_upload_has_the_time_it_needs(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_and_honest_upload_has_the_time_it_needs(node: Node) -> None:
     """Each second's worth of bytes is a second more."""
-    monkeypatch.setattr(reading, "BODY_SECONDS", 0.2)
-    monkeypatch.setattr(reading, "BODY_RATE", 10_000)
+    node.services.uploads.pace = Pace(seconds=0.2, rate=10_000, silence=60)
     loop = asyncio.get_running_loop()
     body = json.dumps({"endpointId": "fal-ai/flux/dev", "input": {"prompt": "x" * 10_000}}).encode()
     async with raw(node) as client:
@@ -249,7 +253,7 @@ async def test_the_rest_of_a_refused_body_is_read_and_the_connection_goes_on(nod
     """When it comes soon; nothing of it is kept."""
     for framing in (f"Content-Length: {40_000_000}", "Transfer-Encoding: chunked"):
         async with raw(node) as client:
-            await client.send(get("/api/webhooks/fal", framing, method="POST"))
+            await client.send(webhook(framing))
             chunk = b"x" * 1_000_000 if "Length" in framing else b"f4240\r\n" + b"x" * 1_000_000 + b"\r\n"
             for _ in range(40):
                 await client.send(chunk)
@@ -261,7 +265,7 @@ async def test_the_rest_of_a_refused_body_is_read_and_the_connection_goes_on(nod
 
 async def test_a_refused_body_that_does_not_end_is_cut(quick: Node) -> None:
     """In time, and in size."""
-    endless = get("/api/webhooks/fal", f"Content-Length: {10**12}", method="POST")
+    endless = webhook(f"Content-Length: {10**12}")
     async with raw(quick) as client:
         await client.send(endless)
         await client.until(b'"too_large"')
@@ -275,7 +279,7 @@ async def test_a_refused_body_that_does_not_end_is_cut(quick: Node) -> None:
 async def test_a_refused_body_has_a_size(node: Node) -> None:
     """Twice the default of what is taken."""
     async with raw(node) as client:
-        await client.send(get("/api/webhooks/fal", f"Content-Length: {10**12}", method="POST"))
+        await client.send(webhook(f"Content-Length: {10**12}"))
         await client.until(b'"too_large"')
         with pytest.raises(ConnectionError):
             await client.send(b"x" * 200_000_000)
@@ -287,7 +291,7 @@ async def test_a_client_that_asks_first_is_told_and_the_connection_ends(database
         running_node(fal, database_url=database_url, deadlines=Deadlines(ignored=60)) as node,
         raw(node) as client,
     ):
-        await client.send(post("/api/webhooks/fal", b"", "Expect: 100-continue", length=10**9))
+        await client.send(webhook("Expect: 100-continue", f"Content-Length: {10**9}"))
         seen = await client.rest()
         assert b'"too_large"' in seen
         assert b"100 Continue" not in seen

@@ -46,7 +46,7 @@ async def node(database_url: str, fal: FalDouble) -> AsyncIterator[Node]:
         group.create_task(serve(app, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
         async with httpx.AsyncClient(base_url=url, timeout=DEADLINE) as client:
             await until(lambda: parts)
-            yield Node(url, client, fal, parts[0].engine, server)
+            yield Node(url, client, fal, parts[0], server)
         admission.drain()
         stop.set()
 

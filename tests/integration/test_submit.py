@@ -19,6 +19,7 @@ from hookcast.errors import HookcastError, NotStorable
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.routes import submit
+from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
 from hookcast.store import JobStore, open_store
@@ -84,6 +85,8 @@ class World:
             keys=keys,
             queue=queue,
             readiness=Readiness(outage.store, keys),
+            webhooks=Bodies(1024, STRANGERS),
+            uploads=Bodies(1024, CALLERS),
         )
         routes = [Route("/api/fal-jobs", submit.submit, methods=["POST"])]
         app = Starlette(routes=routes, exception_handlers={HookcastError: problems.on_error})

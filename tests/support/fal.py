@@ -75,6 +75,11 @@ def sign(
     }
 
 
+def forged() -> dict[str, str]:
+    """Return signature headers of the right form, which anybody can make."""
+    return sign(b"", SigningKey.generate())
+
+
 class FalDouble(httpx.AsyncBaseTransport):
     """Responds by the end of the URL's path, in the order of `script`; records the requests."""
 

@@ -30,9 +30,14 @@ class Node:
     url: str
     client: httpx.AsyncClient
     fal: FalDouble
-    engine: Engine
+    services: Services
     server: Server
     opened: list[str] = field(default_factory=list)
+
+    @property
+    def engine(self) -> Engine:
+        """The push engine."""
+        return self.services.engine
 
     async def post_webhook(self, body: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """Send a webhook, validly signed unless other headers are given."""
@@ -104,7 +109,7 @@ async def running_node(fal: FalDouble, *, emulator: str | None = None, **setting
         try:
             await ready.wait()
             async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, limits=CONNECTIONS) as client:
-                yield Node(url, client, fal, parts[0].engine, server)
+                yield Node(url, client, fal, parts[0], server)
         finally:  # stop the server even when the test fails
             server.should_exit = True
             await serving

@@ -31,7 +31,8 @@ from hookcast.fal.webhook import parse
 from hookcast.jobs import Completed, Failed, Phase, Progressed, valid_request_id
 from hookcast.push import messages
 from hookcast.routes import jobs as job_routes
-from hookcast.routes.requests import check_label, number
+from hookcast.routes.numbers import digits, number, whole_number
+from hookcast.routes.requests import check_label
 from hookcast.routes.submit import Facts, Submission
 from hookcast.settings import load_settings
 from hookcast.wire import encode
@@ -100,8 +101,9 @@ def test_a_signature_holds_for_its_own_bytes_only(body: bytes, place: int, heade
 def test_made_up_signature_headers_never_hold(values: tuple[str, str, str, str]) -> None:
     """Whatever characters they have that a header can have."""
     latin = [value.encode("utf-8").decode("latin-1") for value in values]
+    names = sign(b"{}", KEY)
     with pytest.raises(WebhookRefused):
-        verify(SignedHeaders(*latin), b"{}", [KEY.verify_key], now=1000)
+        verify(SignedHeaders.read(dict(zip(names, latin, strict=True))), b"{}", [KEY.verify_key], now=1000)
 
 
 @given(others=st.lists(JSON | st.fixed_dictionaries({"kty": st.just("OKP"), "crv": st.just("Ed25519"), "x": JSON})))
@@ -172,6 +174,18 @@ def test_a_number_of_the_query_is_within_its_bounds_or_refused(text: str) -> Non
         return
     assert value is not None
     assert 0 <= value <= 60
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 5000, "9" * 19, "", " 1", "+1", "-1", "1_0", "1.0", "0x1", "\u0663", "\xb2", "1e1"]
+)
+def test_what_is_no_whole_number_in_plain_digits_is_none_and_a_refusal(text: str) -> None:
+    """`int` would raise, or take more than a client may send."""
+    assert digits(text) is None
+    query = httpx.QueryParams({"version": text})
+    request = Request({"type": "http", "query_string": str(query).encode(), "headers": []})
+    with pytest.raises(InvalidRequest):
+        whole_number(request, "version", 0, 2**53)
 
 
 @given(

@@ -43,13 +43,18 @@ class FalKeys:
         self._keys = PublishedKeys(client, url, cache, clock, parse_jwks)
         self._clock = clock
 
-    async def verify(self, headers: Mapping[str, str], body: bytes) -> SignedHeaders:
-        """Verify a webhook's signature over its raw body; return its headers, which can now be trusted.
+    async def admit(self, headers: Mapping[str, str]) -> SignedHeaders:
+        """Return a webhook's signature headers if they may be fal's: worth reading the body, not verified yet.
 
         Raises the signature errors (401), and KeysUnavailable when there is no key to verify with.
         """
         signed = SignedHeaders.read(headers)
         check_timestamp(signed, now=self._clock().timestamp())
+        await self._keys.current()
+        return signed
+
+    async def verify(self, signed: SignedHeaders, body: bytes) -> None:
+        """Verify a webhook's signature over its raw body. Raises what `admit` raises."""
         keys = await self._keys.current()
         try:
             verify(signed, body, keys, now=self._clock().timestamp())
@@ -58,7 +63,6 @@ class FalKeys:
             if newer == keys:
                 raise
             verify(signed, body, newer, now=self._clock().timestamp())
-        return signed
 
     async def available(self) -> bool:
         """Return whether there is a key to verify with, fetching the keys when there is none yet."""

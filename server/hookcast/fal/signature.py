@@ -21,13 +21,14 @@ TIMESTAMP = "x-fal-webhook-timestamp"
 SIGNATURE = "x-fal-webhook-signature"
 WINDOW_SECONDS = 300
 
+_NAMES = (REQUEST_ID, USER_ID, TIMESTAMP, SIGNATURE)
 _UNIX_SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 _HEX_SIGNATURE = re.compile(r"[0-9a-fA-F]{128}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class SignedHeaders:
-    """The four signature headers of a webhook as received, not verified yet."""
+    """The four signature headers of a webhook, well-formed but not verified yet."""
 
     request_id: str
     user_id: str
@@ -36,15 +37,21 @@ class SignedHeaders:
 
     @classmethod
     def read(cls, headers: Mapping[str, str]) -> "SignedHeaders":
-        """Read the four headers from a case-insensitive mapping.
+        """Read the four headers from a case-insensitive mapping, without blanks around them (RFC 9110 section 5.5).
 
-        Raises SignatureMissing when one of them is absent or empty.
+        Raises SignatureMissing when one of them is absent or empty; TimestampOutOfRange and SignatureInvalid when the
+        timestamp or the signature has another form.
         """
-        names = (REQUEST_ID, USER_ID, TIMESTAMP, SIGNATURE)
-        missing = [name for name in names if not headers.get(name)]
-        if missing:
+        values = [headers.get(name, "").strip(" \t") for name in _NAMES]
+        if not all(values):
+            missing = [name for name, value in zip(_NAMES, values, strict=True) if not value]
             raise SignatureMissing(f"The webhook has no header {', '.join(missing)}.")
-        return cls(*(headers[name] for name in names))
+        read = cls(*values)
+        if not _UNIX_SECONDS.fullmatch(read.timestamp):
+            raise TimestampOutOfRange("The webhook's timestamp is not a number of unix seconds.")
+        if not _HEX_SIGNATURE.fullmatch(read.signature):
+            raise SignatureInvalid("The webhook's signature is not 64 bytes in hexadecimal.")
+        return read
 
 
 def signed_message(*, request_id: str, user_id: str, timestamp: str, body: bytes) -> bytes:
@@ -56,11 +63,9 @@ def signed_message(*, request_id: str, user_id: str, timestamp: str, body: bytes
 def verify(headers: SignedHeaders, body: bytes, keys: Iterable[VerifyKey], *, now: float) -> None:
     """Verify the signature of the raw `body` against every key; `now` is unix seconds.
 
-    Raises TimestampOutOfRange beyond ±300 s (or when it is not a number) and SignatureInvalid when no key matches.
+    Raises TimestampOutOfRange beyond ±300 s, and SignatureInvalid when no key matches.
     """
     check_timestamp(headers, now=now)
-    if not _HEX_SIGNATURE.fullmatch(headers.signature):
-        raise SignatureInvalid("The webhook's signature is not 64 bytes in hexadecimal.")
     message = signed_message(
         request_id=headers.request_id,
         user_id=headers.user_id,
@@ -74,8 +79,6 @@ def verify(headers: SignedHeaders, body: bytes, keys: Iterable[VerifyKey], *, no
 
 def check_timestamp(headers: SignedHeaders, *, now: float) -> None:
     """Raise TimestampOutOfRange unless the timestamp is within ±300 s of `now` (unix seconds)."""
-    if not _UNIX_SECONDS.fullmatch(headers.timestamp):
-        raise TimestampOutOfRange("The webhook's timestamp is not a number of unix seconds.")
     if abs(now - int(headers.timestamp)) > WINDOW_SECONDS:
         raise TimestampOutOfRange(f"The webhook was signed more than {WINDOW_SECONDS} s away from this server's clock.")
 

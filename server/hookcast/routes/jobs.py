@@ -33,7 +33,8 @@ from hookcast.problems import json_response
 from hookcast.push import Drained, Names, Watch
 from hookcast.routes.addresses import holders_of
 from hookcast.routes.credentials import authorize, caller_of, check_origin
-from hookcast.routes.requests import label, number, read_json, request_id_of, whole_number
+from hookcast.routes.numbers import digits, number, whole_number
+from hookcast.routes.requests import label, read_json, request_id_of
 from hookcast.routes.services import Services, services
 from hookcast.routes.submit import MAX_FACTS_BYTES, Facts
 from hookcast.store import JobQuery
@@ -60,7 +61,7 @@ async def poll(request: Request) -> Response:
     seen = whole_number(request, "version", 0, 2**53)
     tags = _entity_tags(request.headers.get("if-none-match", ""))
     if seen is None:
-        seen = max((int(tag) for tag in tags if tag.isdecimal()), default=0)
+        seen = max((digits(tag) or 0 for tag in tags), default=0)
     if wait:
         await _check_visible(node, caller, request_id)
         holders = holders_of(request, caller)

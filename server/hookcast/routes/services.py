@@ -12,6 +12,7 @@ from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock
 from hookcast.metrics import Metrics
 from hookcast.push import Engine
+from hookcast.routes.bodies import Bodies
 from hookcast.settings import Settings
 from hookcast.store import JobStore
 from hookcast.submitter import Submitter
@@ -41,8 +42,8 @@ class Heard:
 class Services:
     """The services of one node. `queue` is None without a FAL_KEY.
 
-    `heard` holds the signatures of recent webhooks. `submitting` is the rate limit of submits per caller; None = no
-    limit.
+    `webhooks` and `uploads` are the bodies under way, of strangers and of authorized callers. `heard` holds the
+    signatures of recent webhooks. `submitting` is the rate limit of submits per caller; None = no limit.
     """
 
     settings: Settings
@@ -55,6 +56,8 @@ class Services:
     keys: FalKeys
     queue: FalQueue | None
     readiness: Readiness
+    webhooks: Bodies
+    uploads: Bodies
     heard: Heard = field(default_factory=Heard)
     submitting: Buckets | None = None
     metrics: Metrics = field(default_factory=Metrics)

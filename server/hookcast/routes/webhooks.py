@@ -6,11 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.errors import HookcastError, UserMismatch, WebhookRefused
+from hookcast.fal.signature import SignedHeaders
 from hookcast.fal.webhook import parse
 from hookcast.logs import get_logger
 from hookcast.problems import json_response
 from hookcast.routes.addresses import address_of
-from hookcast.routes.requests import read_body
 from hookcast.routes.services import Services, services
 
 _INTENT = re.compile(rb"(?:^|&)submit=([A-Za-z0-9_-]{32})(?:&|$)")
@@ -31,12 +31,11 @@ async def fal_webhook(request: Request) -> Response:
 
 
 async def _take(node: Services, request: Request) -> str:
-    body = await read_body(request, node.settings.max_webhook_bytes)
     try:
-        signed = await node.keys.verify(request.headers, body)
-        expected = node.settings.fal_user_id
-        if expected and signed.user_id != expected:
-            raise UserMismatch("The webhook belongs to another fal user.")
+        signed = await _admit(node, request)
+        with node.webhooks.share() as share:  # until a signature is verified, a body counts as a stranger's
+            body = await share.read(request)
+            await node.keys.verify(signed, body)
         report = parse(body)
     except WebhookRefused as error:
         _log.warning("webhook_refused", code=error.code, reason=str(error), client=address_of(request))
@@ -53,3 +52,12 @@ def _intent_id(request: Request) -> str | None:
     """Return the submit that the webhook's URL names, if any. Only a webhook with a valid signature is believed."""
     found = _INTENT.search(request.scope["query_string"])
     return None if found is None else found[1].decode()
+
+
+async def _admit(node: Services, request: Request) -> SignedHeaders:
+    """Check everything that the headers tell, before the body takes memory."""
+    signed = await node.keys.admit(request.headers)
+    expected = node.settings.fal_user_id
+    if expected and signed.user_id != expected:
+        raise UserMismatch("The webhook belongs to another fal user.")
+    return signed

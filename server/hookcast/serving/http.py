@@ -3,7 +3,7 @@
 uvicorn's parser accepts a request head of any size, at any pace. Here its size is limited, and each wait has a
 deadline: for the head, for the rest of a refused body, for the client to read a response. That costs one timer handle
 per waiting connection, no task, and nothing once a stream has the connection. Bodies are limited where they are read
-(routes/requests.py), streams in push/stream.py.
+(routes/bodies.py), streams in push/stream.py.
 """
 
 import asyncio

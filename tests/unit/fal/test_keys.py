@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +12,7 @@ from nacl.signing import SigningKey
 
 from hookcast.errors import KeysUnavailable, SignatureInvalid, StoreUnavailable
 from hookcast.fal.keys import FalKeys, parse_jwks
+from hookcast.fal.signature import SignedHeaders
 from hookcast.jwks import MAX_DOCUMENT_BYTES, StoredKeys
 from support.fal import JWKS, FalDouble, jwk, sign
 
@@ -55,9 +55,9 @@ class World:
         """The keys of a server that has just started."""
         return FalKeys(httpx.AsyncClient(transport=self.fal), JWKS, self.memory, lambda: self.now)
 
-    def signed(self, key: SigningKey | None = None) -> Mapping[str, str]:
+    def signed(self, key: SigningKey | None = None) -> SignedHeaders:
         """The headers of a webhook that is sent now."""
-        return sign(BODY, key or self.fal.key, timestamp=self.now.timestamp())
+        return SignedHeaders.read(sign(BODY, key or self.fal.key, timestamp=self.now.timestamp()))
 
     def store(self, document: bytes, *, age: timedelta = timedelta(0)) -> None:
         """Put a document into the database."""

@@ -169,7 +169,7 @@ def _webhook() -> Json:
     found = operation(
         "fal's webhook: verified over its raw bytes, committed, then acknowledged",
         {"200": json_answer("Taken, now or before.", answer)},
-        problems=[*refused, errors.UserMismatch, errors.BodyTooLarge, errors.BodyTimeout, errors.KeysUnavailable],
+        problems=[*refused, errors.UserMismatch, errors.BodyTooLarge, errors.BodyTimeout, *_TRY_AGAIN],
     )
     names = ("Request-Id", "User-Id", "Timestamp", "Signature")
     # Not `required`: a webhook without them gets 401 `signature_missing`.
@@ -188,8 +188,9 @@ def _ready() -> Json:
     return operation("May clients be routed here?", answers)
 
 
-_BODY = "Times out after 30 s, and a second more for each 16 KiB. `options` are fal's request headers by name."
-_BODY_PROBLEMS = (errors.InvalidRequest, errors.BodyTooLarge, errors.BodyTimeout, errors.StoreUnavailable)
+_BODY = "Times out after 30 s, plus 1 s per 16 KiB. `options` are fal's request headers by name."
+_BODY_PROBLEMS = (errors.InvalidRequest, errors.BodyTooLarge, errors.BodyTimeout, errors.StoreUnavailable, errors.Busy)
+_TRY_AGAIN = (errors.StoreUnavailable, errors.KeysUnavailable, errors.Busy)
 _NO_ROOM = (errors.TooManyStreams, errors.Draining, errors.TooManyStreamsOfClient)
 _NOT_THERE = (errors.BadPath, errors.JobNotFound, errors.StoreUnavailable)
 

@@ -1,19 +1,34 @@
-"""Structured logs on standard error: human-readable lines on a terminal, JSON everywhere else."""
+"""Structured logs on standard error: human-readable lines on a terminal, JSON everywhere else.
 
+A log that nobody reads stops nothing: a thread writes the lines, and the number of those that found no room follows.
+"""
+
+import asyncio
+import atexit
 import json
 import logging
+import os
+import select
 import sys
+import threading
+from collections import Counter
+from types import TracebackType
 from typing import Any
 
 import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+ROOM_BYTES = 256 * 1024  # of lines that are not written yet
+GATHER_SECONDS = 0.005  # lines of this time are written at once: a thread switch for each would cost more than the line
+EXIT_SECONDS = 1.0  # for the last lines
+STRANGERS_LINES = 5  # a second
+
 WARNING = logging.WARNING
 CRITICAL = logging.CRITICAL
 
 # httpx logs every request URL at INFO, query included; uvicorn does so for WebSockets.
-_QUIET = ("httpx", "httpcore", "alembic", "asyncio", "uvicorn", "uvicorn.error", "websockets")
+_QUIET = ("httpx", "httpcore", "alembic", "asyncio", "uvicorn", "websockets")
 
 
 def configure(*, level: int = logging.INFO, terminal: bool | None = None) -> None:
@@ -22,6 +37,9 @@ def configure(*, level: int = logging.INFO, terminal: bool | None = None) -> Non
     Own records bypass the standard library: 8 µs a line instead of 31 µs.
     """
     people = sys.stderr.isatty() if terminal is None else terminal
+    writer = Writer(sys.stderr.fileno())
+    writer.start()
+    lines = _Lines(writer)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -32,18 +50,148 @@ def configure(*, level: int = logging.INFO, terminal: bool | None = None) -> Non
         form = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
     plain: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *form, _to_text]
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=plain)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(writer)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are about requests that are not HTTP
     structlog.configure(
         processors=[*shared, *form],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=lambda *_: lines,
     )
+
+
+class Writer:
+    """Writes lines to a file descriptor in a thread, so that no caller waits for whoever reads them.
+
+    Lines that would take more than `ROOM_BYTES` are dropped; once there is room, a line tells how many. Thread-safe.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._change = threading.Condition()
+        self._lines: list[bytes] = []
+        self._size = 0  # of the lines, and of those being written
+        self._dropped = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+
+    def start(self) -> None:
+        """Start writing; the lines so far are flushed at exit, and before the traceback of a crash."""
+        self._thread.start()
+        atexit.register(self.close)
+        before = sys.excepthook
+
+        def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+            self.flush()
+            before(kind, error, trace)
+
+        sys.excepthook = hook
+
+    def write(self, line: bytes) -> None:
+        """Write a line without its end, soon."""
+        with self._change:
+            if self._size + len(line) >= ROOM_BYTES:
+                self._dropped += 1
+                return
+            if not self._lines:
+                self._change.notify_all()
+            self._lines.append(line)
+            self._size += len(line) + 1
+
+    def flush(self) -> None:
+        """Wait until every line is written, for at most `EXIT_SECONDS`."""
+        with self._change:
+            self._change.wait_for(lambda: not self._size or not self._thread.is_alive(), EXIT_SECONDS)
+
+    def close(self) -> None:
+        """Flush, and stop the thread unless it hangs in a write."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+        self.flush()
+
+    def _run(self) -> None:
+        while lines := self._next():
+            written = self._put(b"\n".join([*lines, b""]))
+            with self._change:
+                self._size -= sum(map(len, lines)) + len(lines)
+                dropped, self._dropped = (self._dropped, 0) if written else (0, self._dropped + len(lines))
+                self._change.notify_all()
+            if dropped:
+                get_logger(__name__).warning("log_lines_dropped", count=dropped)
+
+    def _next(self) -> list[bytes]:
+        """Return the lines that have gathered; empty at the end."""
+        with self._change:
+            self._change.wait_for(lambda: self._lines or self._closed)
+            if not self._closed:
+                self._change.wait_for(lambda: self._closed, GATHER_SECONDS)
+            lines, self._lines = self._lines, []
+            return lines
+
+    def _put(self, data: bytes) -> bool:
+        """Write all of the data, however long it takes. Return whether it was possible."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except BlockingIOError:  # another process that shares the file has made it so
+                select.select((), (self._fd,), ())
+            except OSError:
+                return False
+        return True
+
+
+class _Lines:
+    """The logger that structlog wraps: each method writes an encoded record."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = writer.write
+
+
+class _Handler(logging.Handler):
+    """Writes the standard library's records."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        self._writer.write(self.format(record).encode("utf-8", "backslashreplace"))
+
+
+class Throttle:
+    """Logs a few warnings a second of what strangers cause, then one line with the number of those it suppressed."""
+
+    def __init__(self, *, lines: int = STRANGERS_LINES, seconds: float = 1.0) -> None:
+        self._log = get_logger(__name__)
+        self._lines = lines
+        self._seconds = seconds
+        self._logged = 0
+        self._suppressed: Counter[str] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Log a warning, or count it. Call it in a running event loop."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._turn)
+        if self._logged < self._lines:
+            self._logged += 1
+            self._log.warning(event, **fields)
+        else:
+            self._suppressed[event] += 1
+
+    def _turn(self) -> None:
+        self._timer, self._logged = None, 0
+        for event, count in self._suppressed.items():
+            self._log.warning(event, suppressed=count)
+        self._suppressed.clear()
 
 
 def _json(record: Any, **_: object) -> bytes:

@@ -43,8 +43,8 @@ class Served:
         assert self._process is not None
         return self._process.pid
 
-    async def spawn(self) -> None:
-        """Start the process without waiting."""
+    async def spawn(self, stderr: int | None = None) -> None:
+        """Start the process without waiting; `stderr` is a file descriptor to use in place of the log file."""
         assert self._process is None
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -53,7 +53,7 @@ class Served:
                 env=self._environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=log,
+                stderr=log if stderr is None else stderr,
             )
 
     async def ready(self) -> None:

@@ -10,6 +10,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock
+from hookcast.logs import Throttle
 from hookcast.metrics import Metrics
 from hookcast.push import Engine
 from hookcast.routes.bodies import Bodies
@@ -44,6 +45,7 @@ class Services:
 
     `webhooks` and `uploads` are the bodies under way, of strangers and of authorized callers. `heard` holds the
     signatures of recent webhooks. `submitting` is the rate limit of submits per caller; None = no limit.
+    `refusals` logs what strangers cause.
     """
 
     settings: Settings
@@ -59,6 +61,7 @@ class Services:
     webhooks: Bodies
     uploads: Bodies
     heard: Heard = field(default_factory=Heard)
+    refusals: Throttle = field(default_factory=Throttle)
     submitting: Buckets | None = None
     metrics: Metrics = field(default_factory=Metrics)
 

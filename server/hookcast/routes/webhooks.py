@@ -38,7 +38,7 @@ async def _take(node: Services, request: Request) -> str:
             await node.keys.verify(signed, body)
         report = parse(body)
     except WebhookRefused as error:
-        _log.warning("webhook_refused", code=error.code, reason=str(error), client=address_of(request))
+        node.refusals.warning("webhook_refused", code=error.code, reason=str(error), client=address_of(request))
         raise
     intent = _intent_id(request)
     change = await node.dispatcher.apply(report.request_id, report.update, "webhook", submit=intent)

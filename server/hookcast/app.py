@@ -143,7 +143,7 @@ def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock:
     if settings.token_jwks_url is not None:
         published = PublishedKeys(client, settings.token_jwks_url, store, clock, parse_keys)
         provider = Provider(published, issuer=settings.token_issuer, audience=settings.token_audience)
-    return Gate(lambda: clock().timestamp(), api_keys=settings.keys, secret=settings.secret, provider=provider)
+    return Gate(lambda: clock().timestamp(), api_keys=settings.keys, secrets=settings.secrets, provider=provider)
 
 
 def _background(node: Services, collector: Collector, name: str) -> list[Coroutine[None, None, None]]:

@@ -8,21 +8,34 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 import jwt
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from hookcast.errors import SettingsError
-from hookcast.urls import DatabaseUrl, HttpAddress, Networks, Origins, RedisUrl, ShownAddress, is_loopback, listed
+from hookcast.strength import KEY_BYTES, SECRET_BYTES, weakness
+from hookcast.urls import (
+    DatabaseUrl,
+    HttpAddress,
+    Networks,
+    Origins,
+    PublicUrl,
+    RedisUrl,
+    ShownAddress,
+    is_loopback,
+    listed,
+)
 
 PREFIX = "HOOKCAST_"
-SECRET_BYTES = 32
 
 
 def _fal_key(secret: SecretStr) -> SecretStr:
-    key = secret.get_secret_value().strip()
+    key = secret.get_secret_value()
+    scheme, _, rest = key.partition(" ")
+    if scheme.lower() in {"key", "bearer"} and rest:
+        raise ValueError(f"must be the key alone, without `{scheme}` before it")
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ValueError("must be visible ASCII characters; copy it anew from https://fal.ai/dashboard/keys")
-    return SecretStr(key)
+    return secret
 
 
 def _api_keys(secret: SecretStr) -> SecretStr:
@@ -34,7 +47,8 @@ def _api_keys(secret: SecretStr) -> SecretStr:
 
 def _token_secret(secret: SecretStr) -> SecretStr:
     try:  # reject asymmetric keys: their public half is published
-        jwt.get_algorithm_by_name("HS256").prepare_key(secret.get_secret_value() or "unset")
+        for part in (secret.get_secret_value(), *listed(secret.get_secret_value())):
+            jwt.get_algorithm_by_name("HS256").prepare_key(part)
     except (jwt.InvalidKeyError, UnicodeEncodeError):
         raise ValueError(
             "must be random text, such as the output of `openssl rand -hex 32`, no PEM, SSH or JWK key"
@@ -57,6 +71,17 @@ class ListenSettings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_quotes(cls, value: object) -> object:
+        """Strip blanks, and refuse quotes: `docker run --env-file` and Kubernetes pass them on, unlike a shell."""
+        if not isinstance(value, str):
+            return value
+        text = value.strip()
+        if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+            raise ValueError("must not be in quotes")
+        return text
+
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
 
@@ -64,7 +89,7 @@ class ListenSettings(BaseSettings):
 class Settings(ListenSettings):
     """Every server setting, with its default."""
 
-    public_url: HttpAddress | None = None
+    public_url: PublicUrl | None = None
     database_url: DatabaseUrl = SecretStr("sqlite:///hookcast.db")
     redis_url: RedisUrl | None = None
     fal_key: Annotated[SecretStr, AfterValidator(_fal_key)] | None = Field(
@@ -98,27 +123,52 @@ class Settings(ListenSettings):
     allowed_origins: Origins = ""
 
     @model_validator(mode="after")
-    def _know_the_provider(self) -> "Settings":
-        names = ("token_jwks_url", "token_issuer", "token_audience")
-        missing = [PREFIX + name.upper() for name in names if not getattr(self, name)]
-        if missing and len(missing) < len(names):
-            raise ValueError(f"{', '.join(missing)}: needed, too, so that only your provider's tokens for you count")
+    def _check_access(self) -> "Settings":
+        problems = [problem for problem in (self._incomplete_provider(), self._open_to_all()) if problem]
+        if self.exposed:
+            advice = "anyone who reaches this server could guess it; use the output of `openssl rand -hex 32`"
+            problems += [f"{problem}: {advice}" for problem in self.weak()]
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
-    @model_validator(mode="after")
-    def _stay_on_loopback(self) -> "Settings":
-        if self.open and not is_loopback(self.host):
-            raise ValueError(
-                f"{PREFIX}HOST={self.host}: without keys every caller sees every job, so the server binds to "
-                f"loopback only; set {PREFIX}API_KEYS for your backend and {PREFIX}TOKEN_SECRET for browsers "
-                "(each the output of `openssl rand -hex 32`), or use 127.0.0.1"
-            )
-        return self
+    def _incomplete_provider(self) -> str | None:
+        names = ("token_jwks_url", "token_issuer", "token_audience")
+        missing = [PREFIX + name.upper() for name in names if not getattr(self, name)]
+        if not missing or len(missing) == len(names):
+            return None
+        return f"{', '.join(missing)}: needed, too, so that only your provider's tokens for you count"
+
+    def _open_to_all(self) -> str | None:
+        if not self.open or is_loopback(self.host):
+            return None
+        return (
+            f"{PREFIX}HOST={self.host}: without keys every caller sees every job, so the server binds to "
+            f"loopback only; set {PREFIX}API_KEYS for your backend and {PREFIX}TOKEN_SECRET for browsers "
+            "(each the output of `openssl rand -hex 32`), or use 127.0.0.1"
+        )
+
+    def weak(self) -> list[str]:
+        """Return what is wrong with each key and secret that could be guessed, without quoting it."""
+        given = (("API_KEYS", self.keys, KEY_BYTES), ("TOKEN_SECRET", self.secrets, SECRET_BYTES))
+        found = []
+        for name, texts, least in given:
+            for number, text in enumerate(texts, 1):
+                which = f" (number {number})" if len(texts) > 1 else ""
+                why = weakness(text, least)
+                found += [f"{PREFIX}{name}{which} {why}"] if why else []
+        return found
+
+    @property
+    def exposed(self) -> bool:
+        """True when callers from other machines can reach the server: by its address, or through a proxy or tunnel."""
+        public = self.public_url is not None and not is_loopback(urlsplit(self.public_url).hostname or "")
+        return public or not is_loopback(self.host)
 
     @property
     def open(self) -> bool:
         """True when every caller may do everything: no API key, no token secret, no identity provider."""
-        return not (self.keys or self.secret or self.token_jwks_url)
+        return not (self.keys or self.secrets or self.token_jwks_url)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -126,9 +176,9 @@ class Settings(ListenSettings):
         return () if self.api_keys is None else tuple(listed(self.api_keys.get_secret_value()))
 
     @property
-    def secret(self) -> str | None:
-        """The secret that signs tokens; None = not set."""
-        return None if self.token_secret is None else self.token_secret.get_secret_value() or None
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets of tokens: the first signs, all verify."""
+        return () if self.token_secret is None else tuple(listed(self.token_secret.get_secret_value()))
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -165,39 +215,6 @@ class Settings(ListenSettings):
         if missing:
             raise SettingsError(f"More than one worker needs {' and '.join(missing)}.")
 
-    def warnings(self) -> list[str]:
-        """Return one sentence for each setting that is valid but likely to surprise."""
-        found = []
-        if self.fal_key is None:
-            found.append("No FAL_KEY is set: webhooks are taken, but jobs cannot be submitted or followed.")
-        if self.webhook_url is None:
-            found.append(
-                f"No {PREFIX}PUBLIC_URL is set: fal cannot send webhooks here, so it has to be asked whether a job has "
-                "ended: up to a minute late when nobody watches it. Set it to this server's public https address."
-            )
-        return found + self._access_warnings()
-
-    def _access_warnings(self) -> list[str]:
-        if self.open:
-            exposed = self.public_url is not None and not is_loopback(urlsplit(self.public_url).hostname or "")
-            warning = (
-                f"Neither {PREFIX}API_KEYS nor {PREFIX}TOKEN_SECRET is set: whoever reaches {PREFIX}PUBLIC_URL sees "
-                "every job, and submits jobs on your fal account."
-            )
-            return [warning] if exposed else []
-        found = []
-        if not self.keys:
-            found.append(f"No {PREFIX}API_KEYS is set: nobody may submit, register or cancel jobs.")
-        if self.secret is None and self.token_jwks_url is None:
-            found.append(f"No {PREFIX}TOKEN_SECRET is set: browsers cannot watch, since API keys are for your backend.")
-        if self.secret is not None and len(self.secret.encode()) < SECRET_BYTES:
-            found.append(f"{PREFIX}TOKEN_SECRET is shorter than {SECRET_BYTES} bytes (RFC 7518 section 3.2).")
-        if not self.fal_user_id:
-            found.append(
-                f"No {PREFIX}FAL_USER_ID is set: webhooks of every fal user are taken; set it to your own fal user id."
-            )
-        return found
-
 
 class ClientSettings(ListenSettings):
     """Settings of the commands that call a running server: by default the one on this machine."""
@@ -221,6 +238,12 @@ def load_settings(**overrides: Any) -> Settings:
     Raises SettingsError with one message that lists every invalid setting.
     """
     return _load(Settings, overrides)
+
+
+def given_names() -> set[str]:
+    """Return the names of all variables in the environment and `.env`, in upper case."""
+    sources = (EnvSettingsSource(Settings), DotEnvSettingsSource(Settings))
+    return {name.upper() for source in sources for name in source.env_vars}
 
 
 def load_client_settings(**overrides: Any) -> ClientSettings:

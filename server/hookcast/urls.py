@@ -16,6 +16,7 @@ _REDIS_SHAPE = (
     "must be redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster://, then user:password@ if it asks, a "
     "host and perhaps a port; in a password write %23 for #, %2F for /, %3F for ?, %40 for @, %25 for %"
 )
+_PORTS = {"http": 80, "https": 443}
 _REDIS_OPTIONS: dict[str, tuple[str, ...]] = {  # redis-py's names and their allowed values; () = a file path
     **dict.fromkeys(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"), ()),
     "ssl_cert_reqs": ("required", "none"),
@@ -102,13 +103,28 @@ def _check_redis_options(scheme: str, options: dict[str, str]) -> None:
             raise ValueError(f"{name}: there is no such file")
 
 
-def _origins(value: str) -> str:
-    for origin in listed(value):
-        parts = urlsplit(origin)
-        plain = parts.scheme in {"http", "https"} and parts.hostname and origin == f"{parts.scheme}://{parts.netloc}"
-        if origin != "*" and not plain:
-            raise ValueError("must be origins like https://app.example.com, separated by commas, or *")
+def _public_url(value: str) -> str:
+    if "/api/webhooks" in urlsplit(value).path:
+        raise ValueError("must be the server's own address, without /api/webhooks/fal, which is appended to it")
     return value
+
+
+def _origins(value: str) -> str:
+    for given in listed(value):
+        if given != "*" and given != (origin := _origin(given)):
+            likely = f"{origin} instead of {given}" if origin else "origins like https://app.example.com, or *"
+            raise ValueError(f"must be what browsers send as Origin, separated by commas: {likely}")
+    return value
+
+
+def _origin(url: str) -> str | None:
+    """Return the origin of a URL as browsers send it (RFC 6454 section 6.2), None when it has none."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        return None
+    host = parts.hostname.encode("idna").decode()
+    port = "" if parts.port in {None, _PORTS[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def _networks(value: str) -> str:
@@ -124,6 +140,7 @@ def _networks(value: str) -> str:
 
 
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
+PublicUrl = Annotated[HttpAddress, AfterValidator(_public_url)]
 ShownAddress = Annotated[HttpAddress, AfterValidator(_without_user)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from support.access import API_KEY, SECRET
 from support.image import Image
 from support.imageroom import IDLE, PORT, Room, room
 
 pytestmark = pytest.mark.timeout(900)  # the first one waits for the build
 
-KEY = "key-0"
-KEYS = {"HOOKCAST_API_KEYS": KEY, "HOOKCAST_TOKEN_SECRET": "s" * 32}
+KEY = API_KEY
+KEYS = {"HOOKCAST_API_KEYS": KEY, "HOOKCAST_TOKEN_SECRET": SECRET}
 EMULATOR = "http://127.0.0.1:8001"
 WITH_EMULATOR = {
     "FAL_KEY": "emulator",

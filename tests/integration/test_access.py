@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -11,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support.access import ADMIN, API_KEY, JWKS_PATH, SECOND_KEY, SECRET, SETTINGS, IdentityProvider, token, unsigned
+from support.commands import hookcast
 from support.fal import ENDPOINT, FalDouble
 from support.raw import get, raw
 from support.server import Node, running_node, until
@@ -248,6 +250,31 @@ async def test_a_token_for_nothing_is_not_made(closed: Node, body: dict[str, Any
     """It would only look like access."""
     answer = await closed.client.post("/api/tokens", json=body, headers=ADMIN)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+async def test_a_secret_is_rotated_without_a_token_lost(database_url: str, fal: FalDouble, tmp_path: Path) -> None:
+    """The first signs, on the server and on the command line; tokens of the old one are taken until they expire."""
+    new = "new-secret-of-the-tokens-9876543210-zyxwv"
+    before, both, after = ({"api_keys": API_KEY, "token_secret": text} for text in (SECRET, f"{new}, {SECRET}", new))
+    async with running_node(fal, database_url=database_url, **before) as node:
+        await node.client.put("/api/fal-jobs/job-1", json={"owner": "user-1"}, headers=ADMIN)
+        old = await _mint(node)
+    async with running_node(fal, database_url=database_url, **both) as node:
+        made = await hookcast(tmp_path, "token", "--sub", "user-1", HOOKCAST_TOKEN_SECRET=both["token_secret"])
+        young = [await _mint(node), made.out.strip()]
+        assert [await _sees(node, each) for each in (old, *young)] == [200, 200, 200]
+    async with running_node(fal, database_url=database_url, **after) as node:
+        assert [await _sees(node, each) for each in (old, *young)] == [401, 200, 200]
+
+
+async def _mint(node: Node) -> str:
+    answer = await node.client.post("/api/tokens", json={"sub": "user-1"}, headers=ADMIN)
+    return str(answer.json()["token"])
+
+
+async def _sees(node: Node, credential: str) -> int:
+    answer = await node.client.get("/api/fal-jobs/job-1", headers={"Authorization": f"Bearer {credential}"})
+    return answer.status_code
 
 
 async def test_without_a_secret_no_token_is_made(database_url: str, fal: FalDouble) -> None:

@@ -1,5 +1,6 @@
 """The command line as a user starts it."""
 
+import json
 import os
 import re
 import signal
@@ -12,13 +13,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import httpx
+import pytest
 
-from support.commands import clean_environment
+from support.commands import clean_environment, hookcast
 from support.ports import quiet_port
 from support.redis import Redis
+from support.served import running_served
 
 COMMAND = [sys.executable, "-m", "hookcast"]
 DEADLINE = 120.0
+pytestmark = pytest.mark.anyio
 
 
 @contextmanager
@@ -125,6 +129,34 @@ def test_wrong_settings_refuse_the_start(tmp_path: Path) -> None:
     wrong = _complaint(tmp_path, "serve", HOOKCAST_DATABASE_URL="mysql://u:secret-0@h/d")
     assert "postgresql://" in wrong
     assert "secret-0" not in wrong
+
+
+def test_weak_keys_and_secrets_refuse_the_start_where_others_come(tmp_path: Path) -> None:
+    """By the address in the environment or on the command line, or by a public one; none of them shows."""
+    weak = {"HOOKCAST_API_KEYS": "changeme", "HOOKCAST_TOKEN_SECRET": "secret-0"}
+    wide = {"HOOKCAST_HOST": "0.0.0.0"}  # noqa: S104
+    public = {"HOOKCAST_PUBLIC_URL": "https://hooks.example.com"}
+    for more, environment in (((), wide), (("--host", "::"), {}), ((), public)):
+        line = _complaint(tmp_path, "serve", *more, **weak, **environment)
+        assert all(name in line for name in weak)
+        assert not any(text in line for text in weak.values())
+
+
+async def test_what_is_nearly_right_is_told_at_the_start_and_by_the_doctor(tmp_path: Path) -> None:
+    """On loopback the server starts all the same."""
+    settings = {"api_key": "x", "api_keys": "changeme", "fal_jwks_url": f"http://127.0.0.1:{quiet_port()}"}
+    (tmp_path / ".env").write_text("HOOKCAST_TOKENSECRET=x\n")
+    async with running_served(tmp_path, settings) as [served]:
+        logged = [json.loads(line) for line in served.log.read_text().splitlines()]
+        hints = [line["hint"] for line in logged if line["event"] == "settings"]
+    environment = {f"HOOKCAST_{name.upper()}": value for name, value in settings.items()}
+    said = await hookcast(tmp_path, "doctor", **environment)
+    lines = [line.split(None, 2) for line in said.out.splitlines()]
+    warned = [text for level, subject, text in lines if (level, subject) == ("warn", "settings")]
+    for name in ("HOOKCAST_API_KEY is no", "HOOKCAST_TOKENSECRET is no", "HOOKCAST_API_KEYS is too short"):
+        assert any(hint.startswith(name) for hint in hints), hints
+        assert any(hint.startswith(name) for hint in warned), said.out
+    assert set(hints) <= set(warned)
 
 
 def test_open_mode_stays_on_loopback(tmp_path: Path) -> None:

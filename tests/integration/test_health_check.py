@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.access import API_KEY
 from support.commands import Said, hookcast
 from support.ports import quiet_port
 from support.served import running_served
@@ -69,7 +70,7 @@ async def test_the_port_is_read_from_the_env_file_too(node: Node, tmp_path: Path
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1", "localhost"])  # noqa: S104
 async def test_a_server_is_found_wherever_it_listens(tmp_path: Path, host: str) -> None:
     """Also where its address means every address of the machine, of IPv4 or of IPv6."""
-    settings = {"host": host, "api_keys": "key-0", "fal_jwks_url": f"http://127.0.0.1:{quiet_port()}"}
+    settings = {"host": host, "api_keys": API_KEY, "fal_jwks_url": f"http://127.0.0.1:{quiet_port()}"}
     async with running_served(tmp_path, settings) as [served]:
         said = await hookcast(tmp_path, "health", HOOKCAST_HOST=host, HOOKCAST_PORT=str(served.port))
     assert said.code == 0, said

@@ -188,7 +188,7 @@ async def test_clients_that_leave_leave_nothing_behind(node: Node) -> None:
 async def test_streams_end_with_their_token(node: Node) -> None:
     """On this server, too: SSE by its end, WebSocket by its code; and a token that is over opens none."""
     await node.register("job-1")
-    node.engine.gate = Gate(time.time, secret=SECRET)
+    node.engine.gate = Gate(time.time, secrets=(SECRET,))
     short = token(expires_in=2, jobs=["job-1"])
     async with connect(f"ws{node.url[4:]}/api/fal-jobs/ws?token={short}", proxy=None) as client:
         async with node.client.stream("GET", f"/api/fal-jobs/job-1/events?token={short}") as answer:

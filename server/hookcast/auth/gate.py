@@ -21,14 +21,14 @@ class Gate:
         clock: Callable[[], float],
         *,
         api_keys: Sequence[str] = (),
-        secret: str | None = None,
+        secrets: Sequence[str] = (),
         provider: Provider | None = None,
     ) -> None:
         self.clock = clock
         self._digests = [_digest(key) for key in api_keys]
-        self._secret = secret
+        self._secrets = secrets
         self._provider = provider
-        self.open = not (api_keys or secret or provider)
+        self.open = not (api_keys or secrets or provider)
 
     async def admit(self, credential: str | None) -> Caller:
         """Return the credential's caller; NOBODY when there is no credential and one is needed.
@@ -52,8 +52,8 @@ class Gate:
     async def _read(self, token: str) -> Caller:
         """Verify the token with the checker for its algorithm; each checker accepts only its own kind of key."""
         algorithm = tokens.algorithm_of(token)
-        if algorithm == "HS256" and self._secret is not None:
-            return tokens.read(token, self._secret, now=self.clock())
+        if algorithm == "HS256" and self._secrets:
+            return tokens.read(token, self._secrets, now=self.clock())
         if algorithm in KEY_TYPES and self._provider is not None:
             return await self._provider.read(token, algorithm, now=self.clock())
         raise TokenInvalid("The token's algorithm is not one that this server accepts.")

@@ -1,11 +1,12 @@
-"""Stream tokens: JWTs (RFC 7519), HS256 with `HOOKCAST_TOKEN_SECRET`, which any JWT library can make; pure.
+"""Stream tokens: JWTs (RFC 7519), HS256 with a secret of `HOOKCAST_TOKEN_SECRET`, which any JWT library can make; pure.
 
 Claims: `exp` (required), and what the token shows: `jobs` (requestIds), `groups`, `sub` (the owner of jobs).
 """
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -68,9 +69,15 @@ def algorithm_of(token: str) -> str:
         raise _invalid() from None
 
 
-def read(token: str, secret: str, *, now: float) -> Caller:
-    """Return the caller that a token of ours stands for. Raises TokenInvalid and TokenExpired."""
-    return caller(decode(token, secret, "HS256", verify_aud=False, verify_iss=False), now=now)
+def read(token: str, secrets: Sequence[str], *, now: float) -> Caller:
+    """Return the caller of a token that one of our secrets signed. Raises TokenInvalid and TokenExpired."""
+    for secret in secrets:
+        with suppress(TokenInvalid):
+            claims = decode(token, secret, "HS256", verify_aud=False, verify_iss=False)
+            break
+    else:
+        raise _invalid()
+    return caller(claims, now=now)
 
 
 def decode(token: str, key: Any, algorithm: str, **checks: Any) -> dict[str, Any]:

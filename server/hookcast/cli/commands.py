@@ -43,7 +43,7 @@ Patience = Annotated[float | None, typer.Option(min=0.1, help="Give up watching 
 
 def main() -> None:
     """Run the `hookcast` command."""
-    warnings.filterwarnings("ignore", message="The HMAC key is")  # PyJWT's warning; settings.warnings() logs it instead
+    warnings.filterwarnings("ignore", message="The HMAC key is")  # PyJWT's warning; `strength` tells it instead
     try:
         app()
     except (SettingsError, UsageError) as error:
@@ -110,15 +110,15 @@ def token_command(
     group: Annotated[list[str] | None, typer.Option(help="A group that it shows; may be repeated.")] = None,
     expires_in: Annotated[int, typer.Option(min=1, max=MAX_TOKEN_SECONDS, help="Seconds until it expires.")] = 3600,
 ) -> None:
-    """Print a stream token, signed with HOOKCAST_TOKEN_SECRET."""
-    secret = load_settings().secret
+    """Print a stream token, signed with HOOKCAST_TOKEN_SECRET, the first when there are several."""
+    secrets = load_settings().secrets
     grant = Grant(sub=sub, jobs=frozenset(job or ()), groups=frozenset(group or ()))
-    if secret is None:
+    if not secrets:
         raise SettingsError("Set HOOKCAST_TOKEN_SECRET to the server's: tokens are signed with it.")
     if grant == Grant():
         raise SettingsError("Say what the token shows: --sub, --job or --group.")
     try:
-        made = mint(grant, secret, expires_at=datetime.now(UTC) + timedelta(seconds=expires_in))
+        made = mint(grant, secrets[0], expires_at=datetime.now(UTC) + timedelta(seconds=expires_in))
     except InvalidRequest as error:
         raise UsageError(str(error)) from None
     _say(made)

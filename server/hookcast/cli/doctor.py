@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
+from hookcast import advice
 from hookcast.bus import Bus, job_topic, open_bus
 from hookcast.cli import installation
 from hookcast.cli.terminal import plain
@@ -78,7 +79,7 @@ async def _findings() -> AsyncIterator[Finding]:
     except SettingsError as error:
         yield Finding(Level.FAIL, "settings", str(error))
         return
-    yield Finding(Level.OK, "settings", "every value can be used")
+    yield Finding(Level.OK, "settings", "every value is valid")
     async for found in examine(settings):
         yield found
 
@@ -86,6 +87,7 @@ async def _findings() -> AsyncIterator[Finding]:
 async def examine(settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Finding]:
     """Yield each finding as soon as its check completes. Tests pass a `transport` that simulates the network."""
     checks: dict[str, Check] = {
+        "settings": _settings,
         "packages": _packages,
         "database": _database,
         "redis": _redis,
@@ -103,6 +105,10 @@ async def examine(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
                 found = [Finding(Level.FAIL, subject, f"no answer within {CHECK_SECONDS:g} s")]
             for finding in found:
                 yield finding
+
+
+async def _settings(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
+    return [Finding(Level.WARN, "settings", hint) for hint in advice.warnings(settings)]
 
 
 async def _packages(_settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
@@ -205,9 +211,7 @@ async def _fal_key(settings: Settings, web: httpx.AsyncClient) -> list[Finding]:
     """Query the status of a job that does not exist: free of charge, and an invalid key is still rejected."""
     subject = "FAL_KEY"
     if settings.fal_key is None:
-        return [
-            Finding(Level.WARN, subject, "not set: webhooks are taken, but jobs can neither be submitted nor followed")
-        ]
+        return []
     queue = FalQueue(web, settings.fal_queue_url, settings.fal_key.get_secret_value())
     nobody = replace(unseen(str(uuid.uuid4()), now=datetime.now(UTC)), endpoint_id=ENDPOINT)
     try:
@@ -234,8 +238,7 @@ async def _public_url(settings: Settings, web: httpx.AsyncClient) -> list[Findin
     if url is None:
         if played:
             return [Finding(Level.OK, subject, "not needed: fal is played on this machine")]
-        text = f"not set, so fal cannot send webhooks; set {PREFIX}PUBLIC_URL to this server's https address"
-        return [Finding(Level.WARN, subject, text)]
+        return []
     parts = urlsplit(url)
     if not played and not _reachable(parts.hostname or ""):
         return [

@@ -6,7 +6,7 @@ import sys
 
 from rich.console import Console
 
-from hookcast import __version__, logs
+from hookcast import __version__, advice, logs
 from hookcast.app import create_app, make_admission
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import SettingsError
@@ -15,7 +15,7 @@ from hookcast.serving import Deadlines
 from hookcast.serving import server as serve
 from hookcast.serving.server import Site
 from hookcast.serving.workers import Workers
-from hookcast.settings import Settings, load_settings
+from hookcast.settings import Settings, given_names, load_settings
 from hookcast.urls import is_loopback
 
 RESERVED_FILES = 512  # open files reserved for the database, fal, and requests that are not streams
@@ -32,7 +32,7 @@ def server(*, host: str | None, port: int | None, workers: int, fd: int | None) 
     if workers > 1:
         settings.check_shareable()
     listener = serve.bind(settings.host, settings.port)
-    for warning in settings.warnings():
+    for warning in advice.warnings(settings):
         logs.get_logger(__name__).warning("settings", hint=warning)
     hello = f"Hookcast {__version__} listens on http://{_authority(settings)}"
     if workers > 1:
@@ -44,7 +44,9 @@ def server(*, host: str | None, port: int | None, workers: int, fd: int | None) 
 def dev(*, host: str | None, port: int | None, emulator_port: int, speed: float) -> None:
     """Run a node and the emulated fal, configured for each other."""
     logs.configure(level=logs.WARNING)
-    plain = load_settings(host=host, port=port)
+    for warning in advice.unknown_names(given_names()):
+        logs.get_logger(__name__).warning("settings", hint=warning)
+    plain = load_settings(host=host, port=port, public_url="http://127.0.0.1")
     fal = f"http://127.0.0.1:{emulator_port}"
     keep_database = "database_url" in plain.model_fields_set
     settings = load_settings(

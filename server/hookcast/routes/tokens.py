@@ -38,7 +38,7 @@ async def make_token(request: Request) -> Response:
     wanted = await read_json(request, TokenRequest, MAX_BODY_BYTES)
     if wanted.sub is None and not wanted.jobs and not wanted.groups:
         raise InvalidRequest("Say what the token shows: sub (an owner), jobs or groups.")
-    if node.settings.secret is None and not node.engine.gate.open:
+    if not node.settings.secrets and not node.engine.gate.open:
         raise NoTokenSecret("Set HOOKCAST_TOKEN_SECRET, for instance to the output of `openssl rand -hex 32`.")
     grant = Grant(sub=wanted.sub, jobs=frozenset(wanted.jobs), groups=frozenset(wanted.groups))
     return json_response(issue(node, grant, timedelta(seconds=wanted.expires_in)), 201)
@@ -46,8 +46,7 @@ async def make_token(request: Request) -> Response:
 
 def issue(node: Services, grant: Grant, lifetime: timedelta) -> dict[str, str | None]:
     """Return `token` and `expiresAt`, both None if the server has no secret."""
-    secret = node.settings.secret
-    if secret is None:
+    if not node.settings.secrets:
         return {"token": None, "expiresAt": None}
     expires_at: datetime = (node.clock() + lifetime).replace(microsecond=0)
-    return {"token": mint(grant, secret, expires_at=expires_at), "expiresAt": rfc3339(expires_at)}
+    return {"token": mint(grant, node.settings.secrets[0], expires_at=expires_at), "expiresAt": rfc3339(expires_at)}

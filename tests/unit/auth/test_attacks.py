@@ -51,7 +51,7 @@ class Published:
 def gate(*keys: Any) -> Gate:
     """A gate that knows our secret and these keys of a provider."""
     published = Published(parse_keys(json.dumps({"keys": keys}).encode()))
-    return Gate(time.time, secret=SECRET, provider=Provider(published, issuer=ISSUER, audience=AUDIENCE))  # type: ignore[arg-type]
+    return Gate(time.time, secrets=(SECRET,), provider=Provider(published, issuer=ISSUER, audience=AUDIENCE))  # type: ignore[arg-type]
 
 
 def part(value: bytes) -> str:

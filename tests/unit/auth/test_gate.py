@@ -46,7 +46,7 @@ class World:
         url = f"https://project.idp.test{JWKS_PATH}"
         keys = PublishedKeys(client, url, self, lambda: datetime.fromtimestamp(self.now, UTC), parse_keys)
         provider = Provider(keys, issuer=ISSUER, audience=AUDIENCE)
-        return Gate(lambda: self.now, api_keys=(API_KEY, SECOND_KEY), secret=SECRET, provider=provider)
+        return Gate(lambda: self.now, api_keys=(API_KEY, SECOND_KEY), secrets=(SECRET,), provider=provider)
 
 
 @pytest.fixture(scope="module")
@@ -138,13 +138,27 @@ async def test_a_wrong_token_is_refused(world: World, name: str) -> None:
     assert SECRET not in str(caught.value)
 
 
+async def test_every_secret_of_a_rotation_verifies() -> None:
+    """A token of the old one is taken until the old one goes; expiry and claims count as ever."""
+    gate, later = Gate(time.time, secrets=("n" * 32, SECRET)), Gate(time.time, secrets=("n" * 32,))
+    for key in ("n" * 32, SECRET):
+        assert (await gate.admit(token(key, sub="user-1"))).sub == "user-1"
+        with pytest.raises(TokenExpired):
+            await gate.admit(token(key, sub="user-1", expires_in=-1))
+    with pytest.raises(TokenInvalid, match="claims"):
+        await gate.admit(token(SECRET, jobs="no list"))
+    for stranger, taken_by in (("o" * 32, gate), (SECRET, later)):
+        with pytest.raises(TokenInvalid):
+            await taken_by.admit(token(stranger, sub="user-1"))
+
+
 @given(st.integers(0, 200), st.integers(1, 255))
 async def test_a_changed_token_is_refused(place: int, step: int) -> None:
     """Any byte of it."""
     made = token(expires_in=600, sub="user-1", jobs=["job-1"]).encode()
     place %= len(made)
     changed = made[:place] + bytes([(made[place] + step) % 256]) + made[place + 1 :]
-    gate = Gate(time.time, secret=SECRET)
+    gate = Gate(time.time, secrets=(SECRET,))
     try:
         caller = await gate.admit(changed.decode("latin-1"))
     except AccessError:

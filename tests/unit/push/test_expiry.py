@@ -25,7 +25,7 @@ class World:
         self.engine = engine
         self.clock = clock
         self.offset = time.time() - clock.now
-        engine.gate = Gate(lambda: clock.now + self.offset, secret=SECRET)
+        engine.gate = Gate(lambda: clock.now + self.offset, secrets=(SECRET,))
 
     def caller(self, seconds: float, **rights: Any) -> Caller:
         """One whose token expires then."""

@@ -1,0 +1,122 @@
+"""What will surprise is told before it does."""
+
+from pathlib import Path
+
+import pytest
+
+from hookcast import advice
+from hookcast.settings import given_names, load_settings
+
+KEY = "5f0c9f27b1b94e0a8d6e3c41"
+SECRET = "b7c1d4a09e5f4f6b8a3f2c6d1e0f9a8b7c6d5e4f"
+COMPLETE = {
+    "api_keys": KEY,
+    "token_secret": SECRET,
+    "fal_user_id": "u",
+    "fal_key": "id:secret",
+    "public_url": "https://h.example",
+}
+
+
+def told(**settings: str) -> str:
+    """All warnings as one text."""
+    return " ".join(advice.warnings(load_settings(**settings)))
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the machine, no `.env`."""
+    for name in given_names():
+        if name.startswith(("HOOKCAST", "FAL")):
+            monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_what_is_missing_is_told_with_the_setting_that_mends_it() -> None:
+    """And nothing of settings that are complete."""
+    for name in ("HOOKCAST_API_KEYS", "HOOKCAST_TOKEN_SECRET is too short", "HOOKCAST_FAL_USER_ID"):
+        assert name in told(token_secret="short")
+    assert "HOOKCAST_TOKEN_SECRET" in told(api_keys=KEY)
+    assert told(**COMPLETE) == ""
+
+
+def test_an_open_server_with_a_public_address_is_warned_of() -> None:
+    """A tunnel or a proxy lets the world in where the loopback address does not."""
+    assert "whoever reaches" in told(public_url="https://x.example")
+    for kept in ({"public_url": "http://127.0.0.1:8000"}, {"public_url": "https://x.example", "api_keys": KEY}, {}):
+        assert "whoever reaches" not in told(**kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("HOOKCAST_API_KEY", "HOOKCAST_API_KEYS"),
+        ("hookcast_api_key", "HOOKCAST_API_KEYS"),
+        ("HOOKCAST_TOKENSECRET", "HOOKCAST_TOKEN_SECRET"),
+        ("HOOKCAST_SECRET", "HOOKCAST_TOKEN_SECRET"),
+        ("HOOKCAST_DATABASE", "HOOKCAST_DATABASE_URL"),
+        ("HOOKCAST_REDIS", "HOOKCAST_REDIS_URL"),
+        ("HOOKCAST_PUBLIC_URI", "HOOKCAST_PUBLIC_URL"),
+        ("HOOKCAST_ALLOWED_ORIGIN", "HOOKCAST_ALLOWED_ORIGINS"),
+        ("HOOKCASTAPI_KEYS", "HOOKCAST_API_KEYS"),
+        ("HOOKCAST_COLOUR_OF_THE_SKY", "README"),
+    ],
+)
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_a_name_that_is_no_setting_is_told_with_the_nearest(
+    name: str, meant: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it stands, in capitals or not."""
+    if where == ".env":
+        Path(".env").write_text(f"{name}=x\n")
+    else:
+        monkeypatch.setenv(name, "x")
+    [hint] = [hint for hint in advice.warnings(load_settings(**COMPLETE)) if name.upper() in hint]
+    assert meant in hint
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HOOKCAST_WEB_SERVICE_HOST",
+        "HOOKCAST_WEB_SERVICE_PORT_HTTP",
+        "HOOKCAST_WEB_PORT",
+        "HOOKCAST_WEB_PORT_80_TCP_ADDR",
+        "HOOKCAST_URL",
+        "HOOKCAST_TOKEN",
+        "HOOKCAST_FAL_KEY",
+        "hookcast_port",
+    ],
+)
+def test_names_of_kubernetes_and_of_clients_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stand in the same environment, and do no harm."""
+    monkeypatch.setenv(name, "https://x.example" if name == "HOOKCAST_URL" else "1:1" if "FAL" in name else "8000")
+    assert told(**COMPLETE) == ""
+
+
+@pytest.mark.parametrize("name", ["FAL_API_KEY", "FALKEY", "FAL_KEY_ID", "FAL_AI_KEY", "FAL_TOKEN"])
+def test_a_key_of_fals_in_another_variable_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where FAL_KEY is missing."""
+    monkeypatch.setenv(name, "id:secret")
+    assert name in told()
+    assert name not in told(**COMPLETE)
+
+
+def test_a_key_of_fals_has_two_parts() -> None:
+    """The first alone is a common slip; the emulated fal takes any key."""
+    assert "colon" in told(**COMPLETE | {"fal_key": "only-the-id"})
+    assert "colon" not in told(**COMPLETE | {"fal_key": "x", "fal_queue_url": "http://127.0.0.1:8001"})
+
+
+@pytest.mark.parametrize("public", [None, "http://localhost:8000", "http://127.0.0.1:8000"])
+def test_weak_keys_and_secrets_are_a_warning_on_loopback(public: str | None) -> None:
+    """For trying things out; each is named."""
+    given = {"api_keys": f"{KEY}, changeme", "token_secret": "short"} | ({"public_url": public} if public else {})
+    assert "HOOKCAST_API_KEYS (number 2)" in told(**given)
+    assert "HOOKCAST_TOKEN_SECRET is too short" in told(**given)
+    assert "changeme" not in told(**given)
+
+
+def test_one_text_for_a_key_and_a_secret_is_warned_of() -> None:
+    """Whoever has the one could make the other's."""
+    assert "also a key" in told(**COMPLETE | {"api_keys": SECRET})

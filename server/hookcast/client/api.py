@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 
 from hookcast.client.connection import JOBS, Connection, Request, job_path, within
 from hookcast.client.errors import (
+    ClientError,
     DeadlinePassed,
     JobCancelled,
     JobFailed,
@@ -30,6 +31,7 @@ from hookcast.client.watching import Notice, Sleep, Watcher
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.25
+LAST_LOOK_SECONDS = 5.0  # beyond the deadline of a watch: a stream may have died without a word
 _T = TypeVar("_T")
 
 
@@ -134,9 +136,9 @@ class Hookcast:
         """Yield the job's current state and every newer one; return after the terminal state.
 
         Reconnects after restarts and broken connections, and waits for a job that is not known yet. Raises
-        DeadlinePassed when the job has not ended after `timeout` seconds, AccessRefused, and UnexpectedAnswer when the
-        server at this address is not Hookcast. `notify` receives a Notice when the transport changes or an attempt
-        fails.
+        DeadlinePassed when the job has not ended after `timeout` seconds and the server, asked once more, says so too;
+        AccessRefused; UnexpectedAnswer when the server at this address is not Hookcast. `notify` receives a Notice
+        when the transport changes or an attempt fails.
 
         To leave the loop early and keep using the client, wrap this in `contextlib.aclosing`, as any async generator.
         """
@@ -153,8 +155,10 @@ class Hookcast:
             clock=clock,
         )
         async with aclosing(watcher.states()) as states:
-            while (job := await _before(deadline, states, request_id)) is not None:
+            while (job := await self._before(deadline, states, request_id)) is not None:
                 yield job
+                if job.ended:
+                    return
 
     @overload
     async def wait(self, request_id: str, *, timeout: float | None = None) -> Any: ...
@@ -203,6 +207,27 @@ class Hookcast:
             await self._sleep(max(pause, self._jitter() * PAUSE_SECONDS * 2**attempt))
         return await self._connection.ask(request)
 
+    async def _before(self, deadline: float | None, states: AsyncGenerator[Job, None], request_id: str) -> Job | None:
+        """Return the next state, or None after the last. Looks once more at the deadline; raises DeadlinePassed."""
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                return await anext(states, None)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        job = await self._last_look(request_id)
+        if job is None or not job.ended:
+            raise DeadlinePassed(f"The job {request_id} has not ended in the time given; it goes on.")
+        return job
+
+    async def _last_look(self, request_id: str) -> Job | None:
+        """Return the job's state, or None when the server does not tell it within LAST_LOOK_SECONDS."""
+        request = Request(method="GET", path=job_path(request_id), silence=LAST_LOOK_SECONDS)
+        try:
+            return self._job(await within(LAST_LOOK_SECONDS, self._connection.ask(request), self._connection.url))
+        except ClientError:
+            return None
+
     def _job(self, response: httpx.Response) -> Job:
         try:
             return decode_job(response.content)
@@ -215,14 +240,3 @@ class Hookcast:
             return Submitted(job=decode_job(bytes(taken.job)), token=taken.token, expires_at=taken.expires_at)
         except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(f"{self._connection.url} did not answer as documented: {error}.") from error
-
-
-async def _before(deadline: float | None, states: AsyncGenerator[Job, None], request_id: str) -> Job | None:
-    """Return the next state, or None after the last. Raises DeadlinePassed."""
-    try:
-        async with asyncio.timeout_at(deadline) as limit:
-            return await anext(states, None)
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise DeadlinePassed(f"The job {request_id} has not ended in the time given; it goes on.") from None

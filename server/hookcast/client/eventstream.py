@@ -1,53 +1,58 @@
-"""A parser of event streams (WHATWG HTML, section 9.2.6): text in, events out.
+"""A parser of event streams (WHATWG HTML, section 9.2.6), for what httpx-sse does not tell.
 
-It ignores `id`: every Hookcast stream begins with the current states, so none is resumed. httpx-sse reports a `retry`
-only with a later event, and none follows at the end of a stream.
+httpx-sse yields only events: not a `retry:` that no event follows, as before a restart, nor the comments of a stream
+whose job is not known yet. `id` is ignored here: every stream begins with the current state, so none is resumed.
 """
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
 
-RETRY = "retry"
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+from msgspec import Struct
+
+MAX_RETRY_SECONDS = 60.0
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-class Event(NamedTuple):
-    """An event; one of type `retry` is a reconnection time, and its data the milliseconds."""
+class Event(Struct, frozen=True):
+    """An event of the stream."""
 
     type: str
-    data: str = ""
+    data: str
 
 
-class Parser:
-    """Parses one stream, in chunks of any size."""
+class EventParser:
+    """Parses one stream. `retry` is the newest reconnection time in seconds, at most 60; 0 while there is none."""
 
     def __init__(self) -> None:
-        self._rest: list[str] = []  # of a line that is not complete, in pieces: it may be megabytes long
+        self.retry = 0.0
+        self._rest = ""
         self._after_cr = False
         self._type = ""
         self._data: list[str] = []
 
-    def feed(self, chunk: str) -> Iterator[Event]:
-        """Yield what the chunk completes: `retry` when its line ends, an event when a blank line comes."""
-        text = chunk.removeprefix("\n") if self._after_cr else chunk
-        self._after_cr = chunk.endswith("\r") if chunk else self._after_cr
-        *lines, rest = _LINE_BREAK.split(text)
-        for line in lines:
-            whole, self._rest = "".join([*self._rest, line]), []
-            yield from self._take(whole)
-        self._rest.append(rest)
+    def feed(self, text: str) -> list[Event]:
+        """Return the events that end in the next piece of the stream's text."""
+        if not text:
+            return []
+        lines = _LINE_END.split(text.removeprefix("\n") if self._after_cr else text)
+        self._after_cr = text.endswith("\r")
+        lines[0] = self._rest + lines[0]
+        self._rest = lines.pop()
+        return [event for line in lines if (event := self._line(line)) is not None]
 
-    def _take(self, line: str) -> Iterator[Event]:
-        if not line:
-            if self._data:
-                yield Event(self._type or "message", "\n".join(self._data))
-            self._type, self._data = "", []
+    def _line(self, line: str) -> Event | None:
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
+        if not line:
+            return self._dispatch()
         if field == "data":
             self._data.append(value)
         elif field == "event":
             self._type = value
-        elif field == RETRY and value.isascii() and value.isdigit():
-            yield Event(RETRY, value)
+        elif field == "retry" and value.isascii() and value.isdigit():
+            self.retry = min(float(value) / 1000, MAX_RETRY_SECONDS)
+        return None
+
+    def _dispatch(self) -> Event | None:
+        event = Event(self._type or "message", "\n".join(self._data)) if self._data else None
+        self._type, self._data = "", []
+        return event

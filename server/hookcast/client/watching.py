@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
+from typing import cast
 
 import httpx
 from msgspec import Struct
@@ -16,10 +17,10 @@ from hookcast.client.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
-from hookcast.client.eventstream import RETRY, Event, Parser
+from hookcast.client.eventstream import EventParser
 from hookcast.client.ladder import Ladder, Transport, Trouble
 from hookcast.client.model import Job, decode_job
-from hookcast.wire import END_ID
+from hookcast.wire import END_ID, SSE_END
 
 FIRST_BYTES_SECONDS = 10.0
 STEADY_SECONDS = 5.0  # a stream open this long counts as working
@@ -27,7 +28,6 @@ HEARTBEATS = 2.5
 WAIT_SECONDS = 25
 POLL_SECONDS = 3.0
 HASTY_SECONDS = 1.0  # a long poll that returns sooner without a newer version was not held open
-MAX_RETRY_SECONDS = 60.0
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -113,28 +113,29 @@ class Watcher:
 
     async def _events(self) -> AsyncGenerator[Job, None]:
         """Yield states from one server-sent events connection."""
-        retry = 0.0
+        parser, over = EventParser(), False
         async with AsyncExitStack() as stack:
-            events = await self._open(stack)
-            event = await self._next(events, seconds=min(FIRST_BYTES_SECONDS, self._timeout))
-            while event is not None and event.type != END_ID:
+            pieces = await self._open(stack)
+            text = await self._next(pieces, seconds=min(FIRST_BYTES_SECONDS, self._timeout))
+            while text is not None and not over:
                 self._works()
-                if event.type == RETRY:
-                    retry = _seconds(event.data)
-                elif event.type == "job":
-                    yield self._decode(event.data.encode())
-                elif event.type == "token-expiring" and await self._renew_token():
-                    raise _Failed(
-                        Trouble.OVER, "the token runs out", at_least=0.0 if self._steady() else STEADY_SECONDS
-                    )
-                event = await self._next(events)
-        if event is not None:
+                for event in parser.feed(text):
+                    over = over or event.type == END_ID
+                    if event.type == "job":
+                        yield self._decode(event.data.encode())
+                    elif event.type == "token-expiring" and await self._renew_token():
+                        raise _Failed(
+                            Trouble.OVER, "the token runs out", at_least=0.0 if self._steady() else STEADY_SECONDS
+                        )
+                text = None if over else await self._next(pieces)
+        if over:
             async for job in self._settle():
                 yield job
         trouble = Trouble.OVER if self._steady() else Trouble.BROKEN  # closed early several times in a row: fall back
-        raise _Failed(trouble, "the server closed the stream", at_least=retry)
+        raise _Failed(trouble, "the server closed the stream", at_least=parser.retry)
 
-    async def _open(self, stack: AsyncExitStack) -> AsyncGenerator[Event, None]:
+    async def _open(self, stack: AsyncExitStack) -> AsyncGenerator[str, None]:
+        """Open the stream and return its text, in pieces as they arrive."""
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if self._version:
             headers["Last-Event-ID"] = str(self._version)
@@ -152,15 +153,15 @@ class Watcher:
             return _ended()
         if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/event-stream":
             raise _Failed(Trouble.BARRED, "the answer is no event stream")
-        events = _parsed(response)
-        stack.push_async_callback(events.aclose)
-        return events
+        pieces = cast("AsyncGenerator[str, None]", response.aiter_text())  # httpx declares less
+        stack.push_async_callback(pieces.aclose)
+        return pieces
 
-    async def _next(self, events: AsyncGenerator[Event, None], *, seconds: float | None = None) -> Event | None:
-        """Return the next event, or None at the end of the stream. Raises _Failed when no heartbeat arrives in time."""
+    async def _next(self, pieces: AsyncGenerator[str, None], *, seconds: float | None = None) -> str | None:
+        """Return the next piece, or None at the end of the stream. Raises _Failed when no heartbeat arrives in time."""
         try:
             async with asyncio.timeout(seconds):
-                return await anext(events, None)
+                return await anext(pieces, None)
         except (httpx.ReadTimeout, TimeoutError):
             raise _Failed(Trouble.BARRED, "the stream is silent") from None
         except httpx.HTTPError as error:
@@ -262,19 +263,6 @@ def trouble_of(error: ClientError, *, streaming: bool, met: bool) -> tuple[Troub
     return (Trouble.BROKEN, POLL_SECONDS) if error.status >= 500 or (strange and met) else None
 
 
-async def _parsed(response: httpx.Response) -> AsyncGenerator[Event, None]:
-    """Yield the events of a response."""
-    parser = Parser()
-    async for text in response.aiter_text():
-        for event in parser.feed(text):
-            yield event
-
-
-def _seconds(milliseconds: str) -> float:
-    """Return the reconnection time that the server asks for, at most MAX_RETRY_SECONDS."""
-    return min(int(milliseconds[:9]) / 1000, MAX_RETRY_SECONDS)
-
-
-async def _ended() -> AsyncGenerator[Event, None]:
+async def _ended() -> AsyncGenerator[str, None]:
     """Yield the end event that a 204 stands for."""
-    yield Event(END_ID)
+    yield SSE_END.decode()

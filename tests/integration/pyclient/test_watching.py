@@ -232,12 +232,12 @@ async def test_a_server_that_says_it_is_over_is_asked_for_the_end(farewell: Answ
     ("answer", "least"),
     [
         (sse("retry: 1234\n", job(1)), 1.234),
-        (sse(job(1), "retry: 4321\n"), 4.321),
+        (sse(job(1), ": ping\n", "retry: 1234\n"), 1.234),
         (problem(503, "draining", **{"Retry-After": "7"}), 7.0),
         (problem(429, "too_many_requests", **{"Retry-After": "9"}), 9.0),
         (problem(404, "job_not_found"), POLL_SECONDS),
     ],
-    ids=["retry", "retry-at-the-end", "503", "429", "unknown"],
+    ids=["retry", "drain", "503", "429", "unknown"],
 )
 async def test_the_pause_is_never_shorter_than_the_server_asked_for(answer: Answer, least: float) -> None:
     """By `retry:`, or by Retry-After."""
@@ -245,6 +245,16 @@ async def test_the_pause_is_never_shorter_than_the_server_asked_for(answer: Answ
     async with standing(answer, sse(DONE)) as stand, quick(stand.url, sleeper, jitter=lambda: 0.0) as client:
         assert [seen.version for seen in await collect(client)][-1] == 4
     assert sleeper.pauses == [least]
+
+
+async def test_a_stream_without_an_event_is_no_silent_one() -> None:
+    """Nothing but `retry:` and pings arrives while the job is not known."""
+    notices: list[Notice] = []
+    async with standing(sse(": ping\n", then=asyncio.Event())) as stand, quick(stand.url) as client:
+        watching = asyncio.ensure_future(collect(client, notify=notices.append))
+        await until(lambda: notices)
+        watching.cancel()
+    assert notices == [Notice(Transport.SSE)]
 
 
 async def test_every_lost_webhook_is_found(database_url: str) -> None:

@@ -1,38 +1,53 @@
-"""The parser of event streams, by the grammar of WHATWG HTML, section 9.2.6."""
+"""The parser of event streams."""
+
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hookcast.client.eventstream import Event, Parser
+from hookcast.client.eventstream import MAX_RETRY_SECONDS, Event, EventParser
 
 STREAM = (
-    "retry: 1500\nid: 1\nevent: job\ndata: {\n: ping\ndata:}\n\n"
-    "data: a\u2028b\r\n\r\nevent: none\n\nretry: soon\n: ping\nunknown: 1\rdata\r\rretry: 20\n"
+    'retry: 1500\nid: 1\nevent: job\ndata: {"a":\ndata: 1}\n\n'
+    ": ping\nretry: 9000\nevent: end\ndata: {}\n\nretry: 7000\n"
 )
-EVENTS = [
-    Event("retry", "1500"),
-    Event("job", "{\n}"),
-    Event("message", "a\u2028b"),
-    Event("message", ""),
-    Event("retry", "20"),
-]
+EVENTS = [Event("job", '{"a":\n1}'), Event("end", "{}")]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_a_stream_is_parsed_however_it_is_cut(size: int) -> None:
-    """Comments, unknown fields, blocks without data; a line ends with LF, CR or CRLF only."""
-    parser, found = Parser(), list[Event]()
-    for start in range(0, len(STREAM), size):
-        found += parser.feed(STREAM[start : start + size])
-    assert found == EVENTS
+def parsed(*pieces: str) -> tuple[list[Event], float]:
+    """Return the events, and the reconnection time."""
+    parser = EventParser()
+    return [event for piece in pieces for event in parser.feed(piece)], parser.retry
 
 
-def test_a_reconnection_time_counts_when_its_line_ends() -> None:
-    """Also as the last line of a stream, which no blank line follows."""
-    parser = Parser()
-    assert list(parser.feed("retry: 75")) == []
-    assert list(parser.feed("00\n")) == [Event("retry", "7500")]
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+@given(cuts=st.lists(st.integers(0, 200)))
+def test_a_stream_is_the_same_however_it_is_cut_and_its_lines_end(end: str, cuts: list[int]) -> None:
+    """A piece may end inside a line, and between CR and LF."""
+    text = STREAM.replace("\n", end)
+    places = [0, *sorted(cuts), len(text)]
+    assert parsed(*(text[a:b] for a, b in pairwise(places))) == (EVENTS, 7.0)
 
 
-def test_an_incomplete_event_at_the_end_is_no_event() -> None:
-    """The connection broke in the middle of it."""
-    assert list(Parser().feed("event: job\ndata: {}\n")) == []
+@pytest.mark.parametrize("text", ["\n", "retry: 1500\n\n", ": ping\n\n", "event: job\n\n", "id: 1\n\n", "data: {}\n"])
+def test_a_block_without_data_or_its_end_is_no_event(text: str) -> None:
+    """As for a browser's EventSource."""
+    assert parsed(text)[0] == []
+
+
+def test_a_type_belongs_to_its_event() -> None:
+    """An event without one is a message; colons and spaces within a value stay."""
+    assert parsed("event: job\n\ndata:  a: b\n\ndata\n\n")[0] == [Event("message", " a: b"), Event("message", "")]
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "60001"])
+def test_a_reconnection_time_has_a_bound(value: str) -> None:
+    """Whatever the number of digits."""
+    assert parsed(f"retry: {value}\n") == ([], MAX_RETRY_SECONDS)
+
+
+@pytest.mark.parametrize("value", ["", "-1", "1.5", "soon", "\u0663"])
+def test_a_reconnection_time_that_is_no_number_is_none(value: str) -> None:
+    """Only ASCII digits are."""
+    assert parsed(f"retry: 1500\nretry: {value}\n") == ([], 1.5)

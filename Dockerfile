@@ -16,6 +16,7 @@ WORKDIR /src/web
 COPY web/package.json web/package-lock.json web/.npmrc ./
 RUN npm ci --no-audit --no-fund
 COPY web/ ./
+COPY docs/access.md docs/protocol.md /src/docs/
 RUN npm run build
 
 FROM $PYTHON_IMAGE AS build

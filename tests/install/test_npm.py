@@ -1,6 +1,7 @@
 """The npm package that the server offers, installed as our pages say."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -92,6 +93,15 @@ def test_the_packages_page_installs_it_from_the_server(project: Path, dev: Dev) 
     _, from_server = shell_blocks("web/README.md", "# hookcast")
     _type(project, _with_port(from_server, dev))
     assert _gets_a_video(project, dev)
+
+
+def test_the_installed_package_has_the_documents_for_coding_assistants(project: Path, dev: Dev) -> None:
+    """`llms.txt`, and every file that it links to."""
+    _type(project, f"npm install {dev.address}hookcast.tgz")
+    package = project / "node_modules/hookcast"
+    links = re.findall(r"\]\((?!https:)([^)#]+)", (package / "llms.txt").read_text())
+    assert {"README.md", "dist/docs/protocol.md", "dist/docs/access.md"} <= set(links)
+    assert [link for link in links if not (package / link).is_file()] == []
 
 
 def test_the_packages_page_installs_it_from_npm(project: Path, dev: Dev) -> None:

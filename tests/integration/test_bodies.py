@@ -11,6 +11,7 @@ from nacl.signing import SigningKey
 
 from hookcast.routes import bodies as reading
 from hookcast.routes.bodies import Pace
+from support.access import API_KEY
 from support.fal import FalDouble, forged, sign
 from support.jwks import published_to_threads
 from support.raw import Raw, get, raw
@@ -130,7 +131,7 @@ async def test_room_that_nobody_gives_up_is_waited_for_and_then_refused(
 @pytest.mark.parametrize("path", ["/api/fal-jobs", "/api/tokens", "/api/fal-jobs/job-1/cancel"])
 async def test_a_caller_without_a_key_is_refused_before_its_body(database_url: str, fal: FalDouble, path: str) -> None:
     """On every path that takes a body."""
-    async with running_node(fal, database_url=database_url, api_keys="k" * 32) as node, raw(node) as client:
+    async with running_node(fal, database_url=database_url, api_keys=API_KEY) as node, raw(node) as client:
         await client.send(head(LARGE, {}, "Expect: 100-continue", path=path))
         await client.until(b"}")
         assert told(client) == (401, "unauthorized")

@@ -26,8 +26,12 @@ def test_after():
 LINGERING = """
 import ctypes, threading
 
+def linger():
+    threading.main_thread().join()  # returns when the interpreter shuts down
+    ctypes.PyDLL(None).pause()
+
 def test_that_leaves_a_thread():
-    threading.Timer(0.5, ctypes.PyDLL(None).pause).start()
+    threading.Thread(target=linger).start()
 """
 
 

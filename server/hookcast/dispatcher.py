@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from hookcast.bus import Bus
+from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Clock, EndedBy, Finished, Job, Phase, Registered, Update, advance, joined, unseen
 from hookcast.logs import get_logger
 from hookcast.store import Change, Intent, JobStore, Joining
@@ -80,6 +81,13 @@ class Dispatcher:
     async def register(self, request_id: str, facts: Registered) -> Change:
         """Apply `facts`, adding the endpoint's usual duration; a job keeps the first one it gets."""
         if facts.endpoint_id is not None:
-            usual = await self._store.usual_seconds(facts.endpoint_id)
-            facts = replace(facts, expected_seconds=usual)
+            facts = replace(facts, expected_seconds=await self.usual_seconds(facts.endpoint_id))
         return await self.apply(request_id, facts)
+
+    async def usual_seconds(self, endpoint_id: str) -> float | None:
+        """Return the endpoint's usual duration; None also when it cannot be read, since no job may fail for it."""
+        try:
+            return await self._store.usual_seconds(endpoint_id)
+        except StoreUnavailable as error:
+            _log.warning("usual_seconds_not_read", endpoint_id=endpoint_id, reason=str(error))
+            return None

@@ -147,7 +147,7 @@ class Submitter:
         return known or await self._ask(queue, wish, intent)
 
     async def _ask(self, queue: FalQueue, wish: Wish, intent: Intent) -> Job:
-        facts = replace(wish.facts, expected_seconds=await self._usual_seconds(wish.endpoint_id))
+        facts = replace(wish.facts, expected_seconds=await self._dispatcher.usual_seconds(wish.endpoint_id))
         url = None if self._webhook_url is None else f"{self._webhook_url}?submit={intent.id}"
         try:
             taken = await queue.submit(wish.endpoint_id, wish.input, webhook_url=url, headers=wish.headers)
@@ -182,13 +182,6 @@ class Submitter:
         except StoreUnavailable:  # the intent counts as in the dark after its `until` by itself
             if not error.maybe_taken:
                 self._keep(Unstored(intent, None, intent.facts))
-
-    async def _usual_seconds(self, endpoint_id: str) -> float | None:
-        try:
-            return await self._store.usual_seconds(endpoint_id)
-        except StoreUnavailable as error:
-            _log.warning("usual_seconds_not_read", endpoint_id=endpoint_id, reason=str(error))
-            return None
 
     def _keep(self, unstored: Unstored) -> None:
         self.unstored[unstored.intent.id] = unstored

@@ -194,7 +194,7 @@ async def test_a_retry_is_spelled_as_documented(node: Node, headers: dict[str, s
     assert node.fal.requests == []
 
 
-async def test_a_duration_that_cannot_be_read_fails_no_submit(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_duration_that_cannot_be_read_fails_no_job(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a comfort."""
 
     async def broken(_store: JobStore, _endpoint: str) -> None:
@@ -204,6 +204,7 @@ async def test_a_duration_that_cannot_be_read_fails_no_submit(node: Node, monkey
     node.fal.script(ENDPOINT, taken("job-1"))
     answer = await submit(node)
     assert (answer.status_code, answer.json()["job"]["progress"]["expectedSeconds"]) == (202, None)
+    assert (await node.register("job-2", endpointId=ENDPOINT)).status_code == 201
 
 
 @pytest.mark.parametrize("headers", [KEY, {}], ids=["key", "no key"])

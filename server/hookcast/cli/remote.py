@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, nullcontext
 from pathlib import Path
@@ -13,12 +14,15 @@ from msgspec import Raw, Struct
 from rich.console import Console
 
 from hookcast.cli.terminal import JobDisplay, title
-from hookcast.client import AccessRefused, Hookcast, Job, NotFound, Notice, Refused
+from hookcast.client import AccessRefused, ClientError, Hookcast, Job, NotFound, Notice, Refused, Submitted
 from hookcast.errors import HookcastError, UsageError
 from hookcast.settings import ClientSettings
 
 CALL_SECONDS = 30.0
 FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+_OPEN = frozenset(
+    {"broken", "silent", "fal_unreachable", "store_unavailable", "idempotency_in_flight", "submit_outcome_unknown"}
+)
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -63,17 +67,13 @@ def run(work: Coroutine[Any, Any, int]) -> int:
     except Refused as error:
         if error.code in {"invalid_request", "invalid_path", "idempotency_mismatch"}:
             raise UsageError(str(error)) from None
-        if error.code == "submit_outcome_unknown":
-            raise HookcastError(f"{error} (--retry)") from None
         raise
 
 
 async def submit(settings: ClientSettings, wish: Wish, *, watch: bool, patience: float | None) -> int:
     """Submit a job, print it, and watch it when `watch` is set."""
     async with _client(settings) as client:
-        names = ("owner", "group", "metadata", "options", "idempotency_key", "retry")
-        facts = {name: getattr(wish, name) for name in names}
-        taken = await client.submit(wish.endpoint_id, wish.input, **facts)
+        taken = await _submitted(client, wish)
         if watch:
             return await _watch(client, taken.request_id, patience)
         if sys.stdout.isatty():
@@ -83,6 +83,20 @@ async def submit(settings: ClientSettings, wish: Wish, *, watch: bool, patience:
         else:
             _print_line(taken.job)
         return 0
+
+
+async def _submitted(client: Hookcast, wish: Wish) -> Submitted:
+    """Submit the job, and raise an error that leaves open whether it was submitted with what to do about it."""
+    key = wish.idempotency_key or str(uuid.uuid4())
+    names = ("owner", "group", "metadata", "options", "retry")
+    facts = {name: getattr(wish, name) for name in names}
+    try:
+        return await client.submit(wish.endpoint_id, wish.input, idempotency_key=key, **facts)
+    except ClientError as error:
+        if error.code not in _OPEN:
+            raise
+        more = " --retry" if error.code == "submit_outcome_unknown" else ""
+        raise HookcastError(f"{error} (the same job again: --idempotency-key {key}{more})") from None
 
 
 async def watch(settings: ClientSettings, request_id: str, *, patience: float | None) -> int:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from hookcast import problems
 from hookcast.auth import Gate, Provider
 from hookcast.auth.provider import parse_keys
+from hookcast.backlog import Backlog
 from hookcast.buckets import Buckets
 from hookcast.bus import open_bus
 from hookcast.dispatcher import Dispatcher
@@ -100,7 +101,8 @@ def create_app(
             dispatcher = Dispatcher(store, bus, clock)
             collector = Collector(store, dispatcher, queue, clock=clock)
             dispatcher.listen(collector.fetch)
-            submitter = Submitter(store, dispatcher, queue, webhook_url=settings.webhook_url, clock=clock)
+            backlog = Backlog(store, dispatcher)
+            submitter = Submitter(store, dispatcher, backlog, queue, webhook_url=settings.webhook_url, clock=clock)
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
             push = Engine(admitted, hub, store, bus, _gate(settings, client, store, clock))
             metrics = Metrics(settings.metrics_folder)
@@ -162,7 +164,7 @@ def _background(node: Services, collector: Collector, name: str) -> list[Corouti
     resync = Resync(store, node.engine.hub, node.engine.subscriptions, seconds=settings.resync_seconds)
     retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
     found = [collector.run(), resync.run(), reconciler.run(), retention.run()]
-    found += [node.readiness.run(), node.submitter.run()]
+    found += [node.readiness.run(), node.submitter.backlog.run()]
     if settings.metrics_folder is not None:
         found.append(node.metrics.run(node.engine, node.dispatcher, node.bus))
     if node.queue is not None:

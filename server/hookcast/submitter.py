@@ -6,18 +6,17 @@ commit, the webhook finds what was intended.
 
 import asyncio
 import hashlib
-import random
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from hookcast.backlog import Backlog
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import (
     FalError,
@@ -25,22 +24,16 @@ from hookcast.errors import (
     HookcastError,
     IdempotencyConflict,
     IdempotencyMismatch,
-    NotStorable,
     StoreUnavailable,
     SubmitOutcomeUnknown,
 )
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock, Job, Registered, valid_request_id
-from hookcast.logs import get_logger
 from hookcast.store import Intent, JobStore, Standing
 
 TURN_SECONDS = 20.0
 UNDER_WAY = timedelta(seconds=30)  # longer than the deadlines of the database (3 times 5 s) and of fal (10 s)
 INTENT_ID_BYTES = 24
-STORE_EVERY_SECONDS = 1.0
-MAX_PAUSE_SECONDS = 15.0
-
-_log = get_logger(__name__)
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -53,51 +46,30 @@ class Wish(Struct, frozen=True, kw_only=True):
     caller: str
 
 
-class Unstored(NamedTuple):
-    """What became of a submit, while the database is away: fal took it as `request_id`, or (None) not at all."""
-
-    intent: Intent
-    request_id: str | None
-    facts: Registered
-
-
 class Submitter:
     """Submits requests. `queue` is None without a FAL_KEY, `webhook_url` is None without a public URL.
 
-    `turns` holds a lock for each idempotency key in use, dropped with its last user. `unstored` has the outcomes that
-    could not be stored, by intent; the database was there before each, so they are those of one outage.
+    `turns` holds a lock for each idempotency key in use, dropped with its last user. `backlog` has what is still to be
+    stored after an outage of the database.
     """
 
     def __init__(
         self,
         store: JobStore,
         dispatcher: Dispatcher,
+        backlog: Backlog,
         queue: FalQueue | None,
         *,
         webhook_url: str | None,
         clock: Clock,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._queue = queue
         self._webhook_url = webhook_url
         self._clock = clock
-        self._sleep = sleep
-        self._wake = asyncio.Event()
         self.turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.unstored: dict[str, Unstored] = {}
-
-    async def run(self) -> None:
-        """Store what could not be stored, as soon as the database is back, until cancelled."""
-        pause = STORE_EVERY_SECONDS
-        while True:
-            await self._wake.wait()
-            await self._sleep(pause * random.uniform(0.75, 1.0))  # noqa: S311
-            await asyncio.gather(*map(self._try_to_store, list(self.unstored.values())))
-            pause = min(pause * 2, MAX_PAUSE_SECONDS) if self.unstored else STORE_EVERY_SECONDS
-            if not self.unstored:
-                self._wake.clear()
+        self.backlog = backlog
 
     async def submit(self, wish: Wish, key: str | None = None, *, again: bool = False) -> Job:
         """Submit the request and return its job, or the job that an earlier submit with the same key created.
@@ -128,9 +100,8 @@ class Submitter:
             lock.release()
 
     async def _once(self, queue: FalQueue, wish: Wish, key: str | None, *, again: bool) -> Job:
-        for unstored in list(self.unstored.values()):
-            if key is not None and unstored.intent.key == key:
-                await self._store_late(unstored)
+        if key is not None:
+            await self.backlog.catch_up(key)
         now = self._clock()
         intent = Intent(
             id=secrets.token_urlsafe(INTENT_ID_BYTES),
@@ -141,7 +112,11 @@ class Submitter:
             caller=wish.caller,
             digest=None if key is None else _digest(wish),
         )
-        known = await self._store.submits.begin(intent, again=again)
+        try:
+            known = await self._store.submits.begin(intent, again=again)
+        except StoreUnavailable:  # it may have been stored all the same
+            self.backlog.free_later(intent)
+            raise
         if isinstance(known, Standing):
             raise _refusal(known)
         return known or await self._ask(queue, wish, intent)
@@ -166,7 +141,7 @@ class Submitter:
         try:
             return (await self._dispatcher.apply(taken.request_id, facts, submit=intent.id)).after
         except StoreUnavailable as error:
-            self._keep(Unstored(intent, taken.request_id, facts))
+            self.backlog.store_later(intent, taken.request_id, facts)
             raise StoreUnavailable(
                 f"fal took the request as {taken.request_id}, but it could not be stored yet. Do not submit it again: "
                 "it is stored when the database is back. The same Idempotency-Key returns it then."
@@ -178,30 +153,10 @@ class Submitter:
             if error.maybe_taken:
                 await self._store.submits.darken(intent.id, self._clock())
             else:
-                await self._store.submits.release(intent.id)
-        except StoreUnavailable:  # the intent counts as in the dark after its `until` by itself
+                await self._store.submits.release([intent.id])
+        except StoreUnavailable:  # after its `until` the intent is in the dark by itself
             if not error.maybe_taken:
-                self._keep(Unstored(intent, None, intent.facts))
-
-    def _keep(self, unstored: Unstored) -> None:
-        self.unstored[unstored.intent.id] = unstored
-        self._wake.set()
-
-    async def _try_to_store(self, unstored: Unstored) -> None:
-        try:
-            await self._store_late(unstored)
-        except NotStorable as error:  # its webhook still finds the intent
-            self.unstored.pop(unstored.intent.id, None)
-            _log.error("submit_not_stored", request_id=unstored.request_id, reason=str(error))
-        except StoreUnavailable:
-            pass  # later
-
-    async def _store_late(self, unstored: Unstored) -> None:
-        if unstored.request_id is None:
-            await self._store.submits.release(unstored.intent.id)
-        else:
-            await self._dispatcher.apply(unstored.request_id, unstored.facts, submit=unstored.intent.id)
-        self.unstored.pop(unstored.intent.id, None)
+                self.backlog.free_later(intent)
 
 
 def _digest(wish: Wish) -> str:

@@ -54,7 +54,7 @@ async def test_a_key_is_taken_by_one(store: JobStore) -> None:
     new = [intent() for _ in range(5)]
     answers = await asyncio.gather(*(begin(store, one) for one in new))
     assert sorted(answers, key=str) == [None, *[Standing.UNDER_WAY] * 4]
-    await store.submits.release(new[answers.index(None)].id)
+    await store.submits.release([new[answers.index(None)].id])
     assert await begin(store, intent()) is None
 
 
@@ -95,7 +95,7 @@ async def test_the_job_and_its_key_are_stored_together(store: JobStore) -> None:
     assert (job.version, job.owner, job.group, job.endpoint_id) == (1, "u", "g", "fal-ai/flux")
     assert (bytes(job.metadata["n"]), job.created_at, job.completed_at) == (b"1.0", NOW, later)
     assert await begin(store, intent()) == job
-    await store.submits.release(first.id)  # a gateway said that fal did not take it
+    await store.submits.release([first.id])  # a gateway said that fal did not take it
     assert await begin(store, intent()) == job
 
 

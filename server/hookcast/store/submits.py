@@ -61,9 +61,9 @@ class Submits:
         ends = update(submits).where(_is(intent_id)).values(until=now)
         await self._database.write(lambda connection: connection.execute(ends))
 
-    async def release(self, intent_id: str) -> None:
-        """Delete a submit that fal did not take; its key is free. One that has a job stays."""
-        remove = delete(submits).where(_is(intent_id), submits.c.request_id.is_(None))
+    async def release(self, intent_ids: Sequence[str]) -> None:
+        """Delete submits that fal did not take; their keys are free. Those that have a job stay."""
+        remove = delete(submits).where(submits.c.id.in_(intent_ids), submits.c.request_id.is_(None))
         await self._database.write(lambda connection: connection.execute(remove))
 
     async def forget(self, before: datetime, limit: int) -> int:

@@ -1,7 +1,7 @@
 """Submits and their idempotency keys, on SQLite and on PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -15,8 +15,10 @@ from sqlalchemy import Connection, text
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.jobs import Completed, Job, Registered, Update
-from hookcast.store import Intent, JobStore, Standing, migrations, open_store
+from hookcast.store import Intent, JobStore, Standing, changes, migrations, open_store
+from hookcast.store.base import Database
 from hookcast.store.database import open_database
+from hookcast.store.submits import named
 from hookcast.upkeep.retention import Retention
 
 pytestmark = pytest.mark.anyio
@@ -126,6 +128,27 @@ async def test_two_nodes_that_learn_of_one_job_make_it_one(any_database_url: str
             assert job is not None
             assert (job.status, job.owner, job.response_url) == ("completed", "u", "https://queue.fal.run/x")
             assert await begin(two, intent(f"k-{number}")) == job
+
+
+async def test_a_webhook_reads_no_submit_once_fals_answer_is_stored(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one that names none: most webhooks cost what they did before."""
+    read = list[Sequence[str]]()
+
+    def counted(database: Database, connection: Connection, ids: Sequence[str]) -> dict[str, Intent]:
+        read.append(ids)
+        return named(database, connection, ids)
+
+    first = intent()
+    await begin(store, first)
+    monkeypatch.setattr(changes, "named", counted)
+    node = dispatcher(store)
+    await node.apply("job-1", Registered(response_url="https://queue.fal.run/x"), submit=first.id)
+    assert read == [[first.id]]
+    await node.apply("job-1", Completed(result=Raw(b"1")), submit=first.id)
+    await node.apply("job-2", Completed(result=Raw(b"1")))
+    assert read == [[first.id]]
 
 
 async def test_the_key_of_a_removed_job_is_free(store: JobStore) -> None:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
@@ -125,7 +125,8 @@ def create_app(
             if settings.submits_per_minute is not None:
                 count = settings.submits_per_minute
                 node = replace(node, submitting=Buckets(push.clock, rate=count / 60, burst=count))
-            async with push.running(), beside(*_background(node, collector, uuid.uuid4().hex)):
+            background = _background(node, collector, uuid.uuid4().hex)
+            async with aclosing(keys), aclosing(push.gate), push.running(), beside(*background):
                 yield {"services": node}
 
     return Starlette(

@@ -1,6 +1,6 @@
 """Published public keys: a JWKS (RFC 7517) fetched over HTTP, refetched after 24 hours, the last good one stored.
 
-A caller never waits longer than one deadline, and concurrent callers share one request.
+Whoever finds a known key does not wait for the network. Others wait for one deadline at most, and share one request.
 """
 
 import asyncio
@@ -12,13 +12,16 @@ import httpx
 import msgspec
 from msgspec import Raw, Struct
 
+from hookcast.buckets import Buckets
 from hookcast.errors import KeysUnavailable, StoreUnavailable
 from hookcast.jobs import Clock
 from hookcast.logs import get_logger
 
 MAX_AGE = timedelta(hours=24)
-REFETCH_GAP = timedelta(minutes=1)
-FIRST_FETCH_GAP = timedelta(seconds=1)
+RETRY_GAP = timedelta(minutes=1)
+RETRY_GAP_WITHOUT_KEYS = timedelta(seconds=1)
+REFRESHES = 3  # at a time, for keys that are not known
+REFRESH_SECONDS = 20.0  # until there is one more
 FETCH_SECONDS = 5.0
 MAX_DOCUMENT_BYTES = 256 * 1024
 
@@ -57,7 +60,10 @@ def split_jwks(document: bytes) -> list[Raw]:
 
 
 class PublishedKeys(Generic[_Keys]):
-    """The keys at `url`; `parse` reads them from the document, and raises ValueError when there is none."""
+    """The keys at `url`; `parse` reads them from the document, and raises ValueError when there is none.
+
+    One request at a time fetches them, in a task of its own, which `aclose` cancels.
+    """
 
     def __init__(
         self, client: httpx.AsyncClient, url: str, cache: KeyCache, clock: Clock, parse: Callable[[bytes], _Keys]
@@ -70,56 +76,78 @@ class PublishedKeys(Generic[_Keys]):
         self._keys: _Keys | None = None
         self._fetched_at: datetime | None = None
         self._asked_at: datetime | None = None
-        self._refreshing = asyncio.Lock()
+        self._loading = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
+        self._refreshes = Buckets(lambda: clock().timestamp(), rate=1 / REFRESH_SECONDS, burst=REFRESHES)
 
     async def current(self) -> _Keys:
-        """Return the keys, fetched when there are none or they are 24 hours old. Raises KeysUnavailable."""
+        """Return the keys. Known ones are returned at once, and refetched meanwhile when they are 24 hours old.
+
+        Raises KeysUnavailable when there are none and none can be fetched.
+        """
         if self._keys is None:
-            async with self._refreshing:
-                await self._load()
-        if self._fetched_at is None or self._clock() - self._fetched_at >= MAX_AGE:
-            await self._refresh(self._keys)
+            await self._load()
+        if self._keys is None:
+            await self._fetched(RETRY_GAP_WITHOUT_KEYS)
+        elif self._fetched_at is None or self._clock() - self._fetched_at >= MAX_AGE:
+            self._start_fetching(RETRY_GAP)
         if self._keys is None:
             raise KeysUnavailable(f"No signing key is known: {self._url} did not answer with one.")
         return self._keys
 
     async def refreshed(self, seen: _Keys) -> _Keys:
-        """Refetch the keys and return them; no fetch within a minute of the last, or when `seen` is outdated."""
-        await self._refresh(seen)
+        """Return the keys after `seen`, for a signature that none of them made: refetched, but rarely.
+
+        REFRESHES at a time and one each REFRESH_SECONDS, whoever asks: a stranger's key cannot use up what a new key of
+        the publisher needs.
+        """
+        if self._keys == seen and (self._fetching is not None or not self._refreshes.take(self._url)):
+            await self._fetched(timedelta(0))
         return seen if self._keys is None else self._keys
 
-    async def _load(self) -> None:
-        if self._keys is not None:
-            return
-        try:
-            stored = await self._cache.load_keys(self._url)
-            if stored is not None:
-                self._keys = self._parse(stored.document)
-                self._fetched_at = stored.fetched_at
-        except (StoreUnavailable, ValueError) as error:
-            _log.warning("keys_not_loaded", url=self._url, reason=str(error))
+    async def aclose(self) -> None:
+        """Cancel the request under way, if any."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait((self._fetching,))
 
-    async def _refresh(self, seen: _Keys | None) -> None:
-        async with self._refreshing:
-            gap = REFETCH_GAP if self._keys else FIRST_FETCH_GAP
-            recent = self._asked_at is not None and self._clock() - self._asked_at < gap
-            if self._keys == seen and not recent:
-                self._asked_at = self._clock()
-                await self._fetch()
+    async def _load(self) -> None:
+        async with self._loading:
+            if self._keys is not None:
+                return
+            try:
+                stored = await self._cache.load_keys(self._url)
+                if stored is not None:
+                    self._keys = self._parse(stored.document)
+                    self._fetched_at = stored.fetched_at
+            except (StoreUnavailable, ValueError) as error:
+                _log.warning("keys_not_loaded", url=self._url, reason=str(error))
+
+    async def _fetched(self, gap: timedelta) -> None:
+        """Wait for the request under way, or for a new one unless the last one began less than `gap` ago."""
+        self._start_fetching(gap)
+        if self._fetching is not None:
+            await asyncio.wait((self._fetching,))  # goes on if this caller is cancelled
+
+    def _start_fetching(self, gap: timedelta) -> None:
+        recent = self._asked_at is not None and self._clock() - self._asked_at < gap
+        if self._fetching is None and not recent:
+            self._asked_at = self._clock()
+            self._fetching = asyncio.create_task(self._fetch())
 
     async def _fetch(self) -> None:
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 document = await self._download()
             self._keys = self._parse(document)
-        except (httpx.HTTPError, TimeoutError, ValueError) as error:
-            _log.warning("keys_not_fetched", url=self._url, reason=repr(error))
-            return
-        self._fetched_at = self._clock()
-        try:
+            self._fetched_at = self._clock()
             await self._cache.save_keys(StoredKeys(url=self._url, document=document, fetched_at=self._fetched_at))
         except StoreUnavailable:
             _log.warning("keys_not_saved", url=self._url)
+        except Exception as error:  # noqa: BLE001 - whatever the network does, known keys stay in use
+            _log.warning("keys_not_fetched", url=self._url, reason=repr(error))
+        finally:
+            self._fetching = None
 
     async def _download(self) -> bytes:
         async with self._client.stream("GET", self._url) as response:

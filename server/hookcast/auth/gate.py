@@ -49,6 +49,11 @@ class Gate:
             raise Unauthorized("The API key or token is not one that this server accepts.")
         return await self._read(credential)
 
+    async def aclose(self) -> None:
+        """Cancel a request for the provider's keys that is under way."""
+        if self._provider is not None:
+            await self._provider.aclose()
+
     async def _read(self, token: str) -> Caller:
         """Verify the token with the checker for its algorithm; each checker accepts only its own kind of key."""
         algorithm = tokens.algorithm_of(token)

@@ -56,6 +56,10 @@ class Provider:
         self._issuer = issuer
         self._audience = audience
 
+    async def aclose(self) -> None:
+        """Cancel a request for the keys that is under way."""
+        await self._keys.aclose()
+
     async def read(self, token: str, algorithm: str, *, now: float) -> Caller:
         """Return the caller that the token stands for. Raises TokenInvalid, TokenExpired and KeysUnavailable."""
         keys = await self._keys.current()

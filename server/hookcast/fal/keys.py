@@ -64,6 +64,10 @@ class FalKeys:
                 raise
             verify(signed, body, newer, now=self._clock().timestamp())
 
+    async def aclose(self) -> None:
+        """Cancel a request for the keys that is under way."""
+        await self._keys.aclose()
+
     async def available(self) -> bool:
         """Return whether there is a key to verify with, fetching the keys when there is none yet."""
         try:

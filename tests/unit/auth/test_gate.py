@@ -1,5 +1,6 @@
 """Who is let in as whom."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,18 @@ from hookcast.auth import EVERYBODY, NOBODY, Gate, Grant, Provider, mint
 from hookcast.auth.provider import parse_keys
 from hookcast.errors import AccessError, KeysUnavailable, TokenExpired, TokenInvalid, Unauthorized
 from hookcast.jwks import PublishedKeys, StoredKeys
-from support.access import API_KEY, AUDIENCE, ISSUER, JWKS_PATH, SECOND_KEY, SECRET, IdentityProvider, token, unsigned
+from support.access import (
+    A_DAY,
+    API_KEY,
+    AUDIENCE,
+    ISSUER,
+    JWKS_PATH,
+    SECOND_KEY,
+    SECRET,
+    IdentityProvider,
+    token,
+    unsigned,
+)
 from support.fal import FalDouble
 
 pytestmark = pytest.mark.anyio
@@ -194,20 +206,35 @@ async def test_a_providers_token_for_somebody_else_is_refused(world: World) -> N
 
 
 async def test_a_new_key_of_the_provider_is_found(world: World) -> None:
-    """By asking again, at most once a minute."""
+    """By asking again, at once though a token with an unknown key came just before; and not all the time."""
     gate = world.gate()
     await gate.admit(world.idp.token())
+    with pytest.raises(TokenInvalid):
+        await gate.admit(world.idp.token(kid="unknown"))
     newer = IdentityProvider(generation=2)
     world.net.script(JWKS_PATH, newer.answer())
-    for _ in range(2):  # the keys were fetched a moment ago
-        with pytest.raises(TokenInvalid):
-            await gate.admit(newer.token())
-    assert len(world.net.requests) == 1
-    world.now += 60
     assert (await gate.admit(newer.token())).sub == "user-1"
+    assert len(world.net.requests) == 3
+    for _ in range(5):
+        with pytest.raises(TokenInvalid):
+            await gate.admit(world.idp.token())
+    assert len(world.net.requests) == 4
+    world.now += 20
     with pytest.raises(TokenInvalid):
         await gate.admit(world.idp.token())
-    assert len(world.net.requests) == 2
+    assert len(world.net.requests) == 5
+
+
+async def test_known_keys_of_a_provider_that_hangs_serve(world: World) -> None:
+    """A day old, while a request for newer ones is under way."""
+    gate = world.gate()
+    await gate.admit(world.idp.token())
+    fresh = world.idp.token(expires_in=2 * A_DAY)
+    world.now += A_DAY + 60
+    world.net.gate.clear()
+    async with asyncio.timeout(4):  # less than the deadline of a request
+        assert (await gate.admit(fresh)).sub == "user-1"
+    await gate.aclose()
 
 
 async def test_a_provider_that_is_down_takes_nothing_with_it(world: World) -> None:

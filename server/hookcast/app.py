@@ -31,6 +31,7 @@ from hookcast.routes import health, jobs, openapi, submit, tokens, webhooks, web
 from hookcast.routes import sse as streams
 from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
 from hookcast.routes.credentials import cors
+from hookcast.routes.methods import WrongMethods
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Services
 from hookcast.settings import Settings
@@ -179,7 +180,7 @@ def _background(node: Services, collector: Collector, name: str) -> list[Corouti
 
 def _routes() -> list[BaseRoute]:
     one = "/api/fal-jobs/{request_id}"
-    return [  # matched in order: the busiest first
+    routes: list[BaseRoute] = [  # matched in order: the busiest first
         Route("/api/webhooks/fal", webhooks.fal_webhook, methods=["POST"]),
         Route(f"{one}/events", streams.Events("one"), methods=["GET"]),
         Route("/api/fal-jobs", submit.submit, methods=["POST"]),
@@ -195,5 +196,5 @@ def _routes() -> list[BaseRoute]:
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
         Route("/metrics", health.metrics),
-        Mount("/", Pages(), name="pages"),
     ]
+    return [*routes, WrongMethods(routes), Mount("/", Pages(), name="pages")]

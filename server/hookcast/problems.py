@@ -45,7 +45,9 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     if status == 404 and path.startswith("/api/") and (".." in path or "\0" in path):
         return problem(400, "invalid_path", "The path is not valid", "A path may not contain '..' or NUL.")
     title = HTTPStatus(status).phrase
-    detail = f"There is nothing at {path}." if status == 404 else f"{path} does not take {request.method}."
+    detail = f"There is nothing at {path}." if status == 404 else error.detail
+    if detail == title:  # Starlette's own, of a file
+        detail = f"{path} does not take {request.method}."
     return problem(status, _CODES.get(status, "http_error"), title, detail, headers=dict(error.headers or {}))
 
 

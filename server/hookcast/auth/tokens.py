@@ -19,11 +19,15 @@ from hookcast.errors import InvalidRequest, TokenExpired, TokenInvalid
 
 LEEWAY_SECONDS = 30.0  # clock skew allowed for `nbf`; none for `exp`, since access ends with it
 MAX_SECONDS = 30 * 24 * 3600  # longest lifetime that the server and the command sign
+MAX_EXP = 1e11  # the year 5138; in milliseconds, which some take `exp` to be in, it was 1973
 MAX_CREDENTIAL = 16 * 1024  # characters of a token or key: what fits into a request head
 # Times are checked here, against the `now` passed in; our own tokens have neither issuer nor audience.
 _OPTIONS: dict[str, bool] = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_jti": False}
 # No control characters, and no lone surrogates, which JSON can express and no database accepts.
 _Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]+(?!\n)$")]
+
+
+_LISTS = ("jobs", "groups")
 
 
 class Grant(Struct, frozen=True):
@@ -97,17 +101,34 @@ def caller(claims: Mapping[str, Any], *, now: float) -> Caller:
     """Return the caller that verified claims stand for. Raises TokenInvalid and TokenExpired."""
     try:
         times = msgspec.convert(claims, _Times)
-        grant = msgspec.convert(claims, Grant)
+        grant = _grant(claims)
     except msgspec.ValidationError as error:
         raise TokenInvalid(f"The token's claims are not as documented: {error}.") from None
     if not math.isfinite(times.exp):  # Python's JSON reads Infinity and 1e400
         raise TokenInvalid("The token's claims are not as documented: exp is not a time.")
+    if times.exp >= MAX_EXP or times.nbf >= MAX_EXP:
+        raise TokenInvalid("The token's exp and nbf must be in seconds since 1970, not in milliseconds.")
     if times.exp <= now:
         raise TokenExpired("The token has expired; get a new one.")
     if not times.nbf <= now + LEEWAY_SECONDS:
         raise TokenInvalid("The token is not valid yet.")
     name = hashlib.sha256(repr((grant.sub, sorted(grant.jobs), sorted(grant.groups))).encode()).hexdigest()
     return Caller(sub=grant.sub, jobs=grant.jobs, groups=grant.groups, expires_at=times.exp, name=f"token:{name[:32]}")
+
+
+def _grant(claims: Mapping[str, Any]) -> Grant:
+    """Return what the claims show. Raises msgspec.ValidationError.
+
+    A token with a `sub` may have `jobs` and `groups` of another shape, which show nothing: providers that sign with a
+    shared secret (Supabase's legacy one) have claims of these names for purposes of their own.
+    """
+    if isinstance(claims.get("sub"), str):
+        claims = {name: value for name, value in claims.items() if name not in _LISTS or _is_names(value)}
+    return msgspec.convert(claims, Grant)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _invalid() -> TokenInvalid:

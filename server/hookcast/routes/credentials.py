@@ -21,12 +21,16 @@ WEBHOOK_PATH = "/api/webhooks/fal"
 LOOPBACK_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 
-async def caller_of(connection: HTTPConnection) -> Caller:
-    """Return the caller of a request. Raises Unauthorized, TokenInvalid, TokenExpired, KeysUnavailable."""
+async def caller_of(connection: HTTPConnection, *, in_url: bool = False) -> Caller:
+    """Return the caller of a request; `in_url` says whether `?token=` counts.
+
+    Raises Unauthorized, TokenInvalid, TokenExpired, KeysUnavailable.
+    """
     node: Services = connection.state.services
-    caller = await node.engine.gate.admit(credential_of(connection))
+    caller = await node.engine.gate.admit(credential_of(connection, in_url=in_url))
     if caller is NOBODY:
-        raise Unauthorized("Send an API key or a token: `Authorization: Bearer ...`, or `?token=` for a stream.")
+        hint = " `?token=` counts for streams and for reading one job only." if _token_in(connection) else ""
+        raise Unauthorized(f"Send an API key or a token: `Authorization: Bearer ...`, or `?token=` for a stream.{hint}")
     return caller
 
 
@@ -38,18 +42,23 @@ async def authorize(connection: HTTPConnection, action: Action) -> Caller:
     return caller
 
 
-def credential_of(connection: HTTPConnection) -> str | None:
-    """Return the request's credential, or None. EventSource and WebSocket in browsers can only send `?token=`.
+def credential_of(connection: HTTPConnection, *, in_url: bool) -> str | None:
+    """Return the request's credential, or None; `in_url` says whether `?token=` counts.
 
-    Raises Unauthorized if the Authorization header has another scheme than Bearer.
+    EventSource and WebSocket in browsers can only send `?token=`. Elsewhere it does not count, since URLs end up in
+    logs and histories. Raises Unauthorized if the Authorization header has another scheme than Bearer.
     """
     header = connection.headers.get("authorization")
     if header is None:
-        return connection.query_params.get("token")
+        return _token_in(connection) if in_url else None
     scheme, _, credential = header.partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized("The Authorization header must be `Bearer` and an API key or a token.")
     return credential.strip()
+
+
+def _token_in(connection: HTTPConnection) -> str | None:
+    return connection.query_params.get("token")
 
 
 def check_origin(connection: HTTPConnection) -> None:

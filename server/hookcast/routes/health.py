@@ -42,5 +42,8 @@ async def metrics(request: Request) -> Response:
     await authorize(request, Action.MEASURE)
     node = services(request)
     node.metrics.read(node.engine, node.dispatcher, node.bus)
-    text, media_type = node.metrics.text(request.headers.get("accept", ""))
+    try:
+        text, media_type = node.metrics.text(request.headers.get("accept", ""))
+    except (TypeError, ValueError):  # it names a version that is no number
+        text, media_type = node.metrics.text("")
     return Response(text, headers={"Content-Type": media_type, "Cache-Control": "no-store"})

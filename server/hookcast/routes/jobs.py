@@ -56,7 +56,7 @@ async def register(request: Request) -> Response:
 
 async def poll(request: Request) -> Response:
     """Handle GET /api/fal-jobs/{requestId}: return the state, at once or as a long poll."""
-    node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
+    node, request_id, caller = services(request), request_id_of(request), await caller_of(request, in_url=True)
     wait = _patience(node, caller, number(request, "wait", 0, MAX_WAIT_SECONDS) or 0.0)
     seen = whole_number(request, "version", 0, 2**53)
     tags = _entity_tags(request.headers.get("if-none-match", ""))

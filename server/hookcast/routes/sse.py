@@ -40,7 +40,7 @@ class Events:
         """Subscribe, read the states, then respond: a failed read is a problem document, not a broken stream."""
         request = Request(scope, receive)
         asked = self._names(request)
-        caller = await caller_of(request)
+        caller = await caller_of(request, in_url=True)
         last = request.headers.get("last-event-id") or request.query_params.get("lastEventId")
         if last == END_ID:
             return await Response(status_code=204)(scope, receive, send)

@@ -50,7 +50,7 @@ class JobSocket:
 
 async def _socket(engine: Engine, handshake: WebSocket) -> WebSocketStream:
     try:
-        return WebSocketStream(engine, await engine.gate.admit(credential_of(handshake)))
+        return WebSocketStream(engine, await engine.gate.admit(credential_of(handshake, in_url=True)))
     except AccessError as error:
         return WebSocketStream(engine, NOBODY, refusal=error)
 

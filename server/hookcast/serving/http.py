@@ -9,6 +9,7 @@ per waiting connection, no task, and nothing once a stream has the connection. B
 import asyncio
 import enum
 import math
+import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -23,6 +24,8 @@ MAX_URL_BYTES = 16 * 1024  # part of the head: 200 requestIds of 36 characters t
 MAX_HEADERS = 100  # Apache's default
 MAX_PIPELINED = 100  # requests queued behind an unanswered one
 MAX_IGNORED_BYTES = 64 * 1024 * 1024  # of a refused body
+
+_HOST = re.compile(rb"(\[[\w.:%-]+\]|[\w.~!$&'()*+,;=%-]*)(:[0-9]*)?", re.ASCII)  # RFC 3986 section 3.2.2
 
 
 class Stage(enum.Enum):
@@ -91,9 +94,13 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._stage, self._told, self._since = Stage.HEAD, True, self._last
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, without the blanks around its value (RFC 9110 section 5.5)."""
+        super().on_header(name, value.strip(b" \t"))
+
     def on_headers_complete(self) -> None:
         """Start the request, unless it is an upgrade. Errors raised here end in `send_400_response`."""
-        self._problem = self._oversize()
+        self._problem = self._oversize() or self._wrong_host()
         if self._problem is not None:
             raise self._problem
         super().on_headers_complete()
@@ -205,6 +212,13 @@ class HttpProtocol(HttpToolsProtocol):
         if self._since > MAX_HEAD_BYTES:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         return _too_large() if size > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS else None
+
+    def _wrong_host(self) -> HookcastError | None:
+        """Return the error unless there is one valid Host header (RFC 9112 section 3.2); HTTP/1.0 needs none."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if not hosts and self.parser.get_http_version() == "1.0":
+            return None
+        return None if len(hosts) == 1 and _HOST.fullmatch(hosts[0]) else BadRequest("It needs one valid Host header.")
 
     def _refuse(self, problem: HookcastError) -> None:
         """Respond with the problem and close the connection.

@@ -1,6 +1,7 @@
 """WebSocket up to the end of the handshake (RFC 6455); from then on a stream has the connection."""
 
 import asyncio
+from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import SecurityError
@@ -51,6 +52,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Add the hand-over offer to the scope."""
         self.scope["extensions"] = {**(self.scope["extensions"] or {}), HANDOVER: {"take": self._take}}
         await super().run_asgi()
+
+    async def send(self, message: Any) -> None:
+        """Send a message. A complete refusal is a complete handshake: uvicorn would log an error that it is none."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
     def _take(self, stream: Stream) -> asyncio.Transport | None:
         transport = self.transport

@@ -64,7 +64,7 @@ class World:
 @pytest.fixture(scope="module")
 def idp() -> IdentityProvider:
     """Its keys are slow to make."""
-    return IdentityProvider()
+    return IDP
 
 
 @pytest.fixture
@@ -125,6 +125,7 @@ async def test_a_token_ends_on_the_second(world: World) -> None:
         await world.gate().admit(made)
 
 
+IDP = IdentityProvider()
 WRONG: dict[str, Any] = {
     "no exp": token(expires_in=None, sub="user-1"),
     "exp as text": token(expires_in=None, sub="user-1", exp="9999999999"),
@@ -137,6 +138,10 @@ WRONG: dict[str, Any] = {
     "jobs is no list": token(jobs="job-1"),
     "jobs has numbers": token(jobs=[1]),
     "sub is a number": token(sub=1),
+    "exp in milliseconds": token(expires_in=None, exp=int(time.time() * 1000) + 3_600_000, sub="user-1"),
+    "exp in nanoseconds": token(expires_in=None, exp=time.time_ns(), sub="user-1"),
+    "nbf in milliseconds": token(nbf=int(time.time() * 1000), sub="user-1"),
+    "provider's exp in milliseconds": IDP.token(exp=int(time.time() * 1000)),
     "three parts": "a.b.c",
     "empty parts": "..",
 }
@@ -162,6 +167,28 @@ async def test_every_secret_of_a_rotation_verifies() -> None:
     for stranger, taken_by in (("o" * 32, gate), (SECRET, later)):
         with pytest.raises(TokenInvalid):
             await taken_by.admit(token(stranger, sub="user-1"))
+
+
+async def test_a_time_in_milliseconds_is_told_as_such(world: World) -> None:
+    """JavaScript's `Date.now() + 3600000` would never expire."""
+    for name, made in WRONG.items():
+        if "seconds" in name:
+            with pytest.raises(TokenInvalid, match="seconds since 1970"):
+                await world.gate().admit(made)
+
+
+@pytest.mark.parametrize("claims", [{"groups": "x"}, {"jobs": 5}, {"groups": {"a": 1}, "jobs": None}, {"groups": [1]}])
+async def test_a_providers_claims_of_our_names_do_not_refuse_its_token(world: World, claims: dict[str, Any]) -> None:
+    """Whether it signs with its own keys or with the secret: the owner counts, and nothing else is shown."""
+    for made in (token(sub="user-1", iss=ISSUER, role="authenticated", **claims), world.idp.token(**claims)):
+        caller = await world.gate().admit(made)
+        assert (caller.sub, caller.jobs, caller.groups) == ("user-1", frozenset(), frozenset())
+
+
+async def test_a_providers_list_of_groups_shows_nothing(world: World) -> None:
+    """Its groups are not ours."""
+    caller = await world.gate().admit(world.idp.token(groups=["g"], jobs=["job-1"]))
+    assert (caller.jobs, caller.groups) == (frozenset(), frozenset())
 
 
 @given(st.integers(0, 200), st.integers(1, 255))

@@ -10,7 +10,8 @@ import pytest
 
 from hookcast.routes.bodies import Pace
 from hookcast.serving import Deadlines
-from hookcast.serving.http import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED, MAX_URL_BYTES
+from hookcast.serving.heads import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
+from hookcast.serving.http import MAX_PIPELINED
 from support.fal import FalDouble, forged
 from support.raw import UPGRADE, Raw, events, get, raw
 from support.server import Node, running_node, until

@@ -21,12 +21,16 @@ STOP_SECONDS = 120.0
 class Served:
     """One node. All its processes append to one log file."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, object], workers: int = 1) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, object], workers: int = 1, open_files: int | None = None
+    ) -> None:
         self.port = quiet_port()
         self.log = folder / f"node-{self.port}.log"
         self._folder = folder
         self._workers = workers
         self._command: tuple[str, ...] = (sys.executable, "-m", "hookcast", "serve", "--workers", str(workers))
+        if open_files is not None:
+            self._command = ("sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *self._command)
         ownerless = (
             "HOOKCAST_",
             "FAL_",

@@ -18,7 +18,8 @@ from hookcast.serving.workers import Workers
 from hookcast.settings import Settings, given_names, load_settings
 from hookcast.urls import is_loopback
 
-RESERVED_FILES = 512  # open files reserved for the database, fal, and requests that are not streams
+RESERVED_FILES = 512  # open files that streams leave free: for webhooks, health checks, the database, fal
+OTHER_FILES = 128  # of these, those that are no connections of clients
 DEV_DATABASE = "sqlite:///hookcast-dev.db"
 
 
@@ -77,8 +78,14 @@ def _site(settings: Settings, listener: socket.socket) -> Site:
     open_files = raise_open_files()
     admission = make_admission(settings, max_streams=open_files - min(RESERVED_FILES, open_files // 2))
     logs.get_logger(__name__).info("limits", open_files=open_files, max_streams=admission.limits.max_streams)
-    deadlines = Deadlines(keep_alive=settings.keep_alive_seconds)
-    return Site(create_app(settings, admission=admission), listener, admission.drain, deadlines, settings.proxies)
+    return Site(
+        create_app(settings, admission=admission),
+        listener,
+        admission.drain,
+        Deadlines(keep_alive=settings.keep_alive_seconds),
+        settings.proxies,
+        max_connections=open_files - min(OTHER_FILES, open_files // 4),
+    )
 
 
 def _emulator_site(host: str, port: int, speed: float) -> Site:

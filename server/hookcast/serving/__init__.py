@@ -5,6 +5,7 @@ Everything that relies on uvicorn's internals is in the two protocol classes her
 
 from hookcast.serving.base import Config, Deadlines
 from hookcast.serving.http import HttpProtocol
+from hookcast.serving.idle import Idle
 from hookcast.serving.websocket import WebSocketProtocol
 
-__all__ = ["Config", "Deadlines", "HttpProtocol", "WebSocketProtocol"]
+__all__ = ["Config", "Deadlines", "HttpProtocol", "Idle", "WebSocketProtocol"]

@@ -12,6 +12,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from hookcast.errors import HookcastError
 from hookcast.problems import answer
 from hookcast.push.stream import Stream
+from hookcast.serving.idle import Idle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Config(uvicorn.Config):
     """uvicorn's configuration, plus what Hookcast's protocols need."""
 
     deadlines: Deadlines = Deadlines()
+    idle: Idle
 
 
 def hand_over(

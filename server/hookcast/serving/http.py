@@ -9,23 +9,18 @@ per waiting connection, no task, and nothing once a stream has the connection. B
 import asyncio
 import enum
 import math
-import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from hookcast.errors import BadRequest, HeadTimeout, HeadTooLarge, HookcastError, UrlTooLong
+from hookcast.errors import BadRequest, HeadTimeout, HookcastError
 from hookcast.push.handover import HANDOVER
 from hookcast.push.stream import Stream
 from hookcast.serving.base import Config, hand_over, last_words
+from hookcast.serving.heads import MAX_HEAD_BYTES, oversize, too_large, wrong_host
 
-MAX_HEAD_BYTES = 64 * 1024  # h11 and Node allow 16 KiB, nginx four times 8 KiB
-MAX_URL_BYTES = 16 * 1024  # part of the head: 200 requestIds of 36 characters take 10 KiB
-MAX_HEADERS = 100  # Apache's default
 MAX_PIPELINED = 100  # requests queued behind an unanswered one
 MAX_IGNORED_BYTES = 64 * 1024 * 1024  # of a refused body
-
-_HOST = re.compile(rb"(\[[\w.:%-]+\]|[\w.~!$&'()*+,;=%-]*)(:[0-9]*)?", re.ASCII)  # RFC 3986 section 3.2.2
 
 
 class Stage(enum.Enum):
@@ -62,6 +57,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Start the deadline for the first request head."""
         super().connection_made(transport)
         self._await(Stage.HEAD)
+        self.config.idle.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Disconnect all requests of the connection, not only the newest: none may be answered any more."""
@@ -86,7 +82,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._held = 0 if self._told else self._held + len(data)
         problem = self._oversize() if self._stage is Stage.HEAD else None
         if problem is not None or self._held > MAX_HEAD_BYTES:
-            return self._refuse(problem or _too_large())
+            return self._refuse(problem or too_large())
         return self._await_what_is_due()
 
     def on_message_begin(self) -> None:
@@ -100,7 +96,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request, unless it is an upgrade. Errors raised here end in `send_400_response`."""
-        self._problem = self._oversize() or self._wrong_host()
+        self._problem = self._oversize() or wrong_host(self.headers, self.parser.get_http_version())
         if self._problem is not None:
             raise self._problem
         super().on_headers_complete()
@@ -118,11 +114,14 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note the end of a request."""
         self._stage, self._told = Stage.START, True
+        self.config.idle.discard(self)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Start the next wait: for the rest of the body, for the next request, or for the client to read."""
         super().on_response_complete()
+        if not self._owing():
+            self.config.idle.add(self)
         if self.transport.get_write_buffer_size():
             self._watch_reader()
         if self.transport.is_closing():
@@ -194,6 +193,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _forget(self) -> None:
         """Break reference cycles, so that nothing is left to the garbage collector."""
+        self.config.idle.discard(self)
         self.cycle = self.parser = self.scope = self._answered = None  # type: ignore[assignment]
 
     def _over(self) -> bool:
@@ -205,20 +205,8 @@ class HttpProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def _oversize(self) -> HookcastError | None:
-        """Return the error if the head exceeds a limit. Its size is computed only once enough data has arrived."""
-        if len(self.url) > MAX_URL_BYTES:
-            return UrlTooLong(f"A URL may have {MAX_URL_BYTES} bytes.")
-        size = 0
-        if self._since > MAX_HEAD_BYTES:
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return _too_large() if size > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS else None
-
-    def _wrong_host(self) -> HookcastError | None:
-        """Return the error unless there is one valid Host header (RFC 9112 section 3.2); HTTP/1.0 needs none."""
-        hosts = [value for name, value in self.headers if name == b"host"]
-        if not hosts and self.parser.get_http_version() == "1.0":
-            return None
-        return None if len(hosts) == 1 and _HOST.fullmatch(hosts[0]) else BadRequest("It needs one valid Host header.")
+        """Return the error if the head exceeds a limit, as far as it has been parsed."""
+        return oversize(self.url, self.headers, self._since)
 
     def _refuse(self, problem: HookcastError) -> None:
         """Respond with the problem and close the connection.
@@ -234,6 +222,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self.transport.write(last_words(problem, self.server_state.default_headers))
+        self.config.idle.add(self)
         self._watch_reader()
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -291,7 +280,3 @@ class HttpProtocol(HttpToolsProtocol):
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
-
-
-def _too_large() -> HeadTooLarge:
-    return HeadTooLarge(f"A request's head may have {MAX_HEAD_BYTES // 1024} KiB and {MAX_HEADERS} headers.")

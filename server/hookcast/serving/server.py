@@ -9,15 +9,18 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import uvicorn
 
 from hookcast.errors import NodeFailed, SettingsError
 from hookcast.push.inbox import MAX_MESSAGE_BYTES
-from hookcast.serving import Config, Deadlines, HttpProtocol, WebSocketProtocol
+from hookcast.serving import Config, Deadlines, HttpProtocol, Idle, WebSocketProtocol
 
 App = Callable[..., object]
 DEADLINES = Deadlines()
+BACKLOG = 2048
+BACKLOG_ASYNCIO = 64  # asyncio accepts that many connections before any of them can give way to others
 GRACE_SECONDS = 1  # for requests still being answered after the streams have drained
 
 
@@ -25,7 +28,8 @@ GRACE_SECONDS = 1  # for requests still being answered after the streams have dr
 class Site:
     """One application on one bound socket. `drain` is called before its connections are closed.
 
-    `proxies` are the addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are trusted.
+    `proxies` are the addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are trusted. Beyond
+    `max_connections`, streams included, idle ones are closed; None = no limit.
     """
 
     app: App
@@ -33,13 +37,14 @@ class Site:
     drain: Callable[[], None] = lambda: None
     deadlines: Deadlines = DEADLINES
     proxies: Sequence[str] = ()
+    max_connections: int | None = None
 
 
 def bind(host: str, port: int) -> socket.socket:
     """Listen on an address. Raises SettingsError with a remedy if that is not possible."""
     try:
         family = socket.AF_INET6 if _is_v6(host) else socket.AF_INET
-        return socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
+        return socket.create_server((host.strip("[]"), port), family=family, backlog=BACKLOG)
     except OSError as error:
         hint = "another program uses it; choose one with --port" if error.errno == errno.EADDRINUSE else str(error)
         raise SettingsError(f"Cannot listen on {host}:{port}: {hint}.") from None
@@ -96,7 +101,9 @@ def _stop_on_signals(servers: Sequence["Server"], lifeline: int | None) -> None:
         loop.add_reader(lifeline, orphaned)
 
 
-def config_of(app: App, deadlines: Deadlines = DEADLINES, proxies: Sequence[str] = ()) -> Config:
+def config_of(
+    app: App, deadlines: Deadlines = DEADLINES, proxies: Sequence[str] = (), max_connections: int | None = None
+) -> Config:
     """Return uvicorn's configuration for an application; the arguments are those of a `Site`."""
     config = Config(
         app,
@@ -114,8 +121,10 @@ def config_of(app: App, deadlines: Deadlines = DEADLINES, proxies: Sequence[str]
         forwarded_allow_ips=list(proxies),
         timeout_keep_alive=deadlines.keep_alive,  # type: ignore[arg-type] # floats work too
         timeout_graceful_shutdown=GRACE_SECONDS,
+        backlog=BACKLOG if find_spec("uvloop") else BACKLOG_ASYNCIO,
     )
     config.deadlines = deadlines
+    config.idle = Idle(max_connections)
     return config
 
 
@@ -123,7 +132,7 @@ class Server(uvicorn.Server):
     """uvicorn's server, with signals left to `_serve`, and streams drained before they are closed."""
 
     def __init__(self, site: Site, on_ready: Callable[[], None]) -> None:
-        super().__init__(config_of(site.app, site.deadlines, site.proxies))
+        super().__init__(config_of(site.app, site.deadlines, site.proxies, site.max_connections))
         self.site = site
         self.failed = False
         self._on_ready = on_ready

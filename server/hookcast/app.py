@@ -38,6 +38,7 @@ from hookcast.settings import Settings
 from hookcast.store import JobStore, open_store
 from hookcast.submitter import Submitter
 from hookcast.tasks import beside
+from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import Collector
 from hookcast.upkeep.follower import Follower
 from hookcast.upkeep.leases import LeaseKeeper
@@ -96,11 +97,10 @@ def create_app(
             open_bus(settings.bus_url, await store.deployment(), hub.deliver) as bus,
             web as client,
         ):
-            queue = None
-            if settings.fal_key is not None:
-                queue = FalQueue(client, settings.fal_queue_url, settings.fal_key.get_secret_value())
+            queue = _queue(settings, client)
+            fal = None if queue is None else Asking(queue, clock)
             dispatcher = Dispatcher(store, bus, clock)
-            collector = Collector(store, dispatcher, queue, clock=clock)
+            collector = Collector(store, dispatcher, fal, clock=clock)
             dispatcher.listen(collector.fetch)
             backlog = Backlog(store, dispatcher)
             submitter = Submitter(store, dispatcher, backlog, queue, webhook_url=settings.webhook_url, clock=clock)
@@ -126,7 +126,7 @@ def create_app(
             if settings.submits_per_minute is not None:
                 count = settings.submits_per_minute
                 node = replace(node, submitting=Buckets(push.clock, rate=count / 60, burst=count))
-            background = _background(node, collector, uuid.uuid4().hex)
+            background = _background(node, collector, fal, uuid.uuid4().hex)
             async with aclosing(keys), aclosing(push.gate), push.running(), beside(*background):
                 yield {"services": node}
 
@@ -142,6 +142,13 @@ def create_app(
     )
 
 
+def _queue(settings: Settings, client: httpx.AsyncClient) -> FalQueue | None:
+    if settings.fal_key is None:
+        return None
+    key, limit = settings.fal_key.get_secret_value(), settings.max_webhook_bytes
+    return FalQueue(client, settings.fal_queue_url, key, max_result_bytes=limit)
+
+
 def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock: Clock) -> Gate:
     provider = None
     if settings.token_jwks_url is not None:
@@ -150,7 +157,9 @@ def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock:
     return Gate(lambda: clock().timestamp(), api_keys=settings.keys, secrets=settings.secrets, provider=provider)
 
 
-def _background(node: Services, collector: Collector, name: str) -> list[Coroutine[None, None, None]]:
+def _background(
+    node: Services, collector: Collector, fal: Asking | None, name: str
+) -> list[Coroutine[None, None, None]]:
     """Return the background tasks; `name` identifies this node in leases."""
     settings, store = node.settings, node.store
     timeout = timedelta(seconds=settings.job_timeout_seconds)
@@ -158,7 +167,7 @@ def _background(node: Services, collector: Collector, name: str) -> list[Corouti
         store=store,
         dispatcher=node.dispatcher,
         collector=collector,
-        queue=node.queue,
+        fal=fal,
         clock=node.clock,
         node=name,
         timeout=timeout,
@@ -169,11 +178,9 @@ def _background(node: Services, collector: Collector, name: str) -> list[Corouti
     found += [node.readiness.run(), node.submitter.backlog.run()]
     if settings.metrics_folder is not None:
         found.append(node.metrics.run(node.engine, node.dispatcher, node.bus))
-    if node.queue is not None:
+    if fal is not None:
         keeper = LeaseKeeper(store.leases, name)
-        follower = Follower(
-            store=store, dispatcher=node.dispatcher, engine=node.engine, queue=node.queue, keeper=keeper
-        )
+        follower = Follower(store=store, dispatcher=node.dispatcher, engine=node.engine, fal=fal, keeper=keeper)
         found += [keeper.run(), follower.run()]
     return found
 

@@ -21,6 +21,7 @@ HookcastError
 │   ├── TooManyStreamsOfClient  429
 │   └── RateLimited             429
 ├── JobNotFound             404
+├── UnknownToFal            404
 ├── AlreadyTerminal         409
 ├── IdempotencyConflict     409
 ├── IdempotencyMismatch     422
@@ -34,7 +35,8 @@ HookcastError
 │   └── UserMismatch            401
 ├── FalError                fal rejected the request, or did not answer
 │   ├── FalRejected             502, with fal's status and body
-│   │   └── EndpointUnknown
+│   │   ├── EndpointUnknown
+│   │   └── UnusableResult
 │   └── FalUnreachable          502
 ├── Unavailable             retry: a dependency is unavailable
 │   ├── StoreUnavailable        503
@@ -229,6 +231,14 @@ class AlreadyTerminal(HookcastError):
     title = "The job has already ended"
 
 
+class UnknownToFal(HookcastError):
+    """fal does not know the request, so it cannot be cancelled there."""
+
+    status = 404
+    code = "unknown_to_fal"
+    title = "fal does not know this request"
+
+
 class IdempotencyConflict(HookcastError):
     """Another request with the same idempotency key is in progress."""
 
@@ -309,16 +319,26 @@ class FalError(HookcastError):
 class FalRejected(FalError):
     """fal answered with an error that a retry does not change.
 
-    `fal_status` is fal's HTTP status, `fal_body` its JSON body (or its text, or None when empty).
+    `fal_status` is fal's HTTP status, `fal_body` its JSON body (or its text, or None when empty), `error_type` its own
+    name of the error.
     """
 
     code = "fal_rejected"
     title = "fal rejected the request"
 
-    def __init__(self, message: str, *, fal_status: int, fal_body: Raw | str | None, maybe_taken: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        fal_status: int,
+        fal_body: Raw | str | None = None,
+        error_type: str | None = None,
+        maybe_taken: bool = False,
+    ) -> None:
         super().__init__(message)
         self.fal_status = fal_status
         self.fal_body = fal_body
+        self.error_type = error_type
         self.maybe_taken = maybe_taken
 
     @property
@@ -336,7 +356,11 @@ class EndpointUnknown(FalRejected):
 
     def __init__(self) -> None:
         message = "fal cannot be asked for a job whose endpointId is unknown; register it with PUT."
-        super().__init__(message, fal_status=404, fal_body=None)
+        super().__init__(message, fal_status=404)
+
+
+class UnusableResult(FalRejected):
+    """fal answered the request for a result with something that is no JSON, or too large."""
 
 
 class FalUnreachable(FalError):

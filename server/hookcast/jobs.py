@@ -11,7 +11,8 @@ from enum import StrEnum
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-KEPT_LOG_LINES = 50
+from hookcast.loglines import LogLine, aligned
+
 CANCEL_COUNTS_FOR = timedelta(minutes=10)
 """How long a cancel request counts to which fal has not answered: it may have been taken."""
 
@@ -56,14 +57,6 @@ class EndedBy(StrEnum):
     ASKED = "asked"  # fal was asked
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
-
-
-class LogLine(Struct, frozen=True):
-    """One line of the model's log, as fal sends it."""
-
-    message: str
-    timestamp: str | None = None
-    level: str | None = None
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -119,7 +112,10 @@ class Registered(Struct, frozen=True, kw_only=True):
 
 
 class Progressed(Struct, frozen=True, kw_only=True):
-    """fal reported a phase (queued, running, or saving = done, result still to be fetched) or new log lines."""
+    """fal reported a phase (queued, running, or saving = done, result still to be fetched).
+
+    `logs` is a window of its log: the last lines so far.
+    """
 
     phase: Phase
     queue_position: int | None = None
@@ -285,10 +281,10 @@ def _fill(job: Job, update: Update, now: datetime) -> Job:
         case Registered():
             return _register(job, update)
         case Progressed(queue_position=position, logs=logs):
-            progress = replace(job.progress, queue_position=position, logs=_merge(job.progress.logs, logs))
+            progress = replace(job.progress, queue_position=position, logs=aligned(job.progress.logs, logs))
             return replace(job, progress=progress)
         case Finished(logs=logs):
-            return replace(job, progress=replace(job.progress, logs=_merge(job.progress.logs, logs)))
+            return replace(job, progress=replace(job.progress, logs=aligned(job.progress.logs, logs)))
         case CancelAsked():
             return replace(job, cancel_asked_at=now)
         case CancelRefused():
@@ -342,18 +338,6 @@ def _enter(job: Job, phase: Phase, now: datetime) -> Job:
         started = now
     position = progress.queue_position if phase is Phase.QUEUED else None
     return replace(job, progress=replace(progress, phase=phase, queue_position=position, started_at=started))
-
-
-def _merge(kept: tuple[LogLine, ...], new: tuple[LogLine, ...]) -> tuple[LogLine, ...]:
-    """Append the lines that are new. fal repeats all of them on each new stream, including those dropped here."""
-    known = set(kept)
-    fresh = [line for line in dict.fromkeys(new) if line not in known and not _forgotten(kept, line)]
-    return (*kept, *fresh)[-KEPT_LOG_LINES:]
-
-
-def _forgotten(kept: tuple[LogLine, ...], line: LogLine) -> bool:
-    oldest = kept[0].timestamp if len(kept) == KEPT_LOG_LINES else None
-    return oldest is not None and line.timestamp is not None and line.timestamp < oldest
 
 
 Clock = Callable[[], datetime]

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from msgspec import Raw, Struct, json
 
-from hookcast.jobs import Job, LogLine
+from hookcast.jobs import Job
+from hookcast.loglines import LogLine
 
 END_ID = "end"
 SSE_END = b"event: end\nid: end\ndata: {}\n\n"

@@ -15,7 +15,6 @@ from hookcast.jobs import (
     Failed,
     Job,
     JobStatus,
-    LogLine,
     Phase,
     Progressed,
     Registered,
@@ -24,6 +23,7 @@ from hookcast.jobs import (
     unseen,
 )
 from hookcast.jwks import StoredKeys
+from hookcast.loglines import LogLine
 from hookcast.store import Change, JobQuery, JobStore, open_store
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from hookcast.errors import NotStorable
-from hookcast.jobs import Completed, Failed, Job, LogLine, Phase, Progressed, Registered, Update, advance, unseen
+from hookcast.jobs import Completed, Failed, Job, Phase, Progressed, Registered, Update, advance, unseen
+from hookcast.loglines import LogLine
 from hookcast.store import JobStore, open_store
 from hookcast.wire import encode
 

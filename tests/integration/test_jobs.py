@@ -275,6 +275,16 @@ async def test_a_cancel_that_fal_does_not_answer_may_have_been_taken(
     assert (await node.client.get("/api/fal-jobs/job-1")).json()["status"] == "cancelled"
 
 
+async def test_cancelling_a_request_that_fal_does_not_know_says_so(node: Node) -> None:
+    """Not that the job is unknown here."""
+    node.fal.script("/cancel", httpx.Response(404, json={"status": "NOT_FOUND"}))
+    await node.register("job-1", endpointId=ENDPOINT)
+    told = (await node.client.post("/api/fal-jobs/job-1/cancel")).json()
+    assert (told["code"], told["title"]) == ("unknown_to_fal", "fal does not know this request")
+    assert told["detail"].startswith("fal does not know this request.")
+    assert ENDPOINT in told["detail"]
+
+
 async def test_a_second_cancel_does_not_forget_the_first(node: Node) -> None:
     """fal calls a cancelled job completed: what comes of it is fetched, and the job ends as cancelled."""
     answers = [httpx.Response(202, json={}), httpx.Response(400, json={"status": "ALREADY_COMPLETED"})]

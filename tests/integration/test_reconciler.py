@@ -13,8 +13,9 @@ from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalUnreachable
 from hookcast.fal.queue import FalQueue
-from hookcast.jobs import CancelRequested, EndedBy, Job, JobStatus, Registered
+from hookcast.jobs import CancelRequested, EndedBy, Job, JobStatus, Phase, Progressed, Registered
 from hookcast.store import JobStore, open_store
+from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import Collector
 from hookcast.upkeep.reconciler import ASKS_A_LOOK, Reconciler
 from support.fal import ENDPOINT, QUEUE, FalDouble
@@ -69,16 +70,17 @@ async def at_once(_seconds: float) -> None:
 async def opened_world(url: str, fal: FalDouble, *, node: str = "one") -> AsyncIterator[World]:
     """A world on this database."""
     async with open_store(url) as store, httpx.AsyncClient(transport=fal) as client, asyncio.TaskGroup() as tasks:
-        queue = FalQueue(client, QUEUE, "key", sleep=at_once)
+        fal_queue = FalQueue(client, QUEUE, "key", sleep=at_once)
         world: World
 
         def clock() -> datetime:
             return world.clock()
 
+        asking = Asking(fal_queue, clock)
         dispatcher = Dispatcher(store, LocalBus(lambda _: None), clock)
-        collector = Collector(store, dispatcher, queue, clock=clock, sleep=at_once)
+        collector = Collector(store, dispatcher, asking, clock=clock, sleep=at_once)
         reconciler = Reconciler(
-            store=store, dispatcher=dispatcher, collector=collector, queue=queue, clock=clock, node=node, timeout=LIMIT
+            store=store, dispatcher=dispatcher, collector=collector, fal=asking, clock=clock, node=node, timeout=LIMIT
         )
         world = World(store, dispatcher, reconciler, fal)
         collecting = tasks.create_task(collector.run())
@@ -199,3 +201,71 @@ async def test_a_fal_that_is_down_makes_the_reconciler_pause(world: World) -> No
     with pytest.raises(FalUnreachable):
         await world.look(timedelta(seconds=50))
     assert (await world.job("job-1")).status is JobStatus.PENDING
+
+
+async def test_a_job_that_fal_does_not_know_fails_after_several_looks(world: World) -> None:
+    """Over at least a minute; it is asked about again sooner than others."""
+    await world.register("job-1")
+    world.fal.script("/status", httpx.Response(404, json={"detail": "Request not found"}))
+    for after in (50, 1, 1):
+        await world.look(timedelta(seconds=after))
+        await world.store.leases.release(["ask:job-1"], "one")
+    assert (await world.job("job-1")).status is JobStatus.PENDING
+    await world.look(timedelta(seconds=60))
+    job = await world.job("job-1")
+    assert (job.status, (job.error or "").split(".")[0]) == (JobStatus.FAILED, "fal does not know this request")
+
+
+async def test_a_404_in_between_is_forgotten(world: World) -> None:
+    """Only 404s in a row count."""
+    await world.register("job-1")
+    unknown, known = httpx.Response(404), httpx.Response(202, json={"status": "IN_PROGRESS"})
+    world.fal.script("/status", unknown, unknown, known, unknown, unknown, known)
+    for _ in range(6):
+        await world.look(timedelta(seconds=50))
+        await world.store.leases.release(["ask:job-1"], "one")
+    assert (await world.job("job-1")).status is JobStatus.PENDING
+
+
+async def test_a_failed_job_fails_with_fals_sentence(world: World) -> None:
+    """The status has the error, the result nothing that can be read."""
+    await world.register("job-1")
+    says(world.fal, "COMPLETED", error="Request timed out", error_type="request_timeout")
+    world.fal.script("/requests/job-1", httpx.Response(504))
+    await world.look(timedelta(seconds=50))
+    job = await world.ended("job-1")
+    assert (job.status, job.error) == (JobStatus.FAILED, "Request timed out")
+
+
+async def test_a_cancelling_job_that_fal_has_finished_ends_as_cancelled(world: World) -> None:
+    """Its failure is the cancel."""
+    await world.register("job-1")
+    await world.dispatcher.apply("job-1", CancelRequested())
+    says(world.fal, "COMPLETED", error="Request was cancelled", error_type="client_cancelled")
+    world.fal.script("/requests/job-1", httpx.Response(499))
+    await world.look(timedelta(seconds=50))
+    assert (await world.ended("job-1")).status is JobStatus.CANCELLED
+
+
+async def test_a_saving_job_has_an_end_without_a_key(database_url: str) -> None:
+    """Nobody can fetch its result."""
+    now = NOW
+    async with open_store(database_url) as store:
+        dispatcher = Dispatcher(store, LocalBus(lambda _: None), lambda: now)
+        collector = Collector(store, dispatcher, None, clock=lambda: now)
+        reconciler = Reconciler(
+            store=store,
+            dispatcher=dispatcher,
+            collector=collector,
+            fal=None,
+            clock=lambda: now,
+            node="one",
+            timeout=LIMIT,
+        )
+        await dispatcher.apply("job-1", Registered(endpoint_id=ENDPOINT))
+        await dispatcher.apply("job-1", Progressed(phase=Phase.SAVING))
+        now += LIMIT + timedelta(seconds=1)
+        await reconciler.look()
+        job = await store.get("job-1")
+    assert job is not None
+    assert (job.status, "FAL_KEY" in (job.error or "")) == (JobStatus.FAILED, True)

@@ -20,7 +20,6 @@ from hookcast.jobs import (
     Failed,
     Finished,
     Job,
-    LogLine,
     Phase,
     Progressed,
     Registered,
@@ -33,6 +32,7 @@ from hookcast.jobs import (
     stage_of,
     unseen,
 )
+from hookcast.loglines import LogLine
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=5)

@@ -23,7 +23,8 @@ from hookcast.errors import (
     SignatureMissing,
     WebhookRefused,
 )
-from hookcast.fal import answers, queue
+from hookcast.fal import answers
+from hookcast.fal.calls import Answer, Call, Calls
 from hookcast.fal.errors import MAX_SENTENCE, sentence
 from hookcast.fal.keys import parse_jwks
 from hookcast.fal.signature import SignedHeaders, verify
@@ -246,19 +247,22 @@ def test_one_event_stays_one_event(  # noqa: PLR0917 - each is a part of the job
 def test_an_answer_of_fals_is_as_documented_or_counts_as_no_answer(answer: bytes) -> None:
     """Never another error, and what is taken over has the right types."""
     with contextlib.suppress(FalUnreachable):
-        assert isinstance(answers.read(answer, answers.Taken).submitted().request_id, str)
+        assert valid_request_id(answers.submitted(answer).request_id)
     with contextlib.suppress(FalUnreachable):
-        assert isinstance(answers.progressed(answers.read(answer, answers.Status)).phase, Phase)
+        assert isinstance(answers.status(answer).progress.phase, Phase)
+    assert isinstance(answers.cancelled(400, answer), answers.CancelAnswer)
 
 
 @given(
-    answer=st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()), status=st.integers(400, 501)
+    answer=st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()),
+    status=st.integers(400, 501).filter(lambda status: status != 429),
 )
 def test_a_refusal_of_fals_has_a_sentence(answer: bytes, status: int) -> None:
     """Of readable length, whatever fal writes."""
-    with pytest.raises((FalRejected, queue._PassingError)) as caught:
-        queue._settle(queue.Call.STATUS, httpx.Response(status, content=answer))
+    with pytest.raises(FalRejected) as caught:
+        Calls(httpx.AsyncClient()).settled(Call.STATUS, Answer(status, httpx.Headers(), answer))
     assert 0 < len(str(caught.value)) <= MAX_SENTENCE
+    assert not [char for char in str(caught.value) if ord(char) < 32]
     assert sentence(None)
 
 

@@ -1,17 +1,31 @@
-"""The meaning of fal's answers: their shapes, phases, and JSON; pure."""
+"""The meaning of fal's answers, read as far as they can be read: what is missing or odd is absent; pure."""
 
+import json
+from datetime import UTC, datetime
 from enum import Enum
-from typing import TypeVar
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import DecodeError, Raw, Struct
+from msgspec import json as msgspec_json
 
-from hookcast.errors import FalUnreachable
+from hookcast.errors import FalRejected, FalUnreachable
 from hookcast.fal.addresses import MAX_URL_LENGTH
-from hookcast.fal.lenient_json import decode
-from hookcast.jobs import LogLine, Phase, Progressed
+from hookcast.fal.errors import UNKNOWN_REASON, error_type_of, sentence
+from hookcast.fal.lenient_json import MAX_DIGITS, REPLACEMENT, decode, read
+from hookcast.jobs import Failed, Phase, Progressed, valid_request_id
+from hookcast.loglines import LogLine, log_line
+from hookcast.nesting import too_deep
+from hookcast.wire import rfc3339
 
-_T = TypeVar("_T")
+MAX_NUMBER = 2**31 - 1  # of an INTEGER column in PostgreSQL
+MAX_WINDOW_LINES = 1000
+YEAR_5138 = 1e11  # in seconds; in milliseconds 1973
+
+_PHASES = {
+    "IN_QUEUE": Phase.QUEUED,
+    "IN_PROGRESS": Phase.RUNNING,
+    # fal has one word for every end; the result says which it was.
+    **dict.fromkeys(("COMPLETED", "FAILED", "ERROR", "CANCELLED", "CANCELED"), Phase.SAVING),
+}
 
 
 class Submitted(Struct, frozen=True):
@@ -24,31 +38,6 @@ class Submitted(Struct, frozen=True):
     queue_position: int | None = None
 
 
-class Taken(Struct):
-    """fal's answer to a submit. Only the id is required: an odd optional field must not lose an accepted request."""
-
-    request_id: str
-    response_url: object = None
-    status_url: object = None
-    cancel_url: object = None
-    queue_position: object = None
-
-    def submitted(self) -> Submitted:
-        """Return what could be read."""
-        return Submitted(
-            request_id=self.request_id,
-            response_url=_url(self.response_url),
-            status_url=_url(self.status_url),
-            cancel_url=_url(self.cancel_url),
-            queue_position=self.queue_position if type(self.queue_position) is int else None,
-        )
-
-
-def _url(value: object) -> str | None:
-    fits = isinstance(value, str) and value.isprintable() and len(value) <= MAX_URL_LENGTH
-    return value if isinstance(value, str) and fits else None
-
-
 class CancelAnswer(Enum):
     """fal's answer to a cancel request."""
 
@@ -58,53 +47,166 @@ class CancelAnswer(Enum):
     NOT_FOUND = "NOT_FOUND"
 
 
-class _Log(Struct):
-    message: str | None = None
-    timestamp: str | None = None
-    level: str | None = None
+class Status(Struct, frozen=True):
+    """fal's status of a request. A request with an `error` has failed for good, whatever its result answers."""
+
+    progress: Progressed
+    error: str | None = None
+    error_type: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """True when fal is done with the request, however it ended."""
+        return self.progress.phase is Phase.SAVING
 
 
-class Status(Struct):
-    """fal's status of a request."""
+def submitted(content: bytes, named: str | None = None) -> Submitted:
+    """Return the answer to a submit; `named` is the request id in its headers.
 
-    status: str
-    queue_position: int | None = None
-    logs: list[_Log] | None = None
-
-
-_PHASES = {"IN_QUEUE": Phase.QUEUED, "IN_PROGRESS": Phase.RUNNING, "COMPLETED": Phase.SAVING}
-
-
-def progressed(status: Status) -> Progressed:
-    """Convert fal's status to an update. An unknown status counts as running: the job is neither queued nor done."""
-    logs = tuple(
-        LogLine(message=log.message, timestamp=log.timestamp, level=log.level)
-        for log in status.logs or ()
-        if log.message is not None
+    Raises FalUnreachable when neither names a request: it cannot be found again.
+    """
+    fields = _object(content)
+    ids = (_request_id(fields.get("request_id")), _request_id(named))
+    request_id = next((found for found in ids if found is not None), None)
+    if request_id is None:
+        raise FalUnreachable("fal's answer is not as documented: it names no request_id that can be a job's name.")
+    return Submitted(
+        request_id=request_id,
+        response_url=_url(fields.get("response_url")),
+        status_url=_url(fields.get("status_url")),
+        cancel_url=_url(fields.get("cancel_url")),
+        queue_position=_whole(fields.get("queue_position")),
     )
-    phase = _PHASES.get(status.status, Phase.RUNNING)
-    return Progressed(phase=phase, queue_position=status.queue_position, logs=logs)
 
 
-def json_or_none(content: bytes) -> Raw | None:
-    """Return the JSON, or None when it is none."""
+def status(content: bytes) -> Status:
+    """Return the status in an answer. Raises FalUnreachable when nothing in it can be read."""
+    fields = _object(content)
+    error, error_type = fields.get("error"), error_type_of(fields)
+    failed = bool(error) or error_type is not None
+    position, logs = _whole(fields.get("queue_position")), _lines(fields.get("logs"))
+    phase = _phase(fields.get("status"))
+    if phase is None:
+        if not (failed or logs or position is not None):
+            raise FalUnreachable("fal's answer is not as documented: it is no status of a request.")
+        phase = Phase.SAVING if failed else Phase.RUNNING if position is None else Phase.QUEUED
+    return Status(
+        progress=Progressed(phase=phase, queue_position=position, logs=logs),
+        error=sentence(error, error_type) if failed else None,
+        error_type=error_type,
+    )
+
+
+def failed(rejected: FalRejected | None, told: Status | None) -> Failed:
+    """Return the failure that fal's answer to the request for the result and its status tell together."""
+    body = None if rejected is None else rejected.raw_body
+    types = [error.error_type for error in (rejected, told) if error is not None and error.error_type is not None]
+    error = sentence(
+        None if rejected is None else rejected.fal_body,
+        None if told is None else told.error,
+        *types,
+        otherwise=str(rejected or UNKNOWN_REASON),
+    )
+    return Failed(error=error, detail=_detail(body, error, types))
+
+
+def cancelled(code: int, content: bytes) -> CancelAnswer | None:
+    """Return the meaning of an answer to a cancel request, by its word and its HTTP status; None when it has none."""
+    if code in _CANCEL_CODES and (word := _word(_object(content).get("status"))) in _CANCEL_WORDS:
+        return CancelAnswer(word)
+    return _CANCEL_CODES.get(code)
+
+
+_CANCEL_CODES = {
+    200: CancelAnswer.REMOVED,
+    202: CancelAnswer.REQUESTED,
+    400: CancelAnswer.ALREADY_COMPLETED,
+    404: CancelAnswer.NOT_FOUND,
+}
+_CANCEL_WORDS = {answer.value for answer in CancelAnswer} - {CancelAnswer.REMOVED.value}
+
+
+def json_of(content: bytes) -> Raw | None:
+    """Return the JSON, byte for byte; None when it is none, or nested deeper than clients can read."""
     try:
-        return raw_json(content)
-    except FalUnreachable:
+        return None if too_deep(content) else Raw(bytes(decode(content, Raw)))
+    except (DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def raw_json(content: bytes) -> Raw:
-    """Return the JSON, byte for byte. Raises FalUnreachable when it is none."""
-    try:
-        return Raw(bytes(decode(content, Raw)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FalUnreachable(f"fal's answer is no JSON: {error}.") from error
+def _detail(body: Raw | None, error: str, types: list[str]) -> Raw | None:
+    """Return fal's error body, byte for byte but for an `error_type` that only the status or a header has."""
+    fields = _fields(body)
+    if not types or (body is not None and fields is None) or "error_type" in (fields or {}):
+        return body
+    members = fields or {"error": Raw(msgspec_json.encode(error))}
+    return Raw(msgspec_json.encode(members | {"error_type": Raw(msgspec_json.encode(types[0]))}))
 
 
-def read(content: bytes, shape: type[_T]) -> _T:
-    """Return the answer in its shape. Raises FalUnreachable when it has another."""
+def _fields(body: Raw | None) -> dict[str, Raw] | None:
     try:
-        return decode(content, shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FalUnreachable(f"fal's answer is not as documented: {error}.") from error
+        return None if body is None else decode(bytes(body), dict[str, Raw])
+    except DecodeError:
+        return None
+
+
+def _object(content: bytes) -> dict[str, object]:
+    try:
+        found = read(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _request_id(value: object) -> str | None:
+    text = str(value) if type(value) is int else value
+    return text if isinstance(text, str) and valid_request_id(text) and REPLACEMENT not in text else None
+
+
+def _url(value: object) -> str | None:
+    return value if isinstance(value, str) and value.isprintable() and len(value) <= MAX_URL_LENGTH else None
+
+
+def _whole(value: object) -> int | None:
+    """Return a number that every database can hold, also from `3.0` and `"3"`."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
+        return None
+    return int(value) if 0 <= value <= MAX_NUMBER else None
+
+
+def _word(value: object) -> str | None:
+    return value.strip().upper().replace("-", "_").replace(" ", "_") if isinstance(value, str) else None
+
+
+def _phase(value: object) -> Phase | None:
+    """Return the phase of fal's word. An unknown word counts as running: the job is neither queued nor done."""
+    word = _word(value)
+    return _PHASES.get(word, Phase.RUNNING) if word else None
+
+
+def _lines(value: object) -> tuple[LogLine, ...]:
+    found = value.splitlines() if isinstance(value, str) else value if isinstance(value, list) else []
+    lines = (_line(each) for each in found[-MAX_WINDOW_LINES:])
+    return tuple(line for line in lines if line is not None)
+
+
+def _line(value: object) -> LogLine | None:
+    fields: dict[str, object] = value if isinstance(value, dict) else {"message": value}
+    message, level = fields.get("message"), fields.get("level")
+    if message is None:
+        return None
+    return log_line(
+        message if isinstance(message, str) else json.dumps(message, ensure_ascii=False),
+        _timestamp(fields.get("timestamp")),
+        level if isinstance(level, str) else None,
+    )
+
+
+def _timestamp(value: object) -> str | None:
+    """Return the time as text; a number counts seconds, milliseconds or smaller units since 1970."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < YEAR_5138 * 1e9:
+        return value if isinstance(value, str) else None
+    seconds = next((value / unit for unit in (1, 1e3, 1e6, 1e9) if value / unit < YEAR_5138), None)
+    return None if seconds is None else rfc3339(datetime.fromtimestamp(seconds, UTC))

@@ -1,7 +1,9 @@
 """Lenient parsing of the JSON that fal sends; pure."""
 
+import json
+import math
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,6 +13,7 @@ _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+MAX_DIGITS = 100
 REPLACEMENT = "\ufffd"
 _ESCAPED_REPLACEMENT = rb"\ufffd"
 
@@ -30,3 +33,30 @@ def decode(text: bytes, shape: type[_T]) -> _T:
         if whole == text:
             raise
         return msgspec.json.decode(whole, type=shape)
+
+
+def read(text: bytes) -> object:
+    """Return the JSON value, as far as it can be read.
+
+    What JSON does not allow but servers write is taken, too: NaN and numbers of any size (None when they are not
+    finite), control characters in strings, a byte order mark, bytes that are not UTF-8. Raises ValueError when the text
+    is no JSON all the same, or nested too deep.
+    """
+    try:
+        return decode(text, Any)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        plain = text.decode("utf-8-sig", errors="replace")
+        return json.loads(plain, strict=False, parse_constant=lambda _: None, parse_int=_whole, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _whole(digits: str) -> int | None:
+    return int(digits) if len(digits) <= MAX_DIGITS else None
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None

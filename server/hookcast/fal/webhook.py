@@ -4,8 +4,6 @@ Source: fal's documentation, "Webhooks API". Unknown fields are accepted, `paylo
 null, and `payload` stays byte for byte, except for lone surrogates (see lenient_json.py).
 """
 
-from typing import Literal
-
 import msgspec
 from msgspec import Raw, Struct
 
@@ -20,7 +18,7 @@ _NULL = b"null"
 
 class _Webhook(Struct):
     request_id: str
-    status: Literal["OK", "ERROR"]
+    status: str
     payload: Raw = Raw(_NULL)
     error: Raw = Raw(_NULL)
     payload_error: Raw = Raw(_NULL)
@@ -46,14 +44,16 @@ def parse(body: bytes) -> WebhookReport:
         raise Malformed(f"The body is not a fal webhook: {error}.") from None
     if not valid_request_id(webhook.request_id) or REPLACEMENT in webhook.request_id:
         raise Malformed("The webhook's request_id cannot name a job.")
+    if webhook.status.upper() not in {"OK", "ERROR"}:
+        raise Malformed("The webhook's status is neither OK nor ERROR.")
     return WebhookReport(request_id=webhook.request_id, update=_update(webhook))
 
 
 def _update(webhook: _Webhook) -> Completed | Failed | Progressed:
     payload, error, payload_error = (_present(raw) for raw in (webhook.payload, webhook.error, webhook.payload_error))
-    if webhook.status == "ERROR":
-        return Failed(error=sentence(payload, sentence(error)), detail=payload or error)
-    if payload is None and payload_error is not None:
+    if webhook.status.upper() == "ERROR":
+        return Failed(error=sentence(payload, error), detail=payload or error)
+    if payload is None and (payload_error or error) is not None:
         return Progressed(phase=Phase.SAVING)
     return Completed(result=payload or Raw(_NULL))
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action, Caller
-from hookcast.errors import AlreadyTerminal, FalRejected, FalUnreachable, InvalidRequest, JobNotFound
+from hookcast.errors import AlreadyTerminal, FalRejected, FalUnreachable, InvalidRequest, JobNotFound, UnknownToFal
 from hookcast.fal.answers import CancelAnswer
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import (
@@ -39,6 +39,7 @@ from hookcast.routes.services import Services, services
 from hookcast.routes.submit import MAX_FACTS_BYTES, Facts
 from hookcast.store import JobQuery
 from hookcast.store.jobs import Cursor
+from hookcast.upkeep.asking import unknown_to_fal
 from hookcast.wire import State, encode
 
 MAX_WAIT_SECONDS = 60
@@ -143,7 +144,7 @@ async def _cancelled(node: Services, queue: FalQueue, job: Job) -> CancelAnswer:
     if unknown or answer is CancelAnswer.ALREADY_COMPLETED:
         await node.dispatcher.apply(job.request_id, CancelRefused())
     if unknown:
-        raise JobNotFound(job.request_id)
+        raise UnknownToFal(unknown_to_fal(job))
     return answer
 
 

@@ -31,7 +31,8 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-from hookcast.jobs import EndedBy, Job, JobStatus, LogLine, Phase, Progress
+from hookcast.jobs import EndedBy, Job, JobStatus, Phase, Progress
+from hookcast.loglines import LogLine
 
 T = TypeVar("T")
 

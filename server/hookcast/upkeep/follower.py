@@ -1,35 +1,75 @@
 """Live progress: reads phase, queue position and logs of pending jobs from fal while they have subscribers.
 
 Each watched job has one task, owned by `run`; a lease lets only one node follow a job, whichever nodes have its
-subscribers. The task reads fal's status stream, at most `MAX_FOLLOWED` at once; beyond that, or when the stream fails,
-it polls the status. It ends with the last subscriber or with the job. A broken stream is reopened after pauses that
-grow until a stream brings news.
+subscribers. The task reads fal's status stream, at most `MAX_FOLLOWED` at once. Beyond that, while the stream does not
+work, and where it is refused, the task polls the status. It ends with the last subscriber or with the job, or when fal
+refuses the key. The pauses between two tries grow until one brings news.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from msgspec import Struct, json
 
 from hookcast.dispatcher import Dispatcher
-from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
-from hookcast.fal.queue import FalQueue
-from hookcast.jobs import KEPT_LOG_LINES, Cancelled, Finished, Job, Phase, Progressed
+from hookcast.errors import EndpointUnknown, FalRejected, FalUnreachable, StoreUnavailable
+from hookcast.fal.answers import Status
+from hookcast.jobs import Job
 from hookcast.logs import get_logger
 from hookcast.push import Drained, Engine
 from hookcast.store import JobStore
 from hookcast.tasks import Tasks
+from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.leases import LeaseKeeper, LeaseLost
+from hookcast.upkeep.pump import Pump
 
 MAX_FOLLOWED = 256
-MIN_GAP_SECONDS = 0.2  # at most 5 states per second and job
-WEBHOOK_GRACE_SECONDS = 3.0
 MIN_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
 POLL_SECONDS = 3.0
+MAX_POLL_SECONDS = 10.0
+POLLS_WITHOUT_STREAM = 10  # before a stream that was refused is tried again
 
 _log = get_logger(__name__)
+
+
+class _Endpoint(Struct, rename="camel"):
+    endpoint_id: str | None = None
+
+
+class _Turn(NamedTuple):
+    """One try at a job: it brought news, and the status was polled."""
+
+    news: bool = False
+    polled: bool = False
+
+
+class _Pace:
+    """The pauses of one job, and whether its stream is worth a try."""
+
+    def __init__(self) -> None:
+        self._quiet = 0
+        self._polls = 0
+
+    @property
+    def streams(self) -> bool:
+        """True unless fal has refused the stream recently."""
+        return self._polls == 0
+
+    def refuse(self) -> None:
+        """Only poll for a while."""
+        self._polls = POLLS_WITHOUT_STREAM
+
+    def pause(self, turn: _Turn) -> float:
+        """Return the seconds until the next turn: doubled with each that brings no news, up to a limit."""
+        self._quiet = 0 if turn.news else self._quiet
+        self._polls = max(self._polls - turn.polled, 0)
+        first, most = (POLL_SECONDS, MAX_POLL_SECONDS) if turn.polled else (MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS)
+        pause = min(first * 2.0**self._quiet, most)
+        self._quiet = min(self._quiet + 1, 16)
+        return pause * (0.5 + random.random() / 2)  # noqa: S311
 
 
 class Follower:
@@ -41,14 +81,14 @@ class Follower:
         store: JobStore,
         engine: Engine,
         dispatcher: Dispatcher,
-        queue: FalQueue,
+        fal: Asking,
         keeper: LeaseKeeper,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
         self._engine = engine
         self._dispatcher = dispatcher
-        self._queue = queue
+        self._fal = fal
         self._keeper = keeper
         self._sleep = sleep
         self._streams = asyncio.Semaphore(MAX_FOLLOWED)
@@ -78,29 +118,26 @@ class Follower:
             task.cancel()
 
     async def _follow(self, request_id: str) -> None:
-        pause = MIN_PAUSE_SECONDS
+        pace = _Pace()
         try:
-            while (news := await self._follow_once(request_id)) is not None:
-                pause = MIN_PAUSE_SECONDS if news else pause
-                await self._sleep(pause * (0.5 + random.random() / 2))  # noqa: S311
-                pause = min(pause * 2, MAX_PAUSE_SECONDS)
+            while (turn := await self._follow_once(request_id, pace)) is not None:
+                await self._sleep(pace.pause(turn))
         except Drained:
             _log.debug("follow_drained", request_id=request_id)
 
-    async def _follow_once(self, request_id: str) -> bool | None:
-        """Follow the job once; return True when that brought news, False when not, None when following is over."""
+    async def _follow_once(self, request_id: str, pace: _Pace) -> _Turn | None:
+        """Follow the job once; return None when following is over."""
         try:
             job = await self._followable(request_id)
             if job is None:
                 return None
             async with self._keeper.held(f"follow:{request_id}"):
-                return await self._stream(job)
+                return await self._turn(job, pace)
         except LeaseLost:
             _log.info("follow_lost", request_id=request_id)  # the node hung, or lost the database, for too long
-            return False
         except StoreUnavailable as error:
             _log.warning("follow_interrupted", request_id=request_id, reason=str(error))
-            return False
+        return _Turn()
 
     async def _followable(self, request_id: str) -> Job | None:
         """Wait until the job is known and pending and has an endpoint; return None when it has ended."""
@@ -115,120 +152,51 @@ class Follower:
                     job = await self._store.get(request_id)
         return None if job.status.terminal else job
 
-    async def _stream(self, job: Job) -> bool | None:
-        pump = _Pump(self._dispatcher, job.request_id, self._owner, self._sleep)
+    async def _turn(self, job: Job, pace: _Pace) -> _Turn | None:
+        pump = Pump(self._dispatcher, job.request_id, self._owner, self._sleep)
         try:
-            again = await self._read(job, pump)
+            turn = await self._read(job, pump, pace)
             await pump.flush()
         finally:
             pump.close()
-        return pump.news if again and not pump.over else None
+        return None if turn is None or pump.over else turn._replace(news=pump.news)
 
-    async def _read(self, job: Job, pump: "_Pump") -> bool:
-        """Read one stream, or one status, into the pump; return whether to ask again."""
+    async def _read(self, job: Job, pump: Pump, pace: _Pace) -> _Turn | None:
+        """Read one stream, or one status, into the pump; return None when there is nothing more to read."""
         try:
-            if self._streams.locked() or not await self._read_stream(job, pump):
-                pump.put(await self._queue.status(job))
-                await self._sleep(POLL_SECONDS)
+            if pace.streams and not self._streams.locked() and await self._read_stream(job, pump, pace):
+                return _Turn()
+            told = await self._fal.status(job)
         except FalUnreachable as error:
             _log.info("job_not_polled", request_id=job.request_id, reason=str(error))
+            return _Turn()
         except FalRejected as error:
-            _log.warning("job_not_followed", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
-            if error.fal_status < 500:
-                await self._refused(job, error)
-                return False
-        return True
+            _log.info("job_not_followed", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
+            final = error.fal_status in {401, 403} or isinstance(error, EndpointUnknown)
+            return None if final else _Turn(polled=error.fal_status < 500)
+        if not isinstance(told, Status):
+            await self._dispatcher.apply(job.request_id, told)
+            return None
+        pump.put(told.progress)
+        return _Turn(polled=True)
 
-    async def _read_stream(self, job: Job, pump: "_Pump") -> bool:
-        """Read the status stream into the pump; return whether the stream worked."""
+    async def _read_stream(self, job: Job, pump: Pump, pace: _Pace) -> bool:
+        """Read the status stream into the pump; return whether it worked. Raises FalRejected for a refused key."""
+        told = False
         try:
-            async with self._streams, self._queue.follow(job) as reports:
+            async with self._streams, self._fal.queue.follow(job) as reports:
                 async for report in reports:
-                    pump.put(report)
+                    told = True
+                    pump.put(report.progress)
                     if pump.over:
                         break
         except FalUnreachable as error:
             _log.info("status_stream_broke", request_id=job.request_id, reason=str(error))
             return False
-        return True
-
-    async def _refused(self, job: Job, error: FalRejected) -> None:
-        """Mark a cancelling job as cancelled when fal no longer knows it; conclude nothing in any other case."""
-        if error.fal_status == 404 and job.progress.phase is Phase.CANCELLING:
-            await self._dispatcher.apply(job.request_id, Cancelled())
-
-
-class _Endpoint(Struct, rename="camel"):
-    endpoint_id: str | None = None
-
-
-class _Pump:
-    """Turns reports into states at a limited rate; the newest phase wins, log lines accumulate.
-
-    `news` = it changed the job. `over` = the stream can bring nothing more: the job has ended, or its result is being
-    fetched.
-    """
-
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        request_id: str,
-        owner: Tasks,
-        sleep: Callable[[float], Awaitable[None]],
-    ) -> None:
-        self._dispatcher = dispatcher
-        self._request_id = request_id
-        self._owner = owner
-        self._sleep = sleep
-        self._next: Progressed | None = None
-        self._writer: asyncio.Task[None] | None = None
-        self._closed = False
-        self.news = False
-        self.over = False
-
-    def put(self, report: Progressed) -> None:
-        """Write the report as soon as the rate limit allows."""
-        self._next = _merged(self._next, report)
-        if self._writer is None or self._writer.done():
-            self._writer = self._owner.start(self._request_id, self._write)
-
-    async def flush(self) -> None:
-        """Wait for the last write. Cancelling the wait does not cancel the write."""
-        if self._writer is not None:
-            await asyncio.wait({self._writer})
-
-    def close(self) -> None:
-        """Stop retrying: pending reports are still written, but a failed write is the last."""
-        self._closed = True
-
-    async def _write(self) -> None:
-        pause = MIN_GAP_SECONDS
-        while self._next is not None and not self.over:
-            report, self._next = self._next, None
-            if await self._stored(report):
-                pause = MIN_GAP_SECONDS
-            elif self._closed:
-                return
-            else:
-                self._next = _merged(report, self._next)
-                pause = min(pause * 2, MAX_PAUSE_SECONDS)
-            await self._sleep(pause)
-
-    async def _stored(self, report: Progressed) -> bool:
-        finished = report.phase is Phase.SAVING
-        try:
-            update = Finished(logs=report.logs) if finished else report
-            change = await self._dispatcher.apply(self._request_id, update, patience=WEBHOOK_GRACE_SECONDS)
-        except StoreUnavailable as error:
-            _log.warning("progress_not_stored", request_id=self._request_id, reason=str(error))
-            return False
-        self.news = self.news or change.changed
-        self.over = finished or change.after.status.terminal
-        return True
-
-
-def _merged(earlier: Progressed | None, later: Progressed | None) -> Progressed | None:
-    if earlier is None or later is None:
-        return earlier or later
-    logs = (*earlier.logs, *later.logs)[-KEPT_LOG_LINES:]
-    return Progressed(phase=later.phase, queue_position=later.queue_position, logs=logs)
+        except FalRejected as error:
+            if error.fal_status in {401, 403} or isinstance(error, EndpointUnknown):
+                raise
+            _log.info("status_stream_refused", request_id=job.request_id, fal_status=error.fal_status)
+            if error.fal_status < 500 or error.fal_status == 501:
+                pace.refuse()
+        return told

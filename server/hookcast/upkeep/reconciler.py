@@ -11,32 +11,36 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from hookcast.dispatcher import Dispatcher
-from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
-from hookcast.fal.queue import FalQueue
-from hookcast.jobs import Cancelled, Clock, Failed, Job, LogLine, Phase, Progressed, Update
+from hookcast.errors import EndpointUnknown, FalRejected, FalUnreachable, StoreUnavailable
+from hookcast.fal.answers import Status
+from hookcast.jobs import Clock, Failed, Finished, Job, Phase, Progressed, Update
+from hookcast.loglines import LogLine
 from hookcast.logs import get_logger
 from hookcast.store import JobStore
 from hookcast.store.leases import ask_lease
 from hookcast.tasks import repeat
-from hookcast.upkeep.collector import Collector
+from hookcast.upkeep.asking import Asking
+from hookcast.upkeep.collector import GONE, KEPT_FOR, Collector
 from hookcast.wire import rfc3339
 
 LOOK_SECONDS = 1.0
 ASKS_A_LOOK = 20  # per node, with at least a second between looks
 ASK_EVERY_SECONDS = 45.0  # fal keeps large results for only 6 minutes
+DOUBT_SECONDS = 20.0  # until a job that fal does not know is asked about again
 MAX_PAUSE_SECONDS = 60.0
 
 UNASKABLE = (
     "Hookcast cannot ask fal about this job, since its endpointId is not known: should its webhook be lost, nothing "
     "but the time limit ends it. Register the job with its endpointId."
 )
+NO_KEY = "fal has finished this job, but its result could not be fetched: no FAL_KEY is set on the server."
 _log = get_logger(__name__)
 
 
 class Reconciler:
     """Asks fal about overdue jobs and ends those past the time limit. `node` names this node; `sleep` is for tests.
 
-    `queue` is None without a FAL_KEY: then only the time limit applies.
+    `fal` is None without a FAL_KEY: then only the time limit applies.
     """
 
     def __init__(
@@ -45,7 +49,7 @@ class Reconciler:
         store: JobStore,
         dispatcher: Dispatcher,
         collector: Collector,
-        queue: FalQueue | None,
+        fal: Asking | None,
         clock: Clock,
         node: str,
         timeout: timedelta,
@@ -54,7 +58,7 @@ class Reconciler:
         self._store = store
         self._dispatcher = dispatcher
         self._collector = collector
-        self._queue = queue
+        self._fal = fal
         self._clock = clock
         self._node = node
         self._timeout = timeout
@@ -94,25 +98,34 @@ class Reconciler:
         update = await self._news(job)
         if update is not None:
             job = (await self._dispatcher.apply(job.request_id, update)).after
-        if job.status.terminal or job.progress.phase is Phase.SAVING:
+        saving = job.progress.phase is Phase.SAVING or isinstance(update, Finished)
+        if saving and self._fal is not None:
             self._collector.fetch(job)  # the collector has its own time limit
-        elif self._clock() - job.created_at > self._timeout:
+        # A result that cannot even be looked for has an end, too.
+        limit = self._timeout + (2 * KEPT_FOR if saving and self._fal is not None else timedelta(0))
+        if not job.status.terminal and self._clock() - job.created_at > limit:
             await self._dispatcher.apply(job.request_id, Failed(error=self._timed_out(job)), "hookcast")
 
     async def _news(self, job: Job) -> Update | None:
         if job.endpoint_id is None and job.response_url is None:
             line = LogLine(message=UNASKABLE, timestamp=rfc3339(job.created_at), level="WARN")
             return Progressed(phase=job.progress.phase, queue_position=job.progress.queue_position, logs=(line,))
-        if self._queue is None or job.progress.phase is Phase.SAVING:
+        if self._fal is None or job.progress.phase is Phase.SAVING:
             return None
         try:
-            return await self._queue.status(job)
+            told = await self._fal.status(job)
         except FalRejected as error:
-            _log.warning("job_not_asked", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
-            gone = error.fal_status == 404 and job.progress.phase is Phase.CANCELLING
-            return Cancelled() if gone else None
+            _log.info("job_not_asked", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
+            if error.fal_status == 404 and not isinstance(error, EndpointUnknown):
+                await self._store.leases.take([ask_lease(job.request_id)], self._node, DOUBT_SECONDS)
+            return None
+        if not isinstance(told, Status):
+            return told
+        return Finished(logs=told.progress.logs) if told.finished else told.progress
 
     def _timed_out(self, job: Job) -> str:
+        if job.progress.phase is Phase.SAVING:
+            return GONE if self._fal is not None else NO_KEY
         minutes = round(self._timeout.total_seconds() / 60) or 1
         spent = f"fal did not finish this job within {minutes} minute{'s' if minutes > 1 else ''}"
         if job.endpoint_id is None:

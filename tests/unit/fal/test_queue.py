@@ -1,7 +1,7 @@
 """The queue client: what is tried again, how long, and what of fal's answers is taken over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from itertools import product
 from typing import NoReturn
@@ -9,12 +9,14 @@ from typing import NoReturn
 import httpcore
 import httpx
 import pytest
-from msgspec import Raw, json
+from msgspec import Raw
 
-from hookcast.errors import FalRejected, FalUnreachable
+from hookcast.errors import FalRejected, FalUnreachable, UnusableResult
 from hookcast.fal.answers import CancelAnswer, Submitted
-from hookcast.fal.queue import DEADLINES, RETRIED, Call, FalQueue, Trouble
-from hookcast.jobs import Job, Phase, Progressed
+from hookcast.fal.calls import DEADLINES, RETRIED, Call, Trouble
+from hookcast.fal.queue import FalQueue
+from hookcast.jobs import Job, Phase, Progress, Progressed
+from hookcast.loglines import LogLine
 from support.fal import ENDPOINT, QUEUE, Answer, FalDouble, sse_answer
 
 pytestmark = pytest.mark.anyio
@@ -71,24 +73,30 @@ class Harness:
         return await self.queue.submit(ENDPOINT, Raw(b"{}"), webhook_url=None, headers={})
 
 
-def job(endpoint_id: str | None = ENDPOINT) -> Job:
+def job(endpoint_id: str | None = ENDPOINT, logs: tuple[LogLine, ...] = ()) -> Job:
     """A pending job."""
-    return Job(request_id="job-1", created_at=NOW, updated_at=NOW, endpoint_id=endpoint_id)
+    progress = Progress(logs=logs)
+    return Job(request_id="job-1", created_at=NOW, updated_at=NOW, endpoint_id=endpoint_id, progress=progress)
+
+
+def lines(*messages: str) -> dict[str, object]:
+    """A running status with these log lines."""
+    return {"status": "IN_PROGRESS", "logs": [{"message": message} for message in messages]}
 
 
 @pytest.mark.parametrize(("trouble", "call"), list(product(Trouble, Call)))
 async def test_every_pair_of_the_retry_table_does_what_it_says(trouble: Trouble, call: Call) -> None:
-    """In the table: asked again until the good answer. Not in it: asked once, and fal counts as unreachable."""
+    """In the table: asked again until the good answer. Not in it: asked once."""
     for answer in ONCE[trouble]:
         harness = Harness()
         if call in RETRIED[trouble]:
             await harness.ask(call, answer, answer, GOOD[call])
             assert (len(harness.fal.requests), len(harness.pauses)) == (3, 2)
         else:
-            with pytest.raises(FalUnreachable, match="may have taken") as raised:
+            with pytest.raises((FalUnreachable, FalRejected), match=r"may have taken|fal answered 50") as raised:
                 await harness.ask(call, answer, GOOD[call])
             assert (len(harness.fal.requests), harness.pauses) == (1, [])
-            assert raised.value.maybe_taken
+            assert raised.value.maybe_taken or call is not Call.SUBMIT
 
 
 @pytest.mark.parametrize("trouble", [trouble for trouble, calls in RETRIED.items() if Call.SUBMIT in calls])
@@ -132,15 +140,15 @@ async def test_who_never_got_a_connection_has_submitted_nothing() -> None:
     assert not raised.value.maybe_taken
 
 
-def test_only_a_submit_that_may_have_been_taken_is_not_repeated() -> None:
+def test_only_a_submit_that_may_have_been_taken_and_a_result_that_may_be_an_error_are_not_repeated() -> None:
     """The whole table in one line each, so that no entry changes by accident."""
     others = {Call.STATUS, Call.RESULT, Call.CANCEL}
     assert {trouble: set(calls) for trouble, calls in RETRIED.items()} == {
         Trouble.NOT_SENT: {Call.SUBMIT, *others},
         Trouble.NO_ANSWER: others,
         Trouble.BUSY: {Call.SUBMIT, *others},
-        Trouble.GATEWAY: {Call.SUBMIT, *others},
-        Trouble.TAKEN: others,
+        Trouble.GATEWAY: {Call.SUBMIT, Call.STATUS, Call.CANCEL},
+        Trouble.TAKEN: {Call.STATUS, Call.CANCEL},
     }
 
 
@@ -202,41 +210,32 @@ async def test_an_answer_that_cannot_be_unpacked_is_a_broken_one() -> None:
         await Harness().ask(Call.SUBMIT, broken, GOOD[Call.SUBMIT])
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"request_id": 5}', b'{"request_id": "\xff"}'])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"request_id": null}', b'{"request_id": "\xff"}'])
 async def test_an_answer_that_is_no_submit_answer_is_told(body: bytes) -> None:
     """Never a crash."""
     with pytest.raises(FalUnreachable, match="not as documented"):
         await Harness().ask(Call.SUBMIT, httpx.Response(200, content=body))
 
 
+async def test_the_request_id_is_also_found_in_the_headers() -> None:
+    """A submit that fal has taken must not be lost over its body."""
+    for body in (b"", b"<html>", b'{"request_id": "../x"}'):
+        answer = httpx.Response(200, content=body, headers={"x-fal-request-id": "job-1"})
+        assert await Harness().ask(Call.SUBMIT, answer) == Submitted(request_id="job-1")
+
+
 async def test_a_nested_answer_does_not_exhaust_the_stack() -> None:
-    """Neither as an answer nor in the status stream."""
+    """As an answer it cannot be read; in the status stream it is passed over."""
     deep = b'{"status": "IN_QUEUE", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     with pytest.raises(FalUnreachable):
         await Harness().ask(Call.STATUS, httpx.Response(200, content=deep))
     harness = Harness()
-    stream = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=b"data: " + deep + b"\n\n")
-    harness.fal.script("/status/stream", stream)
-    with pytest.raises(FalUnreachable):
-        async with harness.client, harness.queue.follow(job()) as reports:
-            await anext(reports)
-
-
-@pytest.mark.parametrize(
-    ("extra", "url", "position"),
-    [
-        ({}, None, None),
-        ({"response_url": None, "queue_position": None}, None, None),
-        ({"response_url": f"{QUEUE}/x", "queue_position": 3}, f"{QUEUE}/x", 3),
-        ({"response_url": 5, "queue_position": "3"}, None, None),
-        ({"response_url": ["x"], "queue_position": True}, None, None),
-    ],
-)
-async def test_a_submit_answer_needs_only_its_id(extra: dict[str, object], url: str | None, position: int) -> None:
-    """What stands beside it in another shape must not lose a request that fal has taken."""
-    body = json.encode({"request_id": "job-1", **extra})
-    found = await Harness().ask(Call.SUBMIT, httpx.Response(200, content=body))
-    assert found == Submitted(request_id="job-1", response_url=url, queue_position=position)
+    content = b"data: " + deep + b'\n\ndata: {"status": "IN_QUEUE", "queue_position": 5}\n\n'
+    harness.fal.script(
+        "/status/stream", httpx.Response(200, headers={"content-type": "text/event-stream"}, content=content)
+    )
+    async with harness.client, harness.queue.follow(job()) as reports:
+        assert [report.progress.queue_position async for report in reports] == [5]
 
 
 async def test_a_job_whose_endpoint_is_unknown_cannot_be_asked_for() -> None:
@@ -269,27 +268,92 @@ async def test_a_redirect_is_not_followed() -> None:
     assert len(harness.fal.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("word", "phase"),
-    [
-        ("IN_QUEUE", Phase.QUEUED),
-        ("IN_PROGRESS", Phase.RUNNING),
-        ("COMPLETED", Phase.SAVING),
-        ("SOMETHING_NEW", Phase.RUNNING),
-    ],
-)
-async def test_fals_words_become_phases(word: str, phase: Phase) -> None:
-    """In the status and in its stream; a null log line is passed over."""
+async def test_status_and_stream_are_read_alike() -> None:
+    """Phase, position and log lines."""
     harness = Harness()
-    status = {"status": word, "logs": [{"message": None}, {"message": "50%", "extra": 1}]}
+    status = {"status": "IN_QUEUE", "queue_position": 3, "logs": [{"message": None}, {"message": "50%", "extra": 1}]}
     harness.fal.script("/status/stream", sse_answer(status))
     harness.fal.script("/status", httpx.Response(200, json=status))
     async with harness.client:
         polled = await harness.queue.status(job())
         async with harness.queue.follow(job()) as reports:
             assert [report async for report in reports] == [polled]
-    assert isinstance(polled, Progressed)
-    assert (polled.phase, [line.message for line in polled.logs]) == (phase, ["50%"])
+    assert polled.progress == Progressed(phase=Phase.QUEUED, queue_position=3, logs=(LogLine(message="50%"),))
+
+
+async def test_a_stream_continues_the_jobs_log() -> None:
+    """Its first event shows what is known already, the others only new lines; equal lines are two."""
+    harness = Harness()
+    harness.fal.script("/status/stream", sse_answer(*(lines(*each) for each in (["a", "b"], ["b"], ["c"]))))
+    told = job(logs=(LogLine(message="a"),))
+    async with harness.client, harness.queue.follow(told) as reports:
+        logs = [[line.message for line in report.progress.logs] async for report in reports]
+    assert logs == [["a", "b"], ["a", "b", "b"], ["a", "b", "b", "c"]]
+
+
+async def test_what_is_no_event_stream_is_refused() -> None:
+    """Its reader polls instead."""
+    harness = Harness()
+    harness.fal.script("/status/stream", httpx.Response(200, json={"status": "IN_QUEUE"}))
+    async with harness.client:
+        with pytest.raises(FalRejected, match="no event stream"):
+            async with harness.queue.follow(job()) as reports:
+                await anext(reports)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "said"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "image/png", "image/png, 48 bytes"),
+        (b"<html><script>alert(1)</script>", "text/html; charset=utf-8", "text/html, 31 bytes"),
+        (b'{"a": ', "application/json", "application/json, 6 bytes"),
+        (b'{"a": "\xff"}', None, "a body without a content type, 10 bytes"),
+        (b"", "image/png", "an empty body"),
+        (b"[" * 201 + b"]" * 201, "application/json", "application/json, 402 bytes"),
+    ],
+)
+async def test_a_result_that_is_no_json_is_described(content: bytes, kind: str | None, said: str) -> None:
+    """By content type and size, never by its bytes."""
+    headers = {} if kind is None else {"content-type": kind}
+    with pytest.raises(UnusableResult) as caught:
+        await Harness().ask(Call.RESULT, httpx.Response(200, content=content, headers=headers))
+    assert str(caught.value) == f"The result is no JSON: fal delivered {said}."
+
+
+class Endless(httpx.AsyncByteStream):
+    """A body without end."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """More and more."""
+        while True:
+            self.read += 1000
+            yield b"x" * 1000
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-length": "200000000"}])
+async def test_a_result_is_read_up_to_the_limit(headers: dict[str, str]) -> None:
+    """Not at all when it declares to be larger."""
+    body = Endless()
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=body))
+    async with httpx.AsyncClient(transport=transport) as client:
+        queue = FalQueue(client, QUEUE, "key", max_result_bytes=5000)
+        with pytest.raises(UnusableResult, match=r"too large: (200,000,000 bytes|more) of at most 5,000 bytes"):
+            await queue.result(job())
+    assert body.read <= (0 if headers else 6000)
+
+
+async def test_a_refused_key_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not once a job."""
+    harness = Harness()
+    harness.fal.script("", httpx.Response(401, json={"detail": "No such key"}))
+    for _ in range(3):
+        with pytest.raises(FalRejected):
+            await harness.queue.status(job())
+    await harness.client.aclose()
+    assert capsys.readouterr().out.count("fal_refuses_the_key") == 1
 
 
 async def test_a_status_stream_that_goes_silent_is_broken() -> None:

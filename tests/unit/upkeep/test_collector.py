@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from msgspec import Raw
+from msgspec import Raw, json
 
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
@@ -16,14 +16,21 @@ from hookcast.errors import NotStorable
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Completed, EndedBy, Job, JobStatus, Phase, Progressed, Registered, Update
 from hookcast.store import Change, open_store
+from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import MAX_AT_ONCE, NOT_STORABLE, Collector
 from support.fakes import Outage, Sleeper, tasks_of_the_server
-from support.fal import ENDPOINT, QUEUE, FalDouble
+from support.fal import ENDPOINT, QUEUE, Answer, FalDouble
 from support.server import running_node, until
 
 pytestmark = pytest.mark.anyio
 
 RESULT = "/requests/job-1"
+STATUS = "/requests/job-1/status"
+DISCONNECTED = {
+    "status": "COMPLETED",
+    "error": "Runner disconnected unexpectedly",
+    "error_type": "runner_disconnected",
+}
 GOOD = httpx.Response(200, content=b'{"seed": 12345678901234567890}')
 IN_PROGRESS = httpx.Response(400, json={"detail": "Request is still in progress"})
 
@@ -39,8 +46,14 @@ class World:
         self.resting = 0  # tasks while nothing is fetched
         self.dispatcher = Dispatcher(outage.store, LocalBus(lambda _: None), lambda: self.now)
         # The queue's own retries are another test's; here each attempt is one request.
-        queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
-        self.collector = Collector(outage.store, self.dispatcher, queue, clock=lambda: self.now, sleep=self._sleep)
+        fal_queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
+        self.collector = Collector(
+            outage.store,
+            self.dispatcher,
+            Asking(fal_queue, lambda: self.now),
+            clock=lambda: self.now,
+            sleep=self._sleep,
+        )
 
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -62,6 +75,12 @@ class World:
         """A job that fal has finished, and whose result is not here."""
         await self.dispatcher.register(request_id, Registered(endpoint_id=ENDPOINT))
         return (await self.dispatcher.apply(request_id, Progressed(phase=Phase.SAVING))).after
+
+    async def fetched(self) -> Job:
+        """Fetch the result of a job to its end."""
+        async with self.running():
+            self.collector.fetch(await self.saving())
+            return await self.ended()
 
     async def ended(self, request_id: str = "job-1") -> Job:
         """The job at its end."""
@@ -100,28 +119,118 @@ async def test_what_is_not_the_jobs_outcome_does_not_fail_the_job(world: World, 
 
 async def test_the_models_own_error_fails_the_job_at_once(world: World) -> None:
     """In its own words, with fal's body beside it."""
-    detail = {"detail": [{"loc": ["body", "prompt"], "msg": "Field required", "type": "missing"}]}
-    world.fal.script(RESULT, httpx.Response(422, json=detail))
-    async with world.running():
-        world.collector.fetch(await world.saving())
-        job = await world.ended()
-    assert (job.status, job.error, job.ended_by) == (JobStatus.FAILED, "prompt: Field required", EndedBy.ASKED)
-    assert len(world.fal.requests) == 1
+    detail = b'{"detail": [{"loc": ["body", "prompt"], "msg": "Field required", "type": "missing"}]}'
+    world.fal.script(RESULT, httpx.Response(422, content=detail))
+    job = await world.fetched()
+    assert (job.status, job.error, job.error_detail) == (JobStatus.FAILED, "prompt: Field required", Raw(detail))
+    assert (job.ended_by, len(world.fal.asked(RESULT))) == (EndedBy.ASKED, 1)
 
 
-async def test_it_gives_up_after_an_hour(world: World) -> None:
-    """fal keeps results no longer: the job fails with what to do, and is asked for no more."""
-    world.fal.script(RESULT, httpx.Response(404, json={"detail": "Not found"}))
+@pytest.mark.parametrize("code", [400, 401, 404, 408, 422, 429, 500, 502, 503, 504])
+async def test_a_status_with_an_error_fails_the_job_at_once(world: World, code: int) -> None:
+    """Whatever the result answers: with the status's sentence where the result has none, and fal's error type."""
+    world.fal.script(RESULT, httpx.Response(code, content=b"<html>no</html>"))
+    world.fal.script(STATUS, httpx.Response(200, json=DISCONNECTED))
+    job = await world.fetched()
+    assert (job.status, job.error) == (JobStatus.FAILED, "Runner disconnected unexpectedly")
+    assert json.decode(job.error_detail or b"") == {
+        "error": "Runner disconnected unexpectedly",
+        "error_type": "runner_disconnected",
+    }
+    assert len(world.fal.asked(STATUS)) == 1
+
+
+async def test_the_results_own_sentence_is_preferred_and_the_error_type_is_added(world: World) -> None:
+    """A sentence that says more than the status; the rest of fal's body stays byte for byte."""
+    world.fal.script(RESULT, httpx.Response(503, content=b'{"detail": "The runner was lost.", "n": 1.50}'))
+    world.fal.script(STATUS, httpx.Response(200, json=DISCONNECTED))
+    job = await world.fetched()
+    assert job.error == "The runner was lost."
+    assert job.error_detail == Raw(b'{"detail":"The runner was lost.","n":1.50,"error_type":"runner_disconnected"}')
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-fal-error-type": "request_timeout"}])
+async def test_a_result_that_names_its_error_type_fails_a_completed_job(world: World, headers: dict[str, str]) -> None:
+    """504 may pass; with fal's own error type, of a job that fal has finished, it does not."""
+    body = {"detail": "Request timed out"} | ({} if headers else {"error_type": "request_timeout"})
+    world.fal.script(RESULT, httpx.Response(504, json=body, headers=headers))
+    world.fal.script(STATUS, httpx.Response(200, json={"status": "COMPLETED"}))
+    job = await world.fetched()
+    assert (job.status, job.error) == (JobStatus.FAILED, "Request timed out")
+
+
+async def test_a_completed_job_whose_result_is_unavailable_is_not_given_up_at_once(world: World) -> None:
+    """A gateway's 503 without an error type passes."""
+    world.fal.script(RESULT, httpx.Response(503), httpx.Response(503), GOOD)
+    world.fal.script(STATUS, httpx.Response(200, json={"status": "COMPLETED"}))
+    assert (await world.fetched()).status is JobStatus.COMPLETED
+
+
+async def test_an_unreachable_result_of_a_failed_job_fails_it(world: World) -> None:
+    """The status alone tells."""
+    world.fal.script(RESULT, httpx.ReadError("cut"))
+    world.fal.script(STATUS, httpx.Response(200, json=DISCONNECTED))
+    assert (await world.fetched()).error == "Runner disconnected unexpectedly"
+
+
+async def test_a_result_that_is_no_json_fails_the_job_soon(world: World) -> None:
+    """A second look, then what came instead."""
+    world.fal.script(RESULT, httpx.Response(200, content=b"\x89PNG", headers={"content-type": "image/png"}))
+    world.fal.script(STATUS, httpx.Response(200, json={"status": "COMPLETED"}))
+    began = world.now
+    job = await world.fetched()
+    assert (job.status, job.error) == (JobStatus.FAILED, "The result is no JSON: fal delivered image/png, 4 bytes.")
+    assert world.now - began < timedelta(seconds=5)
+
+
+async def test_a_result_that_was_cut_once_is_fetched_again(world: World) -> None:
+    """One unreadable answer does not lose it."""
+    world.fal.script(RESULT, httpx.Response(200, content=b'{"a": '), GOOD)
+    assert (await world.fetched()).result == Raw(GOOD.content)
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "minutes"),
+    [
+        (httpx.Response(404), httpx.Response(200, json={"status": "COMPLETED"}), 5),
+        (httpx.Response(404), httpx.Response(403), 60),
+        (httpx.Response(503), httpx.Response(200, json={"status": "COMPLETED"}), 60),
+        (IN_PROGRESS, httpx.Response(202, json={"status": "IN_PROGRESS"}), 60),
+        (httpx.Response(401), httpx.Response(401), 60),
+    ],
+)
+async def test_it_gives_up_in_the_end(world: World, result: Answer, status: Answer, minutes: int) -> None:
+    """fal keeps results for an hour; one that is not there soon after fal has finished will not come."""
+    world.fal.script(RESULT, result)
+    world.fal.script(STATUS, status)
+    began = world.now
+    job = await world.fetched()
+    assert (job.status, job.ended_by) == (JobStatus.FAILED, EndedBy.TIMEOUT)
+    assert job.error is not None
+    assert "Submit the job again" in job.error
+    assert timedelta(minutes=minutes) < world.now - began < timedelta(minutes=minutes + 1)
+
+
+async def test_other_changes_of_the_job_do_not_postpone_its_end(world: World) -> None:
+    """The hour begins with the first attempt."""
+    world.fal.script(RESULT, IN_PROGRESS)
     began = world.now
     async with world.running():
         world.collector.fetch(await world.saving())
-        job = await world.ended()
-        asked = len(world.fal.requests)
-        world.collector.fetch(job)
-    assert (job.status, job.ended_by, len(world.fal.requests)) == (JobStatus.FAILED, EndedBy.TIMEOUT, asked)
-    assert job.error is not None
-    assert "Submit the job again" in job.error
-    assert timedelta(hours=1) < world.now - began < timedelta(hours=1, minutes=1)
+        await until(lambda: world.now - began > timedelta(minutes=45))
+        await world.dispatcher.register("job-1", Registered(owner="user-1"))
+        await world.ended()
+    assert world.now - began < timedelta(minutes=61)
+
+
+async def test_a_request_that_fal_does_not_know_fails(world: World) -> None:
+    """After a minute of 404s for result and status."""
+    world.fal.script(RESULT, httpx.Response(404, json={"detail": "Request not found"}))
+    world.fal.script(STATUS, httpx.Response(404, json={"detail": "Request not found"}))
+    began = world.now
+    job = await world.fetched()
+    assert (job.error or "").startswith("fal does not know this request.")
+    assert timedelta(minutes=1) <= world.now - began < timedelta(minutes=2)
 
 
 async def test_a_webhook_that_comes_meanwhile_ends_the_attempts(world: World) -> None:
@@ -186,9 +295,7 @@ async def test_a_result_that_the_database_does_not_take_ends_the_job(
 
     monkeypatch.setattr(Dispatcher, "apply", without_results)
     world.fal.script(RESULT, GOOD)
-    async with world.running():
-        world.collector.fetch(await world.saving())
-        job = await world.ended()
+    job = await world.fetched()
     assert (job.status, job.error, len(world.fal.requests)) == (JobStatus.FAILED, NOT_STORABLE, 1)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import httpx
@@ -17,6 +17,7 @@ from hookcast.fal.queue import FalQueue
 from hookcast.jobs import CancelRequested, Completed, Job, JobStatus, Phase, Registered, Update
 from hookcast.push import Engine, Hub
 from hookcast.store import open_store
+from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import Collector
 from hookcast.upkeep.follower import Follower
 from hookcast.upkeep.leases import LeaseKeeper
@@ -107,9 +108,11 @@ class World:
         self.collector_sleep = Sleeper(free=True)
         self.bus = OpenBus()
         self.dispatcher = Dispatcher(outage.store, self.bus, lambda: datetime.now(UTC))
-        queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
+        fal_queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
+        self.now = datetime.now(UTC)
+        asking = Asking(fal_queue, lambda: self.now)
         self.collector = Collector(
-            outage.store, self.dispatcher, queue, clock=lambda: datetime.now(UTC), sleep=self.collector_sleep
+            outage.store, self.dispatcher, asking, clock=lambda: self.now, sleep=self.collector_sleep
         )
         self.dispatcher.listen(self.collector.fetch)
         self.engine = SilentEngine()
@@ -117,7 +120,7 @@ class World:
             store=outage.store,
             engine=cast("Engine", self.engine),
             dispatcher=self.dispatcher,
-            queue=queue,
+            fal=asking,
             keeper=cast("LeaseKeeper", OpenKeeper()),
             sleep=self.sleep,
         )
@@ -363,22 +366,74 @@ async def test_an_outage_does_not_keep_it_alive_without_watchers(world: World) -
     await until(lambda: stream.closed)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-async def test_what_fal_refuses_is_not_asked_for_again(world: World, status: int) -> None:
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("path", [STREAM, STATUS])
+async def test_a_refused_key_ends_the_following(world: World, path: str, status: int) -> None:
     """The job goes on; its webhook ends it."""
-    world.fal.script(STREAM, httpx.Response(status, json={"detail": "no"}))
+    world.fal.script(path, httpx.Response(status, json={"detail": "no"}))
     before = tasks_of_the_server()
     world.engine.hub.interest.tell("job-1", watched=True)
-    await until(lambda: world.opened)
+    await until(lambda: world.fal.asked(path))
     await until(lambda: tasks_of_the_server() <= before)
     assert world.sleep.pauses == []
     assert world.bus.states == []
+
+
+NO_STREAM = [
+    *(httpx.Response(status, json={"detail": "no"}) for status in (307, 400, 404, 405, 406, 410, 501)),
+    httpx.Response(200, json={"status": "IN_PROGRESS"}),
+    httpx.Response(200, headers={"content-type": "text/event-stream"}),
+]
+
+
+@pytest.mark.parametrize("answer", NO_STREAM)
+async def test_where_there_is_no_stream_the_status_is_polled(world: World, answer: httpx.Response) -> None:
+    """At a pace that grows from three to ten seconds, as long as somebody watches."""
+    positions = [httpx.Response(202, json=queued(position)) for position in (9, 8, 7, 7, 7, 7)]
+    world.fal.script(STREAM, answer)
+    world.fal.script(STATUS, *positions)
+    world.sleep.free = True
+    world.engine.hub.interest.tell("job-1", watched=True)
+    await until(lambda: len(world.fal.asked(STATUS)) >= 6)
+    assert [state["progress"]["queuePosition"] for state in world.bus.states] == [9, 8, 7]
+    polls = world.reopenings[:5]
+    for pause, most in zip(polls, (3, 3, 3, 6, 10), strict=True):
+        assert most / 2 <= pause <= most
+    if answer.headers.get("content-type") != "text/event-stream":
+        assert world.opened == 1
+
+
+async def test_a_stream_that_was_refused_is_tried_again_later(world: World) -> None:
+    """fal may not have known the request yet."""
+    stream = LiveStream()
+    world.fal.script(STREAM, httpx.Response(404), stream)
+    world.fal.script(STATUS, httpx.Response(202, json=queued(1)))
+    world.sleep.free = True
+    world.engine.hub.interest.tell("job-1", watched=True)
+    await until(lambda: stream.opened)
+    assert len(world.fal.asked(STATUS)) == 10
+
+
+async def test_a_job_that_fal_does_not_know_fails_after_a_minute(world: World) -> None:
+    """Not at once: a request that was just taken may not be visible yet."""
+    world.fal.script(STREAM, httpx.Response(404))
+    world.fal.script(STATUS, httpx.Response(404, json={"detail": "Request not found"}))
+    world.sleep.free = True
+    world.engine.hub.interest.tell("job-1", watched=True)
+    await until(lambda: len(world.fal.asked(STATUS)) > 5)
+    assert world.bus.states == []
+    world.now += timedelta(seconds=60)
+    await until(lambda: world.bus.states)
+    assert world.bus.states[-1]["status"] == "failed"
+    assert world.bus.states[-1]["error"].startswith("fal does not know this request.")
+    assert ENDPOINT in world.bus.states[-1]["error"]
 
 
 async def test_a_job_that_is_gone_after_our_cancel_was_cancelled(world: World) -> None:
     """404 says so only then."""
     assert (await world.report(CancelRequested())).progress.phase is Phase.CANCELLING
     world.fal.script(STREAM, httpx.Response(404))
+    world.fal.script(STATUS, httpx.Response(404))
     world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: world.bus.states[-1]["status"] == JobStatus.CANCELLED)
 
@@ -387,10 +442,11 @@ async def test_past_the_bound_the_status_is_polled(world: World, monkeypatch: py
     """Every three seconds, with the same states as a result."""
     monkeypatch.setattr(world.follower, "_streams", asyncio.Semaphore(0))
     world.fal.script(STATUS, httpx.Response(202, json={"status": "IN_QUEUE", "queue_position": 7}))
+    world.sleep.free = True
     world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: world.bus.states)
     assert world.bus.states[0]["progress"]["queuePosition"] == 7
-    await until(lambda: 3.0 in world.sleep.pauses)
+    await until(lambda: any(1.5 <= pause <= 3.0 for pause in world.sleep.pauses))
     assert world.opened == 0
     world.engine.hub.interest.tell("job-1", watched=False)
     world.sleep.wake()
@@ -400,9 +456,10 @@ async def test_while_the_stream_does_not_work_the_status_is_polled(world: World)
     """A proxy may not let streams through."""
     world.fal.script(STREAM, httpx.ConnectError("cut"))
     world.fal.script(STATUS, httpx.Response(202, json={"status": "IN_PROGRESS"}))
+    world.sleep.free = True
     world.engine.hub.interest.tell("job-1", watched=True)
     await until(lambda: world.bus.states)
     assert world.bus.states[0]["progress"]["phase"] == "running"
-    await until(lambda: 3.0 in world.sleep.pauses)
+    await until(lambda: any(1.5 <= pause <= 3.0 for pause in world.sleep.pauses))
     world.engine.hub.interest.tell("job-1", watched=False)
     world.sleep.wake()

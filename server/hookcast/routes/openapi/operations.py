@@ -159,7 +159,7 @@ def _cancel() -> Json:
     return operation(
         "Ask fal to cancel a job",
         {"202": json_answer("Asked; the state.", reference("JobJson"), **_ETAG)},
-        problems=[*_NOT_THERE, errors.AlreadyTerminal, errors.FalRejected, errors.FalUnreachable],
+        problems=[*_NOT_THERE, errors.UnknownToFal, errors.AlreadyTerminal, errors.FalRejected, errors.FalUnreachable],
     )
 
 

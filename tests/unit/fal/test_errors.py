@@ -1,0 +1,82 @@
+"""The sentence in an error body, wherever it is."""
+
+from typing import Any
+
+import pytest
+from msgspec import Raw, json
+
+from hookcast.fal.errors import MAX_SENTENCE, UNKNOWN_REASON, sentence
+
+NOTHING: list[Any] = [None, 7, True, [], {}, "", {"detail": ""}, {"images": [{"url": "https://x"}]}]
+POOR = "Invalid status code: 422"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"detail": "prompt is too long"}, "prompt is too long"),
+        ({"detail": ["prompt is too long"]}, "prompt is too long"),
+        (
+            {"detail": [{"loc": ["body", "prompt"], "msg": "Field required", "type": "missing"}]},
+            "prompt: Field required",
+        ),
+        ({"detail": [{"loc": ["body", "loras", 0, "path"], "msg": "No URL"}]}, "loras.0.path: No URL"),
+        ({"detail": [{"loc": ["body", "prompt"], "type": "missing"}]}, "prompt: missing"),
+        ({"detail": {"message": "Prompt blocked"}}, "Prompt blocked"),
+        ({"detail": {"error": {"msg": "Prompt blocked"}}}, "Prompt blocked"),
+        ({"error": {"message": "Prompt blocked"}}, "Prompt blocked"),
+        ({"error": "Prompt blocked"}, "Prompt blocked"),
+        ({"errors": ["Prompt blocked"]}, "Prompt blocked"),
+        ({"errors": [{"detail": "Prompt blocked"}]}, "Prompt blocked"),
+        ({"errors": {"prompt": ["is too long"]}}, "prompt: is too long"),
+        ({"prompt": ["This field is required."]}, "prompt: This field is required."),
+        ({"message": "Prompt blocked"}, "Prompt blocked"),
+        ({"statusCode": 400, "error": "Bad Request", "message": ["Prompt blocked"]}, "Prompt blocked"),
+        ({"error": "invalid_request", "error_description": "The key is bad"}, "The key is bad"),
+        ({"errorMessage": "Prompt blocked", "stackTrace": []}, "Prompt blocked"),
+        ({"failReason": "Prompt blocked"}, "Prompt blocked"),
+        ({"data": {"result": {"error": "Prompt blocked"}}}, "Prompt blocked"),
+        ({"response": '{"error": {"message": "Prompt blocked"}}'}, "Prompt blocked"),
+        ({"error": {"code": "content_policy_violation", "message": None}}, "content_policy_violation"),
+        ({"detail": None, "error": True, "message": "Prompt blocked"}, "Prompt blocked"),
+        ("Prompt blocked", "Prompt blocked"),
+        ('{"detail": "Prompt blocked"}', "Prompt blocked"),
+        ({"detail": "two\nlines\tand\0 a NUL"}, "two lines and a NUL"),
+        ({"detail": "Upstream said: <html><body>no</body></html>"}, "Upstream said:"),
+        *((nothing, POOR) for nothing in NOTHING),
+        *((page, POOR) for page in ("<html><p>Bad", {"detail": "<!DOCTYPE html><h1>502"}, "<center>nginx</center>")),
+        ({"detail": None, "loc": ["a"]}, POOR),
+        ({"detail": "Internal Server Error"}, "Internal Server Error"),
+    ],
+)
+def test_the_sentence_is_found_wherever_it_is(body: Any, said: str) -> None:
+    """As a parsed value, and as fal's bytes; a status code alone is the last thing to say."""
+    assert sentence(body, POOR) == said
+    assert sentence(Raw(json.encode(body)), POOR) == said
+
+
+def test_a_webhooks_poor_error_gives_way_to_the_payloads_code() -> None:
+    """Whatever the order is."""
+    assert sentence(POOR, {"error": {"type": "content_policy_violation"}}) == "content_policy_violation"
+    assert sentence("Unprocessable Entity", "The prompt was blocked.") == "The prompt was blocked."
+    assert sentence(POOR, None) == POOR
+
+
+def test_nothing_is_said_as_such() -> None:
+    """Or as the caller says it."""
+    assert sentence(None, {}) == UNKNOWN_REASON
+    assert sentence(otherwise="nothing") == "nothing"
+
+
+def test_a_sentence_has_a_limit() -> None:
+    """It is cut, and marked."""
+    found = sentence({"detail": "word " * 500})
+    assert (len(found), found[-1]) == (MAX_SENTENCE, "…")
+
+
+@pytest.mark.parametrize(
+    "wide", [{"a": [{"b": [1] * 1000}] * 1000}, [[[[[[[["deep"]]]]]]]], {"x" * 500: {"detail": "y"}}]
+)
+def test_a_payload_of_any_size_is_looked_through_in_bounds(wide: Any) -> None:
+    """It ends, with some sentence."""
+    assert sentence(wide, POOR)

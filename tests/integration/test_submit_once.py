@@ -117,7 +117,7 @@ async def test_whoever_says_so_submits_once_more(node: Node) -> None:
 
 async def test_a_key_is_free_again_when_fal_cannot_have_taken_it(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not sent, busy, refused by fal's gateway, rejected, failed before it had an id: the next submit asks fal."""
-    monkeypatch.setattr("hookcast.fal.queue._pauses", lambda _: [0.001])
+    monkeypatch.setattr("hookcast.fal.calls._pauses", lambda _: [0.001])
     answers: list[Answer] = [
         httpx.ConnectError("no route"),
         *(httpx.Response(status) for status in (429, 503)),

@@ -22,6 +22,7 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024  # of anything but a result; a status may hav
 
 Sleep = Callable[[float], Awaitable[None]]
 
+_BYTES = ("image/", "video/", "audio/", "application/octet-stream")
 _log = get_logger(__name__)
 
 
@@ -217,7 +218,8 @@ def _text(answer: Answer) -> str | None:
         text = answer.content.decode()
     except UnicodeDecodeError:
         return None
-    return None if not text or "\0" in text or is_page(text) else text[:1000]
+    kind = answer.headers.get("content-type", "").lower()
+    return None if not text or is_page(text) or kind.startswith(_BYTES) else text[:1000]
 
 
 def _pauses(jitter: Callable[[], float]) -> list[float]:

@@ -41,7 +41,7 @@ POOR = "Invalid status code: 422"
         ({"detail": None, "error": True, "message": "Prompt blocked"}, "Prompt blocked"),
         ("Prompt blocked", "Prompt blocked"),
         ('{"detail": "Prompt blocked"}', "Prompt blocked"),
-        ({"detail": "two\nlines\tand\0 a NUL"}, "two lines and a NUL"),
+        ({"detail": "two\nlines\tand\0 a NUL"}, "two lines and\ufffd a NUL"),
         ({"detail": "Upstream said: <html><body>no</body></html>"}, "Upstream said:"),
         *((nothing, POOR) for nothing in NOTHING),
         *((page, POOR) for page in ("<html><p>Bad", {"detail": "<!DOCTYPE html><h1>502"}, "<center>nginx</center>")),

@@ -8,7 +8,9 @@ from pathlib import Path
 import hypothesis.internal.conjecture.optimiser  # noqa: F401 - else imported deep in a test, where Python 3.11 may fail
 import pytest
 from hypothesis import HealthCheck, settings
+from playwright.async_api import Browser
 
+from support.clients import chromium
 from support.fal import FalDouble
 from support.pooler import running_pooler
 from support.postgres import Postgres, running_postgres
@@ -25,10 +27,17 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Run async tests on asyncio, as Hookcast does."""
     return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Run one Chromium for all tests of a module."""
+    async with chromium() as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """The library in Chromium behind proxies that buffer: no byte of a stream comes through, and the job still ends."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
 from support.certificates import make_certificate
-from support.clients import chromium
 from support.holding import holding_proxy
 from support.library import until_so, watching_at
 from support.proxies import running_proxy
@@ -16,19 +14,6 @@ from support.server import Node, until
 pytestmark = pytest.mark.anyio
 OPENING_MS = 11_000  # a stream has five seconds to begin, and is looked at every five
 NEVER_LIVE = "transports.includes('websocket') || transports.includes('sse')"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for all tests of this file, since they share a browser."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One for all tests."""
-    async with chromium() as running:
-        yield running
 
 
 async def test_a_job_ends_behind_a_proxy_that_holds_answers_and_swallows_websockets(

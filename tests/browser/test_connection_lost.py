@@ -10,7 +10,6 @@ import pytest
 from playwright.async_api import Browser
 
 from hookcast.push.stream import Stream
-from support.clients import chromium
 from support.library import Watching, desktop, hidden, watching_at
 from support.proxy import Proxy, running_proxy
 from support.server import Node, until
@@ -18,19 +17,6 @@ from support.server import Node, until
 pytestmark = pytest.mark.anyio
 STREAMS = ("websocket", "sse")
 TRANSPORTS = (*STREAMS, "long-poll", "poll")
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for all tests of this file, since they share a browser."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One for all tests that need no other."""
-    async with chromium() as running:
-        yield running
 
 
 @pytest.fixture

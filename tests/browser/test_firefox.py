@@ -15,12 +15,6 @@ ENDED = [["update", "job-1", 1, "pending"], ["update", "job-1", 2, "completed"],
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for all tests of this file, since they share a browser."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def firefox() -> AsyncIterator[Firefox]:
     """One for all tests."""
     async with running_firefox() as running:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Page as AsyncPage
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from browser.conftest import FLAGS, Dev
 from support.clients import chromium
+from support.dev import Dev, launched
 from support.fal import FalDouble
 from support.serving import Served, served
 
@@ -45,8 +45,7 @@ def blocked() -> int:
 @pytest.fixture
 def plain(dev: Dev, blocked: int) -> Iterator[Page]:
     """A page of the server's origin with nothing but the script; it must not report an error."""
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+    with launched() as browser:
         page = browser.new_page()
         page.set_default_timeout(DEADLINE_MS)
         errors: list[str] = []
@@ -60,7 +59,6 @@ def plain(dev: Dev, blocked: int) -> Iterator[Page]:
         page.wait_for_function("() => globalThis.watch")
         yield page
         assert errors == []
-        browser.close()
 
 
 def _outcome(page: Page) -> list[Any]:

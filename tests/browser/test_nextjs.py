@@ -8,10 +8,11 @@ from threading import Thread
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, WebSocket, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, WebSocket, expect
 
-from browser.conftest import DEADLINE, FLAGS, Dev
 from support.access import ADMIN, API_KEY, SECRET
+from support.clients import DEADLINE
+from support.dev import Dev, launched
 from support.ports import quiet_port
 from support.projects import serving
 
@@ -57,10 +58,8 @@ def site(dev: Dev, key: str, port: int) -> Iterator[str]:
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     """One in which each visitor is a context of its own."""
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

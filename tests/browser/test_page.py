@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Response, Route, expect
 
-from browser.conftest import DEADLINE, Dev, opened
+from support.clients import DEADLINE
+from support.dev import Dev, opened
 
 LADDER = ["websocket", "sse", "long-poll", "poll"]
 WORDS = {"websocket": "WebSocket", "sse": "SSE", "long-poll": "Long-poll", "poll": "Poll"}

@@ -1,13 +1,11 @@
 """The library in Chromium on a server that restarts in order, and on one for which the page is too slow."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
-from support.clients import chromium
 from support.fal import FalDouble
 from support.library import DEADLINE, watching_at
 from support.push import state
@@ -19,19 +17,6 @@ STREAMS = ("websocket", "sse")
 DRAIN_MS = 10_000
 SIZE = 50_000
 STATES = 400
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for all tests of this file, since they share a browser."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One for all tests."""
-    async with chromium() as running:
-        yield running
 
 
 @pytest.mark.parametrize("transport", STREAMS)

@@ -7,25 +7,13 @@ import pytest
 from playwright.async_api import Browser
 
 from support.certificates import make_certificate
-from support.clients import Seeing, Seen, after, chromium, page_at
+from support.clients import Seeing, Seen, after, page_at
+from support.loops import on_uvloop
 from support.proxies import KINDS, Kind, Proxy, running_proxy
 from support.server import Node, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_uvloop]
 STREAMS = 10  # a browser opens six connections to one host
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """The event loop of `hookcast serve`."""
-    return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One for all tests; each page is a context of its own."""
-    async with chromium() as running:
-        yield running
 
 
 @pytest.fixture(params=KINDS)

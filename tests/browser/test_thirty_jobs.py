@@ -1,29 +1,13 @@
 """Thirty jobs in one page over HTTP/1.1, where a browser opens six connections to a host."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import Browser
 
-from support.clients import chromium
 from support.library import watching_at
 from support.server import Node
 
 pytestmark = pytest.mark.anyio
 JOBS = [f"job-{number}" for number in range(30)]
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for all tests of this file, since they share a browser."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One for all tests."""
-    async with chromium() as running:
-        yield running
 
 
 @pytest.mark.parametrize("transport", ["websocket", "sse", "long-poll", "poll"])

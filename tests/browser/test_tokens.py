@@ -7,7 +7,6 @@ import pytest
 from playwright.async_api import Browser
 
 from support.access import ADMIN, API_KEY, SECRET
-from support.clients import chromium
 from support.fal import FalDouble
 from support.library import Watching, watching_at
 from support.server import Node, running_node, until
@@ -17,19 +16,6 @@ JOBS = [f"job-{number}" for number in range(5)]
 STREAMS = ("websocket", "sse")
 TRANSPORTS = (*STREAMS, "long-poll", "poll")
 REFUSED = "not.a.token"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for all tests of this file, since they share a browser."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One for all tests."""
-    async with chromium() as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,17 +2,16 @@
 
 import re
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from browser.conftest import FLAGS, Dev
+from support.dev import Dev, launched
 from support.ports import quiet_port
 from support.projects import serving
 
 
 def test_the_hook_and_a_plain_client_work_in_a_vite_build(dev: Dev) -> None:
     """StrictMode, another origin than the server's: both show the video, the hook tells of it once."""
-    with serving("vite", quiet_port()) as address, sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+    with serving("vite", quiet_port()) as address, launched() as browser:
         page = browser.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -25,4 +24,3 @@ def test_the_hook_and_a_plain_client_work_in_a_vite_build(dev: Dev) -> None:
         expect(hook).to_have_text(re.compile(r"\.mp4 1$"))
         expect(page.get_by_test_id("plain")).to_contain_text(".mp4")
         assert errors == []
-        browser.close()

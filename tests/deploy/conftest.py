@@ -16,12 +16,6 @@ from support.redis import Redis
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for the processes that the tests of a module share."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def falhost() -> AsyncIterator[Fal]:
     """A fal for processes of their own."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.fuzz import Fuzz, fuzzing
+from support.loops import UVLOOP
 
 NOTES = pytest.StashKey[list[str]]()
 
@@ -13,7 +14,7 @@ NOTES = pytest.StashKey[list[str]]()
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """The event loop of `hookcast serve`: sending must not be what is slow."""
-    return "asyncio", {"use_uvloop": True}
+    return UVLOOP
 
 
 @pytest.fixture

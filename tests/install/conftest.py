@@ -1,13 +1,11 @@
 """Hookcast as it is published, on a machine that never had it: `make test-install` builds it first."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from browser.conftest import Dev
 from support.published import WHEEL
 
 OURS = ("HOOKCAST_", "FAL_KEY", "VIRTUAL_ENV", "PYTHONPATH", "COVERAGE_")
@@ -30,15 +28,3 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
     return folder
-
-
-@contextmanager
-def running_dev(folder: Path, command: Sequence[object]) -> Iterator[Dev]:
-    """`dev` of this command of hookcast's; at the end Ctrl-C ends it in order."""
-    dev = Dev(folder, "10", command=[str(word) for word in command])
-    try:
-        dev.start()
-        yield dev
-        dev.stop()
-    finally:
-        dev.kill()

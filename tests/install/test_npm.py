@@ -12,11 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from browser.conftest import DEADLINE, FLAGS, Dev
-from install.conftest import running_dev
+from support.clients import DEADLINE
 from support.commands import COMMAND
+from support.dev import Dev, launched, running_dev
 from support.ports import quiet_port
 from support.published import NPM_PACKAGE
 from support.readmes import ROOT, shell_blocks
@@ -35,7 +35,7 @@ client.close();
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
     """A running `hookcast dev`, from the checkout."""
-    with running_dev(tmp_path_factory.mktemp("dev"), COMMAND) as dev:
+    with running_dev(Dev(tmp_path_factory.mktemp("dev"), "10", command=COMMAND)) as dev:
         yield dev
 
 
@@ -138,8 +138,7 @@ def test_the_example_runs_as_its_page_says(example: Path, dev: Dev) -> None:
     run, _ = shell_blocks("examples/nextjs/README.md", "## Run it")
     port = str(quiet_port())
     settings = {"PORT": port, "NEXT_TELEMETRY_DISABLED": "1"}
-    with _typed(example, _with_port(run, dev), "Ready", **settings), sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+    with _typed(example, _with_port(run, dev), "Ready", **settings), launched() as browser:
         page = browser.new_page()
         page.set_default_timeout(4 * DEADLINE * 1000)  # it is compiled when it is asked for
         page.goto(f"http://localhost:{port}")
@@ -147,7 +146,6 @@ def test_the_example_runs_as_its_page_says(example: Path, dev: Dev) -> None:
         page.get_by_role("button", name="Generate").click()
         expect(page.get_by_role("article")).to_have_attribute("data-status", "completed", timeout=4 * DEADLINE * 1000)
         page.wait_for_function("() => document.querySelector('video').duration > 0")
-        browser.close()
 
 
 def test_hookcast_with_keys_starts_as_the_examples_page_says(tmp_path: Path) -> None:

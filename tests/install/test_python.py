@@ -8,8 +8,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from browser.conftest import DEADLINE, Dev, opened
-from install.conftest import running_dev
+from support.clients import DEADLINE
+from support.dev import Dev, opened, running_dev
 from support.published import UVX, VERSION, WHEEL, find_pythons
 
 pytestmark = pytest.mark.timeout(400)  # what they download and install, on a busy machine
@@ -44,7 +44,7 @@ def test_pip_installs_a_server_that_plays_a_video(python: str, tmp_path: Path) -
     _run(tmp_path, python, "-m", "venv", bin_folder.parent)
     _run(tmp_path, bin_folder / "python", "-m", "pip", "install", "--quiet", WHEEL)
     assert _run(tmp_path, bin_folder / "hookcast", "--version") == f"hookcast {VERSION}\n"
-    with running_dev(tmp_path, [bin_folder / "hookcast"]) as dev:
+    with running_dev(Dev(tmp_path, "10", command=[bin_folder / "hookcast"])) as dev:
         _plays_a_video(dev)
 
 
@@ -53,7 +53,7 @@ def test_uvx_runs_a_server_whose_page_plays_a_video(tmp_path: Path) -> None:
     """Without any installation, on a machine that has nothing but uv."""
     command = [UVX, "--from", WHEEL, "hookcast"]
     assert _run(tmp_path, *command, "--version") == f"hookcast {VERSION}\n"
-    with running_dev(tmp_path, command) as dev, opened(dev) as page:
+    with running_dev(Dev(tmp_path, "10", command=command)) as dev, opened(dev) as page:
         page.get_by_test_id("generate").click()
         page.wait_for_function("() => { const v = document.querySelector('video'); return v && v.currentTime > 0.1; }")
         expect(page.get_by_test_id("job")).to_have_attribute("data-status", "completed")

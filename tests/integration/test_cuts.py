@@ -2,24 +2,18 @@
 
 import asyncio
 import random
-from typing import Any
 
 import pytest
 
 from support.fal import FalDouble
+from support.loops import on_both_loops
 from support.push import client_frames, nothing_left, state
 from support.raw import UPGRADE, Raw, connect, events, get, subscribe, versions
 from support.server import Node, running_node, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_both_loops]
 CUTS = 1000
 AT_ONCE = 25
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Both event loops."""
-    return "asyncio", {"use_uvloop": request.param == "uvloop"}
 
 
 @pytest.fixture

@@ -3,22 +3,16 @@
 import gc
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from support.fal import sign
+from support.loops import on_uvloop
 from support.raw import UPGRADE, Raw, connect, events, get, subscribe
 from support.server import Node, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_uvloop]
 CONNECTIONS = 20
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """The event loop of `hookcast serve`."""
-    return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture

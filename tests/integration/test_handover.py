@@ -1,21 +1,14 @@
 """What clients may do to a connection that changes hands, on both event loops."""
 
-from typing import Any
-
 import pytest
 
 from support.fal import FalDouble
+from support.loops import on_both_loops
 from support.push import nothing_left, state
 from support.raw import UPGRADE, events, get, raw, subscribe, versions
 from support.server import Node, running_node, until
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Both event loops: `hookcast serve` takes uvloop where there is one."""
-    return "asyncio", {"use_uvloop": request.param == "uvloop"}
+pytestmark = [pytest.mark.anyio, on_both_loops]
 
 
 async def test_a_request_behind_a_stream_is_not_answered_with_another_streams_bytes(node: Node) -> None:

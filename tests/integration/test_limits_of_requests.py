@@ -13,18 +13,13 @@ from hookcast.serving import Deadlines
 from hookcast.serving.heads import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
 from hookcast.serving.http import MAX_PIPELINED
 from support.fal import FalDouble, forged
+from support.loops import on_both_loops
 from support.raw import UPGRADE, Raw, events, get, raw
 from support.server import Node, running_node, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_both_loops]
 QUICK = Deadlines(head=0.2, keep_alive=0.2, ignored=0.2, unread=0.2)
 UNFINISHED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Both event loops: `hookcast serve` takes uvloop where there is one."""
-    return "asyncio", {"use_uvloop": request.param == "uvloop"}
 
 
 @pytest.fixture

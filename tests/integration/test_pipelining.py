@@ -1,21 +1,14 @@
 """Clients that send several requests at once and then leave, or go on with nonsense."""
 
-from typing import Any
-
 import pytest
 
 from support.fal import forged, sign
+from support.loops import on_both_loops
 from support.raw import UPGRADE, get, raw
 from support.server import Node, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_both_loops]
 NONSENSE = b"GET /\x01 HTTP/1.1\r\n\r\n"
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Both event loops: `hookcast serve` takes uvloop where there is one."""
-    return "asyncio", {"use_uvloop": request.param == "uvloop"}
 
 
 def _webhook(node: Node, request_id: str) -> bytes:

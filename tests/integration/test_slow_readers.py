@@ -10,19 +10,14 @@ import pytest
 
 from hookcast.push.stream import Mode, Stream
 from support.fal import FalDouble
+from support.loops import on_both_loops
 from support.push import nothing_left, state
 from support.raw import UPGRADE, Raw, events, raw, subscribe, versions
 from support.server import Node, running_node, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_both_loops]
 SIZE = 20_000
 BOUND = 256 * 1024 + SIZE + 1000
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Both event loops."""
-    return "asyncio", {"use_uvloop": request.param == "uvloop"}
 
 
 @asynccontextmanager

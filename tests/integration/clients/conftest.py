@@ -1,15 +1,12 @@
 """The clients that people use, and the event loop that `hookcast serve` runs on."""
 
-from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
-from playwright.async_api import Browser
 
 from support.clients import (
     Connect,
     Watch,
-    chromium,
     chromium_events,
     chromium_socket,
     curl,
@@ -19,19 +16,13 @@ from support.clients import (
     node_socket,
     python_socket,
 )
+from support.loops import UVLOOP
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """Asyncio, by uvloop."""
-    return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One Chromium for all tests of a module; each page is a context of its own."""
-    async with chromium() as running:
-        yield running
+    return UVLOOP
 
 
 @pytest.fixture(params=["curl", "httpx-sse", "eventsource", "fetch-event-source", "chromium"])

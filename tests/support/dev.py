@@ -1,0 +1,93 @@
+"""A `hookcast dev` that can be killed and started again, and its page in a fresh Chromium."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from support.clients import DEADLINE, FLAGS
+from support.commands import COMMAND
+from support.ports import quiet_port
+
+expect.set_options(timeout=DEADLINE * 1000)
+
+
+class Dev:
+    """`hookcast dev` in a folder of its own, always on the same ports."""
+
+    def __init__(
+        self, folder: Path, speed: str, settings: dict[str, str] | None = None, command: Sequence[object] = COMMAND
+    ) -> None:
+        self._folder = folder
+        self._environment = {**os.environ, **(settings or {})}
+        ports = ["--port", str(quiet_port()), "--emulator-port", str(quiet_port())]
+        self._command = [*map(str, command), "dev", *ports, "--speed", speed]
+        self._process: subprocess.Popen[str] | None = None
+        self.address = ""
+
+    def start(self) -> None:
+        """Start it, and wait until it says where its page is."""
+        self._process = subprocess.Popen(
+            self._command,
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        found = next(filter(None, (re.search(r"Demo page\s+(\S+)", line) for line in self._process.stdout)))
+        self.address = found.group(1)
+
+    def stop(self) -> None:
+        """Press Ctrl-C: it ends in order."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        assert self._process.wait(timeout=DEADLINE) == 0
+
+    def kill(self) -> None:
+        """`kill -9`, and what it has started, too."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.communicate(timeout=DEADLINE)
+
+
+@contextmanager
+def running_dev(dev: Dev) -> Iterator[Dev]:
+    """Start it, and end it with Ctrl-C, in order."""
+    try:
+        dev.start()
+        yield dev
+        dev.stop()
+    finally:
+        dev.kill()
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Launch Debian's Chromium; each page is a context of its own."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(dev: Dev, **options: Any) -> Iterator[Page]:
+    """The page in a fresh browser, at the width of a phone; it must not report an error or break its own policy."""
+    with launched() as browser:
+        page = browser.new_page(**{"viewport": {"width": 390, "height": 844}, **options})
+        page.set_default_timeout(DEADLINE * 1000)
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if "Content Security Policy" in line.text else None)
+        page.goto(dev.address)
+        yield page
+        assert errors == []

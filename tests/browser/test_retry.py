@@ -29,12 +29,6 @@ STREAMS = {
 WATCH = f"{json.dumps(list(STREAMS))}.forEach(path => new EventSource(path)) || true"
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """Asyncio."""
-    return "asyncio"
-
-
 @asynccontextmanager
 async def streaming() -> AsyncIterator[tuple[str, list[str]]]:
     """A server whose streams end at once; yield its URL and the paths that were asked for."""

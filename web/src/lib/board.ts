@@ -44,10 +44,10 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
     for (const job of jobs.values()) if (about(job).length === 0) jobs.delete(job.requestId);
     const topics = new Set([...watches].map((watch) => watch.topic));
     link ??= openLink(events);
-    const { want, page } = await link;
+    const shared = await link;
     leavePage();
-    if (topics.size > 0 && !closed) leavePage = watchPage(page, whenHidden);
-    want([...topics]);
+    if (topics.size > 0 && !closed) leavePage = watchPage(shared.page, whenHidden);
+    shared.want([...topics]);
   };
   const gather = () => {
     if (!closed) timer ??= setTimeout(settle, jobs.size > 0 ? GATHER_MS : 0);
@@ -75,7 +75,7 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
     version: (requestId) => jobs.get(requestId)?.version ?? 0,
     interval: (topic) => {
       const meant = [...watches].filter((watch) => watch.topic === topic);
-      return Math.min(MAX_POLL_MS, ...meant.map(({ options }) => options.pollInterval ?? POLL_MS));
+      return Math.min(...meant.map(({ options }) => options.pollInterval ?? POLL_MS), MAX_POLL_MS);
     },
     state: (job) => {
       const concerned = about(job);
@@ -87,7 +87,7 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
     transport: (transport) => {
       if (closed || transport === shown) return;
       shown = transport;
-      for (const watch of [...watches]) tell(watch, "onTransport", transport);
+      for (const watch of [...watches]) tell(watch, "onTransport", shown);
     },
     error: (error, topics) => {
       for (const watch of [...watches]) {

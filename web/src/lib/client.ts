@@ -1,6 +1,6 @@
 /** The client: `createHookcast`. */
 
-import { createBoard } from "./board.js";
+import { createBoard, GATHER_MS } from "./board.js";
 import { openConnection } from "./connection.js";
 import { HookcastError } from "./errors.js";
 import { type Ask, jobPath, request, type Server } from "./http.js";
@@ -9,7 +9,7 @@ import { LADDER } from "./state.js";
 import { createTokens } from "./tokens.js";
 import type { Env } from "./transports/transport.js";
 import type { CallOptions, HookcastOptions, Job, Submission, Submitted, Transport, WatchOptions } from "./types.js";
-import { asJob, type Fields, isTerminal, parse, problem, rawJson, readJob } from "./wire.js";
+import { asJob, type Fields, isTerminal, parse, problem, rawJson, readJob, topicsOf } from "./wire.js";
 
 export const SUBMIT_MS = 60_000;
 export const SUBMIT_TRIES = 3;
@@ -75,9 +75,9 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     try {
       while (!closed) {
         signal?.throwIfAborted();
-        const job = next;
-        next = undefined;
-        if (job) {
+        if (next) {
+          const job: Job = next;
+          next = undefined;
           yield job;
           if (isTerminal(job)) return;
         } else await new Promise<void>((resolve) => (wake = resolve));
@@ -90,7 +90,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     const { status, body } = await request(server, path, ask);
     if (status >= 400) throw problem(status, body);
     const answer = read(body);
-    if (answer === null) throw new HookcastError("unreadable", "Unreadable answer");
+    if (!answer) throw new HookcastError("unreadable", "Unreadable answer");
     return answer;
   };
   const job = async (path: string, ask: Ask) => {
@@ -125,13 +125,13 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
 /** Open the connection that all tabs share or, where tabs cannot share, one for this page alone. */
 async function connect(server: Server, events: LinkEvents, options: HookcastOptions): Promise<Link> {
   const { transports = LADDER, heartbeatSeconds = 15, whenHidden, WebSocket = globalThis.WebSocket } = options;
-  const ladder = LADDER.filter((name) => name === "poll" || transports.includes(name));
+  const ladder = LADDER.filter((name) => [...transports, "poll"].includes(name));
   const env: Env = { ...server, ...events, WebSocket, heartbeatSeconds, whenHidden, ladder };
   const { shareTabs = !options.fetch && !options.WebSocket } = options;
   try {
     if (shareTabs && navigator.locks) {
       const { openTabs } = await import("./tabs/index.js");
-      return await openTabs(env, openConnection, readJob, rawJson, HookcastError);
+      return await openTabs(env, openConnection, readJob, rawJson, HookcastError, topicsOf, GATHER_MS);
     }
   } catch {
     // No navigator, the code failed to load, or the browser refuses.

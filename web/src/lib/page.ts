@@ -19,7 +19,7 @@ export function watchPage(tell: TellPage, whenHidden: HookcastOptions["whenHidde
   const controller = new AbortController();
   const listen = ({ type }: { type: string }) => {
     if (["pagehide", "freeze"].includes(type) || (whenHidden === "pause" && isHidden())) tell("hide", true);
-    else if (type !== "visibilitychange" || !isHidden()) tell("wake", type === "online" || type === "resume");
+    else if (type !== "visibilitychange" || !isHidden()) tell("wake", ["online", "resume"].includes(type));
   };
   // The capture phase at the window includes the document's events. Outside a page there is nothing to listen to.
   for (const type of EVENTS) globalThis.addEventListener?.(type, listen, { capture: true, signal: controller.signal });

@@ -122,8 +122,10 @@ function promote(state: State): Step {
 
 /** Handle the end of a connection: reset counters by how long it lasted, then act on why it ended. */
 function recover(state: State, event: Event): Step {
-  const { end, lasted } = event as Lost;
-  const { why, after } = end;
+  const {
+    end: { why, after },
+    lasted,
+  } = event as Lost;
   const calm = lasted < STABLE_MS ? state : { ...state, strikes: 0, attempt: 0 };
   const sure = lasted < TRUSTED_MS ? calm : { ...calm, climbs: 0 };
   if (why === "barred") return lower({ ...sure, ladder: sure.ladder.toSpliced(sure.rung, 1), rung: sure.rung - 1 });
@@ -136,14 +138,13 @@ function strike(state: State, after: number | undefined): Step {
   const strikes = state.strikes + 1;
   if (strikes >= MAX_STRIKES) return lower(state, after);
   // The server has spread the times that it names; add our own pause only if one did not help.
-  const spread = after === undefined || state.attempt > 0 ? undefined : 0;
-  return later({ ...state, strikes }, "waiting", after, spread);
+  return later({ ...state, strikes }, "waiting", after, after === undefined || state.attempt > 0 ? undefined : 0);
 }
 
 /** Connect with the next transport at once; below the last one, restart at the top after a pause. */
 function lower(state: State, after?: number): Step {
   const next = { ...state, rung: state.rung + 1, strikes: 0 };
-  if (next.rung === state.ladder.length) return later({ ...next, rung: 0 }, "waiting", after);
+  if (!state.ladder[next.rung]) return later({ ...next, rung: 0 }, "waiting", after);
   // After a pass over the whole ladder, pauses keep growing from rung to rung.
   return connect(state.attempt < MAX_STRIKES ? { ...next, attempt: 0 } : next);
 }
@@ -155,8 +156,7 @@ function later(
   base = 0,
   spread = Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** state.attempt),
 ): Step {
-  const attempt = state.attempt + 1;
-  return go({ ...state, attempt }, phase, { type: "after", base, spread });
+  return go({ ...state, attempt: state.attempt + 1 }, phase, { type: "after", base, spread });
 }
 
 function authorize(state: State): Step {
@@ -165,7 +165,7 @@ function authorize(state: State): Step {
 
 /** Get a new token: at once after a connection that lasted, else after growing pauses. */
 function reauthorize(state: State): Step {
-  return state.attempt === 0 ? authorize({ ...state, attempt: 1 }) : defer(state);
+  return state.attempt > 0 ? defer(state) : authorize({ ...state, attempt: 1 });
 }
 
 function defer(state: State): Step {

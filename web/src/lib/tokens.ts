@@ -10,13 +10,15 @@ type Token = string | null;
 export interface Tokens {
   /** Whether there is a `getToken` to get another token from. */
   readonly renewable: boolean;
+  /** Called with each token before it is used. */
+  onUse?: (token: Token) => void;
   /** Return the token, null for none; a newer one if it is `refused`. Rejects with HookcastError `token_failed`. */
   get(refused?: Token): Promise<Token>;
 }
 
 export function createTokens(getToken: HookcastOptions["getToken"]): Tokens {
   let token: Token | undefined = getToken ? undefined : null;
-  let asking: Promise<Token> | undefined;
+  let asking: Promise<void> | undefined;
 
   const call = async () => {
     try {
@@ -27,19 +29,22 @@ export function createTokens(getToken: HookcastOptions["getToken"]): Tokens {
             AbortSignal.timeout(PATIENCE_MS).onabort = () => reject("No answer");
           }),
         ])) ?? null;
-      return token;
     } catch (error) {
       throw new HookcastError("token_failed", `getToken: ${error}`);
     } finally {
       asking = undefined;
     }
   };
-  return {
+  const tokens: Tokens = {
     renewable: !!getToken,
     get: async (refused) => {
-      if (token !== refused) return token ?? null;
-      asking ??= call();
-      return asking;
+      if (token === refused) {
+        asking ??= call();
+        await asking;
+      }
+      tokens.onUse?.(token ?? null);
+      return token ?? null;
     },
   };
+  return tokens;
 }

@@ -31,9 +31,11 @@ export function list(value: unknown): readonly unknown[] {
 /** Return `value` as a job, null if it is none; `text` is the JSON it was parsed from. */
 export function asJob(value: unknown, text?: string): Job | null {
   const job = value as Job | null | undefined;
-  if (typeof job?.requestId !== "string" || !(job.version > 0)) return null;
-  raw.set(job, text);
-  return job;
+  if (typeof job?.requestId === "string" && job.version > 0) {
+    raw.set(job, text);
+    return job;
+  }
+  return null;
 }
 
 /** Parse `text` as a job; null if it is none. */
@@ -60,7 +62,7 @@ export function isOfJob(topic: Topic): boolean {
 
 /** Return the requestId or the group of a topic. */
 export function nameOf(topic: Topic): string {
-  return topic.slice(topic.indexOf(":") + 1);
+  return topic.replace(/^\w+:/, "");
 }
 
 /** Return the topics whose watches receive the job. */

@@ -1,110 +1,122 @@
 /** The leader's connection: each tab gets the states, errors and transport of the topics it wants. */
 
 import type { HookcastError } from "../errors.js";
-import type { Link } from "../link.js";
+import type { Link, LinkEvents } from "../link.js";
 import type { TellPage } from "../page.js";
-import type { Env } from "../transports/transport.js";
 import type { Job, Transport } from "../types.js";
 import type { Topic } from "../wire.js";
 import type { Told, Want } from "./protocol.js";
-
-/** The maximum delay of `setTimeout`; longer ones fire at once. */
-const MAX_POLL_MS = 2 ** 31 - 1;
-/** Changes of tabs within this time update the connection once. */
-const GATHER_MS = 50;
-
-export interface Host {
-  /** Replace what a tab wants, and send it what is known of its new topics. */
-  take(want: Want): void;
-  /** Remove a tab. */
-  forget(tab: string): void;
-  /** Return whether any tab other than `tab` wants something. */
-  serves(tab: string): boolean;
-  page: TellPage;
-  /** Close the connection and stop reporting. Idempotent. */
-  close(): void;
-}
+import type { Surroundings } from "./surroundings.js";
 
 interface Tab {
   readonly wishes: ReadonlyMap<Topic, number>;
   readonly hidden: boolean;
 }
 
-/** Open a connection for all tabs. `env` is the leader's own; `tell` sends a message to one tab. */
-export function openHost(env: Env, open: (env: Env) => Link, tell: (tab: string, told: Told) => void): Host {
-  const tabs = new Map<string, Tab>();
+export class Host {
+  readonly #around: Surroundings;
+  readonly #tell: (tab: string, told: Told) => void;
+  readonly #tabs = new Map<string, Tab>();
   /** The newest state of each wanted job, and the error that blocks a topic. */
-  const jobs = new Map<string, Job>();
-  const errors = new Map<Topic, HookcastError>();
-  let transport: Transport = "connecting";
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #jobs = new Map<string, Job>();
+  readonly #errors = new Map<Topic, HookcastError>();
+  readonly #link: Link;
+  #transport: Transport = "connecting";
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  const wanting = (topics: readonly Topic[]) =>
-    [...tabs].filter(([, { wishes }]) => topics.some((topic) => wishes.has(topic))).map(([tab]) => tab);
-  const here = (tab: string) => tell(tab, { type: "here", transport, hidden: env.hidden() });
-  const version = (id: string) => jobs.get(id)?.version ?? 0;
-  const link = open({
-    ...env,
-    version,
-    interval: (topic) =>
-      Math.min(MAX_POLL_MS, ...[...tabs.values()].map(({ wishes }) => wishes.get(topic) ?? MAX_POLL_MS)),
-    hidden: () => [...tabs.values()].every(({ hidden }) => hidden),
-    state: (job) => {
-      const concerned = wanting(topicsOf(job));
-      if ((!timer && concerned.length === 0) || job.version <= version(job.requestId)) return;
-      jobs.set(job.requestId, job);
-      errors.delete(`job:${job.requestId}`);
-      for (const tab of concerned) tell(tab, { type: "state", job });
-    },
-    transport: (now) => {
-      if (now === transport) return;
-      transport = now;
-      for (const tab of tabs.keys()) here(tab);
-    },
-    error: (error, topics) => {
-      for (const topic of topics ?? []) errors.set(topic, error);
-      for (const tab of topics ? wanting(topics) : tabs.keys()) tell(tab, { type: "error", error, topics });
-    },
-  });
-  const settle = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    for (const job of jobs.values()) if (wanting(topicsOf(job)).length === 0) jobs.delete(job.requestId);
-    for (const topic of errors.keys()) if (wanting([topic]).length === 0) errors.delete(topic);
-    link.want([...new Set([...tabs.values()].flatMap(({ wishes }) => [...wishes.keys()]))]);
-  };
+  /** Open a connection for all tabs. `tell` sends a message to one tab. */
+  constructor(around: Surroundings, tell: (tab: string, told: Told) => void) {
+    this.#around = around;
+    this.#tell = tell;
+    this.#link = around.openConnection({ ...around.env, ...this.#events() });
+  }
 
-  const gather = () => {
-    timer ??= setTimeout(settle, GATHER_MS);
-  };
+  /** Replace what a tab wants, and send it what is known of its new topics. */
+  take({ tab, wishes, hidden, wake }: Want): void {
+    const { env, topicsOf } = this.#around;
+    const [before, now] = [this.#tabs.get(tab)?.wishes, new Map(wishes)];
+    const isNew = (topic: Topic) => now.has(topic) && !before?.has(topic);
+    this.#tabs.set(tab, { wishes: now, hidden });
+    this.#here(tab);
+    for (const job of this.#jobs.values()) if (topicsOf(job).some(isNew)) this.#tell(tab, { type: "state", job });
+    for (const [topic, error] of this.#errors) {
+      if (isNew(topic)) this.#tell(tab, { type: "error", error, topics: [topic] });
+    }
+    // No batching for the first tab, nor where all tabs are hidden: their timers are throttled.
+    if (this.#tabs.size === 1 || env.hidden()) this.#settle();
+    else this.#gather();
+    if (wake) this.page("wake", false);
+  }
 
-  return {
-    take: ({ tab, wishes, hidden, wake }) => {
-      const [before, now] = [tabs.get(tab)?.wishes, new Map(wishes)];
-      const isNew = (topic: Topic) => now.has(topic) && !before?.has(topic);
-      tabs.set(tab, { wishes: now, hidden });
-      here(tab);
-      for (const job of jobs.values()) if (topicsOf(job).some(isNew)) tell(tab, { type: "state", job });
-      for (const [topic, error] of errors) if (isNew(topic)) tell(tab, { type: "error", error, topics: [topic] });
-      // No batching for the first tab, nor where all tabs are hidden: their timers are throttled.
-      if (tabs.size === 1 || env.hidden()) settle();
-      else gather();
-      if (wake) link.page("wake", false);
-    },
-    forget: (tab) => {
-      if (tabs.delete(tab)) gather();
-    },
-    serves: (own) => [...tabs].some(([tab, { wishes }]) => tab !== own && wishes.size > 0),
-    page: link.page,
-    close: () => {
-      clearTimeout(timer);
-      tabs.clear();
-      link.close();
-    },
-  };
-}
+  /** Remove a tab. */
+  forget(tab: string): void {
+    if (this.#tabs.delete(tab)) this.#gather();
+  }
 
-/** Return the topics whose watches receive the job. */
-function topicsOf(job: Job): Topic[] {
-  return [`job:${job.requestId}`, `group:${job.group ?? ""}`];
+  /** Return whether any tab other than `own` wants something. */
+  serves(own: string): boolean {
+    return [...this.#tabs].some(([tab, { wishes }]) => tab !== own && wishes.size > 0);
+  }
+
+  readonly page: TellPage = (...args) => this.#link.page(...args);
+
+  /** Close the connection and stop reporting. Idempotent. */
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#tabs.clear();
+    this.#link.close();
+  }
+
+  /** Return what the connection reports to and asks of all tabs. */
+  #events(): LinkEvents {
+    const { env, topicsOf } = this.#around;
+    const version = (id: string) => this.#jobs.get(id)?.version ?? 0;
+    return {
+      version,
+      interval: (topic) =>
+        Math.min(env.interval(topic), ...[...this.#tabs.values()].flatMap(({ wishes }) => wishes.get(topic) ?? [])),
+      hidden: () => [...this.#tabs.values()].every(({ hidden }) => hidden),
+      state: (job) => {
+        const concerned = this.#wanting(topicsOf(job));
+        if ((!this.#timer && concerned.length === 0) || job.version <= version(job.requestId)) return;
+        this.#jobs.set(job.requestId, job);
+        this.#errors.delete(`job:${job.requestId}`);
+        for (const tab of concerned) this.#tell(tab, { type: "state", job });
+      },
+      transport: (transport) => {
+        if (transport === this.#transport) return;
+        this.#transport = transport;
+        for (const tab of this.#tabs.keys()) this.#here(tab);
+      },
+      error: (error, topics) => {
+        for (const topic of topics ?? []) this.#errors.set(topic, error);
+        const concerned = topics ? this.#wanting(topics) : this.#tabs.keys();
+        for (const tab of concerned) this.#tell(tab, { type: "error", error, topics });
+      },
+    };
+  }
+
+  /** Return the tabs that want one of these topics. */
+  #wanting(topics: readonly Topic[]): string[] {
+    return [...this.#tabs.keys()].filter((tab) => topics.some((topic) => this.#tabs.get(tab)?.wishes.has(topic)));
+  }
+
+  #here(tab: string): void {
+    this.#tell(tab, { type: "here", transport: this.#transport, hidden: this.#around.env.hidden() });
+  }
+
+  #gather(): void {
+    this.#timer ??= setTimeout(() => this.#settle(), this.#around.gatherMs);
+  }
+
+  /** Drop what no tab wants any more, and watch what they want. */
+  #settle(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const job of this.#jobs.values()) {
+      if (!this.#wanting(this.#around.topicsOf(job))[0]) this.#jobs.delete(job.requestId);
+    }
+    for (const topic of this.#errors.keys()) if (!this.#wanting([topic])[0]) this.#errors.delete(topic);
+    this.#link.want([...new Set([...this.#tabs.values()].flatMap(({ wishes }) => [...wishes.keys()]))]);
+  }
 }

@@ -6,10 +6,11 @@
 
 import type { HookcastError } from "../errors.js";
 import type { Link } from "../link.js";
+import type { TellPage } from "../page.js";
 import type { Env } from "../transports/transport.js";
-import type { rawJson as RawJson, readJob as ReadJob, Topic } from "../wire.js";
+import type { rawJson as RawJson, readJob as ReadJob, Topic, topicsOf as TopicsOf } from "../wire.js";
 import { digest, identityOf } from "./identity.js";
-import { join, type Member } from "./member.js";
+import { Member } from "./member.js";
 import { VERSION } from "./protocol.js";
 
 /** How often a tab checks that there is a leader. */
@@ -22,90 +23,110 @@ export async function openTabs(
   readJob: typeof ReadJob,
   rawJson: typeof RawJson,
   Failure: typeof HookcastError,
+  topicsOf: typeof TopicsOf,
+  gatherMs: number,
 ): Promise<Link> {
   new globalThis.BroadcastChannel("hookcast").close();
   if (!globalThis.document) throw new Error("There are no tabs");
   await navigator.locks.query();
-  const around = { env, openConnection, readJob, rawJson, HookcastError: Failure };
-  const key = [env.url(""), env.ladder, env.whenHidden, env.heartbeatSeconds];
-  return openShared(env, key, (share) => join({ ...around, share }));
+  const core = { env, openConnection, readJob, rawJson, HookcastError: Failure, topicsOf, gatherMs };
+  return new SharedLink(env, (share) => new Member({ ...core, share }));
 }
 
-function openShared(env: Env, key: unknown, enter: (share: string) => Member): Link {
-  let topics: readonly Topic[] = [];
-  let member: Member | undefined;
-  let identity: string | undefined;
-  let asleep = false;
+/** A link that is a member of the tabs of its identity. */
+class SharedLink implements Link {
+  readonly #env: Env;
+  readonly #join: (share: string) => Member;
+  #topics: readonly Topic[] = [];
+  #member: Member | undefined;
+  #identity: string | undefined;
+  #asleep = false;
   /** Incremented to invalidate an attempt to join that is under way. */
-  let turn = 0;
-  let timer: ReturnType<typeof setInterval> | undefined;
+  #turn = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
 
-  const leave = () => {
-    turn += 1;
-    member?.leave();
-    member = undefined;
-    clearInterval(timer);
-    env.transport(asleep ? "paused" : "connecting");
+  constructor(env: Env, enter: (share: string) => Member) {
+    this.#env = env;
+    this.#join = enter;
+    env.tokens.onUse = (token) => this.#identify(token);
+  }
+
+  readonly want = (topics: readonly Topic[]): void => {
+    const { whenHidden, hidden } = this.#env;
+    this.#asleep &&= this.#topics.length > 0; // page events are not observed while nothing is watched
+    this.#topics = topics;
+    if (whenHidden === "pause" && hidden()) {
+      this.#sleep();
+      return;
+    }
+    this.#share();
+    if (!this.#member) this.#attend();
+    if (topics.length === 0 && !this.#member?.serves()) this.#leave();
   };
-  const share = () => member?.want(topics.map((topic) => [topic, env.interval(topic)]));
-  const attend = async () => {
-    clearInterval(timer);
-    timer = setInterval(check, CHECK_MS);
+
+  readonly page: TellPage = (type, certain) => {
+    if (type === "hide") return this.#sleep();
+    this.#asleep = false;
+    if (this.#member) this.#member.wake(certain);
+    else this.#attend();
+  };
+
+  close(): void {
+    this.#topics = [];
+    this.#leave();
+  }
+
+  /** Leave the share before a token of another identity is used, and join the tabs of that one. */
+  #identify(token: string | null): void {
+    const [before, now] = [this.#identity, identityOf(token)];
+    this.#identity = now;
+    if (before === undefined || before === now) return;
+    this.#leave();
+    this.#attend();
+  }
+
+  /** Join, unless there is nothing to watch. */
+  async #attend(): Promise<void> {
+    if (this.#asleep || this.#topics.length === 0) return;
+    const env = this.#env;
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.#check(), CHECK_MS);
     env.transport("connecting");
-    turn += 1;
-    const mine = turn;
+    this.#turn += 1;
+    const turn = this.#turn;
     try {
       await env.tokens.get();
-      const name = await digest(JSON.stringify([key, identity]));
-      if (mine !== turn) return;
-      member = enter(`hookcast:${VERSION}:${name}`);
-      share();
+      const key = [env.url(""), env.ladder, env.whenHidden, env.heartbeatSeconds];
+      const name = await digest(JSON.stringify([key, this.#identity]));
+      if (turn !== this.#turn) return;
+      this.#member = this.#join(`hookcast:${VERSION}:${name}`);
+      this.#share();
     } catch (error) {
-      if (mine === turn) env.error(error as HookcastError);
+      if (turn === this.#turn) env.error(error as HookcastError);
     }
-  };
-  const awake = () => !asleep && topics.length > 0;
-  /** Check the leader; if joining failed, for lack of a token, try again. */
-  const check = () => {
-    if (!member) return void attend();
-    member.check();
-    if (topics.length === 0 && !member.serves()) leave();
-  };
-  const sleep = () => {
-    asleep = true;
-    leave();
-  };
+  }
 
-  // Every token passes here before it is used: leave the share before a token of another identity takes effect.
-  const { get } = env.tokens;
-  env.tokens.get = async (refused) => {
-    const token = await get(refused);
-    const [before, now] = [identity, identityOf(token)];
-    identity = now;
-    if (before !== undefined && before !== now) {
-      leave();
-      if (awake()) void attend();
-    }
-    return token;
-  };
-  return {
-    want: (names) => {
-      asleep &&= topics.length > 0; // page events are not observed while nothing is watched
-      topics = names;
-      if (env.whenHidden === "pause" && env.hidden()) return sleep();
-      share();
-      if (!member && awake()) void attend();
-      if (topics.length === 0 && !member?.serves()) leave();
-    },
-    page: (type, certain) => {
-      if (type === "hide") return sleep();
-      asleep = false;
-      if (member) member.wake(certain);
-      else if (awake()) void attend();
-    },
-    close: () => {
-      topics = [];
-      leave();
-    },
-  };
+  /** Check the leader; if joining failed, for lack of a token, try again. */
+  #check(): void {
+    if (!this.#member) return void this.#attend();
+    this.#member.check();
+    if (this.#topics.length === 0 && !this.#member.serves()) this.#leave();
+  }
+
+  #share(): void {
+    this.#member?.want(this.#topics.map((topic) => [topic, this.#env.interval(topic)]));
+  }
+
+  #sleep(): void {
+    this.#asleep = true;
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#turn += 1;
+    this.#member?.leave();
+    this.#member = undefined;
+    clearInterval(this.#timer);
+    this.#env.transport(this.#asleep ? "paused" : "connecting");
+  }
 }

@@ -1,56 +1,57 @@
 /** The leader and its tabs: a channel to each, and a request for the lock that each holds while it lives. */
 
-import type { Link } from "../link.js";
-import type { Env } from "../transports/transport.js";
-import { type Host, openHost } from "./host.js";
-import { type Codec, encode, type Sent, type Told } from "./protocol.js";
+import { Host } from "./host.js";
+import { encode, type Sent, type Told, type Want } from "./protocol.js";
+import type { Surroundings } from "./surroundings.js";
 
 /** Return the name of a tab's lock and channel. */
 export function nameOfTab(share: string, tab: string): string {
   return `${share}:${tab}`;
 }
 
-export interface Surroundings extends Codec {
-  /** The name of the leader's lock and of the channel of all tabs. */
-  readonly share: string;
-  readonly env: Env;
-  readonly openConnection: (env: Env) => Link;
-}
+export class Lead extends Host {
+  readonly #share: string;
+  readonly #own: string;
+  readonly #channels: Map<string, BroadcastChannel>;
+  readonly #over = new AbortController();
 
-/** Lead the tabs. `hear` delivers messages to `own`, the leader itself. */
-export function openLead(around: Surroundings, own: string, hear: (told: Told) => void): Host {
-  const channels = new Map<string, BroadcastChannel>();
-  const over = new AbortController();
-  const tell = (tab: string, told: Told) =>
-    tab === own ? hear(told) : channels.get(tab)?.postMessage(encode(told, around) satisfies Sent);
-  const host = openHost(around.env, around.openConnection, tell);
+  /** Lead the tabs. `hear` delivers messages to `own`, the leader itself. */
+  constructor(around: Surroundings, own: string, hear: (told: Told) => void) {
+    const channels = new Map<string, BroadcastChannel>();
+    super(around, (tab, told) =>
+      tab === own ? hear(told) : channels.get(tab)?.postMessage(encode(told, around) satisfies Sent),
+    );
+    this.#share = around.share;
+    this.#own = own;
+    this.#channels = channels;
+  }
 
-  const forget = (tab: string) => {
-    channels.get(tab)?.close();
-    channels.delete(tab);
-    host.forget(tab);
-  };
+  override take(want: Want): void {
+    if (want.tab !== this.#own && !this.#channels.has(want.tab)) this.#meet(want.tab);
+    super.take(want);
+  }
+
+  override forget(tab: string): void {
+    this.#channels.get(tab)?.close();
+    this.#channels.delete(tab);
+    super.forget(tab);
+  }
+
+  override close(): void {
+    super.close();
+    this.#over.abort();
+    for (const channel of this.#channels.values()) channel.close();
+    this.#channels.clear();
+  }
+
   /** Open a channel to a tab and request its lock: it is granted when the tab closes, crashes or leaves. */
-  const meet = (tab: string) => {
-    const name = nameOfTab(around.share, tab);
-    channels.set(tab, new BroadcastChannel(name));
+  #meet(tab: string): void {
+    const name = nameOfTab(this.#share, tab);
+    const { signal } = this.#over;
+    this.#channels.set(tab, new BroadcastChannel(name));
     const gone = () => {
-      if (!over.signal.aborted) forget(tab);
+      if (!signal.aborted) this.forget(tab);
     };
-    navigator.locks.request(name, { signal: over.signal }, gone).catch(() => {});
-  };
-  return {
-    ...host,
-    forget,
-    take: (want) => {
-      if (want.tab !== own && !channels.has(want.tab)) meet(want.tab);
-      host.take(want);
-    },
-    close: () => {
-      host.close();
-      over.abort();
-      for (const channel of channels.values()) channel.close();
-      channels.clear();
-    },
-  };
+    navigator.locks.request(name, { signal }, gone).catch(() => {});
+  }
 }

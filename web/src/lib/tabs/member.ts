@@ -3,133 +3,156 @@
  * from a leader that does not answer.
  */
 
-import type { Host } from "./host.js";
-import { nameOfTab, openLead, type Surroundings } from "./lead.js";
-import { decode, type Lead, type Sent, type Told, type Want } from "./protocol.js";
+import { Lead, nameOfTab } from "./lead.js";
+import { decode, type Leads, type Sent, type Told, type Want } from "./protocol.js";
+import type { Surroundings } from "./surroundings.js";
 
 /** The leader must answer within this time; after `ASKS` requests its lock is stolen. The spread avoids a stampede. */
 const ANSWER_MS = 2_000;
 const SPREAD_MS = 500;
 const ASKS = 2;
 
-export interface Member {
-  want(wishes: Want["wishes"]): void;
-  /** Check that there is a leader. */
-  check(): void;
-  /** Reconnect what may have died: the page is back. `certain`: every open connection is dead. */
-  wake(certain: boolean): void;
-  /** Return whether other tabs depend on this one's connection. */
-  serves(): boolean;
-  /** Leave permanently; if this tab led, another one takes over. */
-  leave(): void;
-}
-
-export function join(around: Surroundings): Member {
-  const { share, env } = around;
-  const tab = crypto.randomUUID();
-  const left = new AbortController();
-  const gone = new Promise<void>((resolve) => left.signal.addEventListener("abort", () => resolve()));
-  const all = new BroadcastChannel(share);
-  const own = new BroadcastChannel(nameOfTab(share, tab));
-  let wishes: Want["wishes"] = [];
-  let present = false;
-  let host: Host | undefined;
+export class Member {
+  readonly #around: Surroundings;
+  readonly #tab = crypto.randomUUID();
+  readonly #left = new AbortController();
+  readonly #gone = new Promise<unknown>((resolve) => {
+    this.#left.signal.onabort = resolve;
+  });
+  readonly #all: BroadcastChannel;
+  readonly #own: BroadcastChannel;
+  #wishes: Want["wishes"] = [];
+  #present = false;
+  #lead: Lead | undefined;
   /** Whether the leader's page is hidden, where timers are throttled. */
-  let slow = false;
-  let queue = new AbortController();
-  let unanswered = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  #slow = false;
+  #queue = new AbortController();
+  #unanswered = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  const ask = (wake = false) => {
-    const want: Want = { type: "want", tab, wishes, hidden: env.hidden(), wake };
-    if (host) return host.take(want);
-    if (!present) return;
-    all.postMessage(want);
-    timer ??= setTimeout(doubt, ANSWER_MS + Math.random() * SPREAD_MS);
-  };
-  const doubt = () => {
-    timer = undefined;
-    if (host) return;
-    unanswered += 1;
-    if (unanswered < ASKS) return ask();
-    queue.abort();
-    void compete({ steal: true });
-  };
-  const answered = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    unanswered = 0;
-  };
+  /** Join the tabs. */
+  constructor(around: Surroundings) {
+    const { share } = around;
+    const name = nameOfTab(share, this.#tab);
+    this.#around = around;
+    this.#all = new BroadcastChannel(share);
+    this.#own = new BroadcastChannel(name);
+    this.#own.onmessage = ({ data }: MessageEvent<Sent>) => this.#hear(decode(data, around));
+    this.#all.onmessage = ({ data }: MessageEvent<Want | Leads>) => {
+      if (data.type === "want") return this.#lead?.take(data);
+      this.#answered();
+      if (!this.#lead) this.#ask();
+    };
+    // The leader sees by this lock that the tab is alive.
+    navigator.locks.request(name, () => this.#enter()).catch(() => {});
+  }
 
-  const hear = (told: Told | undefined) => {
-    answered();
+  want(wishes: Want["wishes"]): void {
+    this.#wishes = wishes;
+    this.#ask();
+  }
+
+  /** Check that there is a leader. */
+  check(): void {
+    this.#ask(this.#slow && !this.#around.env.hidden());
+  }
+
+  /** Reconnect what may have died: the page is back. `certain`: every open connection is dead. */
+  wake(certain: boolean): void {
+    if (this.#lead) this.#lead.page("wake", certain);
+    else this.#ask(true);
+  }
+
+  /** Return whether other tabs depend on this one's connection. */
+  serves(): boolean {
+    return this.#lead?.serves(this.#tab) ?? false;
+  }
+
+  /** Leave permanently; if this tab led, another one takes over. */
+  leave(): void {
+    this.#answered();
+    this.#lead?.close();
+    this.#left.abort();
+    this.#queue.abort();
+    this.#all.close();
+    this.#own.close();
+  }
+
+  // The lock
+
+  #enter(): Promise<unknown> | undefined {
+    if (this.#left.signal.aborted) return;
+    this.#present = true;
+    this.#enqueue();
+    this.#ask();
+    return this.#gone;
+  }
+
+  #enqueue(): void {
+    this.#queue = new AbortController();
+    void this.#compete({ signal: this.#queue.signal });
+  }
+
+  /** Request the leader's lock. Returns once the lock was held and lost, or the request was aborted. */
+  async #compete(options: LockOptions): Promise<void> {
+    let mine: Lead | undefined;
+    const rule = () => {
+      mine = this.#rule();
+      return mine && this.#gone;
+    };
+    await navigator.locks.request(this.#around.share, options, rule).catch(() => {});
+    mine?.close();
+    if (this.#lead === mine) this.#lead = undefined;
+    if (!mine || this.#left.signal.aborted) return;
+    // The lock was stolen: follow the tab that leads by now.
+    this.#enqueue();
+    this.#ask();
+  }
+
+  #rule(): Lead | undefined {
+    if (this.#left.signal.aborted) return;
+    this.#answered();
+    this.#lead = new Lead(this.#around, this.#tab, (told) => this.#hear(told));
+    this.#all.postMessage({ type: "lead" } satisfies Leads);
+    this.#ask();
+    return this.#lead;
+  }
+
+  // The leader
+
+  #ask(wake = false): void {
+    const want: Want = { type: "want", tab: this.#tab, wishes: this.#wishes, hidden: this.#around.env.hidden(), wake };
+    this.#lead?.take(want);
+    if (this.#lead || !this.#present) return;
+    this.#all.postMessage(want);
+    this.#timer ??= setTimeout(() => this.#doubt(), ANSWER_MS + Math.random() * SPREAD_MS);
+  }
+
+  #doubt(): void {
+    this.#timer = undefined;
+    if (this.#lead) return;
+    this.#unanswered += 1;
+    if (this.#unanswered < ASKS) {
+      this.#ask();
+      return;
+    }
+    this.#queue.abort();
+    void this.#compete({ steal: true });
+  }
+
+  #answered(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#unanswered = 0;
+  }
+
+  #hear(told: Told | undefined): void {
+    const { env } = this.#around;
+    this.#answered();
     if (told?.type === "state") env.state(told.job);
     if (told?.type === "error") env.error(told.error, told.topics);
     if (told?.type !== "here") return;
-    slow = told.hidden;
+    this.#slow = told.hidden;
     env.transport(told.transport);
-  };
-  own.onmessage = ({ data }: MessageEvent<Sent>) => hear(decode(data, around));
-  all.onmessage = ({ data }: MessageEvent<Want | Lead>) => {
-    if (data.type === "want") return host?.take(data);
-    answered();
-    if (!host) ask();
-  };
-
-  const lead = () => {
-    if (left.signal.aborted) return;
-    answered();
-    host = openLead(around, tab, hear);
-    all.postMessage({ type: "lead" } satisfies Lead);
-    ask();
-    return host;
-  };
-  /** Request the leader's lock. Returns once the lock was held and lost, or the request was aborted. */
-  const compete = async (options: LockOptions) => {
-    let mine: Host | undefined;
-    const rule = () => {
-      mine = lead();
-      return mine && gone;
-    };
-    await navigator.locks.request(share, options, rule).catch(() => {});
-    mine?.close();
-    if (host === mine) host = undefined;
-    if (mine && !left.signal.aborted) again();
-  };
-  /** Follow after the lock was stolen: another tab leads by now. */
-  const again = () => {
-    enqueue();
-    ask();
-  };
-  const enqueue = () => {
-    queue = new AbortController();
-    void compete({ signal: queue.signal });
-  };
-  const enter = () => {
-    if (left.signal.aborted) return;
-    present = true;
-    enqueue();
-    ask();
-    return gone;
-  };
-  // The leader sees by this lock that the tab is alive.
-  navigator.locks.request(nameOfTab(share, tab), enter).catch(() => {});
-
-  return {
-    want: (names) => {
-      wishes = names;
-      ask();
-    },
-    check: () => ask(slow && !env.hidden()),
-    wake: (certain) => (host ? host.page("wake", certain) : ask(true)),
-    serves: () => host?.serves(tab) ?? false,
-    leave: () => {
-      answered();
-      host?.close();
-      left.abort();
-      queue.abort();
-      all.close();
-      own.close();
-    },
-  };
+  }
 }

@@ -19,7 +19,7 @@ export interface Want {
 }
 
 /** From a new leader to all other tabs, which answer with `want`. */
-export interface Lead {
+export interface Leads {
   readonly type: "lead";
 }
 

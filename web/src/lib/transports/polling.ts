@@ -2,7 +2,7 @@
 
 import { type Answer, ASK_MS, type Ask, endBy, jobPath, request } from "../http.js";
 import { asJob, isOfJob, list, nameOf, parse, readJob, type Topic, without } from "../wire.js";
-import type { Env, Listener, OpenTransport, Transport } from "./transport.js";
+import type { OpenTransport } from "./transport.js";
 
 export const WAIT_SECONDS = 25;
 /** Long polls at a time, of the browser's six HTTP/1.1 connections per host; other jobs are polled. */
@@ -14,80 +14,83 @@ export const MAX_FAILURES = 3;
 const PAGE = "200";
 export const MAX_PAGES = 5;
 
-/** A response and the milliseconds until the next request: 0 after a long poll that brought a newer state. */
-type Outcome = readonly [answer: Answer, pause: number];
+/** A response, and whether to ask again at once: after a long poll that brought a newer state. */
+type Outcome = readonly [answer: Answer, soon: boolean];
 
 /** Poll, or long-poll if `wait`. `least`: the minimum interval in milliseconds; if not 0, failures never end it. */
-function open(wait: boolean, least: number, env: Env, first: readonly Topic[], listener: Listener): Transport {
-  const loops = new Map<Topic, AbortController>();
-  /** Failures in a row of plain requests and of long polls. The 1 keeps the first long poll from being held. */
-  const failures: [number, number] = [0, 1];
+const polling =
+  (wait: boolean, least: number): OpenTransport =>
+  (env, first, listener) => {
+    const loops = new Map<Topic, AbortController>();
+    /** Failures in a row of plain requests and of long polls. The 1 keeps the first long poll from being held. */
+    const failures: [number, number] = [0, 1];
 
-  const watch = (topics: readonly Topic[]) => {
-    for (const topic of without([...loops.keys()], topics)) {
-      loops.get(topic)?.abort();
-      loops.delete(topic);
-    }
-    for (const topic of without(topics, loops.keys())) void run(topic);
-  };
-  const close = () => watch([]);
+    const watch = (topics: readonly Topic[]) => {
+      for (const topic of without([...loops.keys()], topics)) {
+        loops.get(topic)?.abort();
+        loops.delete(topic);
+      }
+      for (const topic of without(topics, loops.keys())) void run(topic);
+    };
 
-  /** Send a request. A single failure is tolerated; failures in a row with no answer in between end the transport. */
-  const ask = async (path: string, options: Ask, held: 0 | 1 = 0) => {
-    const answer = await request(env, path, options).catch(
-      (error): Answer => ({ status: 0, body: "", end: endBy(error) }),
-    );
-    const { end } = answer;
-    if (options.signal?.aborted) return answer;
-    failures[held] = end ? failures[held] + 1 : 0;
-    if (!end) listener.alive();
-    else if (!least && (end.why === "unauthorized" || failures[held] >= Math.min(MAX_FAILURES, loops.size))) {
-      close();
-      listener.ended(end);
-    }
-    return answer;
-  };
-  /** Return the milliseconds until the next request. */
-  const pause = (topic: Topic, { status }: Answer) =>
-    Math.max(least, env.interval(topic), status === 404 ? UNKNOWN_MS : 0);
-  const job = async (id: string, topic: Topic, signal: AbortSignal): Promise<Outcome> => {
-    const version = env.version(id);
-    const began = Date.now();
-    const hold = wait && [...loops.keys()].filter(isOfJob).indexOf(topic) < MAX_HELD;
-    // At first and after a failure, do not hold: a quick answer has to show that the transport works.
-    const seconds = hold && failures[1] === 0 ? WAIT_SECONDS : 0;
-    const headers = { "If-None-Match": `"${version}"` };
-    const query = hold ? `?wait=${seconds}&version=${version}` : "";
-    const timeout = ASK_MS + seconds * 1000;
-    const answer = await ask(jobPath(id) + query, { headers, signal, timeout }, +hold as 0 | 1);
-    listener.state(readJob(answer.body));
-    // A server that ignores `wait`, or a job that has ended, answers at once with nothing new: pause then.
-    const soon = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);
-    return [answer, soon && hold ? 0 : pause(topic, answer)];
-  };
-  const group = async (name: string, topic: Topic, signal: AbortSignal): Promise<Outcome> => {
-    const query = new URLSearchParams({ group: name, limit: PAGE });
-    for (let page = 1; ; page += 1) {
-      const answer = await ask(`?${query}`, { signal });
-      const { jobs, nextCursor } = parse(answer.body);
-      for (const value of list(jobs)) listener.state(asJob(value));
-      if (!nextCursor || page === MAX_PAGES) return [answer, pause(topic, answer)];
-      query.set("cursor", String(nextCursor));
-    }
-  };
-  const run = async (topic: Topic) => {
-    const controller = new AbortController();
-    const { signal } = controller;
-    loops.set(topic, controller);
-    while (!signal.aborted) {
-      const [answer, ms] = await (isOfJob(topic) ? job : group)(nameOf(topic), topic, signal);
-      if (!signal.aborted) await sleep(Math.max(ms, answer.end?.after ?? 0), signal);
-    }
-  };
+    /** Send a request. A single failure is tolerated; failures in a row with no answer in between end the transport. */
+    const ask = async (path: string, options: Ask, held: 0 | 1 = 0) => {
+      const answer = await request(env, path, options).catch(
+        (error): Answer => ({ status: 0, body: "", end: endBy(error) }),
+      );
+      const { end } = answer;
+      if (options.signal?.aborted) return answer;
+      failures[held] = end ? failures[held] + 1 : 0;
+      if (!end) listener.alive();
+      else if (!least && (end.why === "unauthorized" || failures[held] >= Math.min(MAX_FAILURES, loops.size))) {
+        listener.ended(end);
+      }
+      return answer;
+    };
+    const job = async (topic: Topic, signal: AbortSignal): Promise<Outcome> => {
+      const id = nameOf(topic);
+      const version = env.version(id);
+      const began = Date.now();
+      const hold = wait && [...loops.keys()].filter(isOfJob).indexOf(topic) < MAX_HELD;
+      // At first and after a failure, do not hold: a quick answer has to show that the transport works.
+      const seconds = hold && failures[1] === 0 ? WAIT_SECONDS : 0;
+      const headers = { "If-None-Match": `"${version}"` };
+      const query = hold ? `?wait=${seconds}&version=${version}` : "";
+      const timeout = ASK_MS + seconds * 1000;
+      const answer = await ask(jobPath(id) + query, { headers, signal, timeout }, +hold as 0 | 1);
+      listener.state(readJob(answer.body));
+      // A server that ignores `wait`, or a job that has ended, answers at once with nothing new: pause then.
+      const soon = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);
+      return [answer, soon && hold];
+    };
+    const group = async (topic: Topic, signal: AbortSignal): Promise<Outcome> => {
+      const query = new URLSearchParams({ group: nameOf(topic), limit: PAGE });
+      for (let page = 1; ; page += 1) {
+        const answer = await ask(`?${query}`, { signal });
+        const { jobs, nextCursor } = parse(answer.body);
+        for (const value of list(jobs)) listener.state(asJob(value));
+        if (!nextCursor || page === MAX_PAGES) return [answer, false];
+        query.set("cursor", String(nextCursor));
+      }
+    };
+    /** Return the milliseconds until the next request. */
+    const pause = (topic: Topic, [{ status, end }, soon]: Outcome) => {
+      const interval = soon ? 0 : Math.max(least, env.interval(topic), status === 404 ? UNKNOWN_MS : 0);
+      return Math.max(interval, end?.after ?? 0);
+    };
+    const run = async (topic: Topic) => {
+      const controller = new AbortController();
+      const { signal } = controller;
+      loops.set(topic, controller);
+      while (!signal.aborted) {
+        const outcome = await (isOfJob(topic) ? job : group)(topic, signal);
+        if (!signal.aborted) await sleep(pause(topic, outcome), signal);
+      }
+    };
 
-  watch(first);
-  return { watch, close };
-}
+    watch(first);
+    return { watch, close: () => watch([]) };
+  };
 
 /** Wait; return early if the signal aborts. */
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
@@ -98,10 +101,10 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** Long-poll: the server holds each request until there is a newer state. */
-export const openLongPolling: OpenTransport = (...args) => open(true, 0, ...args);
+export const openLongPolling: OpenTransport = polling(true, 0);
 
 /** Poll at the interval of each topic. */
-export const openPolling: OpenTransport = (...args) => open(false, 0, ...args);
+export const openPolling: OpenTransport = polling(false, 0);
 
 /** Poll slowly for what the connection cannot carry. Failures never end it, and `close` only stops it until `watch`. */
-export const openGentlePolling: OpenTransport = (...args) => open(false, GENTLE_MS, ...args);
+export const openGentlePolling: OpenTransport = polling(false, GENTLE_MS);

@@ -20,17 +20,15 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
     const headers = { Accept: "text/event-stream", ...authorization(await env.tokens.get()) };
     return env.fetch(env.url(`/events?${query}`), { headers, signal, cache: "no-store" });
   };
-  const take = (type: string, data: string) => {
-    if (type === "job") listener.state(readJob(data));
-    if (type === "token-expiring") listener.expiring();
-    if (type === "retry") after = Number(data);
-  };
   const follow = async (names: readonly Topic[], signal: AbortSignal) => {
     let over = false;
     let why: End = { why: "failed" };
     const push = createParser((type, data) => {
-      if (!signal.aborted) take(type, data);
       over ||= type === "end";
+      if (signal.aborted) return;
+      if (type === "job") listener.state(readJob(data));
+      if (type === "token-expiring") listener.expiring();
+      if (type === "retry") after = Number(data);
     });
     const write = (text: string) => {
       listener.alive();
@@ -39,7 +37,7 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
     try {
       const response = await open(names, signal);
       const { status, headers, body } = response;
-      if (status === 200 && body && headers.get("Content-Type")?.startsWith("text/event-stream")) {
+      if (body && status === 200 && headers.get("Content-Type")?.startsWith("text/event-stream")) {
         await body.pipeThrough(new TextDecoderStream()).pipeTo(new WritableStream({ write }), { signal });
         // 429: the client has too many event streams; other transports are not limited by that.
       } else why = { why: "unfit", ...endOf(response), ...(status === 429 && { why: "unfit" }) };
@@ -49,7 +47,6 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
     // Not lost: the server ended the stream because all its jobs have ended, or another stream replaces it.
     if (over || signal.aborted) return;
     listener.ended({ after, ...why });
-    close();
   };
   /** Replace the streams. Each begins with the current states, so nothing is missed. */
   const reopen = () => {

@@ -15,7 +15,7 @@ export interface Transport {
   close(): void;
 }
 
-/** What a transport reports. Nothing follows `ended`. */
+/** What a transport reports. It is closed once it has reported `ended`. */
 export interface Listener {
   /** Something was received: a sign of life. */
   alive(): void;

@@ -42,9 +42,7 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
     socket?.close();
   };
   const end = (why: End) => {
-    if (over) return;
-    listener.ended(why);
-    close();
+    if (!over) listener.ended(why);
   };
   const receive = (text: string) => {
     if (over) return;

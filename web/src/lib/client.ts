@@ -58,58 +58,23 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
   const board = createBoard((events) => connect(server, events, options), options.whenHidden);
 
   const watch = (requestId: string, handlers: WatchOptions = {}) => board.add(`job:${requestId}`, handlers);
-  async function* updates(requestId: string, { signal }: CallOptions = {}): AsyncGenerator<Job, void> {
-    let next: Job | undefined;
-    let closed = false;
-    let wake = () => {};
-    const onUpdate = (job: Job) => {
-      next = job;
-      wake();
-    };
-    const onTransport = (transport: Transport) => {
-      closed = transport === "closed";
-      wake();
-    };
-    const stop = watch(requestId, { onUpdate, onTransport });
-    signal?.addEventListener("abort", () => wake());
-    try {
-      while (!closed) {
-        signal?.throwIfAborted();
-        if (next) {
-          const job: Job = next;
-          next = undefined;
-          yield job;
-          if (isTerminal(job)) return;
-        } else await new Promise<void>((resolve) => (wake = resolve));
-      }
-    } finally {
-      stop();
-    }
-  }
-  const call = async <Answer>(path: string, ask: Ask, read: (body: string) => Answer | null) => {
-    const { status, body } = await request(server, path, ask);
-    if (status >= 400) throw problem(status, body);
-    const answer = read(body);
-    if (!answer) throw new HookcastError("unreadable", "Unreadable answer");
-    return answer;
-  };
   const job = async (path: string, ask: Ask) => {
-    const found = await call(path, ask, readJob);
+    const found = await call(server, path, ask, readJob);
     board.state(found);
     return found;
   };
   return {
     watch: watch as Hookcast["watch"],
     watchGroup: (name, handlers = {}) => board.add(`group:${name}`, handlers as WatchOptions),
-    updates: updates as Hookcast["updates"],
+    updates: (requestId, ask = {}) => statesOf((handlers) => watch(requestId, handlers), ask) as never,
     submit: async (submission, { idempotencyKey, signal } = {}) => {
       // `crypto.randomUUID` needs a secure context: it is missing on plain http, except on loopback.
       const key = idempotencyKey ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
       const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
-      const ask = { method: "POST", headers, body: JSON.stringify(submission), timeout: SUBMIT_MS, signal };
+      const ask = { method: "POST", headers, signal, timeout: SUBMIT_MS, body: JSON.stringify(submission) };
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return (await call("", ask, readSubmitted)) as never;
+          return (await call(server, "", ask, readSubmitted)) as never;
         } catch (error) {
           // Safe to retry: the same key is the same job.
           if ((error as HookcastError).code !== "network" || attempt === SUBMIT_TRIES) throw error;
@@ -139,7 +104,54 @@ async function connect(server: Server, events: LinkEvents, options: HookcastOpti
   return openConnection(env);
 }
 
+/** Send a request, and return what `read` makes of a successful response. Rejects with HookcastError. */
+async function call<Answer>(
+  server: Server,
+  path: string,
+  ask: Ask,
+  read: (body: string) => Answer | null,
+): Promise<Answer> {
+  const { status, body } = await request(server, path, ask);
+  if (status >= 400) throw problem(status, body);
+  const answer = read(body);
+  if (!answer) throw new HookcastError("unreadable", "Unreadable answer");
+  return answer;
+}
+
 function readSubmitted(body: string): Fields | null {
   const fields = parse(body);
   return asJob(fields.job) && fields;
+}
+
+/** Yield the states of a job as they arrive, or the newest one to a slow consumer. */
+async function* statesOf(
+  watch: (handlers: WatchOptions) => () => void,
+  { signal }: CallOptions,
+): AsyncGenerator<Job, void> {
+  let next: Job | undefined;
+  let closed = false;
+  let wake = () => {};
+  const onUpdate = (job: Job) => {
+    next = job;
+    wake();
+  };
+  const onTransport = (transport: Transport) => {
+    closed = transport === "closed";
+    wake();
+  };
+  const stop = watch({ onUpdate, onTransport });
+  signal?.addEventListener("abort", () => wake());
+  try {
+    while (!closed) {
+      signal?.throwIfAborted();
+      if (next) {
+        const job: Job = next;
+        next = undefined;
+        yield job;
+        if (isTerminal(job)) return;
+      } else await new Promise<void>((resolve) => (wake = resolve));
+    }
+  } finally {
+    stop();
+  }
 }

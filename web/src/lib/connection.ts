@@ -58,8 +58,8 @@ class Connection implements Link {
     const added = without(topics, this.#topics).length > 0;
     this.#topics = topics;
     this.#share();
-    if (added) this.#dispatch({ type: "start" });
     if (topics.length === 0) this.#dispatch({ type: "stop" });
+    if (added) this.#dispatch({ type: "start" });
     if (env.whenHidden === "pause" && env.hidden()) this.#dispatch({ type: "hide" });
   };
 
@@ -144,7 +144,7 @@ class Connection implements Link {
       },
       ended: (end) => this.#ended(held, end),
     });
-    const held: Held = { ...transport, name, openedAt: 0, silentAt: Date.now() + OPEN_MS };
+    const held: Held = { ...transport, name, silentAt: Date.now() + OPEN_MS, openedAt: 0 };
     return held;
   }
 

@@ -16,19 +16,19 @@ export function createParser(tell: (type: string, data: string) => void): (chunk
 
   const take = (line: string) => {
     const [field, value = ""] = line.split(/: ?(.*)/s);
-    if (line === "") {
+    if (!line) {
       if (data.length > 0) tell(type || "message", data.join("\n"));
       type = "";
       data = [];
     }
-    if (field === "data") data.push(value);
     if (field === "event") type = value;
+    if (field === "data") data.push(value);
     if (field === "retry" && /^\d+$/.test(value)) tell(field, value);
   };
   return (chunk) => {
     const text = afterCr ? chunk.replace(/^\n/, "") : chunk;
     afterCr = text.endsWith("\r");
-    const lines = text.split(/\r\n|\r|\n/);
+    const lines = text.split(/\r\n?|\n/);
     lines[0] = rest + lines[0];
     rest = lines.pop() ?? "";
     lines.forEach(take);

@@ -85,7 +85,7 @@ export function without(topics: readonly Topic[], others: Iterable<Topic>): Topi
 export function problem(status: number, body: string): HookcastError {
   const fields = parse(body);
   const { code = `http_${status}`, detail = code } = fields;
-  return new HookcastError(String(code), String(detail), status, fields);
+  return new HookcastError(String(code), detail as string, status, fields);
 }
 
 /** Return Retry-After in milliseconds (RFC 9110 section 10.2.3), at most ten minutes; undefined if there is none. */

@@ -32,7 +32,7 @@ export interface FalJobOptions<JobResult = unknown> {
   readonly enabled?: boolean;
   /**
    * Called when the job has completed, also if it had before: once per job by each mounted component, and never after
-   * it was unmounted. A component that is mounted anew is told again.
+   * it unmounts. A component that mounts again calls it again.
    */
   readonly onCompleted?: ((job: CompletedJob<JobResult>) => void) | undefined;
   /** Called in the same way when the job has failed or was cancelled. */

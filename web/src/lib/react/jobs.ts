@@ -10,9 +10,9 @@ export interface FalJobsOptions<JobResult = unknown> {
   readonly pollInterval?: number;
   /** Whether to watch; true by default. */
   readonly enabled?: boolean;
-  /** Called once per job, when it has completed. */
+  /** Called when a job has completed, also if it had before: once per job by each mounted component. */
   readonly onCompleted?: ((job: CompletedJob<JobResult>) => void) | undefined;
-  /** Called once per job, when it has failed or was cancelled. */
+  /** Called in the same way when a job has failed or was cancelled. */
   readonly onFailed?: ((job: Job<JobResult>) => void) | undefined;
 }
 

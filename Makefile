@@ -34,7 +34,7 @@ check: web/node_modules/.package-lock.json ## Format, lint, types, layers
 	$(BIN)/python .ci/audit
 
 test: $(PAGE) tests/clients/node_modules/.package-lock.json ## Run every test; ARGS='-k drain' for a part
-	@.ci/setup dev chromium firefox-esr systemd $(SERVICES) $(PROXIES)
+	@.ci/setup dev chromium firefox-esr systemd prometheus $(SERVICES) $(PROXIES)
 	@tests/projects/build
 	npm --prefix web test
 	$(PYTEST) $(ARGS)

@@ -106,7 +106,11 @@ def create_app(
             submitter = Submitter(store, dispatcher, backlog, queue, webhook_url=settings.webhook_url, clock=clock)
             keys = FalKeys(client, settings.fal_jwks_url, store, clock)
             push = Engine(admitted, hub, store, bus, _gate(settings, client, store, clock))
-            metrics = Metrics(settings.metrics_folder)
+            metrics = Metrics(
+                settings.metrics_folder,
+                webhooks=openapi.codes("post", "/api/webhooks/fal"),
+                submits=openapi.codes("post", "/api/fal-jobs"),
+            )
             strange, own = (Bodies(settings.max_webhook_bytes, pace) for pace in (STRANGERS, CALLERS))
             node = Services(
                 settings,

@@ -6,16 +6,26 @@ Components count streams and states as plain integers, which are read only on a 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from hookcast import __version__
 from hookcast.bus import Bus
-from hookcast.dispatcher import Dispatcher
+from hookcast.dispatcher import Dispatcher, Source
+from hookcast.errors import Draining, TooManyStreams, TooManyStreamsOfClient
+from hookcast.jobs import JobStatus
 from hookcast.push import Engine
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -23,12 +33,20 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 READ_SECONDS = 1.0
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 KINDS = ("sse", "websocket", "long_poll")
+REFUSALS = (Draining.code, TooManyStreams.code, TooManyStreamsOfClient.code)
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nothing here reads
 
 
 class Metrics:
-    """The metrics of one process. `folder` is shared by all processes of the node, None when there is only one."""
+    """The metrics of one process. `folder` is shared by all processes of the node, None when there is only one.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    `webhooks` and `submits` are the answers that are counted. Each series exists from the start, at 0: `increase()` and
+    `rate()` do not see the step of a series that begins at 1.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, webhooks: Iterable[str] = (), submits: Iterable[str] = ()
+    ) -> None:
         own = self._registry = CollectorRegistry()
         self._folder = folder
         self._read: dict[tuple[Counter, tuple[str, ...]], int] = {}
@@ -51,6 +69,13 @@ class Metrics:
             "hookcast_webhook_seconds", "From a webhook's head to its answer.", registry=own, buckets=BUCKETS
         )
         self._build.labels(__version__).set(1)
+        self._begin(self._opened, KINDS)
+        self._begin(self._refused, REFUSALS)
+        self._begin(self._webhooks, ("accepted", "duplicate", *webhooks))
+        self._begin(self._submits, ("accepted", *submits))
+        for status in JobStatus:
+            if status.terminal:
+                self._begin(self._ended, get_args(Source), status)
 
     def webhook(self, answer: str, seconds: float) -> None:
         """Count a webhook and record its duration; `answer` is `accepted`, `duplicate`, or the code of the problem."""
@@ -98,6 +123,11 @@ class Metrics:
             MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
         encode, media_type = choose_encoder(accept)
         return encode(registry), media_type
+
+    def _begin(self, counter: Counter, values: Iterable[str], *labels: str) -> None:
+        """Begin the series of each of these values of the last label at 0."""
+        for value in values:
+            counter.labels(*labels, value)
 
     def _follow(self, counter: Counter, total: int, *labels: str) -> None:
         known = self._read.get((counter, labels), 0)

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from nacl.signing import SigningKey
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from hookcast.push.stream import Stream
+from hookcast.routes import openapi
 from support.access import ADMIN, API_KEY, SECRET, token
-from support.fal import ENDPOINT, FalDouble
+from support.fal import ENDPOINT, FalDouble, sign
 from support.server import Node, running_node, until
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +56,7 @@ async def test_jobs_that_end_are_counted_once_by_who_told(node: Node) -> None:
     found = await values(node)
     assert found['hookcast_jobs_ended_total{source="webhook",status="completed"}'] == 1
     assert found['hookcast_jobs_ended_total{source="webhook",status="failed"}'] == 1
-    assert not any('source="fal"' in name for name in found)
+    assert {value for name, value in found.items() if 'source="fal"' in name} == {0}
 
 
 async def test_submits_are_counted_by_their_answer(node: Node) -> None:
@@ -109,12 +111,40 @@ async def test_what_is_read_twice_is_counted_once(node: Node) -> None:
     assert (await values(node))['hookcast_jobs_ended_total{source="webhook",status="completed"}'] == 1
 
 
+async def test_every_series_begins_at_0(node: Node) -> None:
+    """Prometheus sees no step of a series that begins at 1; and each counter is there once."""
+    first = await values(node)
+    await node.post_webhook(node.fal.webhook("job-1"))
+    await node.post_webhook(node.fal.webhook("job-2"), sign(b"", SigningKey.generate()))
+    await node.client.post("/api/fal-jobs", json={})
+    async with node.events("job-2"):
+        node.engine.admission.drain()
+        await node.client.get("/api/fal-jobs/job-3/events")
+    later = await values(node)
+    counted = {name: value for name, value in later.items() if "_total" in name and value != first.get(name)}
+    assert len(counted) >= 6, counted
+    assert {first.get(name) for name in counted if not name.startswith("process_")} == {0}
+    assert later.keys() == first.keys()
+    assert not any("_created" in name for name in later)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name"), [("post", "/api/webhooks/fal", "webhooks"), ("post", "/api/fal-jobs", "submits")]
+)
+async def test_every_documented_answer_has_a_series(node: Node, method: str, path: str, name: str) -> None:
+    """By its code, before it is ever given."""
+    found = await values(node)
+    for answer in ("accepted", *openapi.codes(method, path)):
+        assert found[f'hookcast_{name}_total{{answer="{answer}"}}'] == 0
+
+
 async def test_openmetrics_is_sent_to_those_who_accept_it(node: Node) -> None:
     """As Prometheus asks for it."""
     accept = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.4"
     answer = await node.client.get("/metrics", headers={"Accept": accept})
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert "hookcast_build_info" in {family.name for family in openmetrics(answer.text)}  # type: ignore[no-untyped-call]
+    assert "_created" not in answer.text
 
 
 async def test_a_server_with_keys_shows_its_numbers_to_a_key_only(database_url: str, fal: FalDouble) -> None:

@@ -14,7 +14,7 @@ from hookcast import __version__
 from hookcast.problems import json_response
 from hookcast.routes.openapi.access import with_access
 from hookcast.routes.openapi.operations import ANSWERS, REQUEST_ID, paths
-from hookcast.routes.openapi.parts import REF, Json, parameter, problem_schema
+from hookcast.routes.openapi.parts import ANYWHERE, REF, Json, parameter, problem_schema
 from hookcast.routes.submit import Facts, Submission
 from hookcast.wire import JobJson
 
@@ -32,6 +32,17 @@ def _encoded() -> bytes:
 def describe() -> Json:
     """Return the complete document."""
     return with_access(_open())
+
+
+def codes(method: str, path: str) -> list[str]:
+    """Return the codes of the problems that the operation itself answers; not of those that end before it."""
+    narrowed = [
+        content["schema"]["allOf"][1]["properties"]["code"]["enum"]
+        for answer in describe()["paths"][path][method]["responses"].values()
+        for media_type, content in answer.get("content", {}).items()
+        if media_type == "application/problem+json"
+    ]
+    return sorted({code for codes in narrowed for code in codes} - {problem.code for problem in ANYWHERE})
 
 
 def _open() -> Json:

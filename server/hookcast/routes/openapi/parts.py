@@ -15,7 +15,7 @@ REF = "#/components/schemas/{name}"
 TEXT: Json = {"type": "string"}
 LABEL: Json = msgspec.json.schema(Label)
 _RETRY_AFTER: Json = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-_ANYWHERE = (errors.BadRequest, errors.UrlTooLong, errors.HeadTooLarge, errors.HeadTimeout)
+ANYWHERE = (errors.BadRequest, errors.UrlTooLong, errors.HeadTooLarge, errors.HeadTimeout)
 
 
 def operation(
@@ -33,7 +33,7 @@ def _refusals(problems: Iterable[type[HookcastError]]) -> Json:
         by_status.setdefault(str(problem.status), []).append(problem)
     if by_status and "503" not in by_status:
         by_status["503"] = [errors.StoreUnavailable]
-    for problem in _ANYWHERE:
+    for problem in ANYWHERE:
         by_status.setdefault(str(problem.status), []).append(problem)
     return {status: refusal(kinds) for status, kinds in by_status.items()}
 

@@ -1,0 +1,158 @@
+"""Each alarm fires when its fault is caused on a real server, and no other does."""
+
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nacl.signing import SigningKey
+
+from hookcast.emulator import begin_shutdown, create_emulator
+from support.alerts import FILE, alarms, evaluate, scrape, unanswered
+from support.deploy import ROOT
+from support.fal import ENDPOINT, FalDouble, sign
+from support.falhost import served_app
+from support.redis import running_redis
+from support.server import Node, running_node, until
+
+pytestmark = pytest.mark.anyio
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+
+
+class World:
+    """Starts a node, whose settings the fault chooses."""
+
+    def __init__(self, stack: AsyncExitStack, database_url: str) -> None:
+        self.stack = stack
+        self._database_url = database_url
+
+    async def node(self, **settings: Any) -> Node:
+        """Start the node, with a double as its fal unless it gets an emulator."""
+        node = running_node(FalDouble(), database_url=self._database_url, **settings)
+        return await self.stack.enter_async_context(node)
+
+
+@pytest.fixture
+async def world(database_url: str) -> AsyncIterator[World]:
+    """All that a fault starts ends with its test."""
+    async with AsyncExitStack() as stack:
+        yield World(stack, database_url)
+
+
+Fault = Callable[[], Awaitable[None]]
+
+
+async def forged(world: World) -> tuple[Node, Fault]:
+    """Somebody sends webhooks with a signature of their own."""
+    node = await world.node()
+
+    async def cause() -> None:
+        for number in range(3):
+            body = node.fal.webhook(f"job-{number}")
+            assert (await node.post_webhook(body, sign(body, SigningKey.generate()))).status_code == 401
+
+    await node.post_webhook(node.fal.webhook("job-0"))
+    return node, cause
+
+
+async def keys_away(world: World) -> tuple[Node, Fault]:
+    """fal's keys cannot be fetched when the first webhook comes."""
+    node = await world.node()
+
+    async def cause() -> None:
+        assert (await node.post_webhook(node.fal.webhook("job-1"))).status_code == 503
+
+    node.fal.down = True
+    return node, cause
+
+
+async def lost(world: World) -> tuple[Node, Fault]:
+    """The emulated fal sends no webhook; the job is watched, so that its end is seen all the same."""
+    emulated = create_emulator(speed=50)
+    emulator = await world.stack.enter_async_context(served_app(emulated, lambda: begin_shutdown(emulated)))
+    node = await world.node(emulator=emulator)
+
+    async def cause() -> None:
+        body = {"endpointId": ENDPOINT, "input": {"prompt": "a cat", "_emulator": {"faults": ["webhook_lost"]}}}
+        taken = (await node.client.post("/api/fal-jobs", json=body)).json()
+        async with node.events(taken["requestId"]) as events:
+            assert [event.event async for event in events][-1] == "end"
+
+    return node, cause
+
+
+async def no_redis(world: World) -> tuple[Node, Fault]:
+    """Redis dies."""
+    server = world.stack.enter_context(running_redis())
+    node = await world.node(redis_url=server.url)
+    while (await node.client.get("/readyz")).json()["status"] != "ok":
+        pass
+
+    async def cause() -> None:
+        server.stop()
+        while (await node.client.get("/readyz")).json()["status"] == "ok":
+            pass
+
+    return node, cause
+
+
+async def crowded(world: World) -> tuple[Node, Fault]:
+    """Clients open all the streams there are."""
+    node = await world.node(max_streams=2)
+
+    async def cause() -> None:
+        for name in ("job-1", "job-2"):
+            await world.stack.enter_async_context(node.events(name))
+        await until(lambda: len(node.engine.admission.streams) == 2)
+
+    return node, cause
+
+
+FAULTS = {
+    "HookcastWebhooksForged": forged,
+    "HookcastWebhooksFail": keys_away,
+    "HookcastWebhooksLost": lost,
+    "HookcastBusDown": no_redis,
+    "HookcastStreamsNearLimit": crowded,
+}
+
+
+@pytest.mark.parametrize(("alarm", "fault"), FAULTS.items(), ids=FAULTS)
+async def test_an_alarm_fires_when_its_fault_is_caused(
+    world: World, tmp_path: Path, alarm: str, fault: Callable[[World], Awaitable[tuple[Node, Fault]]]
+) -> None:
+    """Not before, and no other with it."""
+    node, cause = await fault(world)
+    before = await scrape(node)
+    await cause()
+    evaluate(tmp_path, before, await scrape(node), fires=[alarm])
+
+
+async def test_a_node_that_does_not_answer_is_an_alarm(world: World, tmp_path: Path) -> None:
+    """Its series end, and no alarm fires because of that."""
+    node = await world.node()
+    await node.post_webhook(node.fal.webhook("job-1"))
+    evaluate(tmp_path, await scrape(node), unanswered(), fires=["HookcastDown"])
+
+
+async def test_what_is_usual_fires_no_alarm(world: World, tmp_path: Path) -> None:
+    """Jobs that are submitted, watched and ended by their webhooks, one of them twice; an unsigned request."""
+    node = await world.node(max_streams=10)
+    before = await scrape(node)
+    for number in range(3):
+        await node.register(f"job-{number}")
+        async with node.events(f"job-{number}") as events:
+            await node.post_webhook(node.fal.webhook(f"job-{number}"))
+            assert [event.event async for event in events][-1] == "end"
+    await node.post_webhook(node.fal.webhook("job-0"))
+    await node.client.post("/api/webhooks/fal")
+    evaluate(tmp_path, before, await scrape(node), fires=[])
+
+
+def test_every_alarm_has_its_fault_and_is_documented() -> None:
+    """On the page for operators; promtool finds no fault in the file."""
+    assert alarms().keys() == {*FAULTS, "HookcastDown"}
+    assert [name for name in alarms() if f"`{name}`" not in PAGE] == []
+    subprocess.run(["promtool", "check", "rules", str(FILE)], check=True, capture_output=True, timeout=60)

@@ -20,7 +20,9 @@ Kind = Literal["nginx", "haproxy", "caddy"]
 KINDS: tuple[Kind, ...] = ("nginx", "haproxy", "caddy")
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 SNIPPET_SERVER = "127.0.0.1:8000"
+SECOND_SERVER = "10.0.0.12:8000"
 CERTIFICATE = "/etc/ssl/hookcast.pem"
+LOGS = "/var/log/nginx"
 
 # The relevant rest of Debian's nginx.conf; its workers keep their user.
 NGINX = """
@@ -50,11 +52,12 @@ CADDY = """{
 
 @dataclass(frozen=True)
 class Proxy:
-    """A running proxy: its URL, and the certificate to trust."""
+    """A running proxy: its URL, the certificate to trust, and the folder of its logs."""
 
     kind: Kind
     url: str
     certificate: Path
+    folder: Path
 
     @property
     def socket_url(self) -> str:
@@ -79,14 +82,16 @@ def changed(text: str, changes: Mapping[str, str]) -> str:
 
 @asynccontextmanager
 async def running_proxy(
-    kind: Kind, server: str, certificate: Path, *, http: str = "", **changes: str
+    kind: Kind, server: str, certificate: Path, *, second: str = "", http: str = "", **changes: str
 ) -> AsyncIterator[Proxy]:
     """Start a proxy in front of `server`, and end it with the block.
 
-    `changes` override settings of the snippet, by name with `_` for a space or a `_`; `http` is added to nginx's http
-    block.
+    `changes` override settings of the snippet, by name with `_` for a space or a `_`; `second` is another node behind
+    nginx, and `http` is added to its http block.
     """
     text = changed(snippet(kind), {SNIPPET_SERVER: server.removeprefix("http://")})
+    if second:
+        text = changed(text, {f"# server {SECOND_SERVER}": f"server {second.removeprefix('http://')}"})
     for name, value in changes.items():
         text, count = re.subn(rf"(?m)^(\s*{name.replace('_', '[ _]')} )[^;\n]*", rf"\g<1>{value}", text)
         assert count, f"docs/operations.md no longer sets {name}"
@@ -100,7 +105,7 @@ async def running_proxy(
         process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
         try:
             await _listening(process, _READY[kind])
-            yield Proxy(kind, f"https://127.0.0.1:{port}", certificate)
+            yield Proxy(kind, f"https://127.0.0.1:{port}", certificate, folder)
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -108,7 +113,8 @@ async def running_proxy(
 
 
 def _nginx(text: str, port: int, certificate: Path) -> str:
-    return NGINX + changed(text, {"listen 443": f"listen 127.0.0.1:{port}", CERTIFICATE: str(certificate)}) + "}\n"
+    own = {"listen 443": f"listen 127.0.0.1:{port}", CERTIFICATE: str(certificate), LOGS: "%(folder)s"}
+    return NGINX + changed(text, own) + "}\n"
 
 
 def _haproxy(text: str, port: int, certificate: Path) -> str:

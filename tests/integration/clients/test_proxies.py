@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +244,67 @@ async def _requested(client: asyncio.subprocess.Process) -> None:
     async for line in client.stderr:
         if line.startswith(b"> GET"):
             return
+
+
+async def test_nginx_passes_on_hookcast_s_own_503(fal: FalDouble, database_url: str, certificate: Path) -> None:
+    """With its code, and with when to come back: on streams as elsewhere."""
+    async with (
+        running_node(fal, database_url=database_url, max_streams=1) as node,
+        running_proxy("nginx", node.url, certificate) as proxy,
+        httpx.AsyncClient(base_url=proxy.url, verify=_trusting(proxy)) as web,
+        node.events("job-1"),
+    ):
+        await until(lambda: node.engine.admission.streams)
+        full = await web.get("/api/fal-jobs/job-2/events")
+        fal.down = True
+        body = fal.webhook("job-1")
+        refused = await web.post("/api/webhooks/fal", content=body, headers=sign(body, fal.key))
+    for answer, code in ((full, "too_many_streams"), (refused, "keys_unavailable")):
+        assert (answer.status_code, answer.json()["code"]) == (503, code)
+        assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_nginx_writes_no_token_into_its_logs(node: Node, certificate: Path) -> None:
+    """Neither of requests that are answered, nor of those that find no server."""
+    async with (
+        running_proxy("nginx", node.url, certificate) as proxy,
+        httpx.AsyncClient(base_url=proxy.url, verify=_trusting(proxy)) as web,
+    ):
+        assert (await web.get("/api/fal-jobs/job-1?token=secret-0")).status_code == 404
+        await _gone(node)
+        assert (await web.get("/healthz?token=secret-0")).status_code == 502
+        assert (await web.get(f"{PATH}?token=secret-0")).text == "retry: 2000\n"
+        logs = {file.name: file.read_text() for file in proxy.folder.glob("*.log")}
+    assert '"GET /api/fal-jobs/job-1" 404' in logs["hookcast.log"]
+    assert "secret-0" not in str(logs)
+
+
+async def test_nginx_turns_to_the_next_node_when_one_is_away(
+    fal: FalDouble, postgres_url: str, certificate: Path
+) -> None:
+    """Streams, reads and webhooks, without a gap."""
+    shared: dict[str, Any] = {"database_url": postgres_url, "resync_seconds": 0.05}
+    async with (
+        running_node(fal, **shared) as one,
+        running_node(fal, **shared) as two,
+        running_proxy("nginx", one.url, certificate, second=two.url) as proxy,
+        httpx.AsyncClient(base_url=proxy.url, verify=_trusting(proxy)) as web,
+    ):
+        assert [(await web.get("/api/fal-jobs")).status_code for _ in range(4)] == [200] * 4
+        await _gone(one)
+        for number in range(8):
+            body = fal.webhook(f"job-{number}")
+            answer = await web.post("/api/webhooks/fal", content=body, headers=sign(body, fal.key))
+            assert answer.status_code == 200
+            assert (await web.get(f"/api/fal-jobs/job-{number}/events")).text.endswith("data: {}\n\n")
+
+
+async def _gone(node: Node) -> None:
+    """Stop the node, and wait until nobody listens at its port."""
+    node.server.should_exit = True
+    with suppress(httpx.TransportError):
+        while True:
+            await node.client.get("/healthz")
 
 
 async def test_behind_nginx_an_event_source_lives_through_a_restart(

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from hookcast.cli import doctor
 from hookcast.cli.doctor import Finding, examine
@@ -50,7 +51,7 @@ def healthy(fal: FalDouble, **changes: httpx.Response) -> None:
     answers = {
         STATUS: httpx.Response(404, json={"detail": "Request not found"}),
         "/healthz": httpx.Response(200, json={"status": "ok"}),
-        "/webhooks/fal": httpx.Response(401, json={"code": "signature_missing"}),
+        "/webhooks/fal": httpx.Response(405, json={"code": "method_not_allowed"}),
     }
     for path, answer in (answers | changes).items():
         fal.script(path, answer)
@@ -192,6 +193,36 @@ async def test_the_public_address_is_tried_as_fal_would_use_it(
     assert (found.level, word in found.text) == ("fail", True), found
 
 
+async def test_the_doctor_s_visit_is_counted_as_nothing(
+    tmp_path: Path, whole: tuple[Node, str], database_url: str
+) -> None:
+    """No webhook, no refusal in the log: what an alarm looks at stays as it was."""
+    node, emulator = whole
+    before = await _counted(node)
+    with capture_logs() as lines:
+        said = await hookcast(tmp_path, "doctor", **_of(node, emulator, database_url))
+    assert f"{node.url} leads here" in said.out
+    assert await _counted(node) == before
+    assert [line for line in lines if line["log_level"] in {"warning", "error"}] == []
+
+
+async def _counted(node: Node) -> list[str]:
+    """What Hookcast's own counters say."""
+    lines = (await node.client.get("/metrics")).text.splitlines()
+    return [line for line in lines if line.startswith("hookcast_") and "_total" in line]
+
+
+def _of(node: Node, emulator: str, database_url: str) -> dict[str, str]:
+    """The settings of a server and its fal."""
+    return {
+        "FAL_KEY": "secret-0",
+        "HOOKCAST_DATABASE_URL": database_url,
+        "HOOKCAST_FAL_QUEUE_URL": emulator,
+        "HOOKCAST_FAL_JWKS_URL": f"{emulator}/.well-known/jwks.json",
+        "HOOKCAST_PUBLIC_URL": node.url,
+    }
+
+
 async def test_few_open_files_are_a_warning(fal: FalDouble, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what raises them."""
     monkeypatch.setattr(doctor, "raise_open_files", lambda: 1024)
@@ -226,13 +257,7 @@ async def test_the_command_prints_a_line_each_and_ends_with_0_or_1(
 ) -> None:
     """Against a running server; one wrong setting, one closed port."""
     node, emulator = whole
-    settings = {
-        "FAL_KEY": "secret-0",
-        "HOOKCAST_DATABASE_URL": database_url,
-        "HOOKCAST_FAL_QUEUE_URL": emulator,
-        "HOOKCAST_FAL_JWKS_URL": f"{emulator}/.well-known/jwks.json",
-        "HOOKCAST_PUBLIC_URL": node.url,
-    }
+    settings = _of(node, emulator, database_url)
     said = await hookcast(tmp_path, "doctor", **settings)
     assert (said.code, said.err) == (0, "")
     levels = [line.split()[0] for line in said.out.splitlines()]

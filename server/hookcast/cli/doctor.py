@@ -258,12 +258,9 @@ async def _public_url(settings: Settings, web: httpx.AsyncClient) -> list[Findin
 
 
 async def _trouble_at(web: httpx.AsyncClient, url: str) -> str | None:
-    """Probe both paths as fal would: Hookcast itself must answer an unsigned webhook with 401."""
-    for method, path, wanted, sign in (
-        ("GET", "/healthz", 200, '"ok"'),
-        ("POST", "/api/webhooks/fal", 401, "signature_missing"),
-    ):
-        response = await web.request(method, url + path)
+    """Read both paths: Hookcast itself must answer. A GET is no webhook: it is neither counted nor logged as one."""
+    for path, wanted, sign in (("/healthz", 200, '"ok"'), ("/api/webhooks/fal", 405, "method_not_allowed")):
+        response = await web.get(url + path)
         if response.is_redirect:
             return f"{url}{path} redirects, and fal follows no redirect; set the address where it ends"
         if response.status_code != wanted or sign not in response.text:

@@ -33,6 +33,7 @@ from support.deploy import (
     running_caddy,
 )
 from support.ports import quiet_port
+from support.server import until
 
 pytestmark = pytest.mark.anyio
 CLIENT = "127.0.0.7"  # not the address from which Caddy speaks
@@ -260,9 +261,13 @@ async def test_the_address_of_a_client_is_taken_from_caddy_alone(two_nodes: Stac
     past = httpx.AsyncHTTPTransport(local_address="127.0.0.8")
     async with httpx.AsyncClient(transport=past) as client:
         await client.post(f"http://127.0.0.1:{two_nodes.nodes[0].port}/api/webhooks/fal", content=b"{}", headers=liar)
-    records = [json.loads(line) for node in two_nodes.nodes for line in node.log.read_text().splitlines()]
-    refused = [record["client"] for record in records if record.get("code") == "signature_missing"]
-    assert sorted(refused) == [CLIENT, "127.0.0.8"]
+
+    def refused() -> list[str]:
+        lines = [line for node in two_nodes.nodes for line in node.log.read_text().splitlines()]
+        return [record["client"] for record in map(json.loads, lines) if record.get("code") == "signature_missing"]
+
+    await until(lambda: len(refused()) == 2)  # a thread writes the log
+    assert sorted(refused()) == [CLIENT, "127.0.0.8"]
 
 
 async def test_one_node_keeps_its_jobs_and_caddy_holds_requests_while_it_restarts(one_node: Stack) -> None:

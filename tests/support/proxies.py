@@ -46,8 +46,7 @@ CADDY = """{
     admin off
     auto_https disable_redirects
     skip_install_trust
-}
-"""
+    log {"""
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,11 @@ async def running_proxy(
         file.write_text(_PLACED[kind](text, port, certificate) % {"folder": folder, "http": http})
         command = [part.format(file=file, folder=folder) for part in _COMMANDS[kind]]
         environment = {"PATH": os.environ["PATH"], "HOME": name, "XDG_DATA_HOME": name}
-        process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+        log = folder / "stderr.log"
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=output)
         try:
-            await _listening(process, _READY[kind])
+            await _listening(process, log, _READY[kind])
             yield Proxy(kind, f"https://127.0.0.1:{port}", certificate, folder)
         finally:
             if process.returncode is None:
@@ -123,7 +124,7 @@ def _haproxy(text: str, port: int, certificate: Path) -> str:
 
 def _caddy(text: str, port: int, certificate: Path) -> str:
     own = f"https://127.0.0.1:{port} {{\n    bind 127.0.0.1\n    tls {certificate} {certificate}\n"
-    return CADDY + changed(text, {"hookcast.example {\n": own})
+    return changed(text, {"hookcast.example {\n": own, "{\n    log {": CADDY})
 
 
 _PLACED = {"nginx": _nginx, "haproxy": _haproxy, "caddy": _caddy}
@@ -139,10 +140,7 @@ _READY: dict[Kind, str] = {
 }
 
 
-async def _listening(process: asyncio.subprocess.Process, sign: str) -> None:
-    assert process.stderr is not None
-    said = ""
-    while sign not in said:
-        line = (await process.stderr.readline()).decode()
-        assert line, f"the proxy ended: {said}"
-        said += line
+async def _listening(process: asyncio.subprocess.Process, log: Path, sign: str) -> None:
+    while sign not in log.read_text():
+        assert process.returncode is None, f"the proxy ended: {log.read_text()}"
+        await asyncio.sleep(0.01)

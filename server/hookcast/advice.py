@@ -2,34 +2,48 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from hookcast.settings import PREFIX, ClientSettings, Settings, given_names
 from hookcast.urls import is_loopback
 
-# Kubernetes gives every pod such variables for a Service whose name begins with "hookcast".
-_OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT\w*)|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
+# What Kubernetes tells every pod of a Service, after the Service's name: noise when that begins with "hookcast".
+_OF_SERVICE = re.compile(r"(\w+?)_(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
+# Heroku, Render, Railway and others set these.
+_OF_PLATFORMS = ("DATABASE_URL", "REDIS_URL", "PORT")
 _LIKE_FAL_KEY = re.compile(r"FAL_?(AI_?)?(API_?)?(KEY|KEYS|TOKEN|SECRET)(_ID|_SECRET)?")
 
 
 def warnings(settings: Settings) -> list[str]:
     """Return one sentence for each setting, or missing setting, that is likely to surprise."""
     names = given_names()
-    return unknown_names(names) + _fal_warnings(settings, names) + _access_warnings(settings)
+    return unknown_names(names) + _without_prefix(names) + _fal_warnings(settings, names) + _access_warnings(settings)
 
 
-def unknown_names(names: Iterable[str]) -> list[str]:
+def unknown_names(names: Collection[str]) -> list[str]:
     """Return one sentence for each name that looks like a setting and is none."""
-    known = [field.upper() for field in {**Settings.model_fields, **ClientSettings.model_fields}]
+    fields = {**Settings.model_fields, **ClientSettings.model_fields}.keys() - {"metrics_folder"}
+    known = sorted(field.upper() for field in fields)
     found = []
     for name in sorted(names):
         rest = name.removeprefix(PREFIX)
-        if name.startswith("HOOKCAST") and rest not in known and not _OF_KUBERNETES.search(name):
+        if name.startswith("HOOKCAST") and rest not in known and not _tells_of_service(name, names):
             near = difflib.get_close_matches(rest.removeprefix("HOOKCAST"), known, n=1)
             advice = f"did you mean {PREFIX}{near[0]}?" if near else "the README lists all settings."
             found.append(f"{name} is no setting of this version and has no effect: {advice}")
     return found
+
+
+def _tells_of_service(name: str, names: Collection[str]) -> bool:
+    found = _OF_SERVICE.fullmatch(name)
+    return found is not None and f"{found[1]}_SERVICE_HOST" in names
+
+
+def _without_prefix(names: Collection[str]) -> list[str]:
+    """Return one sentence for each variable that platforms set, and that works only with our prefix."""
+    missed = [name for name in _OF_PLATFORMS if name in names and PREFIX + name not in names]
+    return [f"{name} is set, and has no effect: Hookcast reads {PREFIX}{name}." for name in missed]
 
 
 def _fal_warnings(settings: Settings, names: Iterable[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,13 @@ def unanswered() -> Series:
     return {_series("up", {}): 0}
 
 
-def evaluate(folder: Path, before: Series, after: Series, fires: Iterable[str]) -> None:
-    """Assert that no alarm fires on the samples before the fault, and exactly these three minutes later."""
+def evaluate(folder: Path, before: Series, after: Series, fires: Mapping[str, Mapping[str, str]]) -> None:
+    """Assert that no alarm fires on the samples before the fault, and exactly these after it.
+
+    `fires` has the labels of each alarm that come from its series, besides `job` and `instance`.
+    """
     values = {series: f"{_repeated(before.get(series))} {_repeated(after.get(series))}" for series in {*before, *after}}
-    expected = [_expected(name, LATER, fires=name in fires) for name in alarms()]
+    expected = [_expected(name, LATER, fires=name in fires, **fires.get(name, {})) for name in alarms()]
     test = {
         "rule_files": [str(FILE)],
         "evaluation_interval": "1m",
@@ -65,10 +68,10 @@ def evaluate(folder: Path, before: Series, after: Series, fires: Iterable[str]) 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _expected(name: str, moment: str, *, fires: bool) -> dict[str, Any]:
+def _expected(name: str, moment: str, *, fires: bool, **more: str) -> dict[str, Any]:
     rule = alarms()[name]
-    kept = LABELS if "sum by (job)" not in rule["expr"] else {"job": LABELS["job"]}
-    alert = {"exp_labels": {**rule["labels"], **kept}, "exp_annotations": rule["annotations"]}
+    kept = LABELS if "sum by (job" not in rule["expr"] else {"job": LABELS["job"]}
+    alert = {"exp_labels": {**rule["labels"], **kept, **more}, "exp_annotations": rule["annotations"]}
     return {"eval_time": moment, "alertname": name, "exp_alerts": [alert] if fires else []}
 
 

@@ -27,7 +27,7 @@ def told(**settings: str) -> str:
 def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the machine, no `.env`."""
     for name in given_names():
-        if name.startswith(("HOOKCAST", "FAL")):
+        if name.startswith(("HOOKCAST", "FAL")) or name in {"DATABASE_URL", "REDIS_URL", "PORT"}:
             monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -75,22 +75,35 @@ def test_a_name_that_is_no_setting_is_told_with_the_nearest(
     assert meant in hint
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "HOOKCAST_WEB_SERVICE_HOST",
-        "HOOKCAST_WEB_SERVICE_PORT_HTTP",
-        "HOOKCAST_WEB_PORT",
-        "HOOKCAST_WEB_PORT_80_TCP_ADDR",
-        "HOOKCAST_URL",
-        "HOOKCAST_TOKEN",
-        "HOOKCAST_FAL_KEY",
-        "hookcast_port",
-    ],
-)
-def test_names_of_kubernetes_and_of_clients_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They stand in the same environment, and do no harm."""
-    monkeypatch.setenv(name, "https://x.example" if name == "HOOKCAST_URL" else "1:1" if "FAL" in name else "8000")
+@pytest.mark.parametrize("service", ["HOOKCAST", "HOOKCAST_WEB"])
+def test_what_kubernetes_tells_of_a_service_is_left_alone(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does no harm, but for HOOKCAST_PORT; a slip beside it is told all the same."""
+    for end in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_80_TCP", "PORT_80_TCP_ADDR"):
+        monkeypatch.setenv(f"{service}_{end}", "x")
+    if service != "HOOKCAST":
+        monkeypatch.setenv(f"{service}_PORT", "tcp://10.0.0.1:80")
+    assert told(**COMPLETE) == ""
+    for name in ("HOOKCAST_PORTS", "HOOKCAST_HTTP_PORT"):
+        monkeypatch.setenv(name, "8000")
+        assert f"{name} is no setting of this version and has no effect: did you mean HOOKCAST_PORT?" in told(
+            **COMPLETE
+        )
+
+
+@pytest.mark.parametrize("name", ["HOOKCAST_URL", "HOOKCAST_TOKEN", "HOOKCAST_FAL_KEY", "hookcast_port"])
+def test_names_of_clients_and_other_spellings_are_known(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stand in the same environment."""
+    monkeypatch.setenv(name, {"HOOKCAST_URL": "https://x.example", "HOOKCAST_FAL_KEY": "1:1"}.get(name, "8000"))
+    assert told(**COMPLETE) == ""
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "PORT"])
+def test_what_a_platform_sets_without_the_prefix_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the jobs lie in a file that the next deployment removes. Not where the setting is there, too."""
+    value = {"DATABASE_URL": "postgresql://u:secret@db/x", "REDIS_URL": "redis://r", "PORT": "8080"}[name]
+    monkeypatch.setenv(name, value)
+    assert told(**COMPLETE) == f"{name} is set, and has no effect: Hookcast reads HOOKCAST_{name}."
+    monkeypatch.setenv(f"HOOKCAST_{name}", value)
     assert told(**COMPLETE) == ""
 
 

@@ -45,9 +45,9 @@ def server(*, host: str | None, port: int | None, workers: int, fd: int | None) 
 def dev(*, host: str | None, port: int | None, emulator_port: int, speed: float) -> None:
     """Run a node and the emulated fal, configured for each other."""
     logs.configure(level=logs.WARNING)
+    plain = load_settings(host=host, port=port, public_url="http://127.0.0.1")
     for warning in advice.unknown_names(given_names()):
         logs.get_logger(__name__).warning("settings", hint=warning)
-    plain = load_settings(host=host, port=port, public_url="http://127.0.0.1")
     fal = f"http://127.0.0.1:{emulator_port}"
     keep_database = "database_url" in plain.model_fields_set
     settings = load_settings(

@@ -38,7 +38,7 @@ from hookcast.routes.requests import label, read_json, request_id_of
 from hookcast.routes.services import Services, services
 from hookcast.routes.submit import MAX_FACTS_BYTES, Facts
 from hookcast.store import JobQuery
-from hookcast.store.jobs import Cursor
+from hookcast.store.listing import Cursor
 from hookcast.upkeep.asking import unknown_to_fal
 from hookcast.wire import State, encode
 

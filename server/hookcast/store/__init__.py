@@ -3,7 +3,8 @@
 from hookcast.store.changes import Change, Joining
 from hookcast.store.database import migrate
 from hookcast.store.inspection import Condition, inspect
-from hookcast.store.jobs import JobPage, JobQuery, JobStore, Written, open_store
+from hookcast.store.jobs import JobStore, Written, open_store
+from hookcast.store.listing import JobPage, JobQuery
 from hookcast.store.submits import Intent, Standing
 
 __all__ = [

@@ -7,15 +7,15 @@ bridge to asyncpg. Either way, a whole transaction is one call.
 import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import ColumnElement, Connection, Table, text
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, text
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
@@ -71,6 +71,10 @@ class Database(ABC):
     @abstractmethod
     def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         """Return the condition that `column` is in the list parameter `ids`."""
+
+    @abstractmethod
+    def of_each(self, column: Column[str], names: Iterable[str], rows: Select[Any]) -> Select[Any]:
+        """Return the selection of what `rows`, which has a limit, finds for each value of `column` in `names`."""
 
     @abstractmethod
     def upsert(self, table: Table) -> Insert:

@@ -5,10 +5,9 @@ import statistics
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, false, or_, select
+from sqlalchemy import Connection, Select, and_, delete, select
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.jobs import Job, JobStatus, Phase
@@ -19,34 +18,13 @@ from hookcast.store.changes import Ask, Change, Changes, Joining
 from hookcast.store.database import open_database
 from hookcast.store.deployment import deployment_id
 from hookcast.store.leases import Leases
+from hookcast.store.listing import JobPage, JobQuery, latest_of_group, newest
 from hookcast.store.schema import fal_keys, from_row, jobs, jobs_of
 from hookcast.store.submits import Submits
 from hookcast.tasks import beside
 
 MEDIAN_OF = 21
-
-Cursor = tuple[datetime, str]
-
-
-class JobQuery(Struct, frozen=True, kw_only=True):
-    """Filters and page of a listing of the jobs that `seen_by` sees.
-
-    `cursor` is (created_at, request_id) of the last job listed.
-    """
-
-    owner: str | None = None
-    group: str | None = None
-    status: JobStatus | None = None
-    limit: int = 50
-    cursor: Cursor | None = None
-    seen_by: Caller = EVERYBODY
-
-
-class JobPage(Struct, frozen=True):
-    """Jobs, newest first, and the cursor of the next page (None at the end)."""
-
-    jobs: list[Job]
-    next_cursor: Cursor | None
+MAX_COMPLETIONS = 100  # read to find these
 
 
 class Written(NamedTuple):
@@ -104,10 +82,7 @@ class JobStore:
 
     async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[Job]:
         """Return at most `limit` of the group's jobs that `seen_by` sees, most recently changed first."""
-        newest = select(jobs).where(jobs.c.group_name == group).order_by(jobs.c.updated_at.desc()).limit(limit)
-        if not seen_by.full:
-            newest = newest.where(_seen_by(seen_by))
-        return await self._database.read(jobs_of(newest))
+        return await self._select(latest_of_group(self._database, group, limit, seen_by))
 
     async def changed_since(self, moment: float) -> tuple[list[Written], float]:
         """Return the rows written after `moment` (unix seconds by the database's clock), and the moment to pass next.
@@ -138,7 +113,7 @@ class JobStore:
 
     async def page(self, query: JobQuery) -> JobPage:
         """Return one page of jobs, newest first."""
-        more = await self._database.read(jobs_of(_selection(query).limit(query.limit + 1)))
+        more = await self._select(newest(self._database, query))
         found = more[: query.limit]
         return JobPage(found, (found[-1].created_at, found[-1].request_id) if len(more) > len(found) else None)
 
@@ -161,12 +136,11 @@ class JobStore:
         recent = (
             select(jobs.c.created_at, jobs.c.completed_at)
             .where(jobs.c.endpoint_id == endpoint_id, jobs.c.status == JobStatus.COMPLETED.value)
-            .where(jobs.c.completed_at > jobs.c.created_at)
             .order_by(jobs.c.completed_at.desc())
-            .limit(MEDIAN_OF)
+            .limit(MAX_COMPLETIONS)
         )
         rows = await self._database.read(lambda connection: connection.execute(recent).all())
-        durations = [(completed - created).total_seconds() for created, completed in rows]
+        durations = [(end - start).total_seconds() for start, end in rows if end > start][:MEDIAN_OF]
         return round(statistics.median(durations), 3) if durations else None
 
     async def load_keys(self, url: str) -> StoredKeys | None:
@@ -182,6 +156,9 @@ class JobStore:
         replace = insert.on_conflict_do_update(index_elements=["url"], set_=values)
         await self._database.write(lambda connection: connection.execute(replace))
 
+    async def _select(self, selection: Select[Any] | None) -> list[Job]:
+        return [] if selection is None else await self._database.read(jobs_of(selection))
+
     async def _read_many(self, request_ids: Sequence[str]) -> list[Job | None]:
         def read(connection: Connection) -> dict[str, Job]:
             rows = connection.execute(self._by_ids, {"ids": list(set(request_ids))}).mappings()
@@ -189,29 +166,3 @@ class JobStore:
 
         found = await self._database.read(read)
         return [found.get(request_id) for request_id in request_ids]
-
-
-def _selection(query: JobQuery) -> Select[tuple[object, ...]]:
-    statement = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.request_id.desc())
-    if query.owner is not None:
-        statement = statement.where(jobs.c.owner == query.owner)
-    if query.group is not None:
-        statement = statement.where(jobs.c.group_name == query.group)
-    if query.status is not None:
-        statement = statement.where(jobs.c.status == query.status.value)
-    if not query.seen_by.full:
-        statement = statement.where(_seen_by(query.seen_by))
-    if query.cursor is not None:
-        created_at, request_id = query.cursor
-        same_moment = and_(jobs.c.created_at == created_at, jobs.c.request_id < request_id)
-        statement = statement.where(or_(jobs.c.created_at < created_at, same_moment))
-    return statement
-
-
-def _seen_by(caller: Caller) -> ColumnElement[bool]:
-    """Return `Caller.sees` as SQL."""
-    return or_(
-        jobs.c.request_id.in_(caller.jobs),
-        jobs.c.group_name.in_(caller.groups),
-        false() if caller.sub is None else jobs.c.owner == caller.sub,
-    )

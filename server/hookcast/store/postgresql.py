@@ -1,8 +1,26 @@
 """PostgreSQL through asyncpg, directly or behind a pooler in transaction mode."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Connection, Float, String, Table, any_, bindparam, literal_column, text
+from sqlalchemy import (
+    URL,
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    Select,
+    String,
+    Table,
+    any_,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -52,6 +70,12 @@ class Postgresql(Database):
     def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         """Return ANY of an array: the same SQL for any length."""
         return column == any_(bindparam("ids", type_=postgresql.ARRAY(String)))
+
+    def of_each(self, column: Column[str], names: Iterable[str], rows: Select[Any]) -> Select[Any]:
+        """Return a lateral join of an array's elements with the rows of each."""
+        given = func.unnest(literal(sorted(names), postgresql.ARRAY(String))).table_valued("name").render_derived()
+        found = rows.where(column == given.c.name).correlate(given).lateral()
+        return select(*found.c).select_from(given.join(found, true()))
 
     def upsert(self, table: Table) -> postgresql.Insert:
         """Return PostgreSQL's INSERT."""

@@ -29,6 +29,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 from hookcast.jobs import EndedBy, Job, JobStatus, Phase, Progress
@@ -55,6 +56,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None or value.tzinfo is not None:
             return value
         return value.replace(tzinfo=UTC)
+
+
+def _index(name: str, *columns: str, given: tuple[str, ...]) -> Index:
+    """Return an index of the rows in which the columns `given` are not null."""
+    where = text(" AND ".join(f"{column} IS NOT NULL" for column in given))
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
 metadata = MetaData()
@@ -86,10 +93,20 @@ jobs = Table(
     Column("completed_at", UtcDateTime),
     Column("cancel_asked_at", UtcDateTime),
     Column("changed_at", Float, nullable=False),  # unix seconds by the database's own clock, at each write
-    Index("jobs_newest", "created_at", "request_id"),
-    Index("jobs_by_owner", "owner", "created_at", "request_id"),
-    Index("jobs_by_group", "group_name", "created_at", "request_id"),
-    Index("jobs_by_group_change", "group_name", "updated_at"),
+    _index("jobs_by_owner", "owner", "status", "created_at", "request_id", given=("owner",)),
+    _index("jobs_by_group", "group_name", "status", "created_at", "request_id", given=("group_name",)),
+    _index(
+        "jobs_by_owner_group",
+        *("owner", "group_name", "status", "created_at", "request_id"),
+        given=("owner", "group_name"),
+    ),
+    _index("jobs_by_group_change", "group_name", "updated_at", "request_id", given=("group_name",)),
+    _index(
+        "jobs_by_owner_group_change",
+        *("owner", "group_name", "updated_at", "request_id"),
+        given=("owner", "group_name"),
+    ),
+    _index("jobs_by_end", "completed_at", "request_id", given=("completed_at",)),
     Index("jobs_by_change", "changed_at", "request_id", "version", "group_name"),
     Index("jobs_by_status", "status", "created_at", "request_id"),
     Index("jobs_by_endpoint", "endpoint_id", "status", "completed_at"),

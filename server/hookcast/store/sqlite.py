@@ -3,9 +3,26 @@
 import asyncio
 import sqlite3
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Connection, Float, Table, bindparam, create_engine, event, literal_column
+from msgspec import json
+from sqlalchemy import (
+    URL,
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    Select,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
@@ -45,6 +62,14 @@ class Sqlite(Database):
     def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         """Return IN, with one parameter per element."""
         return column.in_(bindparam("ids", expanding=True))
+
+    def of_each(self, column: Column[str], names: Iterable[str], rows: Select[Any]) -> Select[Any]:
+        """Return a join of JSON's elements with the rows that a correlated subquery finds for each."""
+        given = func.json_each(json.encode(sorted(names)).decode()).table_valued("value")
+        table = column.table.alias()
+        found = rows.with_only_columns(column.table.c.request_id).where(column == given.c.value).correlate(given)
+        columns = (table.c[selected.name] for selected in rows.selected_columns)
+        return select(*columns).select_from(given.join(table, table.c.request_id.in_(found)))
 
     def upsert(self, table: Table) -> postgresql.Insert:
         """Return SQLite's INSERT, whose ON CONFLICT methods match PostgreSQL's."""

@@ -1,0 +1,187 @@
+"""Listings: what a caller sees, page by page, and that hidden jobs cost nothing; on SQLite and on PostgreSQL."""
+
+import itertools
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import Connection, Executable, text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import ClauseElement
+
+from hookcast.auth import EVERYBODY, Caller
+from hookcast.jobs import Job, JobStatus, Phase, Progress
+from hookcast.store import JobQuery, JobStore, open_store
+from hookcast.store.database import open_database
+from hookcast.store.listing import latest_of_group, newest
+from hookcast.store.schema import jobs, to_row
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+CROWD = 30_000
+AFFORDABLE = 100  # see `cost`; a walk through the crowd costs more
+OWNERS, GROUPS = (None, "me", "other"), (None, "g", "h", "i")
+CALLERS = [
+    EVERYBODY,
+    Caller(),
+    Caller(sub="me"),
+    Caller(sub="nobody"),
+    Caller(groups=frozenset({"g"})),
+    Caller(groups=frozenset({"g", "h", "ghost"})),
+    Caller(jobs=frozenset({"job-3", "job-33", "job-333"})),
+    Caller(sub="me", groups=frozenset({"g", "i"}), jobs=frozenset({"job-7", "job-8"})),
+    Caller(sub="other", groups=frozenset(f"g{number}" for number in range(990)) | {"h"}),
+]
+FILTERS: list[dict[str, Any]] = [
+    {"owner": owner, "group": group, "status": status}
+    for owner, group, status in itertools.product((None, "me", "ghost"), (None, "g", "ghost"), (None, "pending"))
+]
+
+
+@pytest.fixture
+async def store(any_database_url: str) -> AsyncIterator[JobStore]:
+    """An empty store."""
+    async with open_store(any_database_url) as opened:
+        yield opened
+
+
+async def some_jobs(store: JobStore) -> list[Job]:
+    """Sixty jobs, several of each moment, newest first."""
+    chance = random.Random(17)  # noqa: S311
+    made = []
+    for number in range(60):
+        moment = NOW + timedelta(seconds=chance.randrange(12))
+        job = Job(
+            request_id=f"job-{number}",
+            created_at=moment,
+            updated_at=moment + timedelta(milliseconds=number),
+            status=chance.choice(list(JobStatus)),
+            version=1,
+            owner=chance.choice(OWNERS),
+            group=chance.choice(GROUPS),
+        )
+        ended = Phase.ENDED if job.status.terminal else Phase.QUEUED
+        job = replace(job, progress=Progress(phase=ended), completed_at=moment if job.status.terminal else None)
+        await store.change(job.request_id, lambda _, job=job: job)  # type: ignore[misc]
+        made.append(job)
+    return sorted(made, key=lambda job: (job.created_at, job.request_id), reverse=True)
+
+
+def wanted(every: list[Job], caller: Caller, owner: str | None, group: str | None, status: str | None) -> list[Job]:
+    """What the caller sees of these jobs."""
+    return [
+        job
+        for job in every
+        if caller.sees(job.request_id, job.owner, job.group)
+        and owner in {None, job.owner}
+        and group in {None, job.group}
+        and status in {None, job.status.value}
+    ]
+
+
+async def test_the_pages_of_a_listing_hold_what_the_caller_sees_each_job_once(store: JobStore) -> None:
+    """Newest first, whatever makes it visible, and whichever filters are set."""
+    every = await some_jobs(store)
+    for caller, filters in itertools.product(CALLERS, FILTERS):
+        status = None if filters["status"] is None else JobStatus(filters["status"])
+        query = JobQuery(**{**filters, "status": status}, limit=7, seen_by=caller)
+        found: list[Job] = []
+        while True:
+            page = await store.page(query)
+            found += page.jobs
+            if page.next_cursor is None:
+                break
+            assert len(page.jobs) == query.limit
+            query = replace(query, cursor=page.next_cursor)
+        assert found == wanted(every, caller, **filters), (caller, filters)
+
+
+async def test_of_a_group_the_jobs_that_changed_last_come_first(store: JobStore) -> None:
+    """Those that the caller sees."""
+    every = sorted(await some_jobs(store), key=lambda job: job.updated_at, reverse=True)
+    for caller, group in itertools.product(CALLERS, ("g", "h", "ghost")):
+        assert await store.of_group(group, 5, caller) == wanted(every, caller, None, group, None)[:5]
+
+
+def fill(connection: Connection) -> None:
+    """Very many jobs of one group and one owner, and a few others."""
+    for many, owner in ((CROWD, "crowd"), (30, "me")):
+        statuses = itertools.cycle(("pending", "completed"))
+        rows = [
+            {
+                **to_row(Job(request_id=f"{owner}-{number}", owner=owner, group=owner, created_at=NOW, updated_at=NOW)),
+                "status": next(statuses),
+                "changed_at": 0.0,
+            }
+            for number in range(many)
+        ]
+        connection.execute(jobs.insert(), rows)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ANALYZE jobs"))
+
+
+class Explain(Executable, ClauseElement):
+    """EXPLAIN of a statement."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Executable) -> None:
+        self.statement = statement
+
+
+@compiles(Explain, "sqlite")
+def _explain_query_plan(element: Explain, compiler: Any, **options: Any) -> str:
+    return "EXPLAIN QUERY PLAN " + str(compiler.process(element.statement, **options))
+
+
+@compiles(Explain, "postgresql")
+def _explain_analyze(element: Explain, compiler: Any, **options: Any) -> str:
+    return "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + str(compiler.process(element.statement, **options))
+
+
+def cost(connection: Connection, statement: Executable | None) -> int:
+    """Return what the statement costs: blocks read by PostgreSQL, hundreds of instructions of SQLite's machine.
+
+    Fails when the plan reads a whole table or index.
+    """
+    if statement is None:
+        return 0
+    if connection.dialect.name == "postgresql":
+        [plan] = connection.execute(Explain(statement)).scalar_one()
+        assert "Seq Scan" not in str(plan)
+        return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
+    steps = [step.detail for step in connection.execute(Explain(statement))]
+    assert not [step for step in steps if step.startswith("SCAN jobs")]
+    assert not [step for step in steps if step.startswith("SEARCH jobs") and "=?" not in step]
+    driver: Any = connection.connection.driver_connection
+    count = itertools.count()
+    driver.set_progress_handler(lambda: next(count) and None, 100)
+    connection.execute(statement).all()
+    driver.set_progress_handler(None, 100)
+    return next(count)
+
+
+async def test_no_answer_depends_on_what_the_caller_does_not_see(any_database_url: str) -> None:
+    """A selection reads a few entries of an index: of a group that exists as of one that does not."""
+    async with open_store(any_database_url):
+        pass
+    database = open_database(any_database_url)
+    await database.write(fill, 60.0)
+    cursor = (NOW, "crowd-5")
+    me = Caller(sub="me", groups=frozenset({"me", "g"}), jobs=frozenset({"me-3", "me-4"}))
+
+    def look(connection: Connection) -> None:
+        for caller, owner, group, after in itertools.product(
+            (EVERYBODY, Caller(sub="nobody"), me), (None, "crowd"), (None, "crowd", "ghost"), (None, cursor)
+        ):
+            for status in (None, JobStatus.PENDING, JobStatus.FAILED):
+                query = JobQuery(owner=owner, group=group, status=status, limit=5, cursor=after, seen_by=caller)
+                assert cost(connection, newest(database, query)) < AFFORDABLE, query
+            if group is not None:
+                assert cost(connection, latest_of_group(database, group, 5, caller)) < AFFORDABLE, (group, caller)
+
+    await database.read(look)
+    await database.close()

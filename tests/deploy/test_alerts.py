@@ -33,6 +33,12 @@ class World:
         node = running_node(FalDouble(), database_url=self._database_url, **settings)
         return await self.stack.enter_async_context(node)
 
+    async def with_emulator(self, *, speed: float) -> Node:
+        """Start the node with an emulated fal."""
+        app = create_emulator(speed=speed)
+        url = await self.stack.enter_async_context(served_app(app, lambda: begin_shutdown(app)))
+        return await self.node(emulator=url)
+
 
 @pytest.fixture
 async def world(database_url: str) -> AsyncIterator[World]:
@@ -70,17 +76,21 @@ async def keys_away(world: World) -> tuple[Node, Fault]:
 
 async def lost(world: World) -> tuple[Node, Fault]:
     """The emulated fal sends no webhook; the job is watched, so that its end is seen all the same."""
-    emulated = create_emulator(speed=50)
-    emulator = await world.stack.enter_async_context(served_app(emulated, lambda: begin_shutdown(emulated)))
-    node = await world.node(emulator=emulator)
+    node = await world.with_emulator(speed=50)
 
     async def cause() -> None:
-        body = {"endpointId": ENDPOINT, "input": {"prompt": "a cat", "_emulator": {"faults": ["webhook_lost"]}}}
-        taken = (await node.client.post("/api/fal-jobs", json=body)).json()
+        taken = await emulated(node, faults=["webhook_lost"])
         async with node.events(taken["requestId"]) as events:
             assert [event.event async for event in events][-1] == "end"
 
     return node, cause
+
+
+async def emulated(node: Node, **wishes: Any) -> dict[str, Any]:
+    """Submit a job to the emulated fal."""
+    body = {"endpointId": ENDPOINT, "input": {"prompt": "a cat", "_emulator": wishes}}
+    taken: dict[str, Any] = (await node.client.post("/api/fal-jobs", json=body)).json()
+    return taken
 
 
 async def no_redis(world: World) -> tuple[Node, Fault]:
@@ -151,6 +161,17 @@ async def test_what_is_usual_fires_no_alarm(world: World, tmp_path: Path) -> Non
     await node.post_webhook(node.fal.webhook("job-0"))
     await node.client.post("/api/webhooks/fal")
     evaluate(tmp_path, before, await scrape(node), fires={})
+
+
+async def test_jobs_that_are_cancelled_fire_no_alarm(world: World, tmp_path: Path) -> None:
+    """fal tells of them when it is asked to cancel, and no webhook is missed."""
+    node = await world.with_emulator(speed=0.01)
+    before = await scrape(node)
+    taken = await emulated(node)
+    assert (await node.client.post(taken["links"]["cancel"])).json()["status"] == "cancelled"
+    after = await scrape(node)
+    assert before != after
+    evaluate(tmp_path, before, after, fires={})
 
 
 def test_every_alarm_has_its_fault_and_is_documented() -> None:

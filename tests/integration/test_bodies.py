@@ -114,6 +114,24 @@ async def test_a_small_webhook_never_waits_for_large_bodies(node: Node) -> None:
             await client.until(b'"accepted"')
 
 
+async def test_webhooks_without_a_length_do_not_wait_for_each_other(node: Node) -> None:
+    """As some proxies send them: each takes little room until it turns out to be large."""
+    chunked = "Transfer-Encoding: chunked"
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(raw(node)) for _ in range(10)]
+        for number, client in enumerate(clients):
+            body = node.fal.webhook(f"job-{number}", payload="x" * 100_000)
+            await client.send(head(chunked, sign(body, node.fal.key)) + b"%x\r\n" % len(body) + body[:100])
+        await until(lambda: node.services.webhooks.reserved >= 10 * 64 * 1024)
+        assert node.services.webhooks.reserved < MIB
+        for number, client in enumerate(clients):
+            body = node.fal.webhook(f"job-{number}", payload="x" * 100_000)
+            await client.send(body[100:] + b"\r\n0\r\n\r\n")
+        for client in clients:
+            await client.until(b'"accepted"')
+    assert node.services.webhooks.reserved == 0
+
+
 async def test_room_that_nobody_gives_up_is_waited_for_and_then_refused(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:

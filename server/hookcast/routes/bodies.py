@@ -116,7 +116,7 @@ class Share:
         announced = length_of(request.headers)
         if announced is not None and announced > most:
             raise BodyTooLarge(f"The body has {announced} bytes; at most {most} are taken.")
-        size = most if announced is None else announced
+        size = SMALL if announced is None else announced
         if size > SMALL:
             await self._reserve(size)  # before `100 Continue` is sent, and before more is read than the buffers hold
         clock = asyncio.get_running_loop().time
@@ -128,9 +128,7 @@ class Share:
                 if message["type"] == "http.request" and not message.get("more_body", False):
                     return _within(message.get("body", b""), most)
                 if not self._size:
-                    deadline.reschedule(None)
-                    await self._reserve(size)
-                    self._began = clock()
+                    await self._reserve(size or 1)
                 return await self._rest(request, message, most)
         except TimeoutError:
             raise self._why_late() from None
@@ -144,17 +142,28 @@ class Share:
             body += _within(message.get("body", b""), most, len(body))
             if not message.get("more_body", False):
                 return bytes(body)
+            self._received = len(body)
+            if len(body) > self._size:  # its length was not announced
+                await self._reserve(most - self._size)
             if self._deadline is None:
                 raise self._why_late()
-            self._received = len(body)
             due = self._began + pace.seconds + len(body) / pace.rate
             self._deadline.reschedule(min(clock() + pace.silence, due))
             message = await request.receive()
         raise BodyTimeout("The connection closed before the body had arrived.")
 
     async def _reserve(self, size: int) -> None:
+        """Reserve `size` more bytes; the time until there is room does not count as the client's."""
+        clock, deadline = asyncio.get_running_loop().time, self._deadline
+        waits = clock()
+        self._deadline = None
+        if deadline is not None:
+            deadline.reschedule(None)
         await self._bodies.take(self, size)
-        self._size = size
+        self._size += size
+        self._began += clock() - waits
+        if not self._yielded:
+            self._deadline = deadline
 
     def give_way(self, now: float) -> None:
         """End the reading of a body that has been slow so far: it raises Busy."""

@@ -147,16 +147,16 @@ def _before_the_answer(_database: Proxy, _to_fal: Proxy, _client: Proxy, fal: Fa
 
 
 STEPS: dict[str, Step] = {
-    "before the intent": _at(lambda database, *_: database, b"INSERT INTO submits"),
     "after the intent": _at(lambda database, *_: database, b"jobs.completed_at > jobs.created_at"),
     "before fal's answer": _before_the_answer,
     "before the job's commit": _at(lambda database, *_: database, b"INSERT INTO jobs"),
-    "after the job's commit": _at(lambda *ways: ways[2], b" 202 "),
 }
 MORE_STEPS: dict[str, Step] = {
+    "before the intent": _at(lambda database, *_: database, b"INSERT INTO submits"),
     "before the intent's commit": _at(lambda database, *_: database, b"COMMIT;"),
     "before fal has heard": _at(lambda _database, fal, _client: fal, b"POST /"),
     "before fal's answer has arrived": _at(lambda _database, fal, _client: fal, b'"request_id"'),
+    "after the job's commit": _at(lambda *ways: ways[2], b" 202 "),
 }
 
 

@@ -58,7 +58,7 @@ chaos: ## Kill, freeze and fill everything, for a quarter of an hour; ARGS='-k k
 	@.ci/setup dev $(SERVICES)
 	CHAOS=long $(BIN)/pytest tests/chaos $(ARGS)
 
-fuzz: ## Send 1,000,000 wrong webhooks and 200,000 wrong WebSocket streams; FUZZ_SEED repeats a run
+fuzz: ## Send 1,000,000 wrong webhooks, 200,000 WebSocket streams and answers of fal; FUZZ_SEED repeats a run
 	@.ci/setup dev
 	FUZZ=long $(BIN)/pytest tests/fuzz -s $(ARGS)
 

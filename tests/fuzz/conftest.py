@@ -18,9 +18,14 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 
 @pytest.fixture
-async def fuzz(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fuzz]:
+def notes(request: pytest.FixtureRequest) -> list[str]:
+    """The lines that are reported at the end."""
+    return request.config.stash.setdefault(NOTES, [])
+
+
+@pytest.fixture
+async def fuzz(request: pytest.FixtureRequest, tmp_path: Path, notes: list[str]) -> AsyncIterator[Fuzz]:
     """A server under fire, and the test's luck, reproducible by its seed."""
-    notes = request.config.stash.setdefault(NOTES, [])
     async with fuzzing(request.node.name, tmp_path, notes) as running:
         yield running
 

@@ -201,7 +201,7 @@ def _rejected(answer: Answer) -> FalRejected:
     except ValueError:
         parsed = text
     error_type = error_type_of(parsed) or error_type_of({"error_type": answer.headers.get("x-fal-error-type")})
-    code, what = answer.status, f"with {kind_of(answer)}" if answer.content else "without a word"
+    code, what = answer.status, "without giving a reason" if body is not None else f"with {kind_of(answer)}"
     reason = sentence(parsed, error_type, otherwise=f"fal answered {code} {what}.")
     return FalRejected(
         reason,

@@ -187,7 +187,7 @@ def test_cancel_is_understood_by_its_word_and_its_status(code: int, body: bytes,
     assert answers.cancelled(code, body) is answer
 
 
-def rejected(body: bytes | None, *, said: str = "fal answered 503 without a word.") -> FalRejected:
+def rejected(body: bytes | None, *, said: str = "fal answered 503 with an empty body.") -> FalRejected:
     """fal's refusal of a result."""
     return FalRejected(said, fal_status=503, fal_body=None if body is None else Raw(body))
 

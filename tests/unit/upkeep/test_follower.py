@@ -1,9 +1,7 @@
 """The follower: how often it writes, and what ends it."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -15,7 +13,7 @@ from hookcast.bus import Condition
 from hookcast.dispatcher import Dispatcher
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import CancelRequested, Completed, Job, JobStatus, Phase, Registered, Update
-from hookcast.push import Engine, Hub
+from hookcast.push import Engine
 from hookcast.store import open_store
 from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import Collector
@@ -24,6 +22,7 @@ from hookcast.upkeep.leases import LeaseKeeper
 from hookcast.wire import State
 from support.fakes import Outage, Sleeper, tasks_of_the_server
 from support.fal import ENDPOINT, QUEUE, Answer, FalDouble, LiveStream, sse_answer
+from support.following import OpenKeeper, SilentEngine
 from support.server import until
 
 pytestmark = pytest.mark.anyio
@@ -63,38 +62,6 @@ class OpenBus:
     async def publish(self, state: State) -> None:
         """Keep it."""
         self.states.append(json.decode(state.body))
-
-
-class OpenKeeper:
-    """Every lease is ours at once."""
-
-    @asynccontextmanager
-    async def held(self, _name: str) -> AsyncIterator[None]:
-        """A lease."""
-        yield
-
-
-class SilentWatch:
-    """A watch to which nothing ever comes."""
-
-    async def next(self, _seconds: float) -> None:
-        """Wait for ever."""
-        await asyncio.get_running_loop().create_future()
-
-
-class SilentEngine:
-    """The little that the follower wants of the push engine."""
-
-    draining = False
-
-    def __init__(self) -> None:
-        self.hub = Hub(time.monotonic)
-        self.admission = self.subscriptions = self
-
-    @contextmanager
-    def overhear(self, _request_id: str) -> Iterator[SilentWatch]:
-        """A watch that does not count as somebody who watches."""
-        yield SilentWatch()
 
 
 class World:

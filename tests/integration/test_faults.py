@@ -47,6 +47,12 @@ async def whole(database_url: str, emulator: str) -> AsyncIterator[Node]:
         ("unknown_key", "completed"),
         ("old_timestamp", "completed"),
         ("payload_error", "completed"),
+        ("prompt_blocked", "failed"),
+        ("runner_lost", "failed"),
+        ("binary_result", "failed"),
+        ("response_suffix", "completed"),
+        ("no_stream", "completed"),
+        ("odd_status", "completed"),
         ("big_result", "completed"),
     ],
 )
@@ -87,6 +93,45 @@ async def test_fals_urls_are_used_in_both_shapes(whole: Node, faults: list[str])
     assert states[-1]["status"] == "completed"
     slow = await _submit(whole, faults=faults, speed=0.01)
     assert (await whole.client.post(slow["links"]["cancel"])).json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("prompt_blocked", "Prompt blocked"),
+        ("runner_lost", "Runner disconnected unexpectedly"),
+        ("binary_result", "The result is no JSON: fal delivered image/png, "),
+        ("model_error", "prompt: The emulator was asked for a model error"),
+    ],
+)
+async def test_a_failure_is_told_in_fals_words_without_a_webhook(whole: Node, fault: str, error: str) -> None:
+    """Within seconds: result and status tell."""
+    taken = await _submit(whole, faults=[fault, "webhook_lost"])
+    async with whole.events(taken["requestId"]) as events:
+        job = [event.json() async for event in events if event.event == "job"][-1]
+    assert (job["status"], job["endedBy"]) == ("failed", "asked")
+    assert job["error"].startswith(error)
+    if fault == "runner_lost":
+        assert job["errorDetail"]["error_type"] == "runner_disconnected"
+
+
+@pytest.mark.parametrize("fault", ["odd_status", "no_stream"])
+async def test_a_job_is_followed_though_its_status_is_odd_or_has_no_stream(whole: Node, fault: str) -> None:
+    """Its positions and its log are shown."""
+    taken = await _submit(whole, faults=[fault, "webhook_lost"], speed=2)
+    async with whole.events(taken["requestId"]) as events:
+        states = [event.json() async for event in events if event.event == "job"]
+    progress = [state["progress"] for state in states]
+    assert "running" in {each["phase"] for each in progress}
+    assert [line["message"] for line in progress[-1]["logs"]][:2] == ["Runner started", "Loading the model"]
+    assert states[-1]["status"] == "completed"
+
+
+async def test_cancelling_a_request_that_fal_has_lost_says_so(whole: Node) -> None:
+    """fal took it, and does not know it."""
+    taken = await _submit(whole, faults=["unknown_request"])
+    answer = await whole.client.post(taken["links"]["cancel"])
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_to_fal")
 
 
 async def test_a_queued_job_is_cancelled_at_once(whole: Node) -> None:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from hookcast.emulator.faults import Fault, InputRefused, ModelInput, read_input
 from hookcast.emulator.play import Emulator
 from hookcast.emulator.queue import CancelAnswer, Job, Phase, UnknownJob
-from hookcast.emulator.results import MEDIA_FOLDER, MEDIA_TYPES, outcome, status_body, urls
+from hookcast.emulator.results import IMAGE, MEDIA_FOLDER, MEDIA_TYPES, binary_result, outcome, status_body, urls
 from hookcast.emulator.streams import status_stream
 from hookcast.emulator.webhooks import Keys, Sleep
 from hookcast.errors import BodyTimeout, BodyTooLarge, HookcastError
@@ -141,6 +141,8 @@ async def _status(request: Request) -> Response:
 
 async def _stream(request: Request) -> Response:
     job, emulator = _job(request), _of(request.app)
+    if Fault.NO_STREAM in job.wishes.faults:
+        raise HTTPException(405, "Method Not Allowed")
     frames = status_stream(job, lambda: emulator.closing, with_logs=_with_logs(request))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **_request_id(job)}
     return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
@@ -150,6 +152,8 @@ async def _result(request: Request) -> Response:
     job = _job(request)
     if job.moment(asyncio.get_running_loop().time()).phase is not Phase.COMPLETED:
         return _json({"detail": "Request is still in progress"}, 400, job=job)
+    if (found := binary_result(job)) is not None:
+        return Response(found, media_type=MEDIA_TYPES[IMAGE], headers=_request_id(job))
     ended = outcome(job)
     response = _json(ended.body, ended.http_status, job=job)
     if "error_type" in ended.body and ended.error_type is not None:
@@ -188,7 +192,10 @@ def _job(request: Request) -> Job:
     """Return the job of the path. Raises UnknownJob, and HTTPException (401) without a key."""
     _authorize(request)
     path = request.path_params
-    return _of(request.app).jobs.get(path["app"], path["request_id"])
+    job = _of(request.app).jobs.get(path["app"], path["request_id"])
+    if Fault.UNKNOWN_REQUEST in job.wishes.faults:
+        raise UnknownJob(job.request_id)
+    return job
 
 
 def _authorize(request: Request) -> None:

@@ -18,8 +18,14 @@ class Fault(StrEnum):
     MODEL_ERROR = "model_error"
     INFRASTRUCTURE_ERROR = "infrastructure_error"
     PAYLOAD_ERROR = "payload_error"
+    PROMPT_BLOCKED = "prompt_blocked"
+    RUNNER_LOST = "runner_lost"
+    BINARY_RESULT = "binary_result"
+    UNKNOWN_REQUEST = "unknown_request"
     BIG_RESULT = "big_result"
     RESPONSE_SUFFIX = "response_suffix"
+    NO_STREAM = "no_stream"
+    ODD_STATUS = "odd_status"
     WEBHOOK_LOST = "webhook_lost"
     WEBHOOK_THRICE = "webhook_thrice"
     WEBHOOK_FIRST = "webhook_first"
@@ -29,7 +35,17 @@ class Fault(StrEnum):
 
 
 _EXCLUSIVE = (
-    frozenset({Fault.MODEL_ERROR, Fault.INFRASTRUCTURE_ERROR, Fault.PAYLOAD_ERROR}),
+    frozenset(
+        {
+            Fault.MODEL_ERROR,
+            Fault.INFRASTRUCTURE_ERROR,
+            Fault.PAYLOAD_ERROR,
+            Fault.PROMPT_BLOCKED,
+            Fault.RUNNER_LOST,
+            Fault.BINARY_RESULT,
+            Fault.UNKNOWN_REQUEST,
+        }
+    ),
     frozenset({Fault.WEBHOOK_LOST, Fault.WEBHOOK_FIRST, Fault.WEBHOOK_LATE}),
 )
 

@@ -45,8 +45,12 @@ def outcome(job: Job) -> Outcome:
         return _request_error(499, "Request was cancelled", "client_cancelled")
     if Fault.INFRASTRUCTURE_ERROR in job.wishes.faults:
         return _request_error(500, "Runner failed with a server error", "runner_server_error")
+    if Fault.RUNNER_LOST in job.wishes.faults:
+        return _request_error(503, "Runner disconnected unexpectedly", "runner_disconnected")
     if Fault.MODEL_ERROR in job.wishes.faults:
         return _model_error()
+    if Fault.PROMPT_BLOCKED in job.wishes.faults:
+        return Outcome(400, {"error": {"message": "Prompt blocked"}}, error="Invalid status code: 400")
     return Outcome(200, result(job))
 
 
@@ -74,6 +78,12 @@ def seed(request_id: str) -> int:
     return (int.from_bytes(digest[:8]) >> 1) | (1 << 53) | 1
 
 
+def binary_result(job: Job) -> bytes | None:
+    """Return the result of a model that answers with a file instead of JSON; None for every other job."""
+    wanted = Fault.BINARY_RESULT in job.wishes.faults and outcome(job).error is None
+    return (MEDIA_FOLDER / IMAGE).read_bytes() if wanted else None
+
+
 def status_body(job: Job, moment: Moment, *, with_logs: bool, skip_logs: int = 0) -> JsonObject:
     """Return the status JSON; `logs` is null unless requested, and omits the first `skip_logs` lines."""
     body: JsonObject = {"status": moment.phase, "request_id": job.request_id, **urls(job)}
@@ -85,7 +95,18 @@ def status_body(job: Job, moment: Moment, *, with_logs: bool, skip_logs: int = 0
         body["metrics"] = {"inference_time": round(max(job.ends - STARTS, 0.0) / job.speed, 3)}
         if ended.error is not None:
             body |= {"error": ended.error, "error_type": ended.error_type}
-    return body
+    return _odd(body) if Fault.ODD_STATUS in job.wishes.faults else body
+
+
+def _odd(body: JsonObject) -> JsonObject:
+    """Return a status as no documentation has it: numbers as text, text as numbers, and lines that are none."""
+    odd = {**body, "status": str(body["status"]).lower()}
+    if "queue_position" in odd:
+        odd["queue_position"] = str(odd["queue_position"])
+    logs = odd["logs"]
+    if isinstance(logs, list):
+        odd["logs"] = [*({**line, "timestamp": 1795510800.5, "level": 20} for line in logs), None, {"message": None}]
+    return odd
 
 
 def urls(job: Job) -> JsonObject:
@@ -101,7 +122,7 @@ def urls(job: Job) -> JsonObject:
 def webhook_body(job: Job) -> bytes:
     """Encode the webhook's JSON. A model's own error is its payload; a queue error leaves the payload null."""
     ended = outcome(job)
-    unserializable = Fault.PAYLOAD_ERROR in job.wishes.faults and ended.error is None
+    unserializable = job.wishes.faults & {Fault.PAYLOAD_ERROR, Fault.BINARY_RESULT} and ended.error is None
     told = ended.error is None or "error_type" not in ended.body
     body: JsonObject = {
         "request_id": job.request_id,

@@ -117,7 +117,7 @@ class Webhooks:
     async def deliver(self, job: Job, *, wanted: Callable[[], bool] = lambda: True) -> None:
         """Send the webhook until it is accepted, final, or no longer `wanted`; a receiver's failure never raises."""
         try:
-            if job.webhook_url is None or Fault.WEBHOOK_LOST in job.wishes.faults:
+            if job.webhook_url is None or job.wishes.faults & {Fault.WEBHOOK_LOST, Fault.UNKNOWN_REQUEST}:
                 return
             if not is_loopback(job.webhook_url):
                 _log.warning(

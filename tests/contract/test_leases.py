@@ -8,7 +8,7 @@ import pytest
 from msgspec import Raw
 
 from hookcast.jobs import Completed, Job, Registered, Update, advance, unseen
-from hookcast.store import JobStore, open_store
+from hookcast.store import JobQuery, JobStore, open_store, removal
 from hookcast.store.leases import ask_lease
 from hookcast.upkeep.retention import PORTION, Retention
 
@@ -95,3 +95,25 @@ async def test_a_portion_is_no_larger_than_asked(store: JobStore) -> None:
     assert PORTION > 3
     assert await store.remove_ended(NOW + timedelta(days=1), 2) == 2
     assert await store.remove_ended(NOW + timedelta(days=1), 2) == 1
+
+
+async def test_removing_jobs_holds_the_writer_for_a_moment_only(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When time is up, the rest waits for the next step; the oldest go first, and all of them go."""
+    monkeypatch.setattr(removal, "STEP_SECONDS", -1.0)
+    for number in range(3 * removal.AT_ONCE):
+        await add(store, f"job-{number}", Completed(result=Raw(b"1")), now=NOW + timedelta(seconds=number))
+    for left in (2, 1, 0):
+        assert await store.remove_ended(NOW + timedelta(days=1), PORTION) == removal.AT_ONCE
+        page = await store.page(JobQuery())
+        assert [job.request_id for job in page.jobs] == [f"job-{n}" for n in reversed(range(15))][: 5 * left]
+    assert await store.remove_ended(NOW + timedelta(days=1), PORTION) == 0
+
+
+async def test_leases_that_ended_long_ago_are_removed_in_portions(store: JobStore) -> None:
+    """Those of a busy day, too; the others stay."""
+    await store.leases.take([f"old-{number}" for number in range(8)], "one", -NEVER - 1)
+    await store.leases.take(["new"], "one", AT_ONCE)
+    assert [await store.leases.forget_ended(5) for _ in range(3)] == [5, 3, 0]
+    assert await store.leases.take(["new"], "two", NEVER) == {"new"}

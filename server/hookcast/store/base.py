@@ -98,6 +98,13 @@ class Database(ABC):
         async with deadline():
             return await self._run(work, writes=False)
 
+    async def shrink(self, seconds: float) -> bool:  # noqa: ARG002 - PostgreSQL's autovacuum does it
+        """Return unused space to the file system, holding the writer for `seconds`; return whether there is more."""
+        return False
+
+    async def settle(self) -> None:  # noqa: B027 - PostgreSQL needs nothing
+        """Do what large writes leave to be done, without holding the writer."""
+
     async def migrate(self) -> None:
         """Migrate to the newest schema. Nodes that start together migrate one at a time."""
         await self.write(self._upgrade, MIGRATION_SECONDS)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, delete, select
+from sqlalchemy import Connection, Select, and_, select
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.jobs import Job, JobStatus, Phase
@@ -19,6 +19,7 @@ from hookcast.store.database import open_database
 from hookcast.store.deployment import deployment_id
 from hookcast.store.leases import Leases
 from hookcast.store.listing import JobPage, JobQuery, latest_of_group, newest
+from hookcast.store.removal import STEP_SECONDS, remove
 from hookcast.store.schema import fal_keys, from_row, jobs, jobs_of
 from hookcast.store.submits import Submits
 from hookcast.tasks import beside
@@ -123,10 +124,12 @@ class JobStore:
         return await self._database.read(jobs_of(select(jobs).where(pending)))
 
     async def remove_ended(self, before: datetime, limit: int) -> int:
-        """Delete at most `limit` jobs that ended before `before`; return how many."""
-        old = select(jobs.c.request_id).where(jobs.c.completed_at < before).limit(limit)
-        remove = delete(jobs).where(jobs.c.request_id.in_(old.scalar_subquery()))
-        return await self._database.write(lambda connection: connection.execute(remove).rowcount)
+        """Delete at most `limit` of the jobs that ended before `before`; return how many (see `remove`)."""
+        return await remove(self._database, ended(before), limit, last=jobs.c.changed_at)
+
+    async def shrink(self) -> bool:
+        """Return unused space to the file system for `STEP_SECONDS`; return whether there is more."""
+        return await self._database.shrink(STEP_SECONDS)
 
     async def usual_seconds(self, endpoint_id: str) -> float | None:
         """Return the median seconds from creation to completion over the endpoint's last completions, None without any.
@@ -166,3 +169,8 @@ class JobStore:
 
         found = await self._database.read(read)
         return [found.get(request_id) for request_id in request_ids]
+
+
+def ended(before: datetime) -> Select[Any]:
+    """Return the selection of the jobs that ended before `before`, by name, the oldest first."""
+    return select(jobs.c.request_id).where(jobs.c.completed_at < before).order_by(jobs.c.completed_at)

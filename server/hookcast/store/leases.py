@@ -7,6 +7,7 @@ from sqlalchemy import Select, and_, delete, func, literal, or_, select
 
 from hookcast.jobs import Job, JobStatus
 from hookcast.store.base import Database
+from hookcast.store.removal import remove
 from hookcast.store.schema import jobs, jobs_of, leases
 
 
@@ -40,10 +41,10 @@ class Leases:
         ours = and_(leases.c.name.in_(list(names)), leases.c.owner == owner)
         await self._database.write(lambda connection: connection.execute(delete(leases).where(ours)))
 
-    async def forget_ended(self) -> None:
-        """Delete leases that expired at least an hour ago."""
-        ended = delete(leases).where(leases.c.until < self._database.clock - 3600.0)
-        await self._database.write(lambda connection: connection.execute(ended))
+    async def forget_ended(self, limit: int) -> int:
+        """Delete at most `limit` leases that expired at least an hour ago; return how many (see `remove`)."""
+        ended = select(leases.c.name).where(leases.c.until < self._database.clock - 3600.0)
+        return await remove(self._database, ended, limit)
 
     async def to_ask_about(self, limit: int, *, created_before: datetime) -> list[Job]:
         """Return at most `limit` pending jobs whose `ask:` lease is free, least recently asked about first."""

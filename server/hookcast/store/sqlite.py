@@ -28,8 +28,11 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 from hookcast.store.base import WAIT_SECONDS, Database, T, Work
 
-# WAL: readers do not wait for the writer. FULL: an acknowledged webhook survives a power cut.
-_PRAGMAS = ("busy_timeout=4000", "journal_mode=WAL", "synchronous=FULL")
+# WAL: readers do not wait for the writer. FULL: an acknowledged webhook survives a power cut. INCREMENTAL: the file can
+# shrink; it has to come before the first table, and has no effect on a file that has tables already.
+_PRAGMAS = ("busy_timeout=4000", "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL")
+_SHRINKABLE = 2  # what `PRAGMA auto_vacuum` says of such a file
+_PAGES = 16  # freed between two looks at the clock
 _PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # seconds
 _READERS = 4
 _NOW = "(julianday('now') - 2440587.5) * 86400.0"
@@ -83,6 +86,28 @@ class Sqlite(Database):
                 return work(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._writer if writes else self._readers, run)
+
+    async def shrink(self, seconds: float) -> bool:
+        """Move pages from the end of the file to unused ones, and cut it off."""
+
+        def work(connection: Connection) -> int:
+            if connection.exec_driver_sql("PRAGMA auto_vacuum").scalar_one() != _SHRINKABLE:
+                return 0
+            cursor, until = connection.connection.cursor(), time.monotonic() + seconds
+            while unused := connection.exec_driver_sql("PRAGMA freelist_count").scalar_one():
+                if time.monotonic() > until:
+                    break
+                for _ in range(min(unused, _PAGES)):  # the driver frees one page a call, whatever the number
+                    cursor.execute("PRAGMA incremental_vacuum(1)")
+            return int(unused)
+
+        unused = await self.write(work)
+        await self.settle()
+        return unused > 0
+
+    async def settle(self) -> None:
+        """Write the WAL back to the file. Left to a commit, this would hold the writer."""
+        await self.read(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all())
 
     async def close(self) -> None:
         """Wait for the threads, then close their connections."""

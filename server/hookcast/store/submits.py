@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, delete,
 
 from hookcast.jobs import Job, Registered
 from hookcast.store.base import Database
+from hookcast.store.removal import remove
 from hookcast.store.schema import from_row, jobs, labels_of, labels_text, submits
 
 MAX_TRIES = 5
@@ -67,11 +68,9 @@ class Submits:
         await self._database.write(lambda connection: connection.execute(remove))
 
     async def forget(self, before: datetime, limit: int) -> int:
-        """Delete at most `limit` submits older than `before` that have no job, or none any more; return how many."""
+        """Delete at most `limit` submits older than `before` without a job; return how many (see `remove`)."""
         has_job = exists().where(jobs.c.request_id == submits.c.request_id)
-        old = select(submits.c.id).where(submits.c.asked_at < before, ~has_job).limit(limit)
-        remove = delete(submits).where(submits.c.id.in_(old.scalar_subquery()))
-        return await self._database.write(lambda connection: connection.execute(remove).rowcount)
+        return await remove(self._database, select(submits.c.id).where(submits.c.asked_at < before, ~has_job), limit)
 
     def _begin(self, connection: Connection, intent: Intent, *, again: bool) -> Job | Standing | None:
         insert = self._database.upsert(submits).values(**_to_row(intent))

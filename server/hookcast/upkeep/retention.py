@@ -11,7 +11,8 @@ from hookcast.store import JobStore
 from hookcast.tasks import repeat
 
 EVERY_SECONDS = 3600.0
-PORTION = 500  # jobs per transaction, to keep transactions short
+PORTION = 500  # rows per transaction at most, to keep transactions short
+PAUSE_SECONDS = 0.05  # between transactions, for the writers that wait
 
 _log = get_logger(__name__)
 
@@ -38,12 +39,18 @@ class Retention:
 
     async def clean(self) -> int:
         """Delete everything due, in small portions with a pause in between; return the number of jobs deleted."""
-        removed = 0
-        while portion := await self._store.remove_ended(self._clock() - self._kept, PORTION):
-            removed += portion
-            await self._sleep(0.1)
-        while await self._store.submits.forget(self._clock() - self._kept, PORTION):
-            await self._sleep(0.1)
-        await self._store.leases.forget_ended()
+        before = self._clock() - self._kept
+        removed = await self._all(lambda: self._store.remove_ended(before, PORTION))
+        await self._all(lambda: self._store.submits.forget(before, PORTION))
+        await self._all(lambda: self._store.leases.forget_ended(PORTION))
+        await self._all(self._store.shrink)
         _log.info("cleaned", jobs=removed)
         return removed
+
+    async def _all(self, step: Callable[[], Awaitable[int]]) -> int:
+        """Repeat the step until it has nothing left to do; return the sum of what it did."""
+        done = 0
+        while some := await step():
+            done += some
+            await self._sleep(PAUSE_SECONDS)
+        return done

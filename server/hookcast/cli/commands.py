@@ -125,11 +125,16 @@ def token_command(
 
 
 @app.command("migrate")
-def migrate_command() -> None:
+def migrate_command(
+    *,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Also write SQLite's file anew; stop the server before.")
+    ] = False,
+) -> None:
     """Bring the database up to date; `serve` does so too at its start."""
     from hookcast.store import migrate  # noqa: PLC0415
 
-    migrate(load_settings(host="127.0.0.1").database_url.get_secret_value())
+    migrate(load_settings(host="127.0.0.1").database_url.get_secret_value(), compact=compact)
     _say("The database is up to date.")
 
 

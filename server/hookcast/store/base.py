@@ -26,6 +26,7 @@ Work = Callable[[Connection], T]
 
 DEADLINE_SECONDS = 5.0
 MIGRATION_SECONDS = 300.0
+REWRITE_SECONDS = 3600.0
 MAX_OPEN_SECONDS = 600
 WAIT_SECONDS = 4  # for a free connection or a lock
 
@@ -104,6 +105,9 @@ class Database(ABC):
 
     async def settle(self) -> None:  # noqa: B027 - PostgreSQL needs nothing
         """Do what large writes leave to be done, without holding the writer."""
+
+    async def rewrite(self) -> None:  # noqa: B027 - PostgreSQL's autovacuum needs no help
+        """Write the file anew, without unused space and able to shrink; nothing else can write meanwhile."""
 
     async def migrate(self) -> None:
         """Migrate to the newest schema. Nodes that start together migrate one at a time."""

@@ -15,13 +15,15 @@ def open_database(url: str) -> Database:
     return Sqlite(parsed) if parsed.get_backend_name() == "sqlite" else Postgresql(parsed)
 
 
-def migrate(url: str) -> None:
-    """Migrate the database to the newest schema and close it. Raises StoreUnavailable."""
+def migrate(url: str, *, compact: bool = False) -> None:
+    """Migrate the database to the newest schema, and write SQLite's file anew if `compact`. Raises StoreUnavailable."""
 
     async def run() -> None:
         database = open_database(url)
         try:
             await database.migrate()
+            if compact:
+                await database.rewrite()
         finally:
             await database.close()
 

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 from msgspec import json
@@ -26,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
-from hookcast.store.base import WAIT_SECONDS, Database, T, Work
+from hookcast.store.base import REWRITE_SECONDS, WAIT_SECONDS, Database, T, Work, deadline
 
 # WAL: readers do not wait for the writer. FULL: an acknowledged webhook survives a power cut. INCREMENTAL: the file can
 # shrink; it has to come before the first table, and has no effect on a file that has tables already.
@@ -104,6 +105,16 @@ class Sqlite(Database):
         unused = await self.write(work)
         await self.settle()
         return unused > 0
+
+    async def rewrite(self) -> None:
+        """Run VACUUM, which also applies `auto_vacuum` to a file of an earlier version."""
+
+        def run() -> None:
+            with closing(self._engine.raw_connection()) as connection:
+                connection.cursor().execute("VACUUM")
+
+        async with deadline(REWRITE_SECONDS):
+            await asyncio.get_running_loop().run_in_executor(self._writer, run)
 
     async def settle(self) -> None:
         """Write the WAL back to the file. Left to a commit, this would hold the writer."""

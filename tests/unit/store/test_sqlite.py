@@ -10,7 +10,7 @@ import pytest
 from msgspec import Raw
 
 from hookcast.jobs import Completed, advance, unseen
-from hookcast.store import open_store
+from hookcast.store import migrate, open_store
 from hookcast.upkeep.retention import Retention
 
 pytestmark = pytest.mark.anyio
@@ -27,13 +27,15 @@ async def test_a_new_file_that_another_process_is_writing_to_is_waited_for(tmp_p
     other.close()
 
 
-@pytest.mark.parametrize("old", [False, True])
-async def test_the_file_shrinks_when_old_jobs_are_removed(tmp_path: Path, old: bool) -> None:
-    """Not one of an earlier version, which uses the space again: it would have to be written anew."""
+@pytest.mark.parametrize(("old", "shrinks"), [(None, True), ("as it is", False), ("compacted", True)])
+async def test_the_file_shrinks_when_old_jobs_are_removed(tmp_path: Path, old: str | None, shrinks: bool) -> None:
+    """One of an earlier version has to be written anew before; until then it uses the space again."""
     path = tmp_path / "hookcast.db"
-    if old:
+    if old is not None:
         with closing(sqlite3.connect(path)) as file:
             file.executescript("CREATE TABLE x (y); DROP TABLE x;")
+    if old == "compacted":
+        await asyncio.to_thread(migrate, f"sqlite:///{path}", compact=True)
     now = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
     async with open_store(f"sqlite:///{path}") as store:
         for number in range(200):
@@ -43,4 +45,4 @@ async def test_the_file_shrinks_when_old_jobs_are_removed(tmp_path: Path, old: b
         retention = Retention(store, lambda: now + timedelta(days=31), timedelta(days=30), sleep=asyncio.sleep)
         assert await retention.clean() == 200
     size = path.stat().st_size
-    assert size > 4_000_000 if old else size < 400_000
+    assert size < 400_000 if shrinks else size > 4_000_000

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
+from hookcast import postgres_url
 from hookcast.settings import PREFIX, ClientSettings, Settings, given_names
 from hookcast.urls import is_loopback
 
@@ -18,7 +19,8 @@ _LIKE_FAL_KEY = re.compile(r"FAL_?(AI_?)?(API_?)?(KEY|KEYS|TOKEN|SECRET)(_ID|_SE
 def warnings(settings: Settings) -> list[str]:
     """Return one sentence for each setting, or missing setting, that is likely to surprise."""
     names = given_names()
-    return unknown_names(names) + _without_prefix(names) + _fal_warnings(settings, names) + _access_warnings(settings)
+    found = unknown_names(names) + _without_prefix(names) + _fal_warnings(settings, names)
+    return found + _database_warnings(settings) + _access_warnings(settings)
 
 
 def unknown_names(names: Collection[str]) -> list[str]:
@@ -61,6 +63,18 @@ def _fal_warnings(settings: Settings, names: Iterable[str]) -> list[str]:
             "ended: up to a minute late when nobody watches it. Set it to this server's public https address."
         )
     return found
+
+
+def _database_warnings(settings: Settings) -> list[str]:
+    url = settings.database_url.get_secret_value()
+    parsed = postgres_url.parse(url) if url.startswith("postgres") else None
+    if parsed is None or not parsed.binds_channel or parsed.tls.mode == "verify-full":
+        return []
+    warning = (
+        f"channel_binding=require in {PREFIX}DATABASE_URL is not enforced, since the driver cannot bind channels: "
+        "sslmode=verify-full makes sure of the server."
+    )
+    return [warning]
 
 
 def _access_warnings(settings: Settings) -> list[str]:

@@ -5,23 +5,14 @@ contain a password.
 """
 
 import ipaddress
-from pathlib import Path
 from typing import Annotated
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-_REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster")
-_REDIS_SHAPE = (
-    "must be redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster://, then user:password@ if it asks, a "
-    "host and perhaps a port; in a password write %23 for #, %2F for /, %3F for ?, %40 for @, %25 for %"
-)
+from hookcast import postgres_url, redis_url
+
 _PORTS = {"http": 80, "https": 443}
-_REDIS_OPTIONS: dict[str, tuple[str, ...]] = {  # redis-py's names and their allowed values; () = a file path
-    **dict.fromkeys(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"), ()),
-    "ssl_cert_reqs": ("required", "none"),
-    "ssl_check_hostname": ("true", "false"),
-}
 
 
 def is_loopback(host: str) -> bool:
@@ -57,11 +48,11 @@ def _database_url(secret: SecretStr) -> SecretStr:
     value = secret.get_secret_value()
     if value == "sqlite":
         return SecretStr("sqlite:///hookcast.db")
-    scheme, _, rest = value.partition("://")
-    if scheme in {"postgres", "postgresql"} and urlsplit(value).hostname and _has_port(value):
-        return SecretStr(f"postgresql://{rest}")
-    path = rest.removeprefix("/")
-    if scheme != "sqlite" or not path or path == rest or path.startswith((":memory:", "file:")):
+    if value.startswith("postgres"):
+        postgres_url.parse(value)
+        return secret
+    path = value.removeprefix("sqlite:///")
+    if path in {"", value} or path.startswith((":memory:", "file:")):
         raise ValueError(
             "must be postgresql://user:password@host/database, or sqlite:///path/to/file.db (an absolute path has four "
             "slashes)"
@@ -69,38 +60,9 @@ def _database_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _has_port(url: str) -> bool:
-    """Return whether the port, if any, is a valid number. urlsplit's error message would contain the password."""
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        return False
-
-
 def _redis_url(secret: SecretStr) -> SecretStr:
-    try:
-        parts = urlsplit(secret.get_secret_value())
-        port, options = parts.port, dict(parse_qsl(parts.query, keep_blank_values=True))
-    except ValueError:
-        raise ValueError(_REDIS_SHAPE) from None
-    named = parts.scheme in _REDIS_SCHEMES and parts.hostname and port != 0
-    if not named or parts.fragment or not f"0{parts.path.strip('/')}".isdecimal():
-        raise ValueError(_REDIS_SHAPE)
-    _check_redis_options(parts.scheme, options)
+    redis_url.parse(secret.get_secret_value())
     return secret
-
-
-def _check_redis_options(scheme: str, options: dict[str, str]) -> None:
-    if options.keys() - _REDIS_OPTIONS.keys():
-        raise ValueError(f"the words after ? may be {', '.join(_REDIS_OPTIONS)}")
-    if options and not scheme.startswith("rediss"):
-        raise ValueError(f"{', '.join(options)}: only for TLS, that is rediss:// or rediss+cluster://")
-    for name, value in options.items():
-        allowed = _REDIS_OPTIONS[name]
-        if allowed and value not in allowed:
-            raise ValueError(f"{name} must be {' or '.join(allowed)}")
-        if not allowed and not Path(value).is_file():
-            raise ValueError(f"{name}: there is no such file")
 
 
 def _public_url(value: str) -> str:

@@ -201,7 +201,7 @@ def test_an_empty_variable_does_not_undo_the_file(tmp_path: Path, monkeypatch: p
         "redis://user:[sec]@127.0.0.1",
         "redis://127.0.0.1:99999",
         "redis://127.0.0.1:0",
-        "redis://127.0.0.1?protocol=3",
+        "redis://127.0.0.1?sec=3",
         "redis://127.0.0.1?ssl_cert_reqs=none",
         "rediss://127.0.0.1?ssl_cert_reqs=sec",
         "rediss://127.0.0.1?ssl_ca_certs=/sec/there/is/no/such.pem",
@@ -218,6 +218,7 @@ def test_a_wrong_address_of_redis_is_refused(address: str) -> None:
     "address",
     [
         "redis://127.0.0.1",
+        "valkey://127.0.0.1?protocol=3",
         "rediss://user:p%23@[::1]:6379/0",
         f"rediss+cluster://:p@host?ssl_ca_certs={__file__}&ssl_check_hostname=false",
     ],

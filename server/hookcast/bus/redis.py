@@ -19,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
+from hookcast import redis_url
 from hookcast.bus.base import Condition, Deliver, group_topic, job_topic
 from hookcast.bus.link import ANSWER_SECONDS, FAULTS, Link, reason
 from hookcast.logs import get_logger
@@ -37,8 +38,9 @@ class RedisBus:
     """A bus on Redis. Open it with `open_redis_bus`."""
 
     def __init__(self, url: str, deployment: str, deliver: Deliver) -> None:
-        self._sharded = "+cluster://" in url
-        self._url = url.replace("+cluster://", "://", 1)
+        parsed = redis_url.parse(url)
+        self._sharded = parsed.cluster
+        self._url = parsed.url
         self._deployment = deployment
         self._deliver = deliver
         self._queue: deque[tuple[str, bytes]] = deque(maxlen=MAX_QUEUED)

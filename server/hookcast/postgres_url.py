@@ -1,0 +1,206 @@
+"""Parse PostgreSQL URLs as providers hand them out: libpq's words, and those of other drivers, poolers and ORMs.
+
+Nothing connects here. Messages name a word, and quote nothing that may belong to a password.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+PORT = 5432
+SYSTEM = "system"  # libpq's name for the certificate authorities of the operating system
+TLS_MODES = ("disable", "allow", "prefer", "require", "no-verify", "verify-ca", "verify-full")
+
+_SHAPE = "must be postgresql://user:password@host/database"
+_SCHEME = re.compile(r"(?:postgres|postgresql)(?:\+\w+)?://")
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>\d*))?")
+_NAMES_OF_SSL = {"true": "require", "1": "require", "on": "require", "false": "disable", "0": "disable"}
+_SETTINGS = (  # sent to the server, as asyncpg does
+    *("application_name", "options", "search_path", "statement_timeout", "lock_timeout"),
+    *("idle_in_transaction_session_timeout", "timezone"),
+)
+_HONOURED = (
+    *("host", "port", "user", "password", "dbname", "database", "passfile", "connect_timeout", "target_session_attrs"),
+    *("ssl", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslnegotiation", *_SETTINGS),
+)
+_IGNORED = frozenset(  # no effect on what Hookcast does: its pool, statements and timeouts are its own
+    {
+        # libpq
+        *("fallback_application_name", "channel_binding", "keepalives", "keepalives_idle", "keepalives_interval"),
+        *("keepalives_count", "tcp_user_timeout", "load_balance_hosts", "sslcompression", "sslsni", "sslcertmode"),
+        *("krbsrvname", "gsslib", "gssdelegation", "min_protocol_version", "max_protocol_version"),
+        # Prisma, Supabase, Vercel, node-postgres, postgres.js
+        *("pgbouncer", "connection_limit", "pool_timeout", "socket_timeout", "schema", "supa", "workaround"),
+        *("uselibpqcompat", "prepare", "prepared", "max", "idle_timeout", "max_lifetime"),
+        # asyncpg, SQLAlchemy, pgx, lib/pq, Rails, Django
+        *("statement_cache_size", "prepared_statement_cache_size", "command_timeout", "async_fallback", "pool_size"),
+        *("max_overflow", "pool_max_conns", "pool_min_conns", "default_query_exec_mode", "statement_cache_capacity"),
+        *("binary_parameters", "prefer_simple_protocol", "prepared_statements", "pool", "conn_max_age", "encoding"),
+    }
+)
+_ALLOWED: Mapping[str, tuple[str, ...]] = {  # words of which some values cannot be honoured
+    "gssencmode": ("disable", "prefer"),
+    "client_encoding": ("utf8", "utf-8", "unicode", "auto"),
+    "replication": ("false", "off", "no", "0"),
+    "sslaccept": ("accept_invalid_certs",),
+    "sslnegotiation": ("postgres", "direct"),
+    "target_session_attrs": ("any", "primary", "read-write"),
+    "channel_binding": ("disable", "prefer", "require"),
+}
+
+
+class Tls(Struct, frozen=True):
+    """How the connection is encrypted. `mode` is one of TLS_MODES, None = not named, that is libpq's `prefer`."""
+
+    mode: str | None = None
+    root: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    password: str | None = None
+    direct: bool = False
+
+
+class PostgresUrl(Struct, frozen=True):
+    """A parsed URL. `hosts` are names, addresses or socket folders with their ports; none = this machine's socket.
+
+    `settings` are sent to the server at the start of a session. `timeout` is in seconds.
+    """
+
+    user: str | None
+    password: str | None
+    hosts: tuple[tuple[str, int], ...]
+    database: str | None
+    tls: Tls
+    settings: Mapping[str, str]
+    timeout: int | None = None
+    target: str = "any"
+    passfile: str | None = None
+    binds_channel: bool = False
+
+    @property
+    def where(self) -> str:
+        """The URL without user, password and query."""
+        shown = (f"[{host}]" if ":" in host and host[0] != "/" else host for host, _ in self.hosts)
+        pairs = zip(shown, self.hosts, strict=True)
+        hosts = ",".join(host if port == PORT else f"{host}:{port}" for host, (_, port) in pairs)
+        return f"postgresql://{hosts}/{self.database or ''}"
+
+
+def parse(url: str) -> PostgresUrl:
+    """Parse a URL. Raises ValueError with the remedy."""
+    user, password, hosts, database, words = _split(url)
+    _check(words)
+    user, password = words.get("user", user), words.get("password", password)
+    return PostgresUrl(
+        user=user or None,
+        password=password,
+        hosts=_hosts(words.get("host") or hosts, words.get("port")),
+        database=words.get("dbname") or words.get("database") or database or None,
+        tls=_tls(words),
+        settings={name: words[name] for name in _SETTINGS if name in words},
+        timeout=_seconds(words.get("connect_timeout")),
+        target=words.get("target_session_attrs", "any"),
+        passfile=words.get("passfile"),
+        binds_channel=words.get("channel_binding") == "require",
+    )
+
+
+def _split(url: str) -> tuple[str | None, str | None, str, str, dict[str, str]]:
+    """Return user, password, hosts, database and words."""
+    match = _SCHEME.match(url)
+    if match is None or "%00" in url or not url.isprintable():
+        raise ValueError(_SHAPE)
+    access, at, rest = _access(url[match.end() :])
+    address, _, query = rest.partition("?")
+    hosts, _, database = address.partition("/")
+    if "@" in query.partition("=")[0] or not (hosts or database or query):
+        raise ValueError(f"{_SHAPE}; in a password write %40 for @, %2F for /, %3F for ?, %25 for %")
+    user, colon, password = access.partition(":")
+    return unquote(user) if at else None, unquote(password) if colon else None, hosts, unquote(database), _words(query)
+
+
+def _access(rest: str) -> tuple[str, str, str]:
+    """Split user and password from what follows their `@`. A password whose `/`, `?` or `@` is not escaped is read."""
+    before = rest.partition("?")[0]
+    if "@" in before:
+        access, at, _ = before.rpartition("@")
+        return access, at, rest[len(access) + 1 :]
+    port = re.split("[/?]", rest, maxsplit=1)[0].partition(":")[2]
+    if port and not port.isdigit():
+        return rest.partition("@") if "@" in rest else ("", "", rest)
+    return "", "", rest
+
+
+def _words(query: str) -> dict[str, str]:
+    found = {}
+    for pair in filter(None, query.partition("#")[0].split("&")):
+        name, _, value = pair.partition("=")
+        found[unquote(name).lower()] = unquote(value.replace("+", " ") if name == "options" else value)
+    return {name: value for name, value in found.items() if value}
+
+
+def _check(words: Mapping[str, str]) -> None:
+    for name, value in words.items():
+        if name not in {*_HONOURED, *_ALLOWED} | _IGNORED:
+            shown = name if re.fullmatch(r"\w{1,40}", name) else "a word"
+            raise ValueError(f"{shown}, after the ?, cannot be honoured")
+        if name in _ALLOWED and value.lower() not in _ALLOWED[name]:
+            raise ValueError(f"{name} can be {' or '.join(_ALLOWED[name])} here")
+
+
+def _hosts(text: str, ports: str | None) -> tuple[tuple[str, int], ...]:
+    if not text:
+        return ()
+    names = text.split(",")
+    given = (ports or "").split(",")
+    if len(given) not in {1, len(names)}:
+        raise ValueError("port must be one port, or one for each host")
+    return tuple(_host(name, port) for name, port in zip(names, given * (len(names) // len(given)), strict=True))
+
+
+def _host(text: str, port: str) -> tuple[str, int]:
+    if text.startswith("/"):
+        return text, _port(port)
+    match = _HOST.fullmatch(text)
+    if match is None or not (match["v6"] or match["name"]) or " " in text:
+        raise ValueError(_SHAPE)
+    return match["v6"] or unquote(match["name"]), _port(match["port"] or port)
+
+
+def _port(text: str) -> int:
+    if not text:
+        return PORT
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:6]) < 65536:
+        raise ValueError(f"{_SHAPE}, with a port from 1 to 65535 if any")
+    return int(text)
+
+
+def _seconds(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.removeprefix("-").isdigit() or not text.isascii():
+        raise ValueError("connect_timeout must be a number of seconds")
+    return int(text[:9]) if int(text[:9]) > 0 else None  # libpq: no more than zero = none
+
+
+def _tls(words: Mapping[str, str]) -> Tls:
+    mode = words.get("sslmode")
+    if mode is None and "ssl" in words:
+        mode = _NAMES_OF_SSL.get(words["ssl"].lower(), words["ssl"])
+    if mode is not None and mode not in TLS_MODES:
+        raise ValueError(f"sslmode must be {', '.join(TLS_MODES[:-1])} or {TLS_MODES[-1]}")
+    root, certificate, key = words.get("sslrootcert"), words.get("sslcert"), words.get("sslkey")
+    for name, file in (("sslrootcert", root), ("sslcert", certificate), ("sslkey", key)):
+        if file is not None and not (name == "sslrootcert" and file == SYSTEM) and not Path(file).is_file():
+            raise ValueError(f"{name}: there is no such file")
+    if mode is None and root == SYSTEM:
+        mode = "verify-full"  # libpq's default then
+    if certificate is not None and mode in {None, "allow", "prefer"}:
+        mode = "require"  # a client's certificate needs TLS
+    direct = words.get("sslnegotiation", "").lower() == "direct"
+    if direct and mode in {None, "disable", "allow", "prefer"}:
+        raise ValueError("sslnegotiation=direct needs sslmode=require, or one that verifies")
+    return Tls(mode, root, certificate, key, words.get("sslpassword"), direct)

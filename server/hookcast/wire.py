@@ -11,6 +11,7 @@ from msgspec import Raw, Struct, json
 from hookcast.jobs import Job
 from hookcast.loglines import LogLine
 
+LARGE_BYTES = 16 * 1024  # larger states are read and sent in turns
 END_ID = "end"
 SSE_END = b"event: end\nid: end\ndata: {}\n\n"
 SSE_PING = b": ping\n"  # one line break: many clients report a block without data as an empty event
@@ -20,10 +21,10 @@ SSE_TOKEN_EXPIRING = b"event: token-expiring\ndata: {}\n\n"
 class State:
     """One version of a job, encoded once and shared by all its subscribers. `body` is the JSON.
 
-    Immutable once made; the SSE event and the WebSocket frame are built on first use.
+    Immutable once made, and `small` up to LARGE_BYTES; the SSE event and the WebSocket frame are built on first use.
     """
 
-    __slots__ = ("_sse", "_websocket", "body", "group", "owner", "request_id", "terminal", "version")
+    __slots__ = ("_sse", "_websocket", "body", "group", "owner", "request_id", "small", "terminal", "version")
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class State:
         self.version = version
         self.terminal = terminal
         self.body = body
+        self.small = len(body) <= LARGE_BYTES
         self.group = group
         self.owner = owner
         self._sse: bytes | None = None

@@ -83,28 +83,33 @@ def wanted(every: list[Job], caller: Caller, owner: str | None, group: str | Non
     ]
 
 
+def names(found: list[Job]) -> list[str]:
+    """Their requestIds."""
+    return [job.request_id for job in found]
+
+
 async def test_the_pages_of_a_listing_hold_what_the_caller_sees_each_job_once(store: JobStore) -> None:
     """Newest first, whatever makes it visible, and whichever filters are set."""
     every = await some_jobs(store)
     for caller, filters in itertools.product(CALLERS, FILTERS):
         status = None if filters["status"] is None else JobStatus(filters["status"])
         query = JobQuery(**{**filters, "status": status}, limit=7, seen_by=caller)
-        found: list[Job] = []
+        found: list[str] = []
         while True:
             page = await store.page(query)
-            found += page.jobs
+            found += page.request_ids
             if page.next_cursor is None:
                 break
-            assert len(page.jobs) == query.limit
+            assert len(page.request_ids) == query.limit
             query = replace(query, cursor=page.next_cursor)
-        assert found == wanted(every, caller, **filters), (caller, filters)
+        assert found == names(wanted(every, caller, **filters)), (caller, filters)
 
 
 async def test_of_a_group_the_jobs_that_changed_last_come_first(store: JobStore) -> None:
     """Those that the caller sees."""
     every = sorted(await some_jobs(store), key=lambda job: job.updated_at, reverse=True)
     for caller, group in itertools.product(CALLERS, ("g", "h", "ghost")):
-        assert await store.of_group(group, 5, caller) == wanted(every, caller, None, group, None)[:5]
+        assert await store.of_group(group, 5, caller) == names(wanted(every, caller, None, group, None))[:5]
 
 
 def fill(connection: Connection) -> None:

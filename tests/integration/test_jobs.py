@@ -9,7 +9,7 @@ from hookcast.errors import FalUnreachable
 from hookcast.fal.answers import CancelAnswer
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Job
-from hookcast.store import JobStore
+from hookcast.store import JobStore, Outline
 from support.fal import ENDPOINT, FalDouble
 from support.server import Node, running_node, until
 
@@ -139,13 +139,13 @@ async def test_a_long_poll_ends_with_what_is_there(node: Node) -> None:
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The jobs that were read from the store one by one."""
-    found, get = list[str](), JobStore.get
+    found, outline = list[str](), JobStore.outline
 
-    async def counted(store: JobStore, request_id: str) -> Job | None:
+    async def counted(store: JobStore, request_id: str) -> Outline | None:
         found.append(request_id)
-        return await get(store, request_id)
+        return await outline(store, request_id)
 
-    monkeypatch.setattr(JobStore, "get", counted)
+    monkeypatch.setattr(JobStore, "outline", counted)
     return found
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import time as wall_time
@@ -20,8 +20,8 @@ from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job, JobStatus, unseen
 from hookcast.push import Admission, Engine, Hub, Limits, Names, SseStream, WebSocketStream
 from hookcast.push.direct import KERNEL_BYTES
-from hookcast.store import JobStore
-from hookcast.wire import State, encode, split_frames
+from hookcast.store import JobStore, Outline
+from hookcast.wire import LARGE_BYTES, State, encode, split_frames
 
 MOMENT = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -59,29 +59,35 @@ def state(request_id: str = "job-1", version: int = 1, **facts: Any) -> State:
 
 
 class MemoryStore(JobStore):
-    """Jobs by requestId. `hold` makes reads wait for `let_go`; `down` makes them fail."""
+    """Jobs by requestId. `hold` makes reads wait for `let_go`; `down` makes them fail; `read` lists whole reads."""
 
     def __init__(self, *jobs: Job) -> None:
         self.jobs = {found.request_id: found for found in jobs}
+        self.read: list[str] = []
         self.down = False
         self.hold = False
         self.held: deque[asyncio.Future[None]] = deque()
 
-    async def get(self, request_id: str) -> Job | None:
+    async def outline(self, request_id: str) -> Outline | None:
+        """Return one job's outline."""
+        await self._answer()
+        job = self.jobs.get(request_id)
+        size = len(bytes(job.result or b"")) if job is not None else 0
+        if job is None or size <= LARGE_BYTES:
+            return None if job is None else Outline(job, 0)
+        return Outline(replace(job, result=None), size)
+
+    async def whole(self, request_id: str) -> Job | None:
         """Return one job."""
         await self._answer()
+        self.read.append(request_id)
         return self.jobs.get(request_id)
 
-    async def get_many(self, request_ids: Iterable[str]) -> dict[str, Job]:
-        """Return several jobs."""
-        await self._answer()
-        return {request_id: self.jobs[request_id] for request_id in request_ids if request_id in self.jobs}
-
-    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[Job]:
+    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[str]:
         """Return a group's jobs that the caller may see."""
         await self._answer()
         found = [job for job in self.jobs.values() if job.group == group]
-        return [job for job in found if seen_by.sees(job.request_id, job.owner, job.group)][:limit]
+        return [job.request_id for job in found if seen_by.sees(job.request_id, job.owner, job.group)][:limit]
 
     def let_go(self) -> None:
         """Complete the pending reads."""
@@ -231,7 +237,7 @@ def open_socket(engine: Engine, *, stuck: bool = False) -> tuple[WebSocketStream
 
 async def settle() -> None:
     """Run the event loop until everything that needs no timer has happened."""
-    for _ in range(20):
+    for _ in range(500):
         await asyncio.sleep(0)
 
 

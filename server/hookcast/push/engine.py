@@ -8,6 +8,7 @@ from hookcast.buckets import Buckets
 from hookcast.bus import Bus
 from hookcast.push.admission import Admission
 from hookcast.push.hub import Hub
+from hookcast.push.shared import Recent, Turns
 from hookcast.push.subscriptions import Subscriptions
 from hookcast.push.wheel import Wheel
 from hookcast.store import JobStore
@@ -25,7 +26,10 @@ class Engine:
     def __init__(self, admission: Admission, hub: Hub, store: JobStore, bus: Bus, gate: Gate) -> None:
         self.admission = admission
         self.hub = hub
-        self.subscriptions = Subscriptions(hub, store, bus, admission)
+        self.recent = Recent()
+        self.turns = Turns()  # to read a large state for a stream
+        self.answers = Turns()  # to read one for a list or a poll, and to send it
+        self.subscriptions = Subscriptions(hub, store, bus, admission, self.recent)
         self.gate = gate
         self.limits = admission.limits
         self.clock = admission.clock

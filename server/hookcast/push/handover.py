@@ -15,10 +15,11 @@ from starlette.types import Receive, Scope, Send
 from hookcast.push import SseStream, WebSocketStream
 from hookcast.push.closes import Close
 from hookcast.push.inbox import MAX_MESSAGE_BYTES
-from hookcast.push.stream import Stream
+from hookcast.push.stream import WHOLE_FRAMES, Stream
 from hookcast.wire import split_frames
 
 HANDOVER = "hookcast.handover"
+PIECE_BYTES = 64 * 1024
 
 
 def take(scope: Scope, stream: Stream) -> asyncio.Transport | None:
@@ -31,7 +32,10 @@ async def play_events(stream: SseStream, receive: Receive, send: Send) -> None:
     """Run an SSE stream over ASGI, as the body of a response that has started."""
 
     async def write(data: bytes) -> None:
-        await send({"type": "http.response.body", "body": data, "more_body": True})
+        for start in range(0, len(data), PIECE_BYTES):  # the server copies what it is given
+            await send(
+                {"type": "http.response.body", "body": bytes(data[start : start + PIECE_BYTES]), "more_body": True}
+            )
 
     async def listen(_transport: AsgiTransport) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -94,7 +98,7 @@ class AsgiTransport(asyncio.Transport):
     """An asyncio transport that forwards writes to ASGI in order. `cut` is set on abort."""
 
     def __init__(self, stream: Stream) -> None:
-        super().__init__()
+        super().__init__({WHOLE_FRAMES: stream.kind == "websocket"})
         self._stream = stream
         self._waiting: deque[bytes] = deque()
         self._size = 0

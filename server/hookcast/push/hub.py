@@ -7,11 +7,11 @@ stream that watches one job costs the hub two references.
 Everything here is synchronous and runs on the event loop; `push.subscriptions` adds the bus and the store.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from hookcast.bus import group_topic, job_topic
+from hookcast.push.interest import Interest
 from hookcast.wire import State
 
 KEPT_VERSIONS = 2000  # per group; an old state of an evicted job may be sent again, which clients ignore
@@ -40,30 +40,6 @@ class Subscriber(Protocol):
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
         """Receive a newer state; `ended` is True if it makes a job terminal that is watched by name."""
-
-
-class Interest:
-    """Jobs that gained their first active subscriber, or lost their last one, since the last `changes`.
-
-    Holds at most one entry per job, and none for a job joined and left in between, so it never outgrows the hub.
-    """
-
-    def __init__(self) -> None:
-        self._changed: dict[str, bool] = {}
-        self._wake = asyncio.Event()
-
-    def tell(self, request_id: str, *, watched: bool) -> None:
-        """Record that the job is watched from now on, or no longer."""
-        if self._changed.pop(request_id, watched) is watched:
-            self._changed[request_id] = watched
-            self._wake.set()
-
-    async def changes(self) -> dict[str, bool]:
-        """Wait for changes, then return and clear them: requestId → whether the job is watched now."""
-        await self._wake.wait()
-        self._wake.clear()
-        changed, self._changed = self._changed, {}
-        return changed
 
 
 class JobTopic:

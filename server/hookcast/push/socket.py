@@ -4,18 +4,20 @@
 """
 
 import asyncio
+import math
 from collections import deque
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.push.closes import Close
 from hookcast.push.engine import Engine
+from hookcast.push.feeding import FedStream
 from hookcast.push.inbox import Inbox
-from hookcast.push.stream import CLOSING, LIVE, Stream
+from hookcast.push.stream import CLOSING, OPENING
 
 PARSED_BYTES = 4096  # per loop iteration: thousands of tiny frames fit into one read, and other tasks would wait
 
 
-class Socket(Stream):
+class Socket(FedStream):
     """A WebSocket. One task handles client messages in order, and ends when there are none left.
 
     Reading is paused meanwhile, so that a client cannot make the server buffer messages.
@@ -96,7 +98,7 @@ class Socket(Stream):
                 transport.close()
             return
         if received.reply and not received.closed:
-            transport.write(received.reply)
+            self._send(received.reply)
         if received.messages:
             self._work_off(received.messages)
         if received.closed:
@@ -123,16 +125,20 @@ class Socket(Stream):
         self._listen()
 
     def _send(self, frame: bytes) -> None:
-        if self.transport is not None and self._mode is not CLOSING:
+        """Send a frame that is no state."""
+        if self._backlog is not None and self._backlog.partial is not None:
+            self._backlog.after += frame
+        elif self.transport is not None and self._mode is not CLOSING:
             self.transport.write(frame)
             self._sent_at = self.engine.clock()
 
     def _listen(self) -> None:
-        """Read only while all input is handled and the reader keeps up, or while closing, for the close frame."""
+        """Read only while all input is handled and the reader reads, or while closing, for the close frame."""
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        ready = self._mode is CLOSING or (self._mode is LIVE and self._messages is None)
+        open_ = self._mode is not OPENING and self._behind_since == math.inf and not self.midway
+        ready = self._mode is CLOSING or (open_ and self._messages is None)
         wanted = ready and not self._unread
         if wanted and not transport.is_reading():
             transport.resume_reading()

@@ -7,24 +7,25 @@ import random
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.errors import TokenExpired
 from hookcast.push.engine import Engine
+from hookcast.push.feeding import FedStream
 from hookcast.push.hub import Names, Topics
-from hookcast.push.stream import LIVE, Stream
+from hookcast.push.stream import LIVE
 from hookcast.wire import SSE_END, SSE_PING, SSE_TOKEN_EXPIRING, State, sse_retry
 
 _NOTHING = Topics()
 FIRST_BYTES = 64 * 1024  # of initial states written together with the head; more is not copied for each stream
 
 
-class SseStream(Stream):
+class SseStream(FedStream):
     """An SSE stream. It ends when all its jobs are terminal, unless it watches a group."""
 
-    __slots__ = ("_open", "_topics")
+    __slots__ = ("_first", "_topics")
     kind = "sse"
 
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
         super().__init__(engine, caller)
         self._topics = _NOTHING
-        self._open = 0
+        self._first: list[State] = []  # until the stream begins
 
     async def join(self, names: Names) -> None:
         """Subscribe to names that the caller may watch, and read their initial states.
@@ -39,33 +40,36 @@ class SseStream(Stream):
         self._topics = joined.topics
         if self.engine.clock() >= self._expires_at:
             raise TokenExpired("The token has expired; get a new one.")
-        states = [state for state in joined.states if self.shows(state)]
-        self.make_room(states)
-        for state in states:
-            self.keep(state)
+        self._first = [state for state in joined.states if self.shows(state)]
+        self.begin_with(joined.rest, {})
 
     def begin(self, transport: asyncio.Transport, head: bytes) -> None:
         """Send `head`, the `retry:` field and the known states, then go live."""
-        self._open = sum(not topic.ended for topic in self._topics.jobs) + len(self._topics.groups)
         parts = [head, sse_retry(random.randint(1000, 3000))]  # noqa: S311
-        waiting = self._waiting.values()
-        if self._behind_since == math.inf and sum(len(state.body) for state in waiting) <= FIRST_BYTES:
-            parts += [state.sse for state in waiting]
-            self._waiting = {}
+        states, self._first = self._first, []
+        if self._backlog is not None:
+            states = self._backlog.replaced_by(states)
+        if self._behind_since == math.inf and sum(len(state.body) for state in states) <= FIRST_BYTES:
+            parts += [state.sse for state in states]
+        else:
+            self.keep_first(states)
         self.open(transport, b"".join(parts))
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
-        """Write the state if the stream is live, otherwise keep it pending."""
+        """Write the state if the stream is live, otherwise later."""
         if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
             return
-        if self._mode is LIVE:
+        if self._mode is LIVE and state.small:
             self.write(state.sse)
             self._sent_at = now
         else:
-            self.keep(state)
+            self.later(state)
         if ended:
-            self._open -= 1
             self.settled()
+
+    def frame(self, state: State) -> bytes:
+        """Return the state as an event."""
+        return state.sse
 
     def ping(self) -> bytes:
         """Return an SSE comment."""
@@ -78,7 +82,7 @@ class SseStream(Stream):
 
     def settled(self) -> None:
         """End the stream once the terminal state of its last job has been written."""
-        if self._open == 0 and self._mode is LIVE:
+        if self._mode is LIVE and not self._topics.groups and all(topic.ended for topic in self._topics.jobs):
             self.end(SSE_END)
 
     def drain(self) -> None:

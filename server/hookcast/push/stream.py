@@ -5,9 +5,10 @@ server's transport, and works with any object that writes like one.
 """
 
 import asyncio
+import contextlib
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum, auto
 
 from hookcast.auth import EVERYBODY, Caller
@@ -16,7 +17,8 @@ from hookcast.push.engine import Engine
 from hookcast.push.wheel import Looked
 from hookcast.wire import State
 
-UNSENT_JOBS = 1000
+PIECE_BYTES = 16 * 1024  # of a large frame in a transport's buffer
+WHOLE_FRAMES = "hookcast.whole_frames"  # extra information of a transport that takes no parts of frames
 SLOW_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
 WARNING_SECONDS = 30.0  # before a token expires
@@ -26,23 +28,21 @@ class Mode(Enum):
     """How a stream handles a state pushed to it."""
 
     OPENING = auto()
-    """Keep it pending: the stream has not begun."""
+    """Note it: the stream has not begun."""
     LIVE = auto()
     """Write it at once."""
     BEHIND = auto()
-    """Keep it pending in place of an older state of its job: the reader has not taken what was written."""
+    """Note it in place of an older state of its job: the reader has not taken what is before it."""
     CLOSING = auto()
     """Drop it."""
 
 
 OPENING, LIVE, BEHIND, CLOSING = Mode  # read once for each state: a global is faster than an enum's attribute
-_NOTHING: dict[str, State] = {}  # shared by all streams that are live or closing
 
 
 class Stream(asyncio.Protocol):
     """One connection and its topics.
 
-    `_waiting` holds the newest state of each job while the stream is opening or behind, of at most `_room` jobs.
     `_behind_since` is infinite unless the transport exceeds its write limit. `caller` is None if the stream may show
     everything it watches. Times are those of the engine's clock.
     """
@@ -53,9 +53,7 @@ class Stream(asyncio.Protocol):
         "_ends_at",
         "_expires_at",
         "_mode",
-        "_room",
         "_sent_at",
-        "_waiting",
         "_warn_at",
         "bucket",
         "caller",
@@ -73,10 +71,8 @@ class Stream(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.bucket: dict[Looked, None] | None = None
         self._mode = OPENING
-        self._waiting: dict[str, State] = {}
         self._behind_since = math.inf
         self._direct: DirectSocket | None = None
-        self._room = UNSENT_JOBS
         self._sent_at = self._ends_at = 0.0
 
     def identify(self, caller: Caller) -> None:
@@ -92,7 +88,7 @@ class Stream(asyncio.Protocol):
         return self.caller is None or self.caller.sees(state.request_id, state.owner, state.group)
 
     def open(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Go live: write `head` and the pending states, and from now on everything that is pushed."""
+        """Write `head` and what has been pushed since, and go live as soon as the reader has taken it."""
         self.transport = transport
         bound(transport)
         self._direct = open_direct(transport)
@@ -130,6 +126,28 @@ class Stream(asyncio.Protocol):
             frame = memoryview(frame)[sent:]  # type: ignore[assignment]
         self.transport.write(frame)  # type: ignore[union-attr]
 
+    def write_some(self, data: memoryview) -> int:
+        """Send the beginning of a frame, at least a byte, and return how much; `transport` buffers little of it."""
+        sent = 0
+        if self._direct is not None:
+            with contextlib.suppress(OSError):  # full or broken; the transport finds out which
+                sent = self._direct.send(data)
+        transport = self.transport
+        if transport is None or sent == len(data):
+            return sent
+        piece = bytes(data[sent:] if transport.get_extra_info(WHOLE_FRAMES) else data[sent : sent + PIECE_BYTES])
+        transport.write(piece)
+        return sent + len(piece)
+
+    @property
+    def midway(self) -> bool:
+        """True while a frame is written in part: until the rest follows, nothing else may be."""
+        return False
+
+    def finish_frame(self) -> bool:
+        """Give the transport the rest of a frame that is written in part. Return False if it is not at hand."""
+        return True
+
     def ping(self) -> bytes:
         """Return the heartbeat to send after a silence."""
         raise NotImplementedError
@@ -165,28 +183,13 @@ class Stream(asyncio.Protocol):
         """Drain; the server calls this when it shuts down."""
         self.drain()
 
-    def keep(self, state: State) -> None:
-        """Keep the state pending in place of an older one of its job. Close a slow reader if there is no room."""
-        if self._mode is LIVE or self._mode is CLOSING:
-            return
-        waiting = self._waiting
-        older = waiting.get(state.request_id)
-        if older is None and len(waiting) >= self._room and self.transport is not None:
-            self.refuse_slow()
-        elif older is None or older.version < state.version:
-            waiting[state.request_id] = state
-
-    def make_room(self, states: Sequence[State]) -> None:
-        """Make room for all initial states of a subscription, which are no sign of a slow reader."""
-        self._room = max(self._room, UNSENT_JOBS + len(states))
-
     def pause_writing(self) -> None:
         """Mark the reader as behind: the transport exceeds its write limit."""
         if self._behind_since != math.inf or self._mode is CLOSING:
             return
         self._behind_since = self.engine.clock()
         if self._mode is LIVE:
-            self._mode, self._waiting = BEHIND, {}
+            self._mode = BEHIND
         if self.transport is not None:
             self.engine.wheel.put(self, self._next_look())
 
@@ -197,17 +200,8 @@ class Stream(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self.catch_up)
 
     def catch_up(self) -> None:
-        """Write the pending states, and go live."""
-        if self._mode is CLOSING or self.transport is None or self._behind_since != math.inf:
-            return
-        self._mode = LIVE
-        waiting, self._waiting = self._waiting, _NOTHING
-        now = self._sent_at = self.engine.clock()
-        for state in waiting.values():  # those the transport cannot take become pending again
-            self.push(state, now, ended=False)
-        self.settled()
-        if self._mode is not CLOSING:
-            self.engine.wheel.put(self, self._next_look())
+        """Write what waits while the reader takes it, then go live."""
+        raise NotImplementedError
 
     def look(self, now: float) -> float | None:
         """Do what is due; the timer calls this. Return when to call it again, or None."""
@@ -221,10 +215,11 @@ class Stream(asyncio.Protocol):
         if end is not None:
             end()
             return now + CLOSE_SECONDS
-        if now >= self._warn_at:
+        if now >= self._warn_at and not self.midway:
             self._warn_at = math.inf
             transport.write(self.expiring())
-        if self._behind_since == math.inf and now - self._sent_at >= self.engine.limits.heartbeat / 2:
+        silent = now - self._sent_at >= self.engine.limits.heartbeat / 2
+        if silent and self._behind_since == math.inf and not self.midway:
             self._sent_at = now
             transport.write(self.ping())
         return self._next_look()
@@ -239,14 +234,18 @@ class Stream(asyncio.Protocol):
         return None
 
     def end(self, farewell: bytes, *, wait: bool = False) -> None:
-        """Write `farewell` and close, or `wait` for the client to close. Abort after CLOSE_SECONDS."""
+        """Write `farewell` and close, or `wait` for the client to close. Abort after CLOSE_SECONDS.
+
+        In the middle of a frame that cannot be finished there is no farewell.
+        """
         if self._mode is CLOSING or self.transport is None:
             return
-        self._mode, self._waiting = CLOSING, _NOTHING
+        self._mode = CLOSING
         self.leave()
-        if farewell:
+        whole = not farewell or self.finish_frame()
+        if farewell and whole:
             self.transport.write(farewell)
-        if not wait:
+        if not wait or not whole:
             self.transport.close()
         self.engine.wheel.put(self, self.engine.clock() + CLOSE_SECONDS)
 
@@ -255,7 +254,7 @@ class Stream(asyncio.Protocol):
         direct, self._direct = self._direct, None
         if direct is not None:
             direct.detach()
-        self._mode, self._waiting = CLOSING, _NOTHING
+        self._mode = CLOSING
         self.leave()
         self.engine.admission.closed(self)
         self.engine.asking.forget(self)

@@ -1,5 +1,6 @@
 """Bring a subscriber up to date: subscribe on the bus → read the store → go live, dropping what is not newer."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
@@ -8,52 +9,40 @@ from hookcast.auth import EVERYBODY, Caller
 from hookcast.bus import Bus
 from hookcast.jobs import Job
 from hookcast.push.admission import Admission
+from hookcast.push.backlog import Backlog
 from hookcast.push.hub import Hub, Names, Subscriber, Topics
+from hookcast.push.shared import Recent
 from hookcast.push.watch import Watch
-from hookcast.store import JobStore
-from hookcast.wire import State, encode
+from hookcast.store import JobStore, Outline
+from hookcast.wire import State
 
 GROUP_STATES = 1000  # initial states per group, of the most recently changed jobs
-SHARED_STATES = 256
-SHARED_BYTES = 16 * 1024
+CHUNK = 100  # jobs read at once for a stream
+READS = 8  # such reads at a time, of all streams
 
 
 class Joined(NamedTuple):
-    """The topics joined, and their initial states (never older than what was pushed to the subscriber since)."""
+    """The topics joined, and the initial states: the first ones, and what is still to be read.
+
+    The states are never older than what was pushed to the subscriber since.
+    """
 
     topics: Topics
     states: list[State]
-
-
-class Encoder:
-    """Encodes jobs so that streams that open together share the bytes."""
-
-    def __init__(self) -> None:
-        self._shared: dict[str, State] = {}
-
-    def __call__(self, job: Job) -> State:
-        """Return the job's state: for the same version the same object, while it is among the recent small ones."""
-        shared = self._shared.get(job.request_id)
-        if shared is not None and shared.version == job.version:
-            return shared
-        state = encode(job)
-        if len(state.body) <= SHARED_BYTES:
-            self._shared[job.request_id] = state
-            if len(self._shared) > SHARED_STATES:
-                del self._shared[next(iter(self._shared))]
-        return state
+    rest: Backlog | None
 
 
 class Subscriptions:
     """Connects subscribers to the hub, bus and store of one node. `resynced` counts jobs the bus did not deliver."""
 
-    def __init__(self, hub: Hub, store: JobStore, bus: Bus, admission: Admission) -> None:
+    def __init__(self, hub: Hub, store: JobStore, bus: Bus, admission: Admission, recent: Recent) -> None:
         self.resynced = 0
         self._hub = hub
         self._store = store
         self._bus = bus
         self._admission = admission
-        self._encode = Encoder()
+        self._recent = recent
+        self._reads = asyncio.Semaphore(READS)
 
     async def permitted(self, caller: Caller, names: Names) -> Names:
         """Return the names that the caller may watch. Raises StoreUnavailable.
@@ -65,10 +54,9 @@ class Subscriptions:
         if caller.full:
             return names
         asked = [name for name in names.jobs if not caller.knows_job(name)]
-        jobs = await self._store.get_many(asked) if asked and (caller.sub is not None or caller.groups) else {}
-        hidden = {
-            name for name in asked if name not in jobs or not caller.sees(name, jobs[name].owner, jobs[name].group)
-        }
+        found = await self._store.outlines(asked) if asked and (caller.sub is not None or caller.groups) else []
+        visible = {job.request_id for job, _ in found if caller.sees(job.request_id, job.owner, job.group)}
+        hidden = {name for name in asked if name not in visible}
         return Names(
             tuple(name for name in names.jobs if name not in hidden),
             tuple(group for group in names.groups if caller.knows_group(group) or caller.sub is not None),
@@ -79,11 +67,11 @@ class Subscriptions:
         topics = self._hub.join(subscriber, names)
         try:
             await self._bus.subscribe(topics.channels)
-            states = await self._read(names, caller)
+            states, rest = await self._read(names, caller)
         except BaseException:
             self.leave(subscriber, topics)
             raise
-        return Joined(topics, [state for state in states if self._hub.deliver(state, skip=subscriber)])
+        return Joined(topics, [state for state in states if self._hub.deliver(state, skip=subscriber)], rest)
 
     def leave(self, subscriber: Subscriber, topics: Topics) -> None:
         """Unsubscribe, also on the bus from channels that have no subscriber left on this node."""
@@ -94,7 +82,7 @@ class Subscriptions:
     def tell(self, job: Job) -> None:
         """Deliver a job read from the store to subscribers that have an older version."""
         self.resynced += 1
-        self._hub.deliver(self._encode(job))
+        self._hub.deliver(self._recent.encode(job))
 
     @asynccontextmanager
     async def watch(self, request_id: str, holders: tuple[str, ...] = ()) -> AsyncIterator[Watch]:
@@ -105,8 +93,8 @@ class Subscriptions:
         watch, topics = Watch(active=True), Topics()
         with self._admission.polling(watch, holders):
             try:
-                topics, states = await self.join(watch, Names(jobs=(request_id,)))
-                for state in states:
+                topics, states, rest = await self.join(watch, Names(jobs=(request_id,)))
+                for state in states if rest is None else await self._read_large(watch, request_id):
                     watch.push(state)
                 yield watch
             finally:
@@ -123,14 +111,41 @@ class Subscriptions:
             finally:
                 self.leave(watch, topics)
 
-    async def _read(self, names: Names, caller: Caller) -> list[State]:
+    async def outlines(self, request_ids: list[str]) -> list[Outline]:
+        """Return the outlines of the jobs that exist. Raises StoreUnavailable."""
+        async with self._reads:
+            return await self._store.outlines(request_ids)
+
+    async def whole(self, request_id: str) -> Job | None:
+        """Return the whole job. Raises StoreUnavailable."""
+        return await self._store.whole(request_id)
+
+    async def names_of(self, group: str, caller: Caller) -> list[str]:
+        """Return the jobs of the group that its streams begin with. Raises StoreUnavailable."""
+        return await self._store.of_group(group, GROUP_STATES, caller)
+
+    async def _read_large(self, watch: Watch, request_id: str) -> list[State]:
+        """Return the state of a large job; if it has ended, leave its outline to the watch instead."""
+        outline = await self._store.outline(request_id)
+        if outline is not None and outline.left_out and outline.job.status.terminal:
+            watch.ended = outline
+            return []
+        job = await self.whole(request_id)
+        return [] if job is None else [self._recent.encode(job)]
+
+    async def _read(self, names: Names, caller: Caller) -> tuple[list[State], Backlog | None]:
+        """Return the first states, and a backlog of those that are not read yet."""
         if len(names.jobs) == 1 and not names.groups:
-            job = await self._store.get(names.jobs[0])
-            return [] if job is None else [self._encode(job)]
-        found: dict[str, State] = {}
-        for group in names.groups:  # encode one group at a time, so that other tasks run in between
-            for job in await self._store.of_group(group, GROUP_STATES, caller):
-                found[job.request_id] = self._encode(job)
-        for job in (await self._store.get_many(names.jobs)).values():
-            found[job.request_id] = self._encode(job)
-        return list(found.values())
+            outline = await self._store.outline(names.jobs[0])
+            if outline is None or not outline.left_out:
+                return [] if outline is None else [self._recent.encode(outline.job)], None
+            return [], Backlog(large={outline.job.request_id: outline.left_out})
+        found, groups = dict.fromkeys(names.jobs), list(names.groups)
+        while groups and len(found) < CHUNK:
+            found.update(dict.fromkeys(await self.names_of(groups.pop(0), caller)))
+        now, later = list(found)[:CHUNK], list(found)[CHUNK:]
+        outlines = await self.outlines(now)
+        large = {job.request_id: left_out for job, left_out in outlines if left_out}
+        states = [self._recent.encode(job) for job, left_out in outlines if not left_out]
+        rest = Backlog(later, groups, large=large, sent=names.jobs)
+        return states, rest or None

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 from hookcast.errors import HookcastError
+from hookcast.store import Outline
 from hookcast.wire import State
 
 
@@ -16,6 +17,8 @@ class Watch:
 
     def __init__(self, *, active: bool) -> None:
         self.active = active
+        self.ended: Outline | None = None
+        """The outline of a large job that had ended before the watch began; its state is not in the slot."""
         self._newest: State | None = None
         self._taken = 0
         self._drained = False

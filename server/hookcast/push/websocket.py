@@ -44,16 +44,20 @@ class WebSocketStream(Socket):
             self.refuse(self._refusal)
 
     def push(self, state: State, now: float, *, ended: bool) -> None:  # noqa: ARG002
-        """Write the state if the stream is live, otherwise keep it pending."""
+        """Write the state if the stream is live, otherwise later."""
         if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
             return
-        if self._mode is LIVE:
+        if self._mode is LIVE and state.small:
             self.write(state.websocket)
             self._sent_at = now
-            if self._pushed is not None:
-                self._pushed[state.request_id] = state.version
         else:
-            self.keep(state)
+            self.later(state)
+        if self._pushed is not None:
+            self._pushed[state.request_id] = state.version
+
+    def frame(self, state: State) -> bytes:
+        """Return the state as a message."""
+        return state.websocket
 
     def ping(self) -> bytes:
         """Return the `ping` message: pages in a browser cannot see ping frames."""
@@ -172,10 +176,11 @@ class WebSocketStream(Socket):
             joined = await self.engine.subscriptions.join(self, names, self.caller or EVERYBODY)
         finally:
             self._pushed = None
-        self.make_room(joined.states)
-        for state in joined.states:
-            if state.version > pushed.get(state.request_id, 0):
-                self.push(state, self.engine.clock(), ended=False)
+        if self._mode is CLOSING:
+            return
+        self.keep_first([state for state in joined.states if state.version > pushed.get(state.request_id, 0)])
+        self.begin_with(joined.rest, pushed)
+        self.catch_up()
 
     def _remember(self, topics: Topics) -> None:
         if self._jobs is _NO_JOBS:
@@ -211,4 +216,6 @@ class WebSocketStream(Socket):
         left = tuple(self._groups[name] for name in names.groups if name in self._groups)
         if left:
             self._groups = {name: topic for name, topic in self._groups.items() if topic not in left}
+        if self._backlog is not None:
+            self._backlog.drop(names.jobs, names.groups)
         self.engine.subscriptions.leave(self, Topics(jobs, left))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -34,15 +34,17 @@ from hookcast.push import Drained, Names, Watch
 from hookcast.routes.addresses import holders_of
 from hookcast.routes.credentials import authorize, caller_of, check_origin
 from hookcast.routes.numbers import digits, number, whole_number
+from hookcast.routes.portions import PiecesResponse, at_hand, large, listing
 from hookcast.routes.requests import label, read_json, request_id_of
 from hookcast.routes.services import Services, services
 from hookcast.routes.submit import MAX_FACTS_BYTES, Facts
-from hookcast.store import JobQuery
+from hookcast.store import JobQuery, Outline
 from hookcast.store.listing import Cursor
 from hookcast.upkeep.asking import unknown_to_fal
 from hookcast.wire import State, encode
 
 MAX_WAIT_SECONDS = 60
+WHOLE_BYTES = 256 * 1024  # of a list that is sent in one piece
 _Cursor = tuple[Annotated[datetime, Meta(tz=True)], str]
 
 
@@ -67,15 +69,18 @@ async def poll(request: Request) -> Response:
         await _check_visible(node, caller, request_id)
         holders = holders_of(request, caller)
         async with node.engine.subscriptions.watch(request_id, holders) as watch, _ending_with(request, watch):
-            state = await _waited(watch, seen, node.engine.clock, wait)
+            found = watch.ended or await _waited(watch, seen, node.engine.clock, wait)
     else:
-        job = await node.store.get(request_id)
-        state = _shown(caller, request_id, None if job is None else encode(job))
-    if state is None:
+        outline = await node.store.outline(request_id)
+        found = encode(outline.job) if outline is not None and not outline.left_out else outline
+        if outline is not None and not caller.sees(request_id, outline.job.owner, outline.job.group):
+            found = None
+    if found is None:
         raise JobNotFound(request_id)
-    if "*" in tags or str(state.version) in tags:
-        return Response(status_code=304, headers=_headers(state))
-    return _state_response(state)
+    version = found.version if isinstance(found, State) else found.job.version
+    if "*" in tags or str(version) in tags:
+        return Response(status_code=304, headers=_headers(version))
+    return _found_response(node, found)
 
 
 async def list_jobs(request: Request) -> Response:
@@ -94,9 +99,13 @@ async def list_jobs(request: Request) -> Response:
         cursor=_decode_cursor(params["cursor"]) if "cursor" in params else None,
         seen_by=caller,
     )
-    page = await services(request).store.page(query)
+    node = services(request)
+    page = await node.store.page(query)
     cursor = None if page.next_cursor is None else _encode_cursor(page.next_cursor)
-    return json_response({"jobs": [Raw(encode(job).body) for job in page.jobs], "nextCursor": cursor})
+    pieces = listing(node.engine, page.request_ids, cursor)
+    if page.size > WHOLE_BYTES:
+        return PiecesResponse(pieces)
+    return json_response(b"".join([piece async for piece in pieces]))
 
 
 async def cancel(request: Request) -> Response:
@@ -148,13 +157,6 @@ async def _cancelled(node: Services, queue: FalQueue, job: Job) -> CancelAnswer:
     return answer
 
 
-def _shown(caller: Caller, request_id: str, state: State | None) -> State | None:
-    """Return the state if the caller may see it, None if the caller may wait for the job. Raises JobNotFound."""
-    if not caller.knows_job(request_id) and (state is None or not caller.sees(request_id, state.owner, state.group)):
-        raise JobNotFound(request_id)
-    return state
-
-
 def _patience(node: Services, caller: Caller, wait: float) -> float:
     """Return how many seconds to wait for a change: not past the expiry of the caller's token."""
     if caller.expires_at is None:
@@ -204,13 +206,20 @@ async def _newer(watch: Watch, seconds: float) -> State | None:
         return None
 
 
+def _found_response(node: Services, found: State | Outline) -> Response:
+    """Return the state; one that is large as the client takes it."""
+    if not isinstance(found, State):
+        return PiecesResponse(large(node.engine, found), _headers(found.job.version))
+    return _state_response(found) if found.small else PiecesResponse(at_hand(found.body), _headers(found.version))
+
+
 def _state_response(state: State, status: int = 200) -> Response:
-    return json_response(state.body, status, _headers(state))
+    return json_response(state.body, status, _headers(state.version))
 
 
-def _headers(state: State) -> dict[str, str]:
+def _headers(version: int) -> dict[str, str]:
     # no-cache, not no-store: a client may store the state and revalidate it with its ETag; a shared cache may not.
-    return {"ETag": f'"{state.version}"', "Cache-Control": "private, no-cache"}
+    return {"ETag": f'"{version}"', "Cache-Control": "private, no-cache"}
 
 
 def _entity_tags(header: str) -> set[str]:

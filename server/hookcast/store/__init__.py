@@ -5,6 +5,7 @@ from hookcast.store.database import migrate
 from hookcast.store.inspection import Condition, inspect
 from hookcast.store.jobs import JobStore, Written, open_store
 from hookcast.store.listing import JobPage, JobQuery
+from hookcast.store.outlines import Outline
 from hookcast.store.submits import Intent, Standing
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "JobQuery",
     "JobStore",
     "Joining",
+    "Outline",
     "Standing",
     "Written",
     "inspect",

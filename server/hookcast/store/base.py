@@ -78,6 +78,10 @@ class Database(ABC):
         """Return the selection of what `rows`, which has a limit, finds for each value of `column` in `names`."""
 
     @abstractmethod
+    def octets(self, column: ColumnElement[Any]) -> ColumnElement[int]:
+        """Return the size of a text column in bytes; NULL for NULL."""
+
+    @abstractmethod
     def upsert(self, table: Table) -> Insert:
         """Return an INSERT with ON CONFLICT in this database's dialect."""
 

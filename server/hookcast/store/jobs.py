@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, select
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.jobs import Job, JobStatus, Phase
@@ -18,9 +18,10 @@ from hookcast.store.changes import Ask, Change, Changes, Joining
 from hookcast.store.database import open_database
 from hookcast.store.deployment import deployment_id
 from hookcast.store.leases import Leases
-from hookcast.store.listing import JobPage, JobQuery, latest_of_group, newest
+from hookcast.store.listing import JobPage, JobQuery, latest_of_group, newest, page_of
+from hookcast.store.outlines import Outline, columns, from_outline, size
 from hookcast.store.removal import STEP_SECONDS, remove
-from hookcast.store.schema import fal_keys, from_row, jobs, jobs_of
+from hookcast.store.schema import fal_keys, jobs, jobs_of
 from hookcast.store.submits import Submits
 from hookcast.tasks import beside
 
@@ -57,7 +58,8 @@ class JobStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._by_ids = select(jobs).where(database.among(jobs.c.request_id))  # built once: each has reference cycles
+        # Built once: each statement has reference cycles.
+        self._by_ids = select(*columns(database)).where(database.among(jobs.c.request_id))
         self.reads = Batch(self._read_many)
         self.changes = Batch(Changes(database).work)
         self.leases = Leases(database)
@@ -71,19 +73,37 @@ class JobStore:
         """Return the id that all nodes of this database share, and no other database has."""
         return await deployment_id(self._database)
 
-    async def get(self, request_id: str) -> Job | None:
-        """Return the job, or None. Concurrent calls share a query."""
+    async def outline(self, request_id: str) -> Outline | None:
+        """Return the job's outline, or None. Concurrent calls share a query."""
         async with deadline():
             return await self.reads.ask(request_id)
+
+    async def outlines(self, request_ids: Iterable[str]) -> list[Outline]:
+        """Return the outlines of the jobs that exist, in this order."""
+        found = await asyncio.gather(*map(self.outline, request_ids))
+        return [outline for outline in found if outline is not None]
+
+    async def get(self, request_id: str) -> Job | None:
+        """Return the whole job, or None. Concurrent calls share a query, but not for what is large."""
+        outline = await self.outline(request_id)
+        if outline is None or not outline.left_out:
+            return None if outline is None else outline.job
+        return await self.whole(request_id)
+
+    async def whole(self, request_id: str) -> Job | None:
+        """Return the job with all that is large in it, or None, by a query of its own."""
+        found = await self._database.read(jobs_of(select(jobs).where(jobs.c.request_id == request_id)))
+        return next(iter(found), None)
 
     async def get_many(self, request_ids: Iterable[str]) -> dict[str, Job]:
         """Return the jobs that exist, by request ID."""
         found = await asyncio.gather(*map(self.get, request_ids))
         return {job.request_id: job for job in found if job is not None}
 
-    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[Job]:
-        """Return at most `limit` of the group's jobs that `seen_by` sees, most recently changed first."""
-        return await self._select(latest_of_group(self._database, group, limit, seen_by))
+    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[str]:
+        """Return at most `limit` requestIds of the group that `seen_by` sees, most recently changed first."""
+        rows = await self._rows(latest_of_group(self._database, group, limit, seen_by), jobs.c.request_id)
+        return [request_id for (request_id,) in rows]
 
     async def changed_since(self, moment: float) -> tuple[list[Written], float]:
         """Return the rows written after `moment` (unix seconds by the database's clock), and the moment to pass next.
@@ -113,10 +133,10 @@ class JobStore:
             return await self.changes.ask(Ask(request_id, step, joining))
 
     async def page(self, query: JobQuery) -> JobPage:
-        """Return one page of jobs, newest first."""
-        more = await self._select(newest(self._database, query))
-        found = more[: query.limit]
-        return JobPage(found, (found[-1].created_at, found[-1].request_id) if len(more) > len(found) else None)
+        """Return one page of jobs, newest first: at most `limit`, and PAGE_BYTES unless one job alone is larger."""
+        keys = (jobs.c.created_at, jobs.c.request_id, size(self._database))
+        rows = await self._rows(newest(self._database, query), *keys)
+        return page_of([(created_at, request_id, size) for created_at, request_id, size in rows], query.limit)
 
     async def saving(self) -> list[Job]:
         """Return the pending jobs that fal has finished and whose result is still to be fetched."""
@@ -159,13 +179,17 @@ class JobStore:
         replace = insert.on_conflict_do_update(index_elements=["url"], set_=values)
         await self._database.write(lambda connection: connection.execute(replace))
 
-    async def _select(self, selection: Select[Any] | None) -> list[Job]:
-        return [] if selection is None else await self._database.read(jobs_of(selection))
+    async def _rows(self, selection: Select[Any] | None, *keys: ColumnElement[Any]) -> list[tuple[Any, ...]]:
+        """Return these columns of the selected jobs."""
+        if selection is None:
+            return []
+        narrow = selection.with_only_columns(*keys)
+        return await self._database.read(lambda connection: [tuple(row) for row in connection.execute(narrow)])
 
-    async def _read_many(self, request_ids: Sequence[str]) -> list[Job | None]:
-        def read(connection: Connection) -> dict[str, Job]:
+    async def _read_many(self, request_ids: Sequence[str]) -> list[Outline | None]:
+        def read(connection: Connection) -> dict[str, Outline]:
             rows = connection.execute(self._by_ids, {"ids": list(set(request_ids))}).mappings()
-            return {row["request_id"]: from_row(row) for row in rows}
+            return {row["request_id"]: from_outline(row) for row in rows}
 
         found = await self._database.read(read)
         return [found.get(request_id) for request_id in request_ids]

@@ -5,18 +5,21 @@ status, in the order of the listing, up to the limit. So neither the cost nor th
 the caller does not see.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import FromClause, Select, literal, select, tuple_, union
 
 from hookcast.auth import EVERYBODY, Caller
-from hookcast.jobs import Job, JobStatus
+from hookcast.jobs import JobStatus
 from hookcast.store.base import Database
 from hookcast.store.schema import jobs
 
+PAGE_BYTES = 8 * 1024 * 1024
 Cursor = tuple[datetime, str]
 
 
@@ -35,10 +38,20 @@ class JobQuery(Struct, frozen=True, kw_only=True):
 
 
 class JobPage(Struct, frozen=True):
-    """Jobs, newest first, and the cursor of the next page (None at the end)."""
+    """Jobs, newest first, their size in bytes, and the cursor of the next page (None at the end)."""
 
-    jobs: list[Job]
+    request_ids: list[str]
+    size: int
     next_cursor: Cursor | None
+
+
+def page_of(rows: Sequence[tuple[datetime, str, int]], limit: int) -> JobPage:
+    """Return the page of rows of time, requestId and size: at most `limit`, and PAGE_BYTES unless one is larger."""
+    sizes = list(accumulate(size for _, _, size in rows))
+    count = min(limit, max(1, bisect_right(sizes, PAGE_BYTES)), len(rows))
+    names = [request_id for _, request_id, _ in rows[:count]]
+    cursor = (rows[count - 1][0], names[-1]) if len(rows) > count else None
+    return JobPage(names, sizes[count - 1] if count else 0, cursor)
 
 
 class Branch(Struct, frozen=True):

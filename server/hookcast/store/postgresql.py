@@ -77,6 +77,10 @@ class Postgresql(Database):
         found = rows.where(column == given.c.name).correlate(given).lateral()
         return select(*found.c).select_from(given.join(found, true()))
 
+    def octets(self, column: ColumnElement[Any]) -> ColumnElement[int]:
+        """Return `octet_length`, which reads no text that is stored out of line."""
+        return func.octet_length(column)
+
     def upsert(self, table: Table) -> postgresql.Insert:
         """Return PostgreSQL's INSERT."""
         return postgresql.insert(table)

@@ -15,9 +15,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Float,
+    LargeBinary,
     Select,
     Table,
     bindparam,
+    cast,
     create_engine,
     event,
     func,
@@ -74,6 +76,12 @@ class Sqlite(Database):
         found = rows.with_only_columns(column.table.c.request_id).where(column == given.c.value).correlate(given)
         columns = (table.c[selected.name] for selected in rows.selected_columns)
         return select(*columns).select_from(given.join(table, table.c.request_id.in_(found)))
+
+    def octets(self, column: ColumnElement[Any]) -> ColumnElement[int]:
+        """Return `octet_length`, which reads no text, or in older releases the length of a BLOB."""
+        if sqlite3.sqlite_version_info >= (3, 43):
+            return func.octet_length(column)
+        return func.length(cast(column, LargeBinary))
 
     def upsert(self, table: Table) -> postgresql.Insert:
         """Return SQLite's INSERT, whose ON CONFLICT methods match PostgreSQL's."""

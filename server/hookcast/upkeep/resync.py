@@ -17,6 +17,7 @@ from hookcast.tasks import repeat
 
 # The store returns where to look from next. This margin covers clocks that are set back, and costs little.
 LOOK_BACK_SECONDS = DEADLINE_SECONDS + 1.0
+CHUNK = 100  # jobs read at once
 
 _log = get_logger(__name__)
 
@@ -52,13 +53,20 @@ class Resync:
         since = self._seen_until if self._seen_until is not None else await self._beginning()
         written, until = await self._store.changed_since(since - LOOK_BACK_SECONDS)
         missed = [row.request_id for row in written if self._hub.lacks(row.request_id, row.version, row.group)]
-        jobs = await self._store.get_many(missed)
-        for job in jobs.values():
-            self._subscriptions.tell(job)
+        for start in range(0, len(missed), CHUNK):
+            await self._tell(missed[start : start + CHUNK])
         self._seen_until = until
         if missed:
             _log.info("resynced", states=len(missed))
         return len(missed)
+
+    async def _tell(self, request_ids: list[str]) -> None:
+        """Push these jobs; the large ones are read one by one."""
+        for job, left_out in await self._store.outlines(request_ids):
+            if self._hub.lacks(job.request_id, job.version, job.group):
+                whole = await self._store.whole(job.request_id) if left_out else job
+                if whole is not None:
+                    self._subscriptions.tell(whole)
 
     async def _beginning(self) -> float:
         """Return when this node started, by the database's clock.

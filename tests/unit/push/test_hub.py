@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from hookcast.bus import Condition
 from hookcast.jobs import Job, JobStatus
 from hookcast.push import Hub, Names
-from hookcast.push.hub import Interest, Topics
+from hookcast.push.hub import Topics
+from hookcast.push.interest import Interest
 from hookcast.wire import encode
 from support.push import MemoryStore, Time, Watcher, job, make_engine, state
 

@@ -343,7 +343,7 @@ async def test_streams_that_join_together_share_the_bytes() -> None:
             stream = SseStream(engine)
             await stream.join(Names(jobs=("job-1",)))
             kept.append(stream)
-        known = [(stream._waiting or {})["job-1"] for stream in kept]
+        known = [stream._first[0] for stream in kept]
         assert known[0] is known[1]
         assert known[0].body == encode(job()).body
         for stream in kept:

@@ -1,0 +1,108 @@
+"""What a stream has still to send: names, not states."""
+
+from collections.abc import Iterable
+from itertools import chain, islice
+from typing import NamedTuple
+
+from hookcast.wire import State
+
+UNSENT_JOBS = 1000
+
+
+class Partial(NamedTuple):
+    """How much of a frame was sent; size and hash tell whether another frame is the same."""
+
+    request_id: str
+    version: int
+    sent: int
+    size: int
+    hash: int
+
+
+class Backlog:
+    """The jobs whose state a reader has not got yet. False if there are none."""
+
+    __slots__ = ("after", "feeding", "first", "groups", "large", "newer", "partial", "room", "sent")
+
+    def __init__(
+        self,
+        names: Iterable[str] = (),
+        groups: Iterable[str] = (),
+        *,
+        large: dict[str, int] | None = None,
+        sent: Iterable[str] = (),
+    ) -> None:
+        self.newer: dict[str, int] = {}
+        """Pushed since: requestId → version."""
+        self.large = large or {}
+        """Known to be large: requestId → bytes. Each of them is in `newer` or `first`."""
+        self.first = {**dict.fromkeys(self.large, 0), **dict.fromkeys(names, 0)}
+        """To be read: requestId → version that was pushed meanwhile, 0 = none."""
+        self.groups = list(groups)
+        """Groups whose names are still to be read."""
+        self.sent = set(sent)
+        """Jobs sent since the stream opened. Kept only while there are `groups`."""
+        self.partial: Partial | None = None
+        """A large state that was sent in part."""
+        self.after = b""
+        """What is to follow it."""
+        self.room = UNSENT_JOBS
+        self.feeding = False
+
+    def __bool__(self) -> bool:
+        return bool(self.newer or self.first or self.groups or self.partial)
+
+    def full(self, state: State) -> bool:
+        """Return whether too many jobs wait for this one to be added."""
+        return len(self.newer) >= self.room and state.request_id not in self.newer
+
+    def add(self, state: State) -> None:
+        """Note a state that was pushed."""
+        name, version = state.request_id, state.version
+        self.newer[name] = max(version, self.newer.get(name, 0))
+        if name in self.first:
+            self.first[name] = self.newer[name]
+
+    def replaced_by(self, states: Iterable[State]) -> list[State]:
+        """Return the states that are newer than what was pushed of their jobs, which is forgotten."""
+        newer = [state for state in states if state.version > self.newer.get(state.request_id, 0)]
+        for state in newer:
+            self.newer.pop(state.request_id, None)
+        return newer
+
+    def extend(self, other: "Backlog", pushed: dict[str, int]) -> None:
+        """Add what another subscription begins with; `pushed` are versions that the reader got meanwhile."""
+        known = {**pushed, **self.newer}
+        self.first.update((name, known.get(name, 0)) for name in other.first)
+        self.large.update(other.large)
+        self.groups += other.groups
+        self.sent |= other.sent | pushed.keys()
+
+    def drop(self, names: Iterable[str], groups: Iterable[str]) -> None:
+        """Forget what the client does not watch any more."""
+        for name in names:
+            self.first.pop(name, None)
+            if name not in self.newer:
+                self.large.pop(name, None)
+        self.groups = [group for group in self.groups if group not in set(groups)]
+
+    def note_sent(self, request_id: str) -> None:
+        """Note that the job was sent, so that the reading of its group does not repeat it."""
+        if self.groups and len(self.sent) < UNSENT_JOBS:
+            self.sent.add(request_id)
+
+    def expand(self, group: str, names: Iterable[str]) -> None:
+        """Replace a group by the names of its jobs."""
+        self.groups.remove(group)
+        self.first.update((name, self.newer.get(name, 0)) for name in names if name not in self.sent)
+        if not self.groups:
+            self.sent = set()
+
+    def next_names(self, count: int) -> list[str]:
+        """Return the next jobs to read."""
+        return list(islice(chain(self.newer, (name for name in self.first if name not in self.newer)), count))
+
+    def forget(self, request_id: str) -> None:
+        """Forget a job that does not exist any more."""
+        for names in (self.newer, self.first, self.large):
+            names.pop(request_id, None)

@@ -1,0 +1,238 @@
+"""Send states as the reader takes them: what it has not got yet waits as a name, and is read when its turn comes."""
+
+import asyncio
+import math
+
+from hookcast.auth import EVERYBODY, Caller
+from hookcast.errors import StoreUnavailable
+from hookcast.push.backlog import Backlog, Partial
+from hookcast.push.engine import Engine
+from hookcast.push.shared import cost
+from hookcast.push.stream import BEHIND, CLOSING, LIVE, Stream
+from hookcast.push.subscriptions import CHUNK
+from hookcast.store import Outline
+from hookcast.wire import State
+
+AGAIN_SECONDS = 1.0  # after a read that failed
+
+
+class FedStream(Stream):
+    """A stream with a backlog; None while it is live."""
+
+    __slots__ = ("_backlog",)
+
+    def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
+        super().__init__(engine, caller)
+        self._backlog: Backlog | None = None
+
+    def frame(self, state: State) -> bytes:
+        """Return the state as this kind of stream sends it."""
+        raise NotImplementedError
+
+    def later(self, state: State) -> None:
+        """Send a state as soon as the reader has taken what is before it; a newer one of its job takes its place."""
+        if self._mode is CLOSING:
+            return
+        self.keep(state)
+        if self._backlog is not None and self._taking():
+            if self._mode is LIVE:
+                self._mode = BEHIND
+            if not self.midway:
+                del self._backlog.newer[state.request_id]
+                self._write_state(self._backlog, state)
+            self.catch_up()
+
+    def keep(self, state: State) -> None:
+        """Note the state. Close a slow reader if too many jobs wait."""
+        if self._backlog is None:
+            self._backlog = Backlog()
+        if self.transport is not None and self._backlog.full(state):
+            self.refuse_slow()
+        else:
+            self._backlog.add(state)
+            self.engine.recent.put(state)
+
+    def keep_first(self, states: list[State]) -> None:
+        """Note states that a subscription begins with, which are no sign of a slow reader."""
+        if self._backlog is None:
+            self._backlog = Backlog()
+        self._backlog.room += len(states)
+        for state in states:
+            self.keep(state)
+
+    def begin_with(self, backlog: Backlog | None, pushed: dict[str, int]) -> None:
+        """Read these first states as the reader takes them; `pushed` are versions that it has got meanwhile."""
+        if backlog is None or self._mode is CLOSING:
+            return
+        if self._backlog is None:
+            self._backlog = Backlog()
+        self._backlog.extend(backlog, pushed)
+        if self._mode is LIVE:
+            self._mode = BEHIND
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Write what waits while the reader takes it, then go live."""
+        if not self._taking():
+            return
+        backlog = self._backlog
+        if backlog is not None:
+            self._write_partial(backlog)
+            if backlog.partial is None:
+                self._write_newer(backlog)
+            if not self._taking():
+                return
+        if backlog:
+            self._mode = BEHIND
+            if not backlog.feeding:
+                backlog.feeding = self.engine.tasks.start(self.kind, self._feed, backlog) is not None
+        else:
+            self._mode, self._backlog = LIVE, None
+            self.settled()
+        if self._mode is not CLOSING:
+            self.engine.wheel.put(self, self._next_look())
+
+    @property
+    def midway(self) -> bool:
+        """True while a large state is sent in part."""
+        return self._backlog is not None and self._backlog.partial is not None
+
+    def _taking(self) -> bool:
+        return self._mode is not CLOSING and self.transport is not None and self._behind_since == math.inf
+
+    def _write_newer(self, backlog: Backlog) -> None:
+        for request_id, version in tuple(backlog.newer.items()):
+            state = self.engine.recent.get(request_id, version)
+            if state is not None:
+                del backlog.newer[request_id]
+                self._write_state(backlog, state)
+                if not self._taking():
+                    return
+
+    def _write_state(self, backlog: Backlog, state: State) -> None:
+        now = self.engine.clock()
+        if now >= self._expires_at or not self.shows(state):
+            return
+        self._sent_at = now
+        backlog.note_sent(state.request_id)
+        if state.small:
+            self.write(self.frame(state))
+        else:
+            self._write_large(backlog, state, 0)
+
+    def _write_large(self, backlog: Backlog, state: State, sent: int) -> None:
+        """Send the rest of a large state as far as the reader takes it, and note how far that was."""
+        frame = self.frame(state)
+        while sent < len(frame) and self._taking():
+            sent += self.write_some(memoryview(frame)[sent:])
+        if sent == len(frame):
+            self._finish(backlog)
+        else:
+            backlog.partial = Partial(state.request_id, state.version, sent, len(frame), hash(frame))
+            self.engine.recent.put_partial(state)
+
+    def _finish(self, backlog: Backlog) -> None:
+        backlog.partial, after, backlog.after = None, backlog.after, b""
+        if after and self.transport is not None:
+            self.transport.write(after)
+
+    def finish_frame(self) -> bool:
+        """Give the transport the rest of a large state that is sent in part. Return False if it is not at hand."""
+        partial = None if self._backlog is None else self._backlog.partial
+        if partial is None:
+            return True
+        state = self.engine.recent.get_partial(partial.request_id, partial.version)
+        if state is None or self.transport is None:
+            return False
+        self.transport.write(memoryview(self.frame(state))[partial.sent :])
+        return True
+
+    def _write_partial(self, backlog: Backlog) -> None:
+        """Go on with the state that was sent in part, if it is at hand."""
+        partial = backlog.partial
+        state = None if partial is None else self.engine.recent.get_partial(partial.request_id, partial.version)
+        if partial is not None and state is not None:
+            self._go_on(backlog, partial, state)
+
+    def _go_on(self, backlog: Backlog, partial: Partial, state: State | None) -> None:
+        """Send the rest of the state. Break off if it is another one by now: the client begins anew."""
+        if state is None or (len(self.frame(state)), hash(self.frame(state))) != (partial.size, partial.hash):
+            self.end(b"")
+            if self.transport is not None:
+                self.transport.abort()
+        else:
+            self._sent_at = self.engine.clock()
+            self._write_large(backlog, state, partial.sent)
+
+    async def _feed(self, backlog: Backlog) -> None:
+        """Read what waits, in portions, until the reader falls behind or has everything."""
+        try:
+            while backlog and self._taking():
+                try:
+                    progress = await self._feed_portion(backlog)
+                except StoreUnavailable:
+                    progress = False
+                if not progress and self._taking():
+                    await asyncio.sleep(AGAIN_SECONDS)
+        finally:
+            backlog.feeding = False
+        self.catch_up()
+
+    async def _feed_portion(self, backlog: Backlog) -> bool:
+        """Send or keep the next states. Return False if there was none. Raises StoreUnavailable."""
+        subscriptions = self.engine.subscriptions
+        if backlog.partial is not None:
+            return await self._feed_partial(backlog, backlog.partial)
+        if backlog.large:
+            return await self._feed_large(backlog, *next(iter(backlog.large.items())))
+        names = backlog.next_names(CHUNK)
+        if not names:
+            group = backlog.groups[0]
+            found = await subscriptions.names_of(group, self.caller or EVERYBODY)
+            if group in backlog.groups:
+                backlog.expand(group, found)
+            return True
+        return self._take_outlines(backlog, names, await subscriptions.outlines(names))
+
+    def _take_outlines(self, backlog: Backlog, names: list[str], outlines: list[Outline]) -> bool:
+        """Send or keep what is whole, and note what is large. Return False if nothing changed."""
+        existing = {outline.job.request_id for outline in outlines}
+        missing = [name for name in names if name not in existing]
+        for name in missing:
+            backlog.forget(name)
+        backlog.large = {job.request_id: left_out for job, left_out in outlines if left_out}
+        states = [self.engine.recent.encode(job) for job, left_out in outlines if not left_out]
+        taken = [self._take(backlog, state) for state in states]
+        return bool(missing or backlog.large) or any(taken)
+
+    async def _feed_large(self, backlog: Backlog, request_id: str, size: int) -> bool:
+        """Read a large state when it is its turn, and send it. Raises StoreUnavailable."""
+        async with self.engine.turns.turn(cost(size)):
+            if not self._taking():
+                return False
+            job = await self.engine.subscriptions.whole(request_id)
+            if job is None:
+                backlog.forget(request_id)
+            return job is None or self._take(backlog, self.engine.recent.encode(job))
+
+    async def _feed_partial(self, backlog: Backlog, partial: Partial) -> bool:
+        """Read the state that was sent in part, and send the rest. Raises StoreUnavailable."""
+        async with self.engine.turns.turn(cost(partial.size)):
+            if self._taking():
+                job = await self.engine.subscriptions.whole(partial.request_id)
+                self._go_on(backlog, partial, None if job is None else self.engine.recent.encode(job))
+        return True
+
+    def _take(self, backlog: Backlog, state: State) -> bool:
+        """Send a state that was read, or keep it. Return False if a newer one of its job is to come."""
+        request_id, version = state.request_id, state.version
+        pushed, waiting = backlog.first.get(request_id, 0), backlog.newer.get(request_id, 0)
+        if self._mode is CLOSING or version < waiting:
+            return False
+        backlog.forget(request_id)
+        if self.engine.hub.deliver(state, skip=self) and (waiting or version > pushed):
+            if self._taking():
+                self._write_state(backlog, state)
+            else:
+                self.keep_first([state])
+        return True

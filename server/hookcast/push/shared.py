@@ -1,0 +1,134 @@
+"""What all streams of a node hold together, bounded in bytes: recent states, and large states that are being read."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+
+from hookcast.jobs import Job
+from hookcast.wire import State, encode
+
+KEPT_BYTES = 8 * 1024 * 1024
+TURN_BYTES = 16 * 1024 * 1024
+
+
+def cost(body: int) -> int:
+    """Return the bytes that a state with a body of this size takes: its JSON, and a frame that contains it."""
+    return 2 * body
+
+
+class Kept:
+    """States by key. To make room for a new one the oldest are dropped; the newest is kept whatever its size."""
+
+    def __init__(self, limit: int = KEPT_BYTES) -> None:
+        self.size = 0
+        self._limit = limit
+        self._states: dict[Hashable, State] = {}
+
+    def get(self, key: Hashable) -> State | None:
+        """Return the state, if it is kept."""
+        return self._states.get(key)
+
+    def put(self, key: Hashable, state: State) -> None:
+        """Keep the state in place of what has this key."""
+        self.drop(key)
+        self._states[key] = state
+        self.size += cost(len(state.body))
+        while self.size > self._limit and len(self._states) > 1:
+            self.drop(next(iter(self._states)))
+
+    def drop(self, key: Hashable) -> None:
+        """Forget the state. Idempotent."""
+        state = self._states.pop(key, None)
+        if state is not None:
+            self.size -= cost(len(state.body))
+
+
+class Recent:
+    """The states that readers wait for. Streams hold names and versions; the bytes are here, once.
+
+    Of each job the newest state is kept, and beside it those that were sent in part.
+    """
+
+    def __init__(self) -> None:
+        self._newest = Kept()
+        self._partial = Kept()
+
+    def encode(self, job: Job) -> State:
+        """Return the job's state: for the same version the same object, so that streams share its bytes."""
+        known = self._newest.get(job.request_id)
+        if known is not None and known.version == job.version:
+            return known
+        state = encode(job)
+        self.put(state)
+        return state
+
+    def put(self, state: State) -> None:
+        """Keep the state, unless a newer one of its job is kept, or it would take half the room."""
+        known = self._newest.get(state.request_id)
+        if known is not None and known.version > state.version:
+            return
+        self._newest.drop(state.request_id)
+        if cost(len(state.body)) <= KEPT_BYTES // 2:
+            self._newest.put(state.request_id, state)
+
+    def get(self, request_id: str, version: int) -> State | None:
+        """Return the job's newest state if it is kept, and not older than `version`."""
+        state = self._newest.get(request_id)
+        return state if state is not None and state.version >= version else None
+
+    def put_partial(self, state: State) -> None:
+        """Keep a state that was sent in part."""
+        self._partial.put((state.request_id, state.version), state)
+
+    def get_partial(self, request_id: str, version: int) -> State | None:
+        """Return the state that was sent in part, if it is kept."""
+        return self._partial.get((request_id, version))
+
+
+class Turns:
+    """Bounds the bytes in use at the same time. Who comes beyond the limit waits, first come, first served.
+
+    What exceeds the limit by itself has its turn alone.
+    """
+
+    def __init__(self, limit: int = TURN_BYTES) -> None:
+        self.size = 0
+        self._limit = limit
+        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @asynccontextmanager
+    async def turn(self, size: int) -> AsyncIterator[None]:
+        """Wait for room for `size` bytes, and hold it during the block."""
+        if self._queue or not self._fits(size):
+            await self._wait(size)
+        else:
+            self.size += size
+        try:
+            yield
+        finally:
+            self._give_back(size)
+
+    async def _wait(self, size: int) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((size, future))
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self._give_back(size)
+            raise
+
+    def _fits(self, size: int) -> bool:
+        return not self.size or self.size + size <= self._limit
+
+    def _give_back(self, size: int) -> None:
+        self.size -= size
+        while self._queue and (self._queue[0][1].done() or self._fits(self._queue[0][0])):
+            next_size, future = self._queue.popleft()
+            if not future.done():
+                self.size += next_size
+                future.set_result(None)

@@ -18,7 +18,18 @@ from hookcast.errors import FalRejected, FalUnreachable, UnusableResult
 from hookcast.fal import answers
 from hookcast.fal.addresses import addresses_of
 from hookcast.fal.answers import CancelAnswer, Status, Submitted
-from hookcast.fal.calls import DEADLINE_SECONDS, DEADLINES, Answer, Call, Calls, PassingError, Sleep, TooLarge, kind_of
+from hookcast.fal.calls import (
+    DEADLINE_SECONDS,
+    DEADLINES,
+    MAX_ANSWER_BYTES,
+    Answer,
+    Call,
+    Calls,
+    PassingError,
+    Sleep,
+    TooLarge,
+    kind_of,
+)
 from hookcast.jobs import Job
 from hookcast.loglines import LogLine, StreamedLog
 
@@ -124,6 +135,7 @@ class FalQueue:
         try:
             async with self._client.stream("GET", url, headers=headers, timeout=timeout) as response:
                 await self._calls.check(Call.STATUS, response)
+                response.stream = _Bounded(response.stream)
                 async with aclosing(_reports(EventSource(response), job.progress.logs)) as reports:
                     yield reports
         except SSEError as error:
@@ -141,6 +153,26 @@ class FalQueue:
             return await self._calls.ask(call, request)
         except TooLarge:
             raise FalUnreachable(f"fal's answer to the {call.value} request is too large.") from None
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """A stream whose events have at most `MAX_ANSWER_BYTES` each: what parses them keeps an event until its end."""
+
+    def __init__(self, stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:
+        assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 - of an asynchronous client
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream:
+            end = max(chunk.rfind(blank) for blank in (b"\n\n", b"\r\r", b"\r\n\r\n"))
+            size = size + len(chunk) if end < 0 else len(chunk) - end
+            if size > MAX_ANSWER_BYTES:
+                raise httpx.ReadError("an event is too large")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 async def _reports(source: EventSource, kept: tuple[LogLine, ...]) -> AsyncGenerator[Status, None]:

@@ -28,6 +28,7 @@ from hookcast.upkeep.pump import Pump
 MAX_FOLLOWED = 256
 MIN_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
+FIRST_SECONDS = 10.0  # a stream begins with the current status: one that does not is held back by a proxy
 POLL_SECONDS = 3.0
 MAX_POLL_SECONDS = 10.0
 POLLS_WITHOUT_STREAM = 10  # before a stream that was refused is tried again
@@ -184,9 +185,10 @@ class Follower:
         """Read the status stream into the pump; return whether it worked. Raises FalRejected for a refused key."""
         told = False
         try:
-            async with self._streams, self._fal.queue.follow(job) as reports:
+            async with self._streams, self._fal.queue.follow(job) as reports, asyncio.timeout(FIRST_SECONDS) as wait:
                 async for report in reports:
                     told = True
+                    wait.reschedule(None)
                     pump.put(report.progress)
                     if pump.over:
                         break

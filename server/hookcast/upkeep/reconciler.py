@@ -98,12 +98,11 @@ class Reconciler:
         update = await self._news(job)
         if update is not None:
             job = (await self._dispatcher.apply(job.request_id, update)).after
-        saving = job.progress.phase is Phase.SAVING or isinstance(update, Finished)
-        if saving and self._fal is not None:
-            self._collector.fetch(job)  # the collector has its own time limit
-        # A result that cannot even be looked for has an end, too.
-        limit = self._timeout + (2 * KEPT_FOR if saving and self._fal is not None else timedelta(0))
-        if not job.status.terminal and self._clock() - job.created_at > limit:
+        since, limit = job.created_at, self._timeout
+        if self._fal is not None and (job.progress.phase is Phase.SAVING or isinstance(update, Finished)):
+            self._collector.fetch(job)  # it has its own time limit; this one is for a job that it cannot serve
+            since, limit = job.updated_at, 2 * KEPT_FOR
+        if not job.status.terminal and self._clock() - since > limit:
             await self._dispatcher.apply(job.request_id, Failed(error=self._timed_out(job)), "hookcast")
 
     async def _news(self, job: Job) -> Update | None:

@@ -12,7 +12,7 @@ import pytest
 from msgspec import Raw
 
 from hookcast.errors import FalRejected, FalUnreachable, UnusableResult
-from hookcast.fal.answers import CancelAnswer, Submitted
+from hookcast.fal.answers import CancelAnswer, Status, Submitted
 from hookcast.fal.calls import DEADLINES, RETRIED, Call, Trouble
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Job, Phase, Progress, Progressed
@@ -343,6 +343,34 @@ async def test_a_result_is_read_up_to_the_limit(headers: dict[str, str]) -> None
         with pytest.raises(UnusableResult, match=r"too large: (200,000,000 bytes|more) of at most 5,000 bytes"):
             await queue.result(job())
     assert body.read <= (0 if headers else 6000)
+
+
+async def test_an_endless_event_breaks_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it fills the memory; many events do not."""
+    monkeypatch.setattr("hookcast.fal.queue.MAX_ANSWER_BYTES", 5000)
+    event = b'data: {"status": "IN_QUEUE"}\n\n'
+
+    class Events(Endless):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for _ in range(500):
+                yield event
+            async for chunk in super().__aiter__():
+                yield chunk
+
+    body, headers = Events(), {"content-type": "text/event-stream"}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=body))
+    async with httpx.AsyncClient(transport=transport) as client:
+        told: list[Status] = []
+        with pytest.raises(FalUnreachable, match="too large"):
+            await read(FalQueue(client, QUEUE, "key"), told.append)
+    assert (len(told), body.read <= 6000) == (500, True)
+
+
+async def read(queue: FalQueue, tell: Callable[[Status], None]) -> None:
+    """Read a status stream to its end."""
+    async with queue.follow(job()) as reports:
+        async for report in reports:
+            tell(report)
 
 
 async def test_a_refused_key_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:

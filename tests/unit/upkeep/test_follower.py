@@ -15,6 +15,7 @@ from hookcast.fal.queue import FalQueue
 from hookcast.jobs import CancelRequested, Completed, Job, JobStatus, Phase, Registered, Update
 from hookcast.push import Engine
 from hookcast.store import open_store
+from hookcast.upkeep import follower
 from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import Collector
 from hookcast.upkeep.follower import Follower
@@ -368,6 +369,19 @@ async def test_where_there_is_no_stream_the_status_is_polled(world: World, answe
         assert most / 2 <= pause <= most
     if answer.headers.get("content-type") != "text/event-stream":
         assert world.opened == 1
+
+
+async def test_while_a_proxy_holds_the_stream_back_the_status_is_polled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is open, and silent."""
+    monkeypatch.setattr(follower, "FIRST_SECONDS", 0.01)
+    world.fal.script(STREAM, LiveStream())
+    world.fal.script(STATUS, httpx.Response(202, json=queued(7)))
+    world.sleep.free = True
+    world.engine.hub.interest.tell("job-1", watched=True)
+    await until(lambda: world.bus.states)
+    assert world.bus.states[0]["progress"]["queuePosition"] == 7
 
 
 async def test_a_stream_that_was_refused_is_tried_again_later(world: World) -> None:

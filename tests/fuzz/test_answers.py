@@ -1,6 +1,7 @@
 """Mutated answers of fal's: 200,000 with `make fuzz`. Every job has an end, and no task dies."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,8 +11,9 @@ from random import SystemRandom
 from typing import cast
 
 import httpx
+import msgspec
 import pytest
-from msgspec import Raw, json
+from msgspec import Raw
 from structlog.testing import capture_logs
 
 from hookcast.bus import LocalBus
@@ -131,7 +133,7 @@ class World:
 
 def faults_of(job: Job) -> list[str]:
     """What is wrong with a job at its end."""
-    told = json.decode(encode(job).body)
+    told = json.loads(encode(job).body)
     logs = told["progress"]["logs"]
     wrong = {
         "has no end": not job.status.terminal,
@@ -139,7 +141,7 @@ def faults_of(job: Job) -> list[str]:
         "has a long sentence": len(job.error or "") > MAX_SENTENCE,
         "shows HTML": "<html" in (job.error or ""),
         "has a wrong position": not 0 <= (job.progress.queue_position or 0) < 2**31,
-        "has a long log": len(logs) > KEPT_LOG_LINES or len(json.encode(job.progress.logs)) > MAX_LOG_BYTES,
+        "has a long log": len(logs) > KEPT_LOG_LINES or len(msgspec.json.encode(job.progress.logs)) > MAX_LOG_BYTES,
         "has no result": (job.status is JobStatus.COMPLETED) != (job.result is not None),
     }
     return [f"{job.request_id} {fault}: {told}" for fault, found in wrong.items() if found]

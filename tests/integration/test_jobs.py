@@ -275,6 +275,26 @@ async def test_a_cancel_that_fal_does_not_answer_may_have_been_taken(
     assert (await node.client.get("/api/fal-jobs/job-1")).json()["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("odd", [2**63, 3 * 10**9, -1, "many", [], 1.5])
+async def test_an_odd_submit_answer_loses_no_request(node: Node, odd: object) -> None:
+    """fal has taken it: what cannot be read, or stored by every database, is absent."""
+    answer = {"request_id": "job-1", "queue_position": odd, "response_url": odd, "status_url": odd, "cancel_url": odd}
+    node.fal.script(f"/{ENDPOINT}", httpx.Response(200, json=answer))
+    told = (await node.submit()).json()
+    assert (told["requestId"], told["job"]["progress"]["queuePosition"]) == ("job-1", None)
+
+
+async def test_a_result_past_the_limit_of_webhooks_fails_its_job(database_url: str, fal: FalDouble) -> None:
+    """It says how large it is, and which setting limits it."""
+    fal.script("/requests/job-1", httpx.Response(200, json={"filler": "x" * 5000}))
+    async with running_node(fal, database_url=database_url, max_webhook_bytes=2048) as node:
+        await node.register("job-1", endpointId=ENDPOINT)
+        await node.post_webhook(fal.webhook("job-1", payload=None, payload_error="too large"))
+        job = (await node.client.get("/api/fal-jobs/job-1?wait=30&version=2")).json()
+    assert job["status"] == "failed"
+    assert job["error"] == "The result is too large: 5,013 bytes of at most 2,048 bytes (HOOKCAST_MAX_WEBHOOK_BYTES)."
+
+
 async def test_cancelling_a_request_that_fal_does_not_know_says_so(node: Node) -> None:
     """Not that the job is unknown here."""
     node.fal.script("/cancel", httpx.Response(404, json={"status": "NOT_FOUND"}))

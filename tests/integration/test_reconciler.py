@@ -130,6 +130,20 @@ async def test_what_fal_says_of_an_unwatched_job_becomes_its_state(world: World)
     assert (await world.job("job-1")).progress.queue_position == 12000
 
 
+async def test_a_long_log_without_timestamps_is_one_version_however_often_it_is_read(world: World) -> None:
+    """Only new lines make a new one."""
+    await world.register("job-1")
+    lines = [{"message": f"line {number}"} for number in range(120)]
+    versions = []
+    for count in (120, 120, 120, 121):
+        says(world.fal, "IN_PROGRESS", logs=[*lines, {"message": "line 0"}][:count])
+        await world.look(timedelta(seconds=50))
+        await world.store.leases.release(["ask:job-1"], "one")
+        versions.append((await world.job("job-1")).version)
+    assert versions == [2, 2, 2, 3]
+    assert [line.message for line in (await world.job("job-1")).progress.logs][-2:] == ["line 119", "line 0"]
+
+
 async def test_two_nodes_ask_once(world: World, database_url: str) -> None:
     """The lease is in the database."""
     says(world.fal, "IN_PROGRESS")

@@ -45,13 +45,14 @@ class Trouble(Enum):
     TAKEN = "taken"  # 502, 503, 504 with a request id
 
 
+# An error may be the very outcome of a job: whoever asks for a result finds out, and asks again.
+_REPEATABLE = frozenset(Call) - {Call.RESULT}
 RETRIED: Mapping[Trouble, frozenset[Call]] = {
-    Trouble.NOT_SENT: frozenset(Call),
-    Trouble.NO_ANSWER: frozenset(Call) - {Call.SUBMIT},
-    Trouble.BUSY: frozenset(Call),
-    # An error may be the very outcome of the job: whoever asks for a result finds out before it is asked for again.
-    Trouble.GATEWAY: frozenset(Call) - {Call.RESULT},
-    Trouble.TAKEN: frozenset(Call) - {Call.SUBMIT, Call.RESULT},
+    Trouble.NOT_SENT: _REPEATABLE,
+    Trouble.NO_ANSWER: _REPEATABLE - {Call.SUBMIT},
+    Trouble.BUSY: _REPEATABLE,
+    Trouble.GATEWAY: _REPEATABLE,
+    Trouble.TAKEN: _REPEATABLE - {Call.SUBMIT},
 }
 
 

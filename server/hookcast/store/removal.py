@@ -8,19 +8,19 @@ from sqlalchemy import Column, Connection, Select, delete, func, select
 from hookcast.store.base import Database
 
 STEP_SECONDS = 0.005  # and the time of a commit, which takes about as long
-AT_ONCE = 5  # rows per statement
 
 
 async def remove(database: Database, due: Select[Any], limit: int, *, last: Column[Any] | None = None) -> int:
     """Delete at most `limit` of the rows whose primary key `due` selects; return how many. 0 = none is left.
 
-    Fewer are deleted when they hold the writer for `STEP_SECONDS`. `last` is a column behind the large ones: SQLite
-    reads a row up to it, so that deleting the row, which reads all of it, does not wait for the disk.
+    Where there is one writer, fewer are deleted: those that hold it for `STEP_SECONDS`. `last` is a column behind the
+    large ones: SQLite reads a row up to it, so that deleting the row, which reads all of it, finds it in memory.
     """
     [key] = due.selected_columns
     named = database.among(key)
     assert due.whereclause is not None  # noqa: S101
     delete_these = delete(key.table).where(named, due.whereclause)
+    at_once = 1 if database.one_writer else limit
 
     def read(connection: Connection) -> list[str]:
         keys: list[str] = list(connection.execute(due.limit(limit)).scalars())
@@ -30,8 +30,8 @@ async def remove(database: Database, due: Select[Any], limit: int, *, last: Colu
 
     def write(connection: Connection) -> int:
         removed, until = 0, time.monotonic() + STEP_SECONDS
-        for first in range(0, len(keys), AT_ONCE):
-            removed += connection.execute(delete_these, {"ids": keys[first : first + AT_ONCE]}).rowcount
+        for first in range(0, len(keys), at_once):
+            removed += connection.execute(delete_these, {"ids": keys[first : first + at_once]}).rowcount
             if time.monotonic() > until:
                 break
         return removed

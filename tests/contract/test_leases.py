@@ -102,12 +102,13 @@ async def test_removing_jobs_holds_a_single_writer_for_a_moment_only(
 ) -> None:
     """When time is up, the rest waits for the next step; the oldest go first, and all of them go."""
     monkeypatch.setattr(removal, "STEP_SECONDS", -1.0)
-    for number in range(3):
+    for number in range(3 * removal.AT_ONCE):
         await add(store, f"job-{number}", Completed(result=Raw(b"1")), now=NOW + timedelta(seconds=number))
     for left in (2, 1, 0) if any_database_url.startswith("sqlite") else (0,):
         assert await store.remove_ended(NOW + timedelta(days=1), PORTION) > 0
         page = await store.page(JobQuery())
-        assert page.request_ids == ["job-2", "job-1", "job-0"][:left]
+        kept = [f"job-{number}" for number in reversed(range(3 * removal.AT_ONCE))]
+        assert page.request_ids == kept[: left * removal.AT_ONCE]
     assert await store.remove_ended(NOW + timedelta(days=1), PORTION) == 0
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Column, Connection, Select, delete, func, select
 from hookcast.store.base import Database
 
 STEP_SECONDS = 0.005  # and the time of a commit, which takes about as long
+AT_ONCE = 5  # rows per statement where there is one writer
 
 
 async def remove(database: Database, due: Select[Any], limit: int, *, last: Column[Any] | None = None) -> int:
@@ -20,7 +21,7 @@ async def remove(database: Database, due: Select[Any], limit: int, *, last: Colu
     named = database.among(key)
     assert due.whereclause is not None  # noqa: S101
     delete_these = delete(key.table).where(named, due.whereclause)
-    at_once = 1 if database.one_writer else limit
+    at_once = AT_ONCE if database.one_writer else limit
 
     def read(connection: Connection) -> list[str]:
         keys: list[str] = list(connection.execute(due.limit(limit)).scalars())

@@ -268,7 +268,7 @@ def _load(shape: type[_Shape], overrides: dict[str, Any]) -> _Shape:
 
 
 def _describe(location: list[int | str], message: str) -> str:
-    text = message.removeprefix("Value error, ")
+    text = " ".join(message.removeprefix("Value error, ").split())  # one line, whatever the value that it shows
     if not location:
         return text
     name = str(location[0])

@@ -34,7 +34,8 @@ UPGRADE = (
 )
 BEGINNINGS = (
     b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ",
-    b"POST /api/webhooks/fal HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n",
+    b"POST /api/webhooks/fal HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\nX-Fal-Webhook-Request-Id: r\r\n"
+    b"X-Fal-Webhook-User-Id: u\r\nX-Fal-Webhook-Timestamp: @now\r\nX-Fal-Webhook-Signature: %b\r\n\r\n" % (b"ab" * 64),
     UPGRADE,
 )
 LONG_FRAME = b"\x81\xfe\x80\x00mask"  # a masked text frame of 32 KiB
@@ -70,7 +71,7 @@ class Slow:
     def _connect(self) -> None:
         self.cuts += 1
         self.connection = socket.create_connection(("127.0.0.1", self.port), timeout=START_SECONDS)
-        self.connection.send(self.beginning)
+        self.connection.send(self.beginning.replace(b"@now", b"%d" % time.time()))
         self.connection.setblocking(False)
 
 

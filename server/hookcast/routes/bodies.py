@@ -48,6 +48,7 @@ class Bodies:
         self._room = limit + SPARE
         self._shares: dict[Share, None] = {}
         self._waiting = 0
+        self._looked_at = 0.0
         self._freed = asyncio.Event()
 
     def share(self) -> "Share":
@@ -70,6 +71,13 @@ class Bodies:
     def _fits(self, size: int) -> bool:
         return self.reserved + size <= self._room + (SPARE_OF_SMALL if size <= SMALL else 0)
 
+    def _look(self, now: float) -> None:
+        """Make slow bodies give way: a look each `LOOK_SECONDS`, however many wait."""
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            for share in self._shares:
+                share.give_way(now)
+
     async def _room_for(self, size: int) -> None:
         if self._waiting >= MAX_WAITING:
             raise _busy()
@@ -80,8 +88,7 @@ class Bodies:
             while not self._fits(size):
                 if clock() >= until:
                     raise _busy()
-                for share in self._shares:
-                    share.give_way(clock())
+                self._look(clock())
                 self._freed.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):

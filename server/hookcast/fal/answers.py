@@ -101,9 +101,11 @@ def failed(rejected: FalRejected | None, told: Status | None) -> Failed:
     """Return the failure that fal's answer to the request for the result and its status tell together."""
     body = None if rejected is None else rejected.raw_body
     types = [error.error_type for error in (rejected, told) if error is not None and error.error_type is not None]
+    sources = [None if rejected is None else rejected.fal_body, None if told is None else told.error]
+    if rejected is not None and rejected.fal_status >= 500:
+        sources.reverse()  # the status says why there is no result; a gateway says only that there is none
     error = sentence(
-        None if rejected is None else rejected.fal_body,
-        None if told is None else told.error,
+        *sources,
         *types,
         otherwise=str(rejected or UNKNOWN_REASON),
     )

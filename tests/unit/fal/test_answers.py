@@ -187,9 +187,9 @@ def test_cancel_is_understood_by_its_word_and_its_status(code: int, body: bytes,
     assert answers.cancelled(code, body) is answer
 
 
-def rejected(body: bytes | None, *, said: str = "fal answered 503 with an empty body.") -> FalRejected:
+def rejected(body: bytes | None, code: int = 422, *, said: str = "fal answered with an empty body.") -> FalRejected:
     """fal's refusal of a result."""
-    return FalRejected(said, fal_status=503, fal_body=None if body is None else Raw(body))
+    return FalRejected(said, fal_status=code, fal_body=None if body is None else Raw(body))
 
 
 TOLD = Status(progress=Progressed(phase=Phase.SAVING), error="It broke", error_type="internal_error")
@@ -209,3 +209,9 @@ def test_result_and_status_tell_a_failure_together(body: bytes | None, error: st
     """The better sentence; fal's body, with its error type."""
     found = failed(rejected(body), TOLD)
     assert (found.error, found.detail) == (error, Raw(detail))
+
+
+def test_the_status_tells_why_there_is_no_result_better_than_a_server_that_has_none() -> None:
+    assert failed(rejected(b'{"detail": "Try again later"}', 503), TOLD).error == "It broke"
+    untold = Status(progress=Progressed(phase=Phase.SAVING), error_type="internal_error")
+    assert failed(rejected(b'{"detail": "No GPU left"}', 503), untold).error == "No GPU left"

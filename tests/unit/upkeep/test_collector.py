@@ -145,7 +145,7 @@ async def test_the_results_own_sentence_is_preferred_and_the_error_type_is_added
     world.fal.script(RESULT, httpx.Response(503, content=b'{"detail": "The runner was lost.", "n": 1.50}'))
     world.fal.script(STATUS, httpx.Response(200, json=DISCONNECTED))
     job = await world.fetched()
-    assert job.error == "The runner was lost."
+    assert job.error == "Runner disconnected unexpectedly"
     assert job.error_detail == Raw(b'{"detail":"The runner was lost.","n":1.50,"error_type":"runner_disconnected"}')
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMED = re.compile(r"`((?:unit|integration|fuzz)/[\w/]+\.py)`|`(test_\w+)`")
+NAMED = re.compile(r"`((?:unit|contract|integration|fuzz)/[\w/]+\.py)`|`(test_\w+)`")
 
 
 def test_every_test_that_the_security_page_names_exists() -> None:

@@ -40,6 +40,7 @@ HookcastError
 │   └── FalUnreachable          502
 ├── Unavailable             retry: a dependency is unavailable
 │   ├── StoreUnavailable        503
+│   │   └── StoreRefused            503; at the start: exit code 2
 │   ├── KeysUnavailable         503
 │   ├── Busy                    503
 │   ├── TooManyStreams          503
@@ -48,6 +49,7 @@ HookcastError
 └── SettingsError           invalid settings: the server does not start (command line, exit code 2)
 """
 
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from msgspec import Raw
@@ -381,11 +383,36 @@ class Unavailable(HookcastError):
     retry_after: ClassVar[int] = 1
 
 
+class Trouble(StrEnum):
+    """What is wrong with the database: stable words of `/readyz` and the log."""
+
+    DISK_FULL = "disk_full"  # or the quota, or the limit of a file's size
+    READ_ONLY = "read_only"  # a standby, a former primary, a file system mounted so
+    UNREACHABLE = "unreachable"  # also starting or stopping
+    TIMEOUT = "timeout"
+    BUSY = "busy"  # locked, or out of connections or memory
+    REFUSED = "refused"
+    VALUE = "value"  # not of the database: it cannot store what it was given
+    ERROR = "error"
+
+
 class StoreUnavailable(Unavailable):
-    """The database failed, or did not answer in time."""
+    """The database failed, or did not answer in time. `reason` is for operators, and may name hosts and users."""
 
     code = "store_unavailable"
     title = "The database is not available"
+
+    def __init__(self, message: str, trouble: Trouble = Trouble.ERROR, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.trouble = trouble
+        self.reason = message if reason is None else reason
+
+
+class StoreRefused(StoreUnavailable):
+    """The database cannot be used until somebody changes it, or the settings. A server does not start with it."""
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message, Trouble.REFUSED, reason=reason)
 
 
 class NotStorable(StoreUnavailable):

@@ -182,7 +182,7 @@ async def test_nodes_that_start_together_migrate_once(any_database_url: str) -> 
 
     async def start() -> None:
         async with open_store(any_database_url) as store:
-            await store.ping()
+            await store.probe()
 
     await asyncio.gather(*(start() for _ in range(4)))
 

@@ -18,7 +18,7 @@ from hookcast.cli.doctor import Finding, examine
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.settings import Settings, load_settings
 from hookcast.store import inspect, open_store
-from hookcast.store.inspection import Schema
+from hookcast.store.revision import Schema
 from support.access import API_KEY, SECRET
 from support.commands import hookcast
 from support.fal import JWKS, QUEUE, FalDouble, jwk

@@ -38,6 +38,11 @@ class Postgres:
         """Drop the database, disconnecting its clients."""
         _run(_program("dropdb"), "--force", "-h", "127.0.0.1", "-p", str(self.port), "-U", "hookcast", database)
 
+    def sql(self, *statements: str, database: str = "postgres") -> None:
+        """Run statements, each in its own transaction."""
+        words = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "hookcast", "-v", "ON_ERROR_STOP=1", "-q")
+        _run(_program("psql"), *words, *(f"-c{statement}" for statement in statements), database)
+
     def start(self) -> None:
         """Start or restart the server, and wait until it accepts connections."""
         options = f"{OPTIONS}{self.folder} -p {self.port} -c fsync={'on' if self.fsync else 'off'}"

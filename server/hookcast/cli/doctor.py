@@ -19,25 +19,27 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
-from hookcast import advice
+from hookcast import advice, postgres_url
 from hookcast.bus import Bus, job_topic, open_bus
 from hookcast.cli import installation
 from hookcast.cli.terminal import plain
-from hookcast.errors import FalRejected, FalUnreachable, SettingsError, StoreUnavailable
+from hookcast.errors import FalRejected, FalUnreachable, SettingsError, StoreRefused, StoreUnavailable
 from hookcast.fal.keys import parse_jwks
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import unseen
 from hookcast.openfiles import raise_open_files
 from hookcast.outgoing import http_client
 from hookcast.settings import PREFIX, Settings, load_settings
-from hookcast.store import inspect
-from hookcast.store.inspection import Schema
+from hookcast.store import inspect, room
+from hookcast.store.revision import Schema
 from hookcast.urls import is_loopback
 from hookcast.wire import State
 
 CHECK_SECONDS = 15.0
 ANSWER_SECONDS = 5.0
 FEW_FILES = 4096
+FEW_BYTES = 200_000_000
+REFUSED = 2  # exit code: `hookcast serve` does not start with this
 NODE_SKEW_SECONDS = 2.0  # between this machine and the database
 FAL_SKEW_SECONDS = (30.0, 240.0)  # warn, fail: signatures are valid for 300 s
 ENDPOINT = "fal-ai/flux"
@@ -57,6 +59,7 @@ class Finding(Struct, frozen=True):
     level: Level
     subject: str
     text: str
+    exit_code: int = 1  # of a failure
 
 
 Check = Callable[[Settings, httpx.AsyncClient], Awaitable[list[Finding]]]
@@ -64,13 +67,13 @@ Check = Callable[[Settings, httpx.AsyncClient], Awaitable[list[Finding]]]
 
 async def run() -> int:
     """Print each finding as a line, and return the exit code."""
-    console, failed = Console(highlight=False), False
+    console, code = Console(highlight=False), 0
     async for found in _findings():
-        failed = failed or found.level is Level.FAIL
+        code = max(code, found.exit_code if found.level is Level.FAIL else 0)
         style = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}[found.level]
         parts = (f"{found.level:<5}", style), (f"{found.subject:<11}", "bold"), plain(found.text)
         console.print(Text.assemble(*parts), soft_wrap=True)
-    return int(failed)
+    return code
 
 
 async def _findings() -> AsyncIterator[Finding]:
@@ -123,19 +126,26 @@ async def _packages(_settings: Settings, _web: httpx.AsyncClient) -> list[Findin
 
 async def _database(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
     url = settings.database_url.get_secret_value()
-    where = _where(url)
+    where, free = _where(url), room(url)
+    disk = "" if free is None else f"; {free / 1e9:.1f} GB are free on its disk"
     before = time.time()
     try:
         condition = await inspect(url)
+    except StoreRefused as error:
+        return [Finding(Level.FAIL, "database", f"{where}: {error.reason}", REFUSED)]
     except StoreUnavailable as error:
-        return [Finding(Level.FAIL, "database", f"{where}: {error} Check {PREFIX}DATABASE_URL, and that it runs.")]
+        advice = f"Check {PREFIX}DATABASE_URL, and that it runs" if not disk else "Make room, or check what holds it"
+        return [Finding(Level.FAIL, "database", f"{where}: {error.reason} {advice}{disk}")]
     schemas = {
-        Schema.NONE: Finding(Level.WARN, "database", f"{where} is empty; `hookcast serve` or `migrate` fills it"),
-        Schema.OLD: Finding(Level.WARN, "database", f"{where} is of an older version; run `hookcast migrate`"),
-        Schema.NEWER: Finding(Level.FAIL, "database", f"{where} is of a newer version of Hookcast; update this one"),
-        Schema.CURRENT: Finding(Level.OK, "database", f"{where} answers and is up to date"),
+        Schema.NONE: (Level.WARN, f"{where} is empty; `hookcast serve` or `migrate` fills it"),
+        Schema.OLD: (Level.WARN, f"{where} is of an older version; run `hookcast migrate`"),
+        Schema.NEWER: (Level.FAIL, f"{where} is of a newer version of Hookcast; update this one"),
+        Schema.CURRENT: (Level.OK, f"{where} takes writes and is up to date"),
     }
-    return [schemas[condition.schema], *_database_clock(condition.clock, before, time.time())]
+    level, text = schemas[condition.schema]
+    if level is Level.OK and free is not None and free < FEW_BYTES:
+        level = Level.WARN
+    return [Finding(level, "database", text + disk, REFUSED), *_database_clock(condition.clock, before, time.time())]
 
 
 def _database_clock(clock: float | None, before: float, after: float) -> list[Finding]:
@@ -290,6 +300,8 @@ def _reachable(host: str) -> bool:
 
 def _where(url: str) -> str:
     """Strip user, password and query from a URL."""
+    if url.startswith("postgres"):
+        return postgres_url.parse(url).where
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return parts.path[1:]

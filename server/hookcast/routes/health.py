@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action
-from hookcast.errors import Draining
+from hookcast.errors import Draining, StoreUnavailable, Trouble
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
 from hookcast.routes.services import services
@@ -26,15 +26,24 @@ async def readyz(request: Request) -> Response:
     """Handle GET /readyz: check every dependency; 503 when clients should be sent to another node.
 
     Without Redis and without fal's keys nothing is lost, and other nodes are no better off: the node is degraded.
+    `reasons` says why the database is unavailable: it cannot be written.
     """
-    node = services(request)
-    checks: dict[str, str] = await node.readiness.checks()
-    checks["server"] = "draining" if node.engine.admission.draining else "ok"
-    if node.settings.redis_url is not None:
-        checks["redis"] = node.bus.condition
+    ready = services(request)
+    checks: dict[str, str] = await ready.readiness.checks()
+    checks["server"] = "draining" if ready.engine.admission.draining else "ok"
+    if ready.settings.redis_url is not None:
+        checks["redis"] = ready.bus.condition
     if (checks["database"], checks["server"]) != ("ok", "ok"):
-        return json_response({"status": "unavailable", "checks": checks}, 503)
+        return _not_ready(checks, ready.readiness.trouble)
     return json_response({"status": "ok" if set(checks.values()) == {"ok"} else "degraded", "checks": checks})
+
+
+def _not_ready(checks: dict[str, str], trouble: StoreUnavailable | None) -> Response:
+    answer: dict[str, object] = {"status": "unavailable", "checks": checks}
+    if checks["database"] != "ok":
+        error = trouble or StoreUnavailable("The database has not answered yet.", Trouble.TIMEOUT)
+        answer["reasons"] = {"database": {"code": error.trouble.value, "detail": str(error)}}
+    return json_response(answer, 503)
 
 
 async def metrics(request: Request) -> Response:

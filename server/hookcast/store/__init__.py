@@ -2,7 +2,7 @@
 
 from hookcast.store.changes import Change, Joining
 from hookcast.store.database import migrate
-from hookcast.store.inspection import Condition, inspect
+from hookcast.store.inspection import Condition, inspect, room
 from hookcast.store.jobs import JobStore, Written, open_store
 from hookcast.store.listing import JobPage, JobQuery
 from hookcast.store.outlines import Outline
@@ -22,4 +22,5 @@ __all__ = [
     "inspect",
     "migrate",
     "open_store",
+    "room",
 ]

@@ -5,21 +5,22 @@ bridge to asyncpg. Either way, a whole transaction is one call.
 """
 
 import asyncio
-import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, text
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table
 from sqlalchemy.dialects.postgresql import Insert
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from hookcast.errors import StoreUnavailable
+from hookcast.store.faults import LIBRARY_ERRORS, unavailable
+from hookcast.store.health import Health
+from hookcast.store.revision import check_revision
+from hookcast.store.schema import leases
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -29,25 +30,8 @@ MIGRATION_SECONDS = 300.0
 REWRITE_SECONDS = 3600.0
 MAX_OPEN_SECONDS = 600
 WAIT_SECONDS = 4  # for a free connection or a lock
-
-VALUE_ERRORS = (
-    DataError,
-    IntegrityError,
-    UnicodeError,
-    OverflowError,  # sqlite3's, of an integer beyond 64 bits
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-)
-"""Errors caused by one row's values, not by the database; found anywhere in the `__cause__` chain."""
-
-_DRIVER_ERRORS = (  # may escape SQLAlchemy's own errors while a connection is opened or closed
-    UnicodeError,
-    OverflowError,
-    sqlite3.Error,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncio.IncompleteReadError,
-)
+RETRY_SECONDS = 1.0  # between probes while the database is in trouble
+PROBE = "probe"  # the lease that a probe writes
 
 
 class Database(ABC):
@@ -55,6 +39,9 @@ class Database(ABC):
 
     one_writer: bool
     """True when the database serializes writers, so that a write never loses a race."""
+
+    def __init__(self) -> None:
+        self.health = Health()
 
     @property
     @abstractmethod
@@ -95,13 +82,11 @@ class Database(ABC):
 
     async def write(self, work: Work[T], seconds: float = DEADLINE_SECONDS) -> T:
         """Run `work` in a transaction and commit it."""
-        async with deadline(seconds):
-            return await self._run(work, writes=True)
+        return await self._watched(work, seconds, writes=True)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which must only read."""
-        async with deadline():
-            return await self._run(work, writes=False)
+        return await self._watched(work, DEADLINE_SECONDS, writes=False)
 
     async def shrink(self, seconds: float) -> bool:  # noqa: ARG002 - PostgreSQL's autovacuum does it
         """Return unused space to the file system, holding the writer for `seconds`; return whether there is more."""
@@ -113,19 +98,62 @@ class Database(ABC):
     async def rewrite(self) -> None:  # noqa: B027 - PostgreSQL's autovacuum needs no help
         """Write the file anew, without unused space and able to shrink; nothing else can write meanwhile."""
 
-    async def migrate(self) -> None:
-        """Migrate to the newest schema. Nodes that start together migrate one at a time."""
-        await self.write(self._upgrade, MIGRATION_SECONDS)
+    async def _watched(self, work: Work[T], seconds: float, *, writes: bool) -> T:
+        try:
+            async with deadline(seconds):
+                found = await self._run(work, writes=writes)
+        except StoreUnavailable as error:
+            self._failed(error)
+            raise
+        self.health.worked(wrote=writes)
+        return found
 
-    async def ping(self) -> None:
-        """Run `SELECT 1`."""
-        await self.read(lambda connection: connection.execute(text("SELECT 1")))
+    def _failed(self, error: StoreUnavailable) -> None:
+        """Note a failed transaction."""
+        self.health.failed(error)
 
-    def _upgrade(self, connection: Connection) -> None:
+    async def migrate(self, seconds: float = MIGRATION_SECONDS) -> None:
+        """Migrate to the newest schema. Nodes that start together migrate one at a time.
+
+        Raises StoreRefused for a database that is not Hookcast's, or of a newer version.
+        """
+        async with deadline(seconds):
+            await self._run(self._migrate, writes=True)
+
+    async def probe(self) -> None:
+        """Commit a small write, and use a little space on the disk."""
+        lease = self.upsert(leases).values(name=PROBE, owner="", until=self.clock)
+        touch = lease.on_conflict_do_update(index_elements=["name"], set_={"until": lease.excluded.until})
+
+        def work(connection: Connection) -> None:
+            connection.execute(touch)
+            self._allocate(connection)
+
+        await self.write(work)
+
+    @abstractmethod
+    def _allocate(self, connection: Connection) -> None:
+        """Use a little space on the disk, and free it: a write may fit into space that the files have already."""
+
+    async def watch(self) -> None:
+        """While the database is in trouble, probe it until it works, so that an idle node notices, too."""
+        while True:
+            await self.health.troubled.wait()
+            await asyncio.sleep(RETRY_SECONDS)
+            with suppress(StoreUnavailable):
+                await self.probe()
+
+    def _migrate(self, connection: Connection) -> None:
+        self._await_turn(connection)
+        check_revision(connection)
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+    @abstractmethod
+    def _await_turn(self, connection: Connection) -> None:
+        """Wait for the nodes that migrate at the same time."""
 
 
 @asynccontextmanager
@@ -134,5 +162,5 @@ async def deadline(seconds: float = DEADLINE_SECONDS) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
-    except (SQLAlchemyError, TimeoutError, OSError, *_DRIVER_ERRORS) as error:
-        raise StoreUnavailable(f"The database did not answer as it should: {type(error).__name__}.") from error
+    except LIBRARY_ERRORS as error:
+        raise unavailable(error) from error

@@ -12,9 +12,9 @@ from msgspec import Struct
 from sqlalchemy import Connection, Executable, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, Insert
 
-from hookcast.errors import NotStorable, StoreUnavailable
+from hookcast.errors import NotStorable, StoreUnavailable, Trouble
 from hookcast.jobs import Job
-from hookcast.store.base import VALUE_ERRORS, Database
+from hookcast.store.base import Database
 from hookcast.store.schema import from_row, jobs, storable, to_row
 from hookcast.store.submits import Intent, named, settle
 
@@ -75,7 +75,7 @@ class Changes:
         try:
             return await self._together(asks)
         except StoreUnavailable as error:
-            if not _of_the_values(error):
+            if error.trouble is not Trouble.VALUE:
                 raise
             if len(asks) == 1:
                 return [NotStorable(str(error))]
@@ -167,9 +167,3 @@ def _newer(insert: Insert) -> Insert:
     return insert.on_conflict_do_update(
         index_elements=["request_id"], set_=columns, where=jobs.c.version == insert.excluded.version - 1
     )
-
-
-def _of_the_values(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, VALUE_ERRORS):
-        error = error.__cause__
-    return error is not None

@@ -4,24 +4,30 @@ import asyncio
 
 from sqlalchemy import make_url
 
-from hookcast.store.base import Database
+from hookcast import postgres_url
+from hookcast.store.base import MIGRATION_SECONDS, Database
 from hookcast.store.postgresql import Postgresql
 from hookcast.store.sqlite import Sqlite
 
 
 def open_database(url: str) -> Database:
-    """Return the database at `sqlite:///path` or `postgresql://…`, without connecting to it."""
-    parsed = make_url(url)
-    return Sqlite(parsed) if parsed.get_backend_name() == "sqlite" else Postgresql(parsed)
+    """Return the database at `sqlite:///path` or `postgresql://…`, without connecting to it.
+
+    Raises StoreRefused for certificates in the URL that cannot be used.
+    """
+    return Sqlite(make_url(url)) if url.startswith("sqlite") else Postgresql(postgres_url.parse(url))
 
 
-def migrate(url: str, *, compact: bool = False) -> None:
-    """Migrate the database to the newest schema, and write SQLite's file anew if `compact`. Raises StoreUnavailable."""
+def migrate(url: str, seconds: float = MIGRATION_SECONDS, *, compact: bool = False) -> None:
+    """Migrate the database to the newest schema, in so many seconds at most, and write SQLite's file anew if `compact`.
+
+    Raises StoreUnavailable.
+    """
 
     async def run() -> None:
         database = open_database(url)
         try:
-            await database.migrate()
+            await database.migrate(seconds)
             if compact:
                 await database.rewrite()
         finally:

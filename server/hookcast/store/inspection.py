@@ -1,26 +1,14 @@
-"""Read-only inspection of a database, for operators."""
+"""Inspection of a database, for operators."""
 
-import os
-from enum import Enum
 from pathlib import Path
 
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from msgspec import Struct
 from sqlalchemy import Connection, make_url, select
 
-from hookcast.errors import StoreUnavailable
 from hookcast.store.base import Database
 from hookcast.store.database import open_database
-
-
-class Schema(Enum):
-    """The database's schema compared with the newest one this version knows."""
-
-    NONE = "none yet"
-    OLD = "older"
-    CURRENT = "current"
-    NEWER = "newer"  # migrated by a newer version of Hookcast
+from hookcast.store.revision import Schema, schema_of
+from hookcast.store.room import check_file, free_bytes
 
 
 class Condition(Struct, frozen=True):
@@ -31,38 +19,38 @@ class Condition(Struct, frozen=True):
 
 
 async def inspect(url: str) -> Condition:
-    """Inspect the database, without creating a missing SQLite file. Raises StoreUnavailable."""
-    if _to_be_made(url):
-        return Condition(Schema.NONE, None)
+    """Inspect the database, without creating a missing SQLite file; a current one is written to, as `/readyz` does.
+
+    Raises StoreUnavailable.
+    """
+    file = _file_of(url)
+    if file is not None:
+        check_file(file)
+        if not file.exists():
+            return Condition(Schema.NONE, None)
     database = open_database(url)
     try:
-        return await database.read(lambda connection: _condition(database, connection))
+        condition = await database.read(lambda connection: _condition(database, connection))
+        if condition.schema is Schema.CURRENT:
+            await database.probe()
+        return condition
     finally:
         await database.close()
 
 
+def room(url: str) -> int | None:
+    """Return the bytes that are free in the folder of a SQLite file; None for PostgreSQL, or without a folder."""
+    file = _file_of(url)
+    try:
+        return None if file is None else free_bytes(file)
+    except OSError:
+        return None
+
+
+def _file_of(url: str) -> Path | None:
+    return Path(make_url(url).database or "") if url.startswith("sqlite") else None
+
+
 def _condition(database: Database, connection: Connection) -> Condition:
     clock = connection.execute(select(database.clock)).scalar_one()
-    return Condition(_schema(connection), float(clock))
-
-
-def _to_be_made(url: str) -> bool:
-    parsed = make_url(url)
-    file = Path(parsed.database or "")
-    if parsed.get_backend_name() != "sqlite" or file.exists():
-        return False
-    folder = file.absolute().parent
-    if not os.access(folder, os.W_OK):
-        raise StoreUnavailable(f"There is no folder {folder} that could be written to.")
-    return True
-
-
-def _schema(connection: Connection) -> Schema:
-    scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
-    found = MigrationContext.configure(connection).get_current_revision()
-    if found is None:
-        return Schema.NONE
-    if found == scripts.get_current_head():
-        return Schema.CURRENT
-    known = {script.revision for script in scripts.walk_revisions()}
-    return Schema.OLD if found in known else Schema.NEWER
+    return Condition(schema_of(connection), float(clock))

@@ -41,13 +41,13 @@ class Written(NamedTuple):
 async def open_store(url: str) -> AsyncIterator["JobStore"]:
     """Open the database, migrate it to the newest schema, and close it on exit.
 
-    Raises StoreUnavailable when it cannot be opened.
+    Raises StoreUnavailable when it cannot be opened, StoreRefused when it cannot be used as it is.
     """
     database = open_database(url)
     store = JobStore(database)
     try:
         await database.migrate()
-        async with beside(store.reads.run(), store.changes.run()):
+        async with beside(store.reads.run(), store.changes.run(), database.watch()):
             yield store
     finally:
         await database.close()
@@ -65,9 +65,9 @@ class JobStore:
         self.leases = Leases(database)
         self.submits = Submits(database)
 
-    async def ping(self) -> None:
-        """Run `SELECT 1`."""
-        await self._database.ping()
+    async def probe(self) -> None:
+        """Commit a small write. Raises StoreUnavailable with what is wrong."""
+        await self._database.probe()
 
     async def deployment(self) -> str:
         """Return the id that all nodes of this database share, and no other database has."""

@@ -1,10 +1,10 @@
 """PostgreSQL through asyncpg, directly or behind a pooler in transaction mode."""
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import (
-    URL,
     Column,
     ColumnElement,
     Connection,
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     any_,
     bindparam,
+    event,
     func,
     literal,
     literal_column,
@@ -22,14 +23,26 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from hookcast.errors import StoreUnavailable, Trouble
+from hookcast.postgres_url import PostgresUrl
 from hookcast.store.base import MAX_OPEN_SECONDS, WAIT_SECONDS, Database, T, Work
+from hookcast.store.connecting import Connector
 
 _CONNECTIONS = 5
+_MADE_AT = "made_at"  # monotonic seconds
 _MIGRATION_LOCK = 4_826_163_950_127_731  # arbitrary; must be unused by other programs in the same database
-# URL parameters of other drivers and poolers, which asyncpg does not know.
-_FOREIGN_WORDS = ("sslmode", "pgbouncer", "connection_limit", "pool_timeout", "schema")
+# After these the server may be another one, or about to end: every connection is made anew.
+_DISTRUSTED = frozenset({Trouble.READ_ONLY, Trouble.UNREACHABLE, Trouble.TIMEOUT})
+_DISTRUST_SECONDS = 1.0  # at most so often
+_SPILL = text(  # sorts more than work_mem holds: PostgreSQL writes it to temporary files, and leaves nothing behind
+    "SELECT count(*) FROM (SELECT row_number() OVER (ORDER BY md5(i::text) || repeat('x', 500)) FROM "
+    "generate_series(1, 500) AS i) AS sorted"
+)
 
 
 class Postgresql(Database):
@@ -37,22 +50,19 @@ class Postgresql(Database):
 
     one_writer = False
 
-    def __init__(self, url: URL) -> None:
-        arguments: dict[str, Any] = {
-            "timeout": WAIT_SECONDS,
-            "statement_cache_size": 0,
-            "prepared_statement_cache_size": 0,
-        }
-        if "sslmode" in url.query:
-            arguments["ssl"] = url.query["sslmode"]
+    def __init__(self, url: PostgresUrl) -> None:
+        super().__init__()
         self._engine = create_async_engine(
-            url.set(drivername="postgresql+asyncpg").difference_update_query(_FOREIGN_WORDS),
-            connect_args=arguments,
+            "postgresql+asyncpg://",
+            connect_args={"async_creator_fn": Connector(url).connect, "prepared_statement_cache_size": 0},
             pool_size=_CONNECTIONS,
             max_overflow=0,
             pool_timeout=WAIT_SECONDS,
             pool_recycle=1800,
         )
+        self._distrusted_at = 0.0  # connections made before are replaced when they are taken from the pool
+        event.listen(self._engine.sync_engine, "connect", _note_age)
+        event.listen(self._engine.sync_engine, "checkout", self._check_age)
 
     @property
     def clock(self) -> ColumnElement[float]:
@@ -93,6 +103,23 @@ class Postgresql(Database):
         """Close the pool."""
         await self._engine.dispose()
 
-    def _upgrade(self, connection: Connection) -> None:
+    def _await_turn(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
-        super()._upgrade(connection)
+
+    def _allocate(self, connection: Connection) -> None:
+        connection.execute(text("SET LOCAL work_mem = '64kB'"))
+        connection.execute(_SPILL)
+
+    def _failed(self, error: StoreUnavailable) -> None:
+        super()._failed(error)
+        now = time.monotonic()
+        if error.trouble in _DISTRUSTED and now - self._distrusted_at >= _DISTRUST_SECONDS:
+            self._distrusted_at = now
+
+    def _check_age(self, _connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: object) -> None:
+        if entry.info[_MADE_AT] < self._distrusted_at:
+            raise DisconnectionError("made before the database was in trouble")
+
+
+def _note_age(_connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    entry.info[_MADE_AT] = time.monotonic()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from msgspec import json
@@ -28,8 +29,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import OperationalError
 
-from hookcast.store.base import REWRITE_SECONDS, WAIT_SECONDS, Database, T, Work, deadline
+from hookcast.store.base import MIGRATION_SECONDS, REWRITE_SECONDS, WAIT_SECONDS, Database, T, Work, deadline
+from hookcast.store.room import check_file, use_space
 
 # WAL: readers do not wait for the writer. FULL: an acknowledged webhook survives a power cut. INCREMENTAL: the file can
 # shrink; it has to come before the first table, and has no effect on a file that has tables already.
@@ -38,6 +41,8 @@ _SHRINKABLE = 2  # what `PRAGMA auto_vacuum` says of such a file
 _PAGES = 16  # freed between two looks at the clock
 _PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # seconds
 _READERS = 4
+# Errors whose cause SQLite keeps for itself, such as a quota: the folder is asked.
+_UNCLEAR = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _NOW = "(julianday('now') - 2440587.5) * 86400.0"
 
 
@@ -47,6 +52,8 @@ class Sqlite(Database):
     one_writer = True
 
     def __init__(self, url: URL) -> None:
+        super().__init__()
+        self._file = Path(url.database or "")
         engine = create_engine(url, pool_size=_READERS + 1, max_overflow=0, pool_timeout=WAIT_SECONDS)
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _on_begin)
@@ -91,8 +98,13 @@ class Sqlite(Database):
         engine = self._engine.execution_options(writes=writes)
 
         def run() -> T:
-            with engine.begin() as connection:
-                return work(connection)
+            try:
+                with engine.begin() as connection:
+                    return work(connection)
+            except OperationalError as error:
+                if _code_of(error) in _UNCLEAR:
+                    use_space(self._file)
+                raise
 
         return await asyncio.get_running_loop().run_in_executor(self._writer if writes else self._readers, run)
 
@@ -128,11 +140,26 @@ class Sqlite(Database):
         """Write the WAL back to the file. Left to a commit, this would hold the writer."""
         await self.read(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all())
 
+    async def migrate(self, seconds: float = MIGRATION_SECONDS) -> None:
+        """Check the file and its folder first: SQLite itself would not say what is wrong with them."""
+        check_file(self._file)
+        await super().migrate(seconds)
+
+    def _await_turn(self, connection: Connection) -> None:
+        """Return at once: the transaction holds the write lock."""
+
+    def _allocate(self, _connection: Connection) -> None:
+        use_space(self._file)
+
     async def close(self) -> None:
         """Wait for the threads, then close their connections."""
         for threads in (self._writer, self._readers):
             await asyncio.to_thread(threads.shutdown)
         self._engine.dispose()
+
+
+def _code_of(error: OperationalError) -> int:
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # without the extension
 
 
 def _prepare(connection: DBAPIConnection, _record: object) -> None:

@@ -49,20 +49,26 @@ class Probe:
 
 
 class Readiness:
-    """The state of the database and of fal's keys. Without keys no webhook is accepted, and fal repeats it."""
+    """The state of the database, which must take writes, and of fal's keys.
+
+    Without keys no webhook is accepted, and fal repeats it. `trouble` is the error of the last write, None = it worked.
+    """
 
     def __init__(self, store: JobStore, keys: FalKeys) -> None:
-        async def database() -> bool:
-            try:
-                await store.ping()
-            except StoreUnavailable:
-                return False
-            return True
-
+        self._store = store
+        self.trouble: StoreUnavailable | None = None
         self._probes = {
-            "database": Probe(database, patience=ANSWER_SECONDS),
+            "database": Probe(self._database, patience=ANSWER_SECONDS),
             "falKeys": Probe(keys.available, patience=ANSWER_SECONDS),
         }
+
+    async def _database(self) -> bool:
+        self.trouble = None
+        try:
+            await self._store.probe()
+        except StoreUnavailable as error:
+            self.trouble = error
+        return self.trouble is None
 
     async def checks(self) -> dict[str, str]:
         """Return `ok` or `unavailable` for each dependency, within `ANSWER_SECONDS`."""

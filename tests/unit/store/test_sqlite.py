@@ -23,7 +23,7 @@ async def test_a_new_file_that_another_process_is_writing_to_is_waited_for(tmp_p
         other.execute("BEGIN IMMEDIATE")
         asyncio.get_running_loop().call_later(0.1, other.execute, "COMMIT")
         async with open_store(f"sqlite:///{path}") as store:
-            await store.ping()
+            await store.probe()
     other.close()
 
 

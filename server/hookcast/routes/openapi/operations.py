@@ -179,11 +179,14 @@ def _webhook() -> Json:
 
 
 def _ready() -> Json:
-    status = {"enum": ["ok", "degraded", "unavailable"]}
-    checks = json_object(status=status, checks={"type": "object", "additionalProperties": TEXT})
+    checks = {
+        "status": {"enum": ["ok", "degraded", "unavailable"]},
+        "checks": {"type": "object", "additionalProperties": TEXT},
+    }
+    reasons = {"type": "object", "additionalProperties": json_object(code=TEXT, detail=TEXT)}
     answers = {
-        "200": json_answer("`ok`, or `degraded`: nothing is lost, `checks` names what is away.", checks),
-        "503": json_answer("Without the database, and while the server drains.", checks),
+        "200": json_answer("`ok`, or `degraded`: nothing is lost, `checks` names what is away.", json_object(**checks)),
+        "503": json_answer("No write, or the server drains.", json_object(**checks, reasons=reasons)),
     }
     return operation("May clients be routed here?", answers)
 

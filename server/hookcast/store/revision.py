@@ -1,0 +1,84 @@
+"""The revision of the database's schema, and whether its tables are Hookcast's at all."""
+
+import re
+from enum import Enum
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from hookcast.errors import StoreRefused
+from hookcast.store.schema import metadata
+
+_VERSIONS = "alembic_version"
+_OWN_REVISION = re.compile(r"\d{4}")
+
+
+class Schema(Enum):
+    """The database's schema compared with the newest one this version knows."""
+
+    NONE = "none yet"
+    OLD = "older"
+    CURRENT = "current"
+    NEWER = "newer"  # migrated by a newer version of Hookcast
+
+
+def check_revision(connection: Connection) -> None:
+    """Raise StoreRefused unless the schema can be migrated to the newest."""
+    if schema_of(connection) is Schema.NEWER:
+        raise StoreRefused(
+            "The database was migrated by a newer version of Hookcast: install that version, or restore a backup."
+        )
+
+
+def schema_of(connection: Connection) -> Schema:
+    """Return the schema. Raises StoreRefused for tables of another program.
+
+    On PostgreSQL only the first schema of the search path counts, where tables are made.
+    """
+    tables = _Tables(connection)
+    revision = _revision(connection, tables) if _VERSIONS in tables.names else None
+    if revision is None:
+        taken = sorted(metadata.tables.keys() & tables.names)
+        if taken:
+            raise _foreign(taken[0])
+        return Schema.NONE
+    if "request_id" not in tables.columns("jobs"):
+        raise _foreign(_VERSIONS)
+    scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
+    known = {script.revision for script in scripts.walk_revisions()}
+    if revision in known:
+        return Schema.CURRENT if revision == scripts.get_current_head() else Schema.OLD
+    return Schema.NEWER
+
+
+class _Tables:
+    """The names of the tables, and of their columns."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._inspector = inspect(connection)
+        self._schema = connection.dialect.default_schema_name
+        self.names = set(self._inspector.get_table_names(self._schema))
+
+    def columns(self, table: str) -> set[str]:
+        if table not in self.names:
+            return set()
+        return {column["name"] for column in self._inspector.get_columns(table, self._schema)}
+
+
+def _revision(connection: Connection, tables: _Tables) -> str | None:
+    if "version_num" not in tables.columns(_VERSIONS):
+        raise _foreign(_VERSIONS)
+    found = connection.execute(text(f"SELECT version_num FROM {_VERSIONS}")).scalars().all()  # noqa: S608
+    if not found:
+        return None
+    if len(found) > 1 or not _OWN_REVISION.fullmatch(str(found[0])):
+        raise _foreign(_VERSIONS)
+    return str(found[0])
+
+
+def _foreign(table: str) -> StoreRefused:
+    return StoreRefused(
+        f"The database has a table {table} of another program: give Hookcast a database of its own, or on PostgreSQL a "
+        "schema of its own, with ?options=-csearch_path%3Dhookcast at the end of HOOKCAST_DATABASE_URL."
+    )

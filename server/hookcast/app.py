@@ -1,10 +1,10 @@
 """The ASGI application; its lifespan opens the parts in order and closes them in reverse."""
 
 import uuid
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypedDict
 
 import httpx
@@ -19,12 +19,13 @@ from hookcast.backlog import Backlog
 from hookcast.buckets import Buckets
 from hookcast.bus import open_bus
 from hookcast.dispatcher import Dispatcher
-from hookcast.errors import HookcastError
+from hookcast.errors import HookcastError, StoreRefused
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock
 from hookcast.jwks import PublishedKeys
 from hookcast.metrics import Metrics
+from hookcast.opening import Opening
 from hookcast.outgoing import http_client
 from hookcast.push import Admission, Engine, Hub, Limits
 from hookcast.routes import health, jobs, openapi, submit, tokens, webhooks, websocket
@@ -33,7 +34,7 @@ from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
 from hookcast.routes.credentials import cors
 from hookcast.routes.methods import WrongMethods
 from hookcast.routes.pages import Pages
-from hookcast.routes.services import Services
+from hookcast.routes.services import Node, Services
 from hookcast.settings import Settings
 from hookcast.store import JobStore, open_store
 from hookcast.submitter import Submitter
@@ -54,7 +55,7 @@ HTTP_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=32)
 class LifespanState(TypedDict):
     """The lifespan state that every request receives."""
 
-    services: Services
+    node: Node
 
 
 def utc_now() -> datetime:
@@ -84,55 +85,19 @@ def create_app(
     admission: Admission | None = None,
     clock: Clock = utc_now,
     transport: httpx.AsyncBaseTransport | None = None,
+    on_refusal: Callable[[StoreRefused], None] | None = None,
 ) -> Starlette:
-    """Create one node. The server must drain its admission before shutdown; `transport` simulates fal in tests."""
+    """Create one node. The server must drain its admission before shutdown; `transport` simulates fal in tests.
+
+    `on_refusal` is called when the database cannot be used until it is changed; None = the lifespan fails.
+    """
     admitted = admission or make_admission(settings)
-    web = http_client(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[LifespanState]:
-        hub = Hub(admitted.clock)
-        async with (
-            open_store(settings.database_url.get_secret_value()) as store,
-            open_bus(settings.bus_url, await store.deployment(), hub.deliver) as bus,
-            web as client,
-        ):
-            queue = _queue(settings, client)
-            fal = None if queue is None else Asking(queue, clock)
-            dispatcher = Dispatcher(store, bus, clock)
-            collector = Collector(store, dispatcher, fal, clock=clock)
-            dispatcher.listen(collector.fetch)
-            backlog = Backlog(store, dispatcher)
-            submitter = Submitter(store, dispatcher, backlog, queue, webhook_url=settings.webhook_url, clock=clock)
-            keys = FalKeys(client, settings.fal_jwks_url, store, clock)
-            push = Engine(admitted, hub, store, bus, _gate(settings, client, store, clock))
-            metrics = Metrics(
-                settings.metrics_folder,
-                webhooks=openapi.codes("post", "/api/webhooks/fal"),
-                submits=openapi.codes("post", "/api/fal-jobs"),
-            )
-            strange, own = (Bodies(settings.max_webhook_bytes, pace) for pace in (STRANGERS, CALLERS))
-            node = Services(
-                settings,
-                clock,
-                store,
-                bus,
-                push,
-                dispatcher,
-                submitter,
-                keys,
-                queue,
-                Readiness(store, keys),
-                webhooks=strange,
-                uploads=own,
-                metrics=metrics,
-            )
-            if settings.submits_per_minute is not None:
-                count = settings.submits_per_minute
-                node = replace(node, submitting=Buckets(push.clock, rate=count / 60, burst=count))
-            background = _background(node, collector, fal, uuid.uuid4().hex)
-            async with aclosing(keys), aclosing(push.gate), push.running(), beside(*background):
-                yield {"services": node}
+        node = Node(clock)
+        async with Opening(node, partial(_services, settings, admitted, clock, transport), on_refusal).running():
+            yield {"node": node}
 
     return Starlette(
         routes=_routes(),
@@ -143,6 +108,59 @@ def create_app(
             HTTPException: problems.on_http_error,
             Exception: problems.on_crash,
         },
+    )
+
+
+@asynccontextmanager
+async def _services(
+    settings: Settings, admission: Admission, clock: Clock, transport: httpx.AsyncBaseTransport | None
+) -> AsyncIterator[Services]:
+    """Open the services and run what runs in the background. Raises StoreUnavailable when the database is away."""
+    hub = Hub(admission.clock)
+    async with (
+        open_store(settings.database_url.get_secret_value()) as store,
+        open_bus(settings.bus_url, await store.deployment(), hub.deliver) as bus,
+        http_client(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport) as client,
+    ):
+        queue = _queue(settings, client)
+        fal = None if queue is None else Asking(queue, clock)
+        dispatcher = Dispatcher(store, bus, clock)
+        collector = Collector(store, dispatcher, fal, clock=clock)
+        dispatcher.listen(collector.fetch)
+        backlog = Backlog(store, dispatcher)
+        keys = FalKeys(client, settings.fal_jwks_url, store, clock)
+        push = Engine(admission, hub, store, bus, _gate(settings, client, store, clock))
+        node = Services(
+            settings,
+            clock,
+            store,
+            bus,
+            push,
+            dispatcher,
+            Submitter(store, dispatcher, backlog, queue, webhook_url=settings.webhook_url, clock=clock),
+            keys,
+            queue,
+            Readiness(store, keys),
+            webhooks=Bodies(settings.max_webhook_bytes, STRANGERS),
+            uploads=Bodies(settings.max_webhook_bytes, CALLERS),
+            submitting=_submitting(settings, push),
+            metrics=_metrics(settings),
+        )
+        background = _background(node, collector, fal, uuid.uuid4().hex)
+        async with aclosing(keys), aclosing(push.gate), push.running(), beside(*background):
+            yield node
+
+
+def _submitting(settings: Settings, push: Engine) -> Buckets | None:
+    count = settings.submits_per_minute
+    return None if count is None else Buckets(push.clock, rate=count / 60, burst=count)
+
+
+def _metrics(settings: Settings) -> Metrics:
+    return Metrics(
+        settings.metrics_folder,
+        webhooks=openapi.codes("post", "/api/webhooks/fal"),
+        submits=openapi.codes("post", "/api/fal-jobs"),
     )
 
 

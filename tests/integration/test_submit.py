@@ -21,7 +21,7 @@ from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.routes import submit
 from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
-from hookcast.routes.services import Services
+from hookcast.routes.services import Node, Services
 from hookcast.settings import Settings
 from hookcast.store import Intent, JobStore, open_store
 from hookcast.store.submits import Submits
@@ -94,7 +94,7 @@ class World:
         app = Starlette(routes=routes, exception_handlers={HookcastError: problems.on_error})
 
         async def with_services(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, "state": {"services": self.node}}, receive, send)
+            await app({**scope, "state": {"node": Node(_now, self.node)}}, receive, send)
 
         self.web = httpx.AsyncClient(transport=httpx.ASGITransport(with_services), base_url="http://hookcast.test")
 

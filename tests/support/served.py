@@ -112,10 +112,15 @@ class Served:
 
     async def stop(self) -> int:
         """Send SIGTERM, as an orchestrator does, and return the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait for the process to exit, and return the exit code."""
         process, self._process = self._process, None
         assert process is not None
         try:
-            process.terminate()
             async with asyncio.timeout(STOP_SECONDS):
                 return await process.wait()
         finally:

@@ -77,7 +77,7 @@ def services_of(app: Starlette) -> list[Services]:
     async def lifespan(given: Starlette) -> AsyncIterator[Mapping[str, Any]]:
         async with original(given) as state:
             assert state is not None
-            found.append(state["services"])
+            found.append(state["node"].services)
             yield state
 
     app.router.lifespan_context = lifespan

@@ -19,7 +19,7 @@ from hookcast.auth.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
 from hookcast.auth.tokens import Grant, mint
 from hookcast.cli import installation, remote
 from hookcast.cli.health import health
-from hookcast.errors import HookcastError, InvalidRequest, SettingsError, UsageError
+from hookcast.errors import HookcastError, InvalidRequest, SettingsError, StoreRefused, StoreUnavailable, UsageError
 from hookcast.settings import load_client_settings, load_settings
 
 app = typer.Typer(
@@ -48,6 +48,8 @@ def main() -> None:
         app()
     except (SettingsError, UsageError) as error:
         sys.exit(_complain(error, 2))
+    except StoreUnavailable as error:
+        sys.exit(_complain(HookcastError(error.reason), 2 if isinstance(error, StoreRefused) else 1))
     except HookcastError as error:
         sys.exit(_complain(error, 1))
     except OSError as error:

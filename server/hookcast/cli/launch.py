@@ -9,17 +9,19 @@ from rich.console import Console
 from hookcast import __version__, advice, logs
 from hookcast.app import create_app, make_admission
 from hookcast.emulator import begin_shutdown, create_emulator
-from hookcast.errors import SettingsError
+from hookcast.errors import HookcastError, SettingsError, StoreRefused, StoreUnavailable
 from hookcast.openfiles import raise_open_files
 from hookcast.serving import Deadlines
 from hookcast.serving import server as serve
 from hookcast.serving.server import Site
 from hookcast.serving.workers import Workers
 from hookcast.settings import Settings, given_names, load_settings
+from hookcast.store import migrate
 from hookcast.urls import is_loopback
 
 RESERVED_FILES = 512  # open files that streams leave free: for webhooks, health checks, the database, fal
 OTHER_FILES = 128  # of these, those that are no connections of clients
+CHECK_SECONDS = 5.0  # for the database to answer before the workers start
 DEV_DATABASE = "sqlite:///hookcast-dev.db"
 
 
@@ -32,6 +34,7 @@ def server(*, host: str | None, port: int | None, workers: int, fd: int | None) 
         return serve.run(worker, on_ready=lambda: _say(f"Worker {os.getpid()} serves."), lifeline=sys.stdin.fileno())
     if workers > 1:
         settings.check_shareable()
+        _check_database(settings)
     listener = serve.bind(settings.host, settings.port)
     for warning in advice.warnings(settings):
         logs.get_logger(__name__).warning("settings", hint=warning)
@@ -74,17 +77,29 @@ def emulator(*, host: str, port: int, speed: float) -> None:
     serve.run(site, on_ready=lambda: _say(f"The emulated fal listens on http://{host}:{port}"))
 
 
+def _check_database(settings: Settings) -> None:
+    """Migrate once for all workers. Raises StoreRefused; they wait themselves for a database that is away."""
+    try:
+        migrate(settings.database_url.get_secret_value(), CHECK_SECONDS)
+    except StoreRefused:
+        raise
+    except StoreUnavailable as error:
+        logs.get_logger(__name__).warning("waiting_for_database", reason=error.reason)
+
+
 def _site(settings: Settings, listener: socket.socket) -> Site:
     open_files = raise_open_files()
     admission = make_admission(settings, max_streams=open_files - min(RESERVED_FILES, open_files // 2))
     logs.get_logger(__name__).info("limits", open_files=open_files, max_streams=admission.limits.max_streams)
+    refusals: list[HookcastError] = []
     return Site(
-        create_app(settings, admission=admission),
+        create_app(settings, admission=admission, on_refusal=refusals.append),
         listener,
         admission.drain,
         Deadlines(keep_alive=settings.keep_alive_seconds),
         settings.proxies,
         max_connections=open_files - min(OTHER_FILES, open_files // 4),
+        refusals=refusals,
     )
 
 

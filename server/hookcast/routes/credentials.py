@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from hookcast.auth import NOBODY, Action, Caller
 from hookcast.errors import OriginNotAllowed, Unauthorized
-from hookcast.routes.services import Services
+from hookcast.routes.services import services
 from hookcast.settings import Settings
 from hookcast.urls import is_loopback
 
@@ -26,7 +26,7 @@ async def caller_of(connection: HTTPConnection, *, in_url: bool = False) -> Call
 
     Raises Unauthorized, TokenInvalid, TokenExpired, KeysUnavailable.
     """
-    node: Services = connection.state.services
+    node = services(connection)
     caller = await node.engine.gate.admit(credential_of(connection, in_url=in_url))
     if caller is NOBODY:
         hint = " `?token=` counts for streams and for reading one job only." if _token_in(connection) else ""
@@ -67,7 +67,7 @@ def check_origin(connection: HTTPConnection) -> None:
     CORS keeps such a page from reading a response, but not from opening a WebSocket or sending a simple POST. Clients
     other than browsers send no Origin.
     """
-    node: Services = connection.state.services
+    node = services(connection)
     origin = connection.headers.get("origin")
     if origin is not None and not _allowed(origin, connection.headers.get("host", ""), node.settings):
         raise OriginNotAllowed(f"Pages of {origin} may not do this; add the origin to HOOKCAST_ALLOWED_ORIGINS.")
@@ -121,7 +121,7 @@ def cors(settings: Settings) -> list[Middleware]:
 
 def cors_lines(connection: HTTPConnection) -> bytes:
     """Return the CORS headers for a stream's head, which the middleware does not see."""
-    node: Services = connection.state.services
+    node = services(connection)
     origin = connection.headers.get("origin")
     if origin is None:
         return b""

@@ -7,7 +7,7 @@ from hookcast.auth import Action
 from hookcast.errors import Draining, StoreUnavailable, Trouble
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
-from hookcast.routes.services import services
+from hookcast.routes.services import node_of, services
 from hookcast.wire import rfc3339
 
 
@@ -16,8 +16,8 @@ async def healthz(request: Request) -> Response:
 
     503 once the node's tasks have ended: it cannot work, and its process is about to end.
     """
-    node = services(request)
-    if not node.engine.tasks.running:
+    node = node_of(request)
+    if node.ready and not node.services.engine.tasks.running:
         raise Draining("The server's background work has ended, so it is about to exit.")
     return json_response({"now": rfc3339(node.clock()), "status": "ok"})
 
@@ -26,9 +26,12 @@ async def readyz(request: Request) -> Response:
     """Handle GET /readyz: check every dependency; 503 when clients should be sent to another node.
 
     Without Redis and without fal's keys nothing is lost, and other nodes are no better off: the node is degraded.
-    `reasons` says why the database is unavailable: it cannot be written.
+    `reasons` says why the database is unavailable: it cannot be written, or has not answered since the start.
     """
-    ready = services(request)
+    node = node_of(request)
+    if not node.ready:
+        return _not_ready({"database": "unavailable", "server": "ok"}, node.trouble)
+    ready = node.services
     checks: dict[str, str] = await ready.readiness.checks()
     checks["server"] = "draining" if ready.engine.admission.draining else "ok"
     if ready.settings.redis_url is not None:

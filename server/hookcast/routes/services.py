@@ -1,12 +1,13 @@
-"""The services that handlers use, opened by the app's lifespan."""
+"""The services that handlers use, opened by the app's lifespan once the database answers."""
 
 from dataclasses import dataclass, field
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from hookcast.buckets import Buckets
 from hookcast.bus import Bus
 from hookcast.dispatcher import Dispatcher
+from hookcast.errors import StoreUnavailable
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock
@@ -66,7 +67,37 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
 
 
-def services(request: Request) -> Services:
-    """Return the services of the request's app."""
-    found: Services = request.state.services
+class Node:
+    """A node, which answers before it has its services: `trouble` is the error of the last attempt to open them."""
+
+    def __init__(self, clock: Clock, services: Services | None = None) -> None:
+        self.clock = clock
+        self.trouble: StoreUnavailable | None = None
+        self._services = services
+
+    @property
+    def ready(self) -> bool:
+        """True once the services are open."""
+        return self._services is not None
+
+    def begin(self, services: Services) -> None:
+        """Use these services from now on."""
+        self._services = services
+
+    @property
+    def services(self) -> Services:
+        """The services. Raises StoreUnavailable while they are not open."""
+        if self._services is None:
+            raise StoreUnavailable("The server has just started, and waits for its database.")
+        return self._services
+
+
+def node_of(connection: HTTPConnection) -> Node:
+    """Return the node that serves a connection."""
+    found: Node = connection.state.node
     return found
+
+
+def services(connection: HTTPConnection) -> Services:
+    """Return the services of the node. Raises StoreUnavailable while they are not open."""
+    return node_of(connection).services

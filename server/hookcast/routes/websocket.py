@@ -13,7 +13,7 @@ from hookcast.push.handover import play_socket, take
 from hookcast.push.messages import SUBPROTOCOL
 from hookcast.routes.addresses import holders_of
 from hookcast.routes.credentials import check_origin, credential_of
-from hookcast.routes.services import Services
+from hookcast.routes.services import services
 
 
 async def not_a_socket(_request: Request) -> Response:
@@ -29,11 +29,11 @@ class JobSocket:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the WebSocket, or send a problem document in place of the 101."""
-        node: Services = scope["state"]["services"]
         offered = scope["subprotocols"]
         await receive()  # websocket.connect
         handshake = WebSocket(scope, receive, send)
         try:
+            node = services(handshake)
             check_origin(handshake)
             socket = await _socket(node.engine, handshake)
             if offered and SUBPROTOCOL not in offered:

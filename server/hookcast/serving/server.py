@@ -8,12 +8,12 @@ import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 import uvicorn
 
-from hookcast.errors import NodeFailed, SettingsError
+from hookcast.errors import HookcastError, NodeFailed, SettingsError
 from hookcast.push.inbox import MAX_MESSAGE_BYTES
 from hookcast.serving import Config, Deadlines, HttpProtocol, Idle, WebSocketProtocol
 
@@ -29,7 +29,8 @@ class Site:
     """One application on one bound socket. `drain` is called before its connections are closed.
 
     `proxies` are the addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are trusted. Beyond
-    `max_connections`, streams included, idle ones are closed; None = no limit.
+    `max_connections`, streams included, idle ones are closed; None = no limit. `refusals`
+    are errors that the application cannot serve with: the server then stops and raises the first.
     """
 
     app: App
@@ -38,6 +39,7 @@ class Site:
     deadlines: Deadlines = DEADLINES
     proxies: Sequence[str] = ()
     max_connections: int | None = None
+    refusals: list[HookcastError] = field(default_factory=list)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -59,7 +61,9 @@ def adopt(fd: int) -> socket.socket:
 
 
 def run(*sites: Site, on_ready: Callable[[], None] = lambda: None, lifeline: int | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; a second signal exits at once. Raises NodeFailed if an application ends by itself.
+    """Serve until SIGINT, SIGTERM or SIGHUP; a second signal exits at once.
+
+    Raises NodeFailed if an application ends by itself, and what an application cannot serve with (see `Site`).
 
     `lifeline` is a pipe whose other end the parent holds: if the parent dies, the server stops as after a signal.
     """
@@ -76,6 +80,8 @@ async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None], lifeline
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for server in servers:
             server.should_exit = True  # if one fails to start, all stop
+    for refusal in (error for site in sites for error in site.refusals):
+        raise refusal
     if not all(server.started for server in servers):
         raise SettingsError("The server could not start; the log says why.")
     if any(server.failed for server in servers):
@@ -90,7 +96,7 @@ def _stop_on_signals(servers: Sequence["Server"], lifeline: int | None) -> None:
             server.force_exit = server.should_exit
             server.should_exit = True
 
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in stop_signals():
         loop.add_signal_handler(name, stop)
     if lifeline is not None:
 
@@ -99,6 +105,12 @@ def _stop_on_signals(servers: Sequence["Server"], lifeline: int | None) -> None:
             stop()
 
         loop.add_reader(lifeline, orphaned)
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that stop a server: all of SIGINT, SIGTERM, SIGHUP, without a SIGHUP that nohup(1) ignores."""
+    found = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    return [name for name in found if name != signal.SIGHUP or signal.getsignal(name) != signal.SIG_IGN]
 
 
 def config_of(
@@ -145,13 +157,13 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then call `on_ready`."""
         await super().startup(sockets)
-        if self.started:
+        if self.started and not self.site.refusals:
             self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
         """Stop when the application's lifespan has ended by itself: the process would serve nothing but errors."""
         self.failed = self.failed or self.lifespan.shutdown_event.is_set()
-        return self.failed or await super().on_tick(counter)
+        return self.failed or bool(self.site.refusals) or await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain the streams, then close."""

@@ -1,7 +1,8 @@
 """`hookcast serve --workers N`: N processes on one listening socket, each restarted if it dies.
 
-The parent serves nothing. It forwards signals: on the first SIGTERM or SIGINT the workers drain, on a second they exit
-at once. Each worker's standard input is a pipe that the parent holds: if the parent dies, the workers drain too.
+The parent serves nothing. It forwards signals: on the first SIGTERM, SIGINT or SIGHUP the workers drain, on a second
+they exit at once. Each worker's standard input is a pipe that the parent holds: if the parent dies, the workers drain
+too. When every worker has refused to start, so does the parent.
 """
 
 import os
@@ -18,9 +19,11 @@ from types import FrameType
 
 from hookcast import metrics
 from hookcast.logs import get_logger
+from hookcast.serving.server import stop_signals
 
 MIN_LIFE_SECONDS = 5.0  # least time between two starts of one worker; it does not delay the others
 LOOK_SECONDS = 0.2
+REFUSED = 2  # exit code of a worker that cannot start until settings or database are changed; it has said why
 
 _log = get_logger(__name__)
 
@@ -46,20 +49,28 @@ class Workers:
         self._sleep = sleep
         self._running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
         self._due = dict.fromkeys(range(count), clock())  # stopped workers → when to start them
+        self._count = count
+        self._refusing: set[int] = set()  # workers whose last process refused to start
         self._signals = 0
         self._metrics: Path | None = None
         self._lifeline = subprocess.DEVNULL
 
     def run(self) -> None:
-        """Run until a signal arrives and the last worker has exited."""
+        """Run until a signal arrives and the last worker has exited. Exits with `REFUSED` when no worker can start."""
         with _shared_folder() as self._metrics, _pipe() as self._lifeline:
             self._run()
+        if self._none_can_start:
+            sys.exit(REFUSED)
+
+    @property
+    def _none_can_start(self) -> bool:
+        return len(self._refusing) == self._count
 
     def _run(self) -> None:
-        for name in (signal.SIGTERM, signal.SIGINT):
+        for name in stop_signals():
             signal.signal(name, self._on_signal)
         self._start_what_is_due()
-        while self._running or not self._signals:
+        while self._running or not (self._signals or self._none_can_start):
             self._sleep(LOOK_SECONDS)
             for number, (worker, started) in list(self._running.items()):
                 if worker.poll() is not None:
@@ -68,7 +79,7 @@ class Workers:
 
     def _start_what_is_due(self) -> None:
         for number, due in list(self._due.items()):
-            if self._clock() >= due and not self._signals:
+            if self._clock() >= due and not (self._signals or self._none_can_start):
                 del self._due[number]
                 self._start(number)
 
@@ -88,6 +99,10 @@ class Workers:
         del self._running[number]
         if self._metrics is not None:
             metrics.forget(self._metrics, worker.pid)
+        if worker.returncode == REFUSED:
+            self._refusing.add(number)
+        else:
+            self._refusing.discard(number)
         if not self._signals:
             _log.error("worker_died", pid=worker.pid, code=worker.returncode)
             self._due[number] = started + MIN_LIFE_SECONDS

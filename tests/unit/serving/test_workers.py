@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ Lines = list[MutableMapping[str, Any]]
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     """The signals are pytest's again afterwards."""
-    found = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
+    found = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     yield
     for name, handler in found.items():
         signal.signal(name, handler)
@@ -87,3 +89,33 @@ def test_a_worker_that_dies_young_is_started_later_and_the_others_do_not_wait_fo
         time.steps = steps(lines)
         Workers(listener, 2, clock=lambda: time.now, sleep=time.sleep).run()
     assert len(pids(lines, "worker_died")) == 3
+
+
+def test_when_every_worker_has_refused_to_start_so_does_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that serves keeps the parent up, whatever the others say."""
+    time = Time()
+    commands = chain([["sleep", "60"]], repeat(["sh", "-c", "exit 2"]))
+    monkeypatch.setattr(workers, "command", lambda _: next(commands))
+
+    def steps(lines: Lines) -> Iterator[None]:
+        serves, refuses = pids(lines, "worker_started")
+        for _ in range(2):
+            os.waitid(os.P_PID, refuses, os.WEXITED | os.WNOWAIT)
+            yield
+            time.now += MIN_LIFE_SECONDS
+            yield
+            *_, refuses = pids(lines, "worker_started")
+        kill(serves)
+        while True:
+            for pid in pids(lines, "worker_started")[-2:]:
+                with suppress(ChildProcessError):  # the parent has noticed its end
+                    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            time.now += MIN_LIFE_SECONDS
+            yield
+
+    with socket.socket() as listener, capture_logs() as lines:
+        time.steps = steps(lines)
+        parent = Workers(listener, 2, clock=lambda: time.now, sleep=time.sleep)
+        with pytest.raises(SystemExit) as exited:
+            parent.run()
+    assert exited.value.code == 2

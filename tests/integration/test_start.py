@@ -1,0 +1,113 @@
+"""Starting while the database is away: the server waits, says so, and answers; what waiting cannot mend ends it."""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.commands import hookcast
+from support.ports import quiet_port
+from support.postgres import running_postgres
+from support.redis import Redis
+from support.served import Served
+from support.web import Web
+
+pytestmark = pytest.mark.anyio
+DEADLINE = 120.0
+
+
+def events(node: Served, name: str) -> list[dict[str, Any]]:
+    """Return the log's lines of one event; every line is one."""
+    lines = [json.loads(line) for line in node.log.read_text().splitlines()]
+    return [line for line in lines if line["event"] == name]
+
+
+async def test_a_server_waits_for_its_database(tmp_path: Path) -> None:
+    """It is alive and not ready, each webhook gets 503, one line an attempt; then it serves without a restart."""
+    web = Web()
+    with running_postgres() as postgres:
+        url = postgres.create("late")
+        postgres.stop()
+        node = Served(tmp_path, {"database_url": url, "fal_jwks_url": f"http://127.0.0.1:{quiet_port()}/"})
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await node.start()
+                assert (await web.request(node.port, "GET", "/healthz"))[0] == 200
+                status, body = await web.request(node.port, "GET", "/readyz")
+                assert (status, json.loads(body)["checks"]["database"]) == (503, "unavailable")
+                assert json.loads(body)["reasons"]["database"]["code"] == "unreachable"
+                for method, path in (
+                    ("POST", "/api/webhooks/fal"),
+                    ("POST", "/api/fal-jobs"),
+                    ("GET", "/api/fal-jobs/job-1"),
+                    ("GET", "/api/fal-jobs/job-1/events"),
+                    ("GET", "/metrics"),
+                ):
+                    status, body = await web.request(node.port, method, path)
+                    assert (status, json.loads(body)["code"]) == (503, "store_unavailable"), path
+                while len(events(node, "waiting_for_database")) < 2:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.05)
+                await asyncio.to_thread(postgres.start)
+                while (await web.request(node.port, "GET", "/api/fal-jobs"))[0] != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                assert await node.stop() == 0
+        finally:
+            await node.kill()
+            await web.close()
+            if not postgres.running:
+                postgres.start()
+    waited = events(node, "waiting_for_database")
+    assert all(0.5 < line["retry_in"] <= 15 and "reached" in line["reason"] for line in waited)
+    assert node.complaints() == []
+
+
+@pytest.mark.parametrize(("workers", "name"), [(1, "SIGHUP"), (2, "SIGTERM")])
+async def test_a_signal_ends_a_server_that_waits(tmp_path: Path, redis_server: Redis, workers: int, name: str) -> None:
+    """At once, and as one that serves: SIGHUP, too, which a closing terminal sends."""
+    url = f"postgresql://u:p@127.0.0.1:{quiet_port()}/d"
+    node = Served(tmp_path, {"database_url": url, "redis_url": redis_server.url}, workers)
+    try:
+        async with asyncio.timeout(DEADLINE):
+            await node.start()
+            os.kill(node.pid, getattr(signal, name))
+            assert await node.ended() == 0
+    finally:
+        await node.kill()
+    assert events(node, "waiting_for_database")
+    assert "Traceback" not in node.log.read_text()
+
+
+async def test_a_database_that_waiting_cannot_mend_ends_every_command(tmp_path: Path) -> None:
+    """One sentence and exit code 2."""
+    file = tmp_path / "foreign.db"
+    connection = sqlite3.connect(file)
+    connection.execute("CREATE TABLE jobs (id integer)")
+    connection.close()
+    settings = {"HOOKCAST_DATABASE_URL": f"sqlite:///{file}", "HOOKCAST_PORT": str(quiet_port())}
+    settings |= dict.fromkeys(("HOOKCAST_FAL_QUEUE_URL", "HOOKCAST_FAL_JWKS_URL"), "http://127.0.0.1:1")
+    for command in ("serve", "migrate"):
+        said = await hookcast(tmp_path, command, **settings)
+        told = [line for line in said.err.splitlines() if not line.startswith("{")]
+        assert (said.code, len(told), said.out) == (2, 1, ""), said
+        assert "table jobs of another program" in told[0]
+    said = await hookcast(tmp_path, "doctor", **settings)
+    found = [line for line in said.out.splitlines() if line.split()[1] == "database"]
+    assert (said.code, len(found), said.err) == (2, 1, "")
+    assert "table jobs of another program" in found[0]
+
+
+async def test_workers_whose_database_cannot_be_used_do_not_start(tmp_path: Path, postgres_url: str) -> None:
+    """Their parent says it, once."""
+    settings = {
+        "HOOKCAST_DATABASE_URL": postgres_url + "_is_missing",
+        "HOOKCAST_REDIS_URL": f"redis://127.0.0.1:{quiet_port()}",
+        "HOOKCAST_PORT": str(quiet_port()),
+    }
+    said = await hookcast(tmp_path, "serve", "--workers", "2", **settings)
+    assert (said.code, said.out, len(said.err.splitlines())) == (2, "", 1)
+    assert "does not exist" in said.err

@@ -1,6 +1,7 @@
 """Databases that crash, hang, are cut off, or have no room left."""
 
 import asyncio
+import json
 import resource
 from collections.abc import Callable, Coroutine
 from itertools import count
@@ -9,7 +10,7 @@ import pytest
 
 from support.chaos import LONG, Chaos, sized
 from support.falhost import running_falhost
-from support.postgres import Postgres, running_postgres
+from support.postgres import Postgres, running_postgres, running_standby
 from support.proxy import Proxy, running_proxy
 from support.room import running_postgres_with_room
 from support.sender import Outcome, Sender, outcomes, verify
@@ -25,6 +26,7 @@ AWAY_SECONDS = sized(0.3, 8.0)
 LATE_COMMITS = sized(1, 4)
 HANGS_SECONDS = sized(0.3, 8.0)  # the long one is past the deadline of a transaction, and past a resync's look back
 FULL_BYTES = 64 * 1024  # the database and its log are longer
+FAIL_OVER_SECONDS = 10.0 * 4  # on a machine four times as slow
 CALM_SECONDS = sized(0.3, 3.0)
 Faults = Callable[[Sender], Coroutine[None, None, None]]
 
@@ -142,6 +144,44 @@ async def test_a_commit_that_hangs_on_its_way_reaches_every_watcher(
     assert problems == []
 
 
+async def _not_ready(chaos: Chaos, node: Served, code: str) -> None:
+    """Wait until /readyz says so: it tries a write."""
+    while True:
+        status, body = await chaos.web.request(node.port, "GET", "/readyz")
+        said = json.loads(body)
+        if status == 503 and said["reasons"]["database"]["code"] == code:
+            return
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("several", sized([False], [False, True]), ids=lambda several: "hosts" if several else "name")
+async def test_a_fail_over_loses_no_webhook(chaos: Chaos, several: bool) -> None:
+    """The old primary lives on, read-only; the name, or another host of the URL, leads to the new one."""
+    with running_postgres() as old:
+        url = old.create("chaos")
+        with running_standby(old) as new:
+            async with asyncio.timeout(DEADLINE), running_falhost(chaos.key) as fal, running_proxy(old.port) as line:
+                hosts = f":{old.port},127.0.0.1:{new.port}/" if several else f":{line.port}/"
+                shared = {"database_url": url.replace(f":{old.port}/", hosts), **fal}
+
+                async def fail_over(sender: Sender) -> None:
+                    await asyncio.sleep(CALM_SECONDS)
+                    await asyncio.to_thread(old.fence)
+                    await _until_refused(sender)
+                    await _not_ready(chaos, nodes[0], "read_only")
+                    await asyncio.to_thread(new.promote)
+                    line.redirect(new.port)
+                    began = asyncio.get_running_loop().time()
+                    for node in nodes:
+                        await node.healthy(chaos.web)
+                    took = asyncio.get_running_loop().time() - began
+                    chaos.note(f"  taken again after {took:.1f} s")
+                    assert took < FAIL_OVER_SECONDS
+
+                async with running_served(chaos.folder, shared, count=2) as nodes:
+                    await _under_load(chaos, nodes, fail_over)
+
+
 async def test_a_full_disk_loses_no_webhook(chaos: Chaos) -> None:
     """SQLite has no room for its writes for a while: webhooks get 503 and are taken when it has again."""
     database = chaos.folder / "hookcast.db"
@@ -154,6 +194,7 @@ async def test_a_full_disk_loses_no_webhook(chaos: Chaos) -> None:
             resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (FULL_BYTES, hard))
             try:
                 await _until_refused(sender)
+                await _not_ready(chaos, node, "disk_full")
                 await asyncio.sleep(AWAY_SECONDS)
             finally:
                 resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (soft, hard))

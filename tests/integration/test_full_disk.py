@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import JSONResponse
 
 from support.commands import clean_environment
 from support.ports import quiet_port
 from support.served import Served
+from support.stand import standing
 from support.web import Web
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +73,36 @@ async def test_a_full_disk_is_told_once_and_so_is_its_end(node: Served) -> None:
     began, ended = await told(node, 2)
     assert (began["event"], began["trouble"]) == ("database_unavailable", "disk_full")
     assert ended["event"] == "database_available"
+
+
+async def test_while_the_disk_is_full_fal_is_not_asked(tmp_path: Path) -> None:
+    """A job that could not be stored would be charged and lost."""
+    queued = {"request_id": "019f6af7-0000-7000-8000-000000000001"}
+    web = Web()
+    async with asyncio.timeout(DEADLINE), standing(lambda _: JSONResponse(queued)) as fal:
+        settings = {"fal_queue_url": fal.url, "fal_key": "id:secret", "public_url": "https://hookcast.example"}
+        node = Served(tmp_path, {**settings, "fal_jwks_url": f"{fal.url}/jwks"})
+
+        async def submit() -> tuple[int, dict[str, Any]]:
+            body = json.dumps({"endpointId": "fal-ai/flux", "input": {"prompt": "x" * 200_000}}).encode()
+            status, answer = await web.request(node.port, "POST", "/api/fal-jobs", body=body)
+            return status, json.loads(answer)
+
+        try:
+            await node.start()
+            soft, hard = resource.prlimit(node.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (FULL_BYTES, hard))
+            await readiness(node, database="unavailable")
+            status, answer = await submit()
+            assert (status, answer["code"]) == (503, "store_unavailable")
+            assert not any("flux" in path for path in fal.paths)
+            resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (soft, hard))
+            await readiness(node, database="ok")
+            assert (await submit())[0] == 202
+            assert fal.paths.count("/fal-ai/flux") == 1
+        finally:
+            await web.close()
+            await node.kill()
 
 
 async def test_the_doctor_says_that_the_disk_is_full_and_what_is_free(node: Served, tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ class Postgres:
         data = str(self.folder / "data")
         _run(_program("pg_ctl"), "-D", data, "-m", mode, "-w", "-t", str(SECONDS), "stop")
 
+    def fence(self) -> None:
+        """Take no writes any more, on open connections either, and live on: what an old primary may do."""
+        self.sql("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+
+    def promote(self) -> None:
+        """Make a standby the primary, and wait until it takes writes."""
+        _run(_program("pg_ctl"), "-D", str(self.folder / "data"), "-w", "-t", str(SECONDS), "promote")
+
     @property
     def running(self) -> bool:
         """True while the server runs; it exits by itself when it cannot write its WAL."""
@@ -92,6 +100,26 @@ def running_postgres(parent: Path | None = None, *, fsync: bool = False) -> Iter
             os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
         _run(_program("initdb"), "-D", str(folder / "data"), "-U", "hookcast", "-A", "trust", "-E", "UTF8", "--no-sync")
         server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def running_standby(primary: Postgres) -> Iterator[Postgres]:
+    """Run a standby inside the block; from then on the primary commits nothing that the standby does not have."""
+    folder = Path(tempfile.mkdtemp(prefix="hookcast-standby-"))
+    server = Postgres(folder, quiet_port(), primary.fsync)
+    try:
+        if os.getuid() == 0:
+            os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+        source = f"host=127.0.0.1 port={primary.port} user=hookcast"
+        _run(_program("pg_basebackup"), "-D", str(folder / "data"), "-d", source, "-R", "-c", "fast", "--no-sync")
+        server.start()
+        primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
         try:
             yield server
         finally:

@@ -47,6 +47,10 @@ class Proxy:
         for writer in tuple(self._open):
             writer.transport.abort()
 
+    def redirect(self, target: int) -> None:
+        """Lead new connections to another port; open ones stay where they are."""
+        self._target = target
+
     def heal(self) -> None:
         """Forward everything without delay again."""
         self._refusing = False

@@ -1,6 +1,6 @@
 """`hookcast doctor`: check everything a server needs, and print a fix for each problem.
 
-It changes nothing, costs nothing and prints no secret.
+It changes no job, costs nothing and prints no secret.
 """
 
 import asyncio
@@ -10,56 +10,33 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from urllib.parse import urlsplit
 
 import httpx
-from msgspec import Struct
 from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
-from hookcast import advice, postgres_url
+from hookcast import advice
 from hookcast.bus import Bus, job_topic, open_bus
-from hookcast.cli import installation
+from hookcast.cli import doctor_database, installation
+from hookcast.cli.findings import Finding, Level, where_of
 from hookcast.cli.terminal import plain
-from hookcast.errors import FalRejected, FalUnreachable, SettingsError, StoreRefused, StoreUnavailable
+from hookcast.errors import FalRejected, FalUnreachable, SettingsError
 from hookcast.fal.keys import parse_jwks
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import unseen
 from hookcast.openfiles import raise_open_files
 from hookcast.outgoing import http_client
 from hookcast.settings import PREFIX, Settings, load_settings
-from hookcast.store import inspect, room
-from hookcast.store.revision import Schema
 from hookcast.urls import is_loopback
 from hookcast.wire import State
 
 CHECK_SECONDS = 15.0
 ANSWER_SECONDS = 5.0
 FEW_FILES = 4096
-FEW_BYTES = 200_000_000
-REFUSED = 2  # exit code: `hookcast serve` does not start with this
-NODE_SKEW_SECONDS = 2.0  # between this machine and the database
 FAL_SKEW_SECONDS = (30.0, 240.0)  # warn, fail: signatures are valid for 300 s
 ENDPOINT = "fal-ai/flux"
-
-
-class Level(StrEnum):
-    """Severity of a finding."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-class Finding(Struct, frozen=True):
-    """One line of output."""
-
-    level: Level
-    subject: str
-    text: str
-    exit_code: int = 1  # of a failure
 
 
 Check = Callable[[Settings, httpx.AsyncClient], Awaitable[list[Finding]]]
@@ -92,7 +69,7 @@ async def examine(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
     checks: dict[str, Check] = {
         "settings": _settings,
         "packages": _packages,
-        "database": _database,
+        "database": lambda settings, _web: doctor_database.look(settings),
         "redis": _redis,
         "fal keys": _fal_keys,
         "FAL_KEY": _fal_key,
@@ -124,45 +101,11 @@ async def _packages(_settings: Settings, _web: httpx.AsyncClient) -> list[Findin
     return [Finding(Level.OK, "packages", f"{fits} are installed, and work as needed")]
 
 
-async def _database(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
-    url = settings.database_url.get_secret_value()
-    where, free = _where(url), room(url)
-    disk = "" if free is None else f"; {free / 1e9:.1f} GB are free on its disk"
-    before = time.time()
-    try:
-        condition = await inspect(url)
-    except StoreRefused as error:
-        return [Finding(Level.FAIL, "database", f"{where}: {error.reason}", REFUSED)]
-    except StoreUnavailable as error:
-        advice = f"Check {PREFIX}DATABASE_URL, and that it runs" if not disk else "Make room, or check what holds it"
-        return [Finding(Level.FAIL, "database", f"{where}: {error.reason} {advice}{disk}")]
-    schemas = {
-        Schema.NONE: (Level.WARN, f"{where} is empty; `hookcast serve` or `migrate` fills it"),
-        Schema.OLD: (Level.WARN, f"{where} is of an older version; run `hookcast migrate`"),
-        Schema.NEWER: (Level.FAIL, f"{where} is of a newer version of Hookcast; update this one"),
-        Schema.CURRENT: (Level.OK, f"{where} takes writes and is up to date"),
-    }
-    level, text = schemas[condition.schema]
-    if level is Level.OK and free is not None and free < FEW_BYTES:
-        level = Level.WARN
-    return [Finding(level, "database", text + disk, REFUSED), *_database_clock(condition.clock, before, time.time())]
-
-
-def _database_clock(clock: float | None, before: float, after: float) -> list[Finding]:
-    """Report only the skew that the duration of the query cannot explain."""
-    if clock is None:
-        return []
-    skew = max(before - clock, clock - after, 0.0)
-    if skew <= NODE_SKEW_SECONDS:
-        return [Finding(Level.OK, "clocks", "this machine and the database agree")]
-    return [Finding(Level.WARN, "clocks", f"the database's is {skew:.0f} s away from this machine's; run NTP on both")]
-
-
 async def _redis(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
     """Publish a message on one connection and receive it on another, as a deployment of their own."""
     if settings.bus_url is None:
         return [Finding(Level.OK, "redis", "not set: this server is one process, and needs none")]
-    where, heard, nobodys = _where(settings.bus_url), asyncio.Event(), uuid.uuid4().hex
+    where, heard, nobodys = where_of(settings.bus_url), asyncio.Event(), uuid.uuid4().hex
     async with (
         open_bus(settings.bus_url, nobodys, lambda _: None) as speaker,
         open_bus(settings.bus_url, nobodys, lambda _: heard.set()) as listener,
@@ -296,14 +239,3 @@ def _reachable(host: str) -> bool:
         return ipaddress.ip_address(host).is_global
     except ValueError:
         return "." in host
-
-
-def _where(url: str) -> str:
-    """Strip user, password and query from a URL."""
-    if url.startswith("postgres"):
-        return postgres_url.parse(url).where
-    parts = urlsplit(url)
-    if parts.scheme == "sqlite":
-        return parts.path[1:]
-    port = "" if parts.port is None else f":{parts.port}"
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

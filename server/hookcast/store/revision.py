@@ -11,7 +11,7 @@ from hookcast.errors import StoreRefused
 from hookcast.store.schema import metadata
 
 _VERSIONS = "alembic_version"
-_OWN_REVISION = re.compile(r"\d{4}")
+_OWN_REVISION = re.compile(r"\d{4}(_\w+)?")
 
 
 class Schema(Enum):

@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 import pytest
-from hookcast.cli.findings import Finding
 from structlog.testing import capture_logs
 
 from hookcast.cli import doctor
 from hookcast.cli.doctor import examine
+from hookcast.cli.findings import Finding
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.settings import Settings, load_settings
 from hookcast.store import inspect, open_store

@@ -160,6 +160,33 @@ async def test_a_signed_body_that_is_no_webhook_is_malformed(node: Node, body: b
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
 
 
+@pytest.mark.parametrize(
+    ("fields", "status", "phase"),
+    [
+        ({"status": "ok"}, "completed", "ended"),
+        ({"status": "Error", "error": "It broke"}, "failed", "ended"),
+        ({"status": "OK", "payload": None, "error": "It broke"}, "pending", "saving"),
+    ],
+)
+async def test_a_webhook_is_read_as_far_as_it_can_be(
+    node: Node, fields: dict[str, object], status: str, phase: str
+) -> None:
+    """A status in another case; a success with an error and no payload is looked up at fal."""
+    assert (await node.post_webhook(node.fal.webhook("job-1", **fields))).status_code == 200
+    job = (await node.client.get("/api/fal-jobs/job-1")).json()
+    assert (job["status"], job["progress"]["phase"]) == (status, phase)
+
+
+async def test_a_webhook_tells_the_models_own_sentence(node: Node) -> None:
+    """Wherever the payload has it; `error` is only a status code."""
+    for name, payload in (("job-1", {"detail": ["prompt is too long"]}), ("job-2", {"error": {"message": "Blocked."}})):
+        body = node.fal.webhook(name, status="ERROR", error="Invalid status code: 422", payload=payload)
+        await node.post_webhook(body)
+    jobs = [(await node.client.get(f"/api/fal-jobs/{name}")).json() for name in ("job-1", "job-2")]
+    assert [job["error"] for job in jobs] == ["prompt is too long", "Blocked."]
+    assert jobs[0]["errorDetail"] == {"detail": ["prompt is too long"]}
+
+
 async def test_a_webhook_of_another_fal_user_is_refused(database_url: str, fal: FalDouble) -> None:
     """fal signs for all its customers with the same keys."""
     async with running_node(fal, database_url=database_url, fal_user_id="me") as node:

@@ -106,7 +106,7 @@ class _Search:
             yield from self.of(parsed, depth + 1)
             return
         page = _PAGE.search(text)
-        plain = clean(text[: page.start() if page else MAX_SENTENCE * 4])
+        plain = clean(text[: min(page.start() if page else len(text), MAX_SENTENCE * 4)])
         if plain and not is_page(plain):
             yield _Candidate(plain, _worth(plain))
 

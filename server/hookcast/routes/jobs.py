@@ -6,6 +6,7 @@ import binascii
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -34,7 +35,7 @@ from hookcast.push import Drained, Names, Watch
 from hookcast.routes.addresses import holders_of
 from hookcast.routes.credentials import authorize, caller_of, check_origin
 from hookcast.routes.numbers import digits, number, whole_number
-from hookcast.routes.portions import PiecesResponse, at_hand, large, listing
+from hookcast.routes.portions import PiecesResponse, write_large, write_list
 from hookcast.routes.requests import label, read_json, request_id_of
 from hookcast.routes.services import Services, services
 from hookcast.routes.submit import MAX_FACTS_BYTES, Facts
@@ -102,10 +103,16 @@ async def list_jobs(request: Request) -> Response:
     node = services(request)
     page = await node.store.page(query)
     cursor = None if page.next_cursor is None else _encode_cursor(page.next_cursor)
-    pieces = listing(node.engine, page.request_ids, cursor)
+    content = partial(write_list, node.engine, page.request_ids, cursor)
     if page.size > WHOLE_BYTES:
-        return PiecesResponse(pieces)
-    return json_response(b"".join([piece async for piece in pieces]))
+        return PiecesResponse(content)
+    pieces: list[bytes] = []
+
+    async def keep(piece: bytes) -> None:
+        pieces.append(piece)
+
+    await content(keep)
+    return json_response(b"".join(pieces))
 
 
 async def cancel(request: Request) -> Response:
@@ -209,8 +216,10 @@ async def _newer(watch: Watch, seconds: float) -> State | None:
 def _found_response(node: Services, found: State | Outline) -> Response:
     """Return the state; one that is large as the client takes it."""
     if not isinstance(found, State):
-        return PiecesResponse(large(node.engine, found), _headers(found.job.version))
-    return _state_response(found) if found.small else PiecesResponse(at_hand(found.body), _headers(found.version))
+        return PiecesResponse(partial(write_large, node.engine, found), _headers(found.job.version))
+    if found.small:
+        return _state_response(found)
+    return PiecesResponse(lambda write: write(found.body), _headers(found.version))
 
 
 def _state_response(state: State, status: int = 200) -> Response:

@@ -1,79 +1,100 @@
 """Responses larger than what one client may hold: read and written in pieces, as the client takes them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from hookcast.errors import JobNotFound
+from hookcast.errors import JobNotFound, StoreUnavailable
 from hookcast.push import Engine
 from hookcast.push.shared import cost
 from hookcast.store import Outline
-from hookcast.wire import State, encode
+from hookcast.wire import encode
 
 PIECE_BYTES = 64 * 1024
 CHUNK = 50  # jobs read at once for a list
-Pieces = AsyncGenerator[bytes, None]
+PATIENCE_SECONDS = 1.0  # for a client to take a piece, before the turn is another one's
+Write = Callable[[bytes], Awaitable[None]]
 
 
 class PiecesResponse(Response):
-    """A JSON response in pieces. A server's `send` returns once the client has taken enough of the pieces before."""
+    """A JSON response that `content` writes. The head is sent with the first piece, so that errors before it count."""
 
-    def __init__(self, pieces: Pieces, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, content: Callable[[Write], Awaitable[None]], headers: Mapping[str, str] | None = None) -> None:
         super().__init__(headers={"Cache-Control": "no-store", **(headers or {})}, media_type="application/json")
         del self.headers["content-length"]
-        self._pieces = pieces
+        self._content = content
+        self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Send the head once there is a piece, then each piece; implements the ASGI interface."""
-        async with aclosing(self._pieces) as pieces:
-            first = await anext(pieces)
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await _send_cut(send, first)
-            async for piece in pieces:
-                await _send_cut(send, piece)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        """Send the response; implements the ASGI interface."""
+
+        async def write(data: bytes) -> None:
+            if not self._begun:
+                self._begun = True
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for start in range(0, len(data), PIECE_BYTES):  # a server's `send` waits while the client is behind
+                piece = data[start : start + PIECE_BYTES]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+        await self._content(write)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send_cut(send: Send, piece: bytes) -> None:
-    for start in range(0, len(piece), PIECE_BYTES):
-        body = piece[start : start + PIECE_BYTES]
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def at_hand(body: bytes) -> Pieces:
-    """Yield a whole body."""
-    yield body
-
-
-async def listing(engine: Engine, request_ids: list[str], cursor: str | None) -> Pieces:
-    """Yield a page of jobs. Raises StoreUnavailable."""
+async def write_list(engine: Engine, request_ids: list[str], cursor: str | None, write: Write) -> None:
+    """Write a page of jobs. Raises StoreUnavailable."""
     before = b'{"jobs":['
     for start in range(0, len(request_ids), CHUNK):
         for outline in await engine.subscriptions.outlines(request_ids[start : start + CHUNK]):
-            async with reading(engine, outline) as state:
-                if state is not None:
-                    yield before + state.body
-                    before = b","
-    yield (b"" if before == b"," else before) + b'],"nextCursor":%b}' % msgspec.json.encode(cursor)
+            if not outline.left_out:
+                await write(before + encode(outline.job).body)
+            elif not await _write_large(engine, outline, write, before):
+                continue
+            before = b","
+    await write((b"" if before == b"," else before) + b'],"nextCursor":%b}' % msgspec.json.encode(cursor))
 
 
-async def large(engine: Engine, outline: Outline) -> Pieces:
-    """Yield the state of a large job. Raises StoreUnavailable, and JobNotFound if it has been removed."""
-    async with reading(engine, outline) as state:
-        if state is None:
-            raise JobNotFound(outline.job.request_id)
-        yield state.body
+async def write_large(engine: Engine, outline: Outline, write: Write) -> None:
+    """Write the state of a large job. Raises StoreUnavailable, and JobNotFound if it has been removed."""
+    if not await _write_large(engine, outline, write, b""):
+        raise JobNotFound(outline.job.request_id)
 
 
-@asynccontextmanager
-async def reading(engine: Engine, outline: Outline) -> AsyncIterator[State | None]:
-    """Yield the whole state, None if the job has been removed. A large one is read when it is its turn."""
-    if not outline.left_out:
-        yield encode(outline.job)
-        return
-    async with engine.answers.turn(cost(outline.left_out)):
-        job = await engine.subscriptions.whole(outline.job.request_id)
-        yield None if job is None else encode(job)
+async def _write_large(engine: Engine, outline: Outline, write: Write, before: bytes) -> bool:
+    """Read a job when it is its turn, and write it after `before`. Return False if it has been removed.
+
+    A client that is slow loses its turn, and the rest is read again once it has taken what is on the way.
+    """
+    sent, known = 0, 0
+    while True:
+        async with engine.answers.turn(cost(outline.left_out)):
+            job = await engine.subscriptions.whole(outline.job.request_id)
+            body = b"" if job is None else before + encode(job).body
+            if sent and hash(body) != known:
+                raise StoreUnavailable("The job changed while it was sent.")
+            size, known = len(body), hash(body)
+            sent, writing = await _write_on(body, sent, write)
+            del body, job
+        if writing is not None:
+            await writing
+        if sent == size:
+            return size > 0
+
+
+async def _write_on(body: bytes, sent: int, write: Write) -> tuple[int, asyncio.Future[None] | None]:
+    """Write until a piece is not taken in time. Return how much is written, and that piece's write."""
+    while sent < len(body):
+        piece = body[sent : sent + PIECE_BYTES]
+        writing = asyncio.ensure_future(write(piece))
+        sent += len(piece)
+        try:
+            await asyncio.wait({writing}, timeout=PATIENCE_SECONDS)
+        except asyncio.CancelledError:
+            writing.cancel()
+            raise
+        if not writing.done():
+            return sent, writing
+        writing.result()
+    return sent, None

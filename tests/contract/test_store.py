@@ -196,3 +196,32 @@ async def test_the_nodes_of_a_database_share_an_id_that_no_other_database_has(
     async with open_store(any_database_url) as later, open_store(f"sqlite:///{tmp_path / 'other.db'}") as other:
         assert first == second == await later.deployment()
         assert first != await other.deployment()
+
+
+async def test_a_job_is_outlined_without_what_is_large(store: JobStore) -> None:
+    """Its size in bytes tells; the whole job is there when it is asked for."""
+    result = Raw(b'"%s"' % ("é" * 20_000).encode())
+    await apply(store, "large", Completed(result=result))
+    await apply(store, "small", Completed(result=Raw(b"1")))
+    large, small = await store.outlines(["large", "absent", "small"])
+    assert (large.job.request_id, large.job.result, large.left_out) == ("large", None, len(bytes(result)))
+    assert (small.job, small.left_out) == (await store.get("small"), 0)
+    whole = await store.get("large")
+    assert whole is not None
+    assert whole.result == result
+    assert whole == await store.whole("large")
+
+
+async def test_a_page_is_bounded_in_bytes(store: JobStore) -> None:
+    """At least one job, however large; the next page goes on after it."""
+    for number, mebibytes in enumerate((3, 3, 9, 3, 3, 3)):
+        result = Raw(b'"%b"' % (b"x" * mebibytes * 1024 * 1024))
+        await apply(store, f"job-{number}", Completed(result=result), now=NOW + timedelta(seconds=number))
+    pages, query = list[list[str]](), JobQuery()
+    while True:
+        page = await store.page(query)
+        pages.append(page.request_ids)
+        if page.next_cursor is None:
+            break
+        query = JobQuery(cursor=page.next_cursor)
+    assert pages == [["job-5", "job-4"], ["job-3"], ["job-2"], ["job-1", "job-0"]]

@@ -330,3 +330,23 @@ async def test_without_a_key_submit_says_what_to_set(database_url: str, fal: Fal
         answer = await node.submit()
         assert "FAL_KEY" in answer.json()["detail"]
         assert (await node.post_webhook(fal.webhook("job-1"))).status_code == 200
+
+
+async def test_large_results_are_polled_and_listed_like_small_ones(node: Node) -> None:
+    """Byte for byte, in the order of the list; whoever has the state costs no read of it."""
+    for name, size in (("job-1", 300_000), ("job-2", 1), ("job-3", 20_000)):
+        body = b'{"request_id": "%b", "status": "OK", "payload": {"exact": 1.10, "long": "%b"}}'
+        await node.post_webhook(body % (name.encode(), b"x" * size))
+    large = await node.client.get("/api/fal-jobs/job-1")
+    waited = await node.client.get("/api/fal-jobs/job-1?wait=20")
+    assert b'"result":{"exact": 1.10, "long": "' + b"x" * 300_000 + b'"}' in large.content
+    assert (waited.content, waited.headers["etag"]) == (large.content, large.headers["etag"])
+    assert large.headers["content-type"] == "application/json"
+    again = await node.client.get("/api/fal-jobs/job-1", headers={"If-None-Match": large.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    listed = await node.client.get("/api/fal-jobs")
+    assert [job["requestId"] for job in listed.json()["jobs"]] == ["job-3", "job-2", "job-1"]
+    assert large.content in listed.content
+    assert listed.json()["nextCursor"] is None
+    head = await node.client.head("/api/fal-jobs/job-1")
+    assert (head.status_code, head.content) == (200, b"")

@@ -24,11 +24,9 @@ ALLOWED = 64 * 1024  # KiB
 NAMES = [f"job-{number}" for number in range(JOBS)]
 REQUESTS = {
     "a group": [get("/api/fal-jobs/events?group=g")] * 8,
-    "many jobs": [get("/api/fal-jobs/events?" + "&".join(f"requestId={name}" for name in NAMES))] * 8,
     "one job each": [get(f"/api/fal-jobs/{name}/events") for name in NAMES],
     "a socket": [UPGRADE + client_frames({"type": "subscribe", "groups": ["g"]})] * 8,
     "a list": [get("/api/fal-jobs?limit=200")] * 8,
-    "a poll each": [get(f"/api/fal-jobs/{name}") for name in NAMES],
     "a long poll each": [get(f"/api/fal-jobs/{name}?wait=60") for name in NAMES],
 }
 

@@ -21,10 +21,11 @@ from pathlib import Path
 
 from msgspec import Raw
 
-from hookcast.jobs import Completed, Job, Registered, advance, unseen
+from hookcast.jobs import Completed, Job, Registered, unseen
 from hookcast.store import JobStore, open_store
 from hookcast.store.database import open_database
 from hookcast.store.schema import jobs, to_row
+from hookcast.transitions import advance
 from hookcast.upkeep.retention import Retention
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from hookcast.bus import Bus
 from hookcast.errors import StoreUnavailable
-from hookcast.jobs import Clock, EndedBy, Finished, Job, Phase, Registered, Update, advance, joined, unseen
+from hookcast.jobs import Clock, EndedBy, Finished, Job, Phase, Registered, Update, unseen
 from hookcast.logs import get_logger
 from hookcast.store import Change, Intent, JobStore, Joining
+from hookcast.transitions import advance, joined
 from hookcast.wire import encode
 
 Source = Literal["webhook", "fal", "hookcast"]

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec import Raw
 
-from hookcast.jobs import Completed, Job, Registered, Update, advance, unseen
+from hookcast.jobs import Completed, Job, Registered, Update, unseen
 from hookcast.store import JobQuery, JobStore, open_store, removal
 from hookcast.store.leases import ask_lease
+from hookcast.transitions import advance
 from hookcast.upkeep.retention import PORTION, Retention
 
 pytestmark = pytest.mark.anyio

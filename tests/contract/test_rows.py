@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from msgspec import Raw
 
-from hookcast.jobs import Completed, EndedBy, Job, JobStatus, Phase, Progressed, Update, advance, unseen
+from hookcast.jobs import Completed, EndedBy, Job, JobStatus, Phase, Progressed, Update, unseen
 from hookcast.store import JobStore, open_store
 from hookcast.store.database import open_database
 from hookcast.store.schema import jobs
+from hookcast.transitions import advance
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

@@ -10,21 +10,11 @@ from msgspec import Raw
 
 from hookcast.auth import Caller
 from hookcast.errors import StoreUnavailable
-from hookcast.jobs import (
-    Completed,
-    Failed,
-    Job,
-    JobStatus,
-    Phase,
-    Progressed,
-    Registered,
-    Update,
-    advance,
-    unseen,
-)
+from hookcast.jobs import Completed, Failed, Job, JobStatus, Phase, Progressed, Registered, Update, unseen
 from hookcast.jwks import StoredKeys
 from hookcast.loglines import LogLine
 from hookcast.store import Change, JobQuery, JobStore, open_store
+from hookcast.transitions import advance
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 24, 10, 0, 0, 123000, tzinfo=UTC)

@@ -9,9 +9,10 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from hookcast.errors import NotStorable
-from hookcast.jobs import Completed, Failed, Job, Phase, Progressed, Registered, Update, advance, unseen
+from hookcast.jobs import Completed, Failed, Job, Phase, Progressed, Registered, Update, unseen
 from hookcast.loglines import LogLine
 from hookcast.store import JobStore, open_store
+from hookcast.transitions import advance
 from hookcast.wire import encode
 
 pytestmark = pytest.mark.anyio

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from msgspec import Raw as Json
 
-from hookcast.jobs import Completed, Job, Registered, advance, unseen
+from hookcast.jobs import Completed, Job, Registered, unseen
 from hookcast.store import open_store
+from hookcast.transitions import advance
 from support.fal import FalDouble
 from support.push import client_frames
 from support.raw import SMALL, UPGRADE, get

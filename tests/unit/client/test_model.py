@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from hookcast.client.model import decode_job
-from hookcast.jobs import Completed, Phase, Progressed, Registered, advance, unseen
+from hookcast.jobs import Completed, Phase, Progressed, Registered, unseen
 from hookcast.loglines import LogLine
+from hookcast.transitions import advance
 from hookcast.wire import encode
 
 NOW = datetime(2026, 11, 23, 10, 0, 0, 123_000, tzinfo=UTC)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from msgspec import Raw
 
-from hookcast.jobs import Completed, advance, unseen
+from hookcast.jobs import Completed, unseen
 from hookcast.store import migrate, open_store
+from hookcast.transitions import advance
 from hookcast.upkeep.retention import Retention
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,6 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from hookcast.jobs import (
-    CANCEL_COUNTS_FOR,
-    TRANSITIONS,
     CancelAsked,
     Cancelled,
     CancelRefused,
@@ -23,16 +21,11 @@ from hookcast.jobs import (
     Phase,
     Progressed,
     Registered,
-    Report,
-    Stage,
     Update,
-    advance,
-    joined,
-    report_of,
-    stage_of,
     unseen,
 )
 from hookcast.loglines import LogLine
+from hookcast.transitions import CANCEL_COUNTS_FOR, TRANSITIONS, Report, Stage, advance, joined, report_of, stage_of
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=5)

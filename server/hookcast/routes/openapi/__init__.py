@@ -1,6 +1,6 @@
 """GET /openapi.json: the HTTP API as OpenAPI 3.1; pure.
 
-Schemas come from the structs that the handlers decode, problems from the classes of `hookcast.errors`: neither can drift.
+Schemas come from the structs that the handlers decode, problems from the classes in `errors/`: neither can drift.
 Source: OpenAPI Specification 3.1.1; JSON Schema 2020-12; RFC 9457.
 """
 

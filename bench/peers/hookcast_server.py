@@ -13,6 +13,7 @@ from starlette.routing import Route
 from hookcast import logs
 from hookcast.app import create_app, make_admission
 from hookcast.openfiles import raise_open_files
+from hookcast.routes.services import services
 from hookcast.serving import server as serve
 from hookcast.settings import load_settings
 from hookcast.wire import State
@@ -25,7 +26,7 @@ admission = make_admission(settings, max_streams=raise_open_files() - 512)
 async def publish(request: Request) -> Response:
     """Handle POST /publish/{topic}?version=N: deliver the body unchanged to all subscribers of the job."""
     topic, version, body = request.path_params["topic"], int(request.query_params["version"]), await request.body()
-    request.state.services.engine.hub.deliver(State(request_id=topic, version=version, terminal=False, body=body))
+    services(request).engine.hub.deliver(State(request_id=topic, version=version, terminal=False, body=body))
     return Response(status_code=202)
 
 

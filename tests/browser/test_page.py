@@ -43,7 +43,6 @@ def test_generate_shows_progress_and_then_plays_the_video(page: Page) -> None:
 
 
 def test_two_jobs_at_once_end_each_in_their_own_card(page: Page) -> None:
-    """Neither waits for the other."""
     page.get_by_test_id("generate").click()
     expect(page.get_by_test_id("job")).to_have_count(1)
     page.get_by_test_id("generate").click()

@@ -61,7 +61,6 @@ async def test_chromium_takes_the_line() -> None:
 
 
 async def test_firefox_takes_the_line() -> None:
-    """As Chromium does."""
     async with streaming() as (url, asked), running_firefox() as firefox, firefox_at(firefox, url) as tab:
         await tab.ask(WATCH)
         await check(asked)

@@ -186,7 +186,6 @@ async def test_a_tab_that_is_left_goes_into_the_back_forward_cache_and_comes_bac
 
 
 async def test_tabs_that_do_not_want_to_share_have_a_connection_each(database_url: str, fal: FalDouble) -> None:
-    """With the one option."""
     async with _stage(fal, database_url) as (node, context):
         tabs = await _tabs(context, node, 3)
         await asyncio.gather(*(tab.watch(["job"], shareTabs=False) for tab in tabs))

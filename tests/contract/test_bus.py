@@ -71,7 +71,6 @@ async def test_a_state_reaches_who_subscribed_to_its_job(pair: Pair) -> None:
 
 
 async def test_a_state_reaches_who_subscribed_to_its_group(pair: Pair) -> None:
-    """Whatever its job is called."""
     await pair.two.subscribe([group_topic("g")])
     await pair.one.publish(state("job-1", group="g"))
     await until(lambda: pair.heard)
@@ -88,7 +87,6 @@ async def test_states_of_one_job_arrive_in_the_order_of_their_versions(pair: Pai
 
 
 async def test_subscribing_again_after_leaving_works(pair: Pair) -> None:
-    """Also when both come at once."""
     topics = [job_topic("job-1"), job_topic("job-2")]
     await pair.two.subscribe(topics)
     pair.two.unsubscribe(topics)

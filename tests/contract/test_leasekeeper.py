@@ -47,7 +47,6 @@ class Keeper:
 
 
 async def test_one_of_two_nodes_holds_and_the_other_gets_it_when_it_is_given_back(store: JobStore) -> None:
-    """At its next turn."""
     one, two = Keeper(store, "one"), Keeper(store, "two")
     async with one.running(), two.running():
         first = asyncio.ensure_future(one.hold("follow:job-1"))

@@ -46,7 +46,6 @@ async def test_a_lease_is_held_by_one(store: JobStore) -> None:
 
 
 async def test_a_lease_that_has_ended_is_free(store: JobStore) -> None:
-    """Whoever held it."""
     assert await store.leases.take(["a"], "one", AT_ONCE) == {"a"}
     assert await store.leases.take(["a"], "two", NEVER) == {"a"}
 
@@ -62,7 +61,6 @@ async def test_of_those_who_ask_for_a_lease_at_once_one_gets_it(any_database_url
 
 
 async def test_jobs_to_ask_about_are_pending_old_enough_and_unprotected(store: JobStore) -> None:
-    """The longest unasked first."""
     await add(store, "ended", Completed(result=Raw(b"1")))
     await add(store, "young", now=NOW + timedelta(seconds=50))
     for number in range(4):

@@ -116,7 +116,6 @@ async def role(postgres: Postgres) -> AsyncIterator[str]:
 async def test_a_wrong_password_a_missing_database_and_missing_rights_are_told(
     role: str, postgres_url: str, postgres: Postgres
 ) -> None:
-    """Each with what to look at."""
     wrong = postgres_url.replace("hookcast@", f"{role}:secret-0@")
     told = await refusal(wrong)
     assert "password" in told
@@ -157,7 +156,6 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path, name: str, wor
 
 
 async def test_a_server_without_tls_is_told_where_tls_is_required(postgres_url: str, tmp_path: Path) -> None:
-    """And certificates that cannot be read."""
     assert "SSL" in await refusal(f"{postgres_url}?sslmode=require")
     (tmp_path / "empty.pem").write_text("")
     url = f"{postgres_url}?sslmode=verify-full&sslrootcert={tmp_path / 'empty.pem'}"

@@ -51,7 +51,6 @@ async def test_a_job_comes_back_as_it_was_stored(store: JobStore) -> None:
 
 
 async def test_an_unknown_job_is_none(store: JobStore) -> None:
-    """Alone and among others."""
     await apply(store, "job-1", Registered())
     assert await store.get("job-2") is None
     assert list(await store.get_many(["job-1", "job-2"])) == ["job-1"]
@@ -143,7 +142,6 @@ async def test_of_a_group_an_owner_is_told_the_own_jobs(store: JobStore) -> None
 
 
 async def test_the_usual_duration_is_the_median_of_completions(store: JobStore) -> None:
-    """None while there is none."""
     assert await store.usual_seconds("fal-ai/flux") is None
     for number, seconds in enumerate((4, 8, 30)):
         await apply(store, f"job-{number}", Registered(endpoint_id="fal-ai/flux"))

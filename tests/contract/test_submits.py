@@ -61,7 +61,6 @@ async def test_a_key_is_taken_by_one(store: JobStore) -> None:
 
 
 async def test_submits_without_a_key_have_nothing_in_common(store: JobStore) -> None:
-    """Each is stored."""
     assert await asyncio.gather(*(begin(store, intent(None)) for _ in range(3))) == [None] * 3
 
 
@@ -78,7 +77,6 @@ async def test_a_key_without_an_outcome_is_in_the_dark_after_its_time(store: Job
 
 
 async def test_a_key_belongs_to_a_body_and_a_caller(store: JobStore) -> None:
-    """In every state."""
     first = intent(caller="key:a")
     await begin(store, first)
     others = [intent(caller="key:b"), intent(caller="key:a", digest="e")]
@@ -152,7 +150,6 @@ async def test_a_webhook_reads_no_submit_once_fals_answer_is_stored(
 
 
 async def test_the_key_of_a_removed_job_is_free(store: JobStore) -> None:
-    """For any body."""
     first = intent()
     await begin(store, first)
     await dispatcher(store).apply("job-1", Completed(result=Raw(b"1")), submit=first.id)

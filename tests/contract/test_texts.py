@@ -62,7 +62,6 @@ async def test_log_lines_with_odd_characters_are_kept(store: JobStore) -> None:
 
 
 async def test_every_name_and_address_of_a_job_is_mended(store: JobStore) -> None:
-    """Whichever way it has come in."""
     names = ("endpoint_id", "response_url", "status_url", "cancel_url", "owner", "group")
     odd = msgspec.convert(dict.fromkeys(names, ODD), Registered)
     job = await apply(store, replace(odd, metadata={"a\x00b": ESCAPED}))

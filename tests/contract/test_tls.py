@@ -67,7 +67,6 @@ ENCRYPTED = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 async def test_a_mode_is_what_libpq_makes_of_it(
     postgres_url: str, authority: Path, words: str, encrypted: bool
 ) -> None:
-    """And `no-verify`, which node-postgres has."""
     assert await answer(postgres_url + words.replace("{ca}", str(authority)), ENCRYPTED) is encrypted
 
 

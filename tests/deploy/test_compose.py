@@ -55,7 +55,6 @@ def parsed(file: str, tmp_path_factory: pytest.TempPathFactory, filled: dict[str
 
 
 def test_it_follows_the_compose_specification(file: str) -> None:
-    """By its JSON schema."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(DEPLOY / file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -72,7 +71,6 @@ def test_what_has_to_be_filled_in_is_named(name: str, tmp_path: Path, filled: di
 
 
 def test_what_has_to_be_filled_in_is_in_the_example(file: str, filled: dict[str, str]) -> None:
-    """Each of them, and empty."""
     needed = set(re.findall(r"\$\{(\w+):\?", (DEPLOY / file).read_text()))
     example = dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / ".env.example").read_text(), re.MULTILINE))
     assert needed <= example.keys() == filled.keys()
@@ -80,7 +78,6 @@ def test_what_has_to_be_filled_in_is_in_the_example(file: str, filled: dict[str,
 
 
 def test_no_secret_stands_in_it(file: str) -> None:
-    """Each comes from the environment."""
     for service in yaml.safe_load((DEPLOY / file).read_text())["services"].values():
         for name, value in service.get("environment", {}).items():
             if re.search("KEYS?$|SECRET$|PASSWORD$|DATABASE_URL$", name):

@@ -42,7 +42,6 @@ def test_it_follows_the_schemas_of_kubernetes(version: str) -> None:
 
 
 def test_its_objects_find_each_other(objects: dict[str, Any], template: dict[str, Any]) -> None:
-    """Labels, ports and names."""
     labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
     for selector in (
         objects["Deployment"]["spec"]["selector"]["matchLabels"],

@@ -32,7 +32,6 @@ def test_systemd_finds_no_mistake_in_it(tmp_path: Path) -> None:
 
 
 def test_it_is_exposed_as_little_as_a_server_can_be() -> None:
-    """By systemd's measure."""
     done = _analyze("security", "--offline=true", f"--threshold={EXPOSURE * 10:.0f}", str(UNIT))
     assert done.returncode == 0, done.stdout
     assert "Overall exposure level" in done.stdout
@@ -131,7 +130,6 @@ async def test_a_wrong_setting_is_told_and_not_tried_again(machine: Machine, env
 
 
 async def test_a_service_that_was_killed_comes_back(machine: Machine, environment: str, port: int) -> None:
-    """By itself."""
     machine.configure(environment)
     machine.systemctl("start", "hookcast")
     async with _client(port) as client:

@@ -86,7 +86,6 @@ def test_a_start_compiles_nothing(idle: Room, module: str) -> None:
 
 
 def test_its_native_modules_load(idle: Room) -> None:
-    """They were stripped."""
     loaded = idle.run("python", "-c", IMPORT_NATIVE)
     assert (loaded.returncode, loaded.stderr) == (0, "")
     assert int(loaded.stdout) > 20

@@ -52,7 +52,6 @@ def test_nothing_in_it_is_of_one_platform() -> None:
 
 
 def test_secrets_and_databases_do_not_reach_the_builder(buildah: Buildah, context: Path) -> None:
-    """Nor does what is built anew."""
     (context / "Dockerfile").write_text(EVERYTHING)
     seen = buildah.build(context, "localhost/context")
     names = {str(path.relative_to(seen.root / "context")) for path in seen.files()}

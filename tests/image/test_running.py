@@ -65,7 +65,6 @@ def test_a_job_goes_from_submit_to_its_end(image: Image, tmp_path: Path) -> None
 
 
 def test_its_health_check_says_that_it_is_alive(image: Image, tmp_path: Path) -> None:
-    """Exit code 0."""
     with room(image, tmp_path, word="listens", **KEYS) as server:
         checked = server.check()
         assert (checked.returncode, checked.stderr) == (0, "")

@@ -89,7 +89,6 @@ def test_npm_installs_the_package_by_its_address_without_any_registry(project: P
 
 
 def test_the_packages_page_installs_it_from_the_server(project: Path, dev: Dev) -> None:
-    """Word by word."""
     _, from_server = shell_blocks("web/README.md", "# hookcast")
     _type(project, _with_port(from_server, dev))
     assert _gets_a_video(project, dev)

@@ -217,7 +217,6 @@ async def test_what_needs_no_key(closed: Node) -> None:
 
 @pytest.mark.parametrize("path", ["/api/fal-jobs/{}", "/api/fal-jobs/{}/events", "/api/fal-jobs/events?requestId={}"])
 async def test_a_hidden_job_is_answered_as_an_unknown_one(closed: Node, path: str) -> None:
-    """Word for word."""
     headers = {"Authorization": f"Bearer {token(sub='user-2', groups=['h'])}"}
     answers = [await closed.client.get(path.format(name), headers=headers) for name in ("job-1", "job-0")]
     assert {answer.status_code for answer in answers} == {404}

@@ -113,7 +113,6 @@ def _complaint(folder: Path, *arguments: str, **environment: str) -> str:
 
 
 def test_every_wrong_setting_is_named_in_one_line(tmp_path: Path) -> None:
-    """And no secret shows."""
     wrong = {"HOOKCAST_PORT": "99999", "HOOKCAST_PUBLIC_URL": "ftp://x", "HOOKCAST_HEARTBEAT_SECONDS": "secret-0"}
     line = _complaint(tmp_path, "serve", **wrong)
     assert all(name in line for name in wrong)
@@ -190,7 +189,6 @@ def test_a_database_may_be_migrated_twice(tmp_path: Path) -> None:
 
 
 def test_the_version_is_a_command_and_an_option(tmp_path: Path) -> None:
-    """People try either."""
     assert _said(tmp_path, "version") == _said(tmp_path, "--version") == f"hookcast {version('hookcast')}\n"
 
 

@@ -225,7 +225,6 @@ def _of(node: Node, emulator: str, database_url: str) -> dict[str, str]:
 
 
 async def test_few_open_files_are_a_warning(fal: FalDouble, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what raises them."""
     monkeypatch.setattr(doctor, "raise_open_files", lambda: 1024)
     found = (await findings(fal, database_url))["open files"]
     assert (found.level, "LimitNOFILE" in found.text) == ("warn", True)

@@ -91,7 +91,6 @@ def test_clients_that_do_not_close_do_not_hold_the_server_up(served: tuple[subpr
 
 
 def test_a_second_signal_ends_the_server_at_once(served: tuple[subprocess.Popen[str], int]) -> None:
-    """Whoever is still connected."""
     process, port = served
     clients = [connect(port, UPGRADE, b"\r\n\r\n")[0] for _ in range(3)]
     process.send_signal(signal.SIGTERM)

@@ -108,7 +108,6 @@ async def test_many_who_ask_whether_the_node_is_ready_cost_one_write(node: Node)
 
 
 async def test_a_url_with_several_hosts_reaches_the_one_that_answers(postgres_url: str, fal: FalDouble) -> None:
-    """Whichever comes first in it."""
     host = urlsplit(postgres_url).netloc.rpartition("@")[2]
     url = postgres_url.replace(host, f"127.0.0.1:{quiet_port()},{host}") + "?target_session_attrs=read-write"
     async with running_node(fal, database_url=url) as node:

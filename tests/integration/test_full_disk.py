@@ -106,7 +106,6 @@ async def test_while_the_disk_is_full_fal_is_not_asked(tmp_path: Path) -> None:
 
 
 async def test_the_doctor_says_that_the_disk_is_full_and_what_is_free(node: Served, tmp_path: Path) -> None:
-    """On one line."""
     await readiness(node, database="ok")
     settings = dict.fromkeys(("HOOKCAST_FAL_QUEUE_URL", "HOOKCAST_FAL_JWKS_URL"), "http://127.0.0.1:1")
     command = ("prlimit", f"--fsize={FULL_BYTES}", sys.executable, "-m", "hookcast", "doctor")

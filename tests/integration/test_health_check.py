@@ -54,7 +54,6 @@ async def test_a_server_that_answers_is_healthy(node: Node, tmp_path: Path) -> N
 
 
 async def test_options_win_over_the_environment(node: Node, tmp_path: Path) -> None:
-    """As for `hookcast serve`."""
     said = await hookcast(
         tmp_path, "health", "--host", "127.0.0.1", "--port", port_of(node), HOOKCAST_HOST="::1", HOOKCAST_PORT="1"
     )
@@ -116,7 +115,6 @@ async def test_half_an_answer_is_not_waited_for(tmp_path: Path) -> None:
     ids=["503", "no HTTP"],
 )
 async def test_another_answer_fails_and_is_told(tmp_path: Path, answer: bytes, words: str) -> None:
-    """Nothing but 200 is healthy."""
     with answering(answer) as port:
         said = await hookcast(tmp_path, "health", "--port", port)
     assert words in complained(said, 1)

@@ -44,7 +44,6 @@ async def test_fals_own_options_become_its_headers(node: Node) -> None:
 
 
 async def test_one_idempotency_key_makes_one_job(node: Node) -> None:
-    """Also when the requests arrive together."""
     node.fal.script(ENDPOINT, TAKEN)
     answers = await asyncio.gather(*(node.submit(**{"Idempotency-Key": "k"}) for _ in range(5)))
     assert {answer.json()["requestId"] for answer in answers} == {"job-1"}
@@ -318,7 +317,6 @@ async def test_a_second_cancel_does_not_forget_the_first(node: Node) -> None:
 
 
 async def test_an_ended_or_unknown_job_cannot_be_cancelled(node: Node) -> None:
-    """409 and 404."""
     await node.post_webhook(node.fal.webhook("job-1"))
     answers = [await node.client.post(f"/api/fal-jobs/{name}/cancel") for name in ("job-1", "job-2")]
     assert [answer.json()["code"] for answer in answers] == ["already_terminal", "job_not_found"]

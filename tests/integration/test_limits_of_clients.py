@@ -83,7 +83,6 @@ async def test_an_address_has_a_number_of_streams_of_either_kind(small: Node) ->
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 async def test_nothing_is_left_in_whatever_order_they_leave(small: Node, order: tuple[int, ...]) -> None:
-    """Each takes its own place along."""
     async with AsyncExitStack() as stack:
         clients = [await opened(stack, small, make(f"X-Forwarded-For: {HERE}")) for make in (sse, websocket, sse)]
         for left, number in zip((2, 1, 0), order, strict=True):
@@ -95,7 +94,6 @@ async def test_nothing_is_left_in_whatever_order_they_leave(small: Node, order: 
 
 
 async def test_a_refused_stream_and_one_that_fails_to_open_are_not_counted(small: Node) -> None:
-    """Nor is a HEAD."""
     headers = {"X-Forwarded-For": HERE}
     for _ in range(5):
         assert (await small.client.head("/api/fal-jobs/job-1/events", headers=headers)).status_code == 200
@@ -200,7 +198,6 @@ async def test_a_payload_that_is_too_deep_is_malformed(node: Node, field: str, l
 
 @pytest.mark.parametrize("field", ["input", "metadata"])
 async def test_a_submit_that_is_too_deep_is_refused(node: Node, field: str) -> None:
-    """Nothing of it reaches fal."""
     facts = {"endpointId": ENDPOINT, "input": {}, field: {"a": "DEEP"}}
     body = json.dumps(facts).replace('"DEEP"', "[" * 300 + "]" * 300)
     answer = await node.client.post("/api/fal-jobs", content=body)

@@ -105,7 +105,6 @@ async def test_a_stream_that_is_closed_as_slow_is_counted_once(node: Node) -> No
 
 
 async def test_what_is_read_twice_is_counted_once(node: Node) -> None:
-    """A scrape changes nothing."""
     await node.post_webhook(node.fal.webhook("job-1"))
     assert await values(node)
     assert (await values(node))['hookcast_jobs_ended_total{source="webhook",status="completed"}'] == 1

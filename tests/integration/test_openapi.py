@@ -67,7 +67,6 @@ def _references(value: Any) -> Iterator[str]:
 
 @pytest.mark.anyio
 async def test_the_description_is_served(node: Node) -> None:
-    """As JSON."""
     answer = await node.client.get("/openapi.json")
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == json.loads(json.dumps(describe()))

@@ -67,7 +67,6 @@ async def test_sse_of_one_job(node: Node) -> None:
 
 
 async def test_sse_of_many(node: Node) -> None:
-    """Names and groups."""
     await node.register("job-1", group="g")
     async with aconnect_sse(node.client, "GET", "/api/fal-jobs/events?requestId=job-2&group=g") as source:
         told = source.aiter_sse()

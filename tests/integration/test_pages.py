@@ -32,7 +32,6 @@ async def test_without_a_built_page_the_server_says_how_to_build_it(tmp_path: Pa
 
 
 async def test_the_page_may_load_only_its_own_scripts(tmp_path: Path) -> None:
-    """And it cannot be framed."""
     (tmp_path / "index.html").write_text("<!doctype html><title>Hookcast</title>")
     async with _client(tmp_path) as client:
         answer = await client.get("/")

@@ -43,7 +43,6 @@ async def test_nonsense_behind_an_unanswered_request_is_not_its_answer(node: Nod
 
 
 async def test_nonsense_alone_or_in_a_body_is_answered(node: Node, caplog: pytest.LogCaptureFixture) -> None:
-    """400, and the end."""
     named = (f"{name}: {value}" for name, value in forged().items())
     chunked = get("/api/webhooks/fal", "Transfer-Encoding: chunked", *named, method="POST")
     for sent in (NONSENSE, get("/healthz") + NONSENSE, chunked + b"zz\r\n", chunked + b"2\r\n{}\r\nzz\r\n"):

@@ -123,7 +123,6 @@ async def test_a_job_is_not_asked_about_before_it_is_due(world: World) -> None:
 
 
 async def test_what_fal_says_of_an_unwatched_job_becomes_its_state(world: World) -> None:
-    """For those who poll."""
     await world.register("job-1")
     says(world.fal, "IN_QUEUE", queue_position=12000)
     await world.look(timedelta(seconds=50))
@@ -156,7 +155,6 @@ async def test_two_nodes_ask_once(world: World, database_url: str) -> None:
 
 
 async def test_no_more_than_the_cap_are_asked_about_at_a_time(world: World) -> None:
-    """The rest comes next."""
     says(world.fal, "IN_PROGRESS")
     for number in range(ASKS_A_LOOK + 5):
         await world.register(f"job-{number}")
@@ -165,7 +163,6 @@ async def test_no_more_than_the_cap_are_asked_about_at_a_time(world: World) -> N
 
 
 async def test_a_job_that_fal_does_not_finish_in_time_fails(world: World) -> None:
-    """With a plain sentence."""
     await world.register("job-1")
     says(world.fal, "IN_PROGRESS")
     await world.look(LIMIT + timedelta(seconds=1))

@@ -59,7 +59,6 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_an_old_python_is_named(machine: Machine) -> None:
-    """Nothing is installed for it."""
     machine.program("python3", OLD_PYTHON)
     done = machine.setup("run")
     assert done.returncode == 1
@@ -148,7 +147,6 @@ def test_a_node_without_npm_is_named(machine: Machine) -> None:
 
 
 def test_a_failing_npm_is_told(machine: Machine) -> None:
-    """And which packages it was about."""
     machine.program("npm", 'case "$1" in ci) exit 1;; esac')
     done = machine.setup("npm:web")
     assert done.returncode == 1

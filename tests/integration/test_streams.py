@@ -199,13 +199,11 @@ async def test_names_that_cannot_be_watched_are_refused(node: Node, query: dict[
 
 
 async def test_a_reconnect_of_many_after_the_end_is_answered_204(node: Node) -> None:
-    """As of one."""
     answer = await node.client.get("/api/fal-jobs/events?requestId=a&lastEventId=end")
     assert (answer.status_code, answer.content) == (204, b"")
 
 
 async def test_200_names_are_taken(node: Node) -> None:
-    """Jobs and groups together."""
     query = {"requestId": [f"job-{number}" for number in range(150)], "group": [f"g-{number}" for number in range(50)]}
     async with node.client.stream("GET", "/api/fal-jobs/events", params=query) as answer:
         assert answer.status_code == 200

@@ -178,14 +178,12 @@ async def test_a_key_belongs_to_its_caller(database_url: str, fal: FalDouble) ->
 
 
 async def test_a_retry_is_spelled_as_documented(node: Node) -> None:
-    """Not silently ignored."""
     for headers in ({"Idempotency-Retry": "yes"}, {**KEY, "Idempotency-Retry": "true"}):
         assert code(await submit(node, headers)) == (422, "invalid_request")
     assert node.fal.requests == []
 
 
 async def test_a_duration_that_cannot_be_read_fails_no_job(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a comfort."""
 
     async def broken(_store: JobStore, _endpoint: str) -> None:
         raise StoreUnavailable("It takes too long.")

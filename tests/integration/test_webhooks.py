@@ -155,7 +155,6 @@ async def test_a_webhook_that_is_not_fals_is_refused_and_not_stored(node: Node, 
     ],
 )
 async def test_a_signed_body_that_is_no_webhook_is_malformed(node: Node, body: bytes) -> None:
-    """400, not a crash."""
     answer = await node.post_webhook(body)
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
 

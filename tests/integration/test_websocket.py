@@ -133,7 +133,6 @@ async def test_another_subprotocol_is_refused(node: Node) -> None:
 
 
 async def test_a_request_without_an_upgrade_is_told_so(node: Node) -> None:
-    """426 with `Upgrade: websocket`."""
     answer = await node.client.get("/api/fal-jobs/ws")
     assert (answer.status_code, answer.headers["upgrade"], answer.json()["code"]) == (
         426,

@@ -109,7 +109,6 @@ def test_what_a_platform_sets_without_the_prefix_is_told(name: str, monkeypatch:
 
 @pytest.mark.parametrize("name", ["FAL_API_KEY", "FALKEY", "FAL_KEY_ID", "FAL_AI_KEY", "FAL_TOKEN"])
 def test_a_key_of_fals_in_another_variable_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where FAL_KEY is missing."""
     monkeypatch.setenv(name, "id:secret")
     assert name in told()
     assert name not in told(**COMPLETE)

@@ -4,7 +4,6 @@ from hookcast.routes.services import Heard
 
 
 def test_the_same_signature_counts_once_for_each_job() -> None:
-    """And another one anew."""
     heard = Heard()
     assert [heard.first("a", "s"), heard.first("a", "s"), heard.first("b", "s"), heard.first("a", "t")] == [
         True,

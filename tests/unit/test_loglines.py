@@ -48,7 +48,6 @@ def test_equal_lines_are_two_lines() -> None:
 
 
 def test_a_window_that_slides_adds_what_is_behind_the_overlap() -> None:
-    """Whatever its length."""
     assert aligned(numbered(0, 10), numbered(5, 15)) == numbered(0, 15)
     assert aligned(numbered(0, 10), numbered(9, 11)) == numbered(0, 11)
     assert aligned(numbered(0, 50), numbered(45, 55)) == numbered(5, 55)

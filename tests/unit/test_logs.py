@@ -58,7 +58,6 @@ def _count(_logger: object, _method: str, record: structlog.typing.EventDict) ->
 
 
 def test_a_reader_that_has_gone_is_nobodys_error(pipe: tuple[int, int]) -> None:
-    """Neither the writer's nor the caller's."""
     reading, writing = pipe
     os.close(reading)
     writer = Writer(writing)
@@ -83,7 +82,6 @@ def test_no_line_is_lost_at_an_exit_or_a_crash(end: str) -> None:
 
 @pytest.mark.anyio
 async def test_a_flood_is_a_few_lines_and_a_number() -> None:
-    """And then a few lines again."""
     throttle = Throttle(lines=2, seconds=0.01)
     with capture_logs() as told:
         for number in range(10):

@@ -9,7 +9,6 @@ from hookcast.__main__ import main
 
 
 def test_ctrl_c_while_it_is_still_loading_leaves_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a traceback."""
     real = builtins.__import__
 
     def interrupted(name: str, *rest: Any) -> Any:

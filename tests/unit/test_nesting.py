@@ -52,6 +52,5 @@ def test_a_string_may_begin_and_end_anywhere(offset: int) -> None:
 
 
 def test_breadth_is_no_depth() -> None:
-    """Any number of siblings."""
     assert not too_deep(b"[" + b"[[[[[]]]]]," * 100_000 + b"[]]")
     assert not too_deep(b'{"a":' * 100 + b"[" + b"[1,2]," * 10_000 + b"0]" + b"}" * 100)

@@ -46,7 +46,6 @@ def node() -> Node:
 
 
 async def test_services_are_there_when_the_block_begins_and_closed_when_it_ends() -> None:
-    """In order, not cancelled."""
     database, started = Database(), node()
     async with Opening(started, database.open, None, sleep=database.sleep).running():
         assert started.services is SERVICES

@@ -167,7 +167,6 @@ def test_ids_and_labels_that_are_taken_are_one_line(text: str) -> None:
 
 @given(text=st.text())
 def test_a_number_of_the_query_is_within_its_bounds_or_refused(text: str) -> None:
-    """NaN and infinity, too."""
     query = httpx.QueryParams({"wait": text})
     request = Request({"type": "http", "query_string": str(query).encode(), "headers": []})
     try:

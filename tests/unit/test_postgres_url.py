@@ -153,7 +153,6 @@ REFUSED = {
 
 @pytest.mark.parametrize(("query", "word"), REFUSED.items())
 def test_a_word_that_cannot_be_honoured_is_named(query: str, word: str) -> None:
-    """In one sentence."""
     with pytest.raises(ValueError, match=word):
         parse(f"postgresql://u:secret-0@h/d?{query}")
 
@@ -180,7 +179,6 @@ def test_what_is_no_url_is_refused_without_its_password(url: str) -> None:
 
 
 def test_where_shows_neither_user_nor_password() -> None:
-    """For messages."""
     assert parse("postgresql://u:p@a,[::1]:5433/d?sslmode=require").where == "postgresql://a,[::1]:5433/d"
     assert parse("postgresql://u:p@/d?host=/run/x").where == "postgresql:///run/x/d"
     assert "u" not in PostgresUrl("u", "p", (), None, Tls(), {}).where

@@ -31,6 +31,5 @@ def test_a_url_is_translated_for_redis_py(text: str, parsed: RedisUrl) -> None:
     ["http://h", "redis://", "redis://h?nonsense=1", "redis://h?db=x", "redis://h?ssl_cert_reqs=none", "redis:h"],
 )
 def test_what_cannot_be_honoured_is_refused(text: str) -> None:
-    """And names what can."""
     with pytest.raises(ValueError, match=r"must be|may be|only for TLS"):
         parse(text)

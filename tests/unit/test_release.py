@@ -53,7 +53,6 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def test_the_notes_of_a_release_are_its_section_of_the_changelog(checkout: Checkout) -> None:
-    """And nothing of the versions before."""
     done = checkout.release("v1.2.3")
     assert (done.returncode, done.stdout, done.stderr) == (0, "- A star.\n", "")
 

@@ -25,7 +25,6 @@ from support.access import API_KEY, SECRET
 )
 @pytest.mark.parametrize("name", ["public_url", "fal_queue_url", "fal_jwks_url"])
 def test_a_wrong_address_is_refused(name: str, address: str) -> None:
-    """By its name."""
     with pytest.raises(SettingsError, match=f"HOOKCAST_{name.upper()}"):
         load_settings(**{name: address})
 
@@ -47,13 +46,11 @@ def test_another_address_needs_a_key_a_secret_or_a_provider() -> None:
 
 @pytest.mark.parametrize(("text", "keys"), [("a", ("a",)), (" a , b,", ("a", "b"))])
 def test_keys_are_separated_by_commas(text: str, keys: tuple[str, ...]) -> None:
-    """With or without spaces."""
     assert load_settings(api_keys=text).keys == keys
 
 
 @pytest.mark.parametrize("text", [" ", ",", "a b", "schlüssel", "a\nb"])
 def test_keys_that_no_header_can_carry_are_refused(text: str) -> None:
-    """Rather than never matching."""
     with pytest.raises(SettingsError, match="HOOKCAST_API_KEYS") as caught:
         load_settings(api_keys=text)
     assert "schlüssel" not in str(caught.value)
@@ -105,7 +102,6 @@ def test_weak_keys_and_secrets_are_refused_where_others_come(where: dict[str, st
 
 
 def test_several_secrets_are_separated_by_commas() -> None:
-    """The first signs."""
     assert load_settings(token_secret=" new , old,").secrets == ("new", "old")
 
 
@@ -224,7 +220,6 @@ def test_a_wrong_address_of_redis_is_refused(address: str) -> None:
     ],
 )
 def test_a_right_address_of_redis_is_kept(address: str) -> None:
-    """As it is."""
     assert load_settings(redis_url=address).bus_url == address
 
 

@@ -149,7 +149,6 @@ def test_a_cancelled_job_was_ended_by_that_whoever_reports_it(by: EndedBy) -> No
 
 
 def test_a_late_report_does_not_change_how_a_job_ended() -> None:
-    """Nor does a registration."""
     ended = advance(job_in(Stage.RUNNING), UPDATES[Report.FAILED], now=NOW, by=EndedBy.TIMEOUT)
     assert advance(ended, UPDATES[Report.COMPLETED], now=LATER, by=EndedBy.WEBHOOK) is ended
     assert advance(ended, Registered(group="g"), now=LATER, by=EndedBy.ASKED).ended_by is EndedBy.TIMEOUT
@@ -165,7 +164,6 @@ def test_running_remembers_when_it_began_and_forgets_the_queue() -> None:
 
 @given(st.lists(st.sampled_from(list(UPDATES.values())), max_size=30))
 def test_a_terminal_job_never_changes_and_versions_only_grow(updates: list[Update]) -> None:
-    """Whatever is reported in whatever order."""
     job = unseen("job-1", now=NOW)
     for update in updates:
         after = advance(job, update, now=LATER)
@@ -192,7 +190,6 @@ def test_what_was_intended_joins_a_report_in_one_version(stage: Stage, report: R
 
 
 def test_what_was_intended_makes_an_unknown_job() -> None:
-    """Its first version."""
     facts = Registered(endpoint_id="fal-ai/flux", owner="user-1")
     made = joined(unseen("job-1", now=NOW), facts, Completed(result=Raw(b"1")), now=LATER)
     assert (made.version, made.owner, made.created_at, made.completed_at) == (1, "user-1", NOW, LATER)

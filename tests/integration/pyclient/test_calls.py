@@ -196,7 +196,6 @@ async def test_a_token_that_no_header_can_carry_is_refused_without_showing_it(to
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://x", "http://", "http://x?y=z"])
 def test_an_address_that_is_none_is_a_value_error(url: str) -> None:
-    """Before anything is sent."""
     with pytest.raises(ValueError, match="http"):
         Hookcast(url)
 
@@ -217,7 +216,6 @@ async def _called(call: Callable[[str], Any], name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a b?c=d#e", "ünï", "50%25"])
 async def test_a_name_with_signs_of_its_own_finds_its_job(node: Node, name: str) -> None:
-    """Percent-encoded on the way."""
     await node.post_webhook(node.fal.webhook(name))
     async with Hookcast(node.url) as client:
         assert (await client.get(name)).request_id == name

@@ -98,7 +98,6 @@ async def test_ctrl_c_leaves_with_130_and_says_how_to_go_on(tmp_path: Path, node
 
 
 async def test_an_interrupted_pipe_ends_with_130_and_without_a_word(tmp_path: Path, node: Node) -> None:
-    """Nothing but whole lines was printed."""
     await node.register("job-1")
     process = await asyncio.create_subprocess_exec(
         *(*COMMAND, "watch", "job-1", "--url", node.url),
@@ -114,7 +113,6 @@ async def test_an_interrupted_pipe_ends_with_130_and_without_a_word(tmp_path: Pa
 
 
 async def test_a_reader_that_has_seen_enough_ends_the_watch_quietly(tmp_path: Path, whole: Node) -> None:
-    """`| head -1`."""
     line = f"submit {KLING} --input '{wish()}' --watch --url {whole.url}"
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", f'"$0" -m hookcast {line} | head -1; echo "${{PIPESTATUS[0]}}"', sys.executable),
@@ -141,7 +139,6 @@ async def test_a_job_that_is_not_known_yet_is_waited_for_and_said_so(tmp_path: P
 
 
 async def test_a_server_that_is_not_there_is_told_with_the_command_that_starts_it(tmp_path: Path) -> None:
-    """One line."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     for line in (["watch", "job-1"], ["submit", ENDPOINT, "--input", "{}"]):
@@ -192,7 +189,6 @@ async def test_a_token_goes_into_the_header_and_nowhere_else(tmp_path: Path) -> 
 
 
 async def test_settings_that_are_no_text_are_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    """It names the file."""
     (tmp_path / ".env").write_bytes(b"HOOKCAST_TOKEN=\xff\n")
     said = await hookcast(tmp_path, "watch", "job-1")
     assert (said.code, len(said.err.splitlines())) == (2, 1)

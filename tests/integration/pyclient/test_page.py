@@ -31,7 +31,6 @@ async def test_each_example_works_as_written(tmp_path: Path, whole: Node, number
 
 
 def test_every_error_is_in_the_table() -> None:
-    """And every method."""
     errors = {name for name, kind in vars(client).items() if isinstance(kind, type) and issubclass(kind, Exception)}
     assert {name for name in errors if f"`{name}" not in PAGE} == set()
     methods = {name for name in vars(client.Hookcast) if not name.startswith("_")}

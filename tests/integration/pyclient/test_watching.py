@@ -77,7 +77,6 @@ async def test_a_job_that_is_not_known_yet_is_waited_for(node: Node) -> None:
 
 
 async def test_a_job_that_fails_or_is_cancelled_is_an_error_that_says_why(node: Node) -> None:
-    """With the last state."""
     await _complete(node, status="ERROR", payload={"detail": "Too rude."}, error="Unprocessable")
     async with Hookcast(node.url) as client:
         with pytest.raises(JobFailed, match=r"Too rude\.") as failed:
@@ -319,7 +318,6 @@ async def test_a_function_is_asked_for_a_new_token_when_the_old_one_is_refused_o
 
 
 async def test_watches_that_need_a_new_token_at_once_ask_for_it_once(node: Node) -> None:
-    """Single-flight."""
     refused = 0
 
     def meddle(request: httpx.Request) -> httpx.Response | None:

@@ -25,7 +25,6 @@ ONE_USER = Caller(sub="user-1", expires_at=300)
     ],
 )
 def test_a_job_is_seen_by_its_name_its_group_or_its_owner(caller: Caller, sees: bool) -> None:
-    """By nobody else."""
     assert caller.sees("job-1", "user-1", "g") is sees
 
 

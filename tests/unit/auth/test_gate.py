@@ -74,7 +74,6 @@ def world(idp: IdentityProvider) -> World:
 
 
 async def test_without_any_setting_the_gate_is_open() -> None:
-    """Whatever is sent."""
     for credential in (None, "", "anything", "a.b.c"):
         assert await Gate(time.time).admit(credential) is EVERYBODY
 
@@ -98,13 +97,11 @@ async def test_nothing_makes_nobody(world: World, credential: str | None) -> Non
     "credential", ["wrong", API_KEY[:-1], API_KEY + "x", API_KEY.upper(), f"{API_KEY}, {SECOND_KEY}"]
 )
 async def test_a_wrong_key_is_refused(world: World, credential: str) -> None:
-    """Also one that is nearly right."""
     with pytest.raises(Unauthorized):
         await world.gate().admit(credential)
 
 
 async def test_a_token_says_what_it_shows(world: World) -> None:
-    """Whoever made it."""
     expires_at = datetime.fromtimestamp(int(world.now) + 60, UTC)
     grant = Grant(sub="user-1", jobs=frozenset({"a", "b"}), groups=frozenset({"g"}))
     for made in (mint(grant, SECRET, expires_at=expires_at), token(sub="user-1", jobs=["a", "b"], groups=["g"], x=1)):
@@ -193,7 +190,6 @@ async def test_a_providers_list_of_groups_shows_nothing(world: World) -> None:
 
 @given(st.integers(0, 200), st.integers(1, 255))
 async def test_a_changed_token_is_refused(place: int, step: int) -> None:
-    """Any byte of it."""
     made = token(expires_in=600, sub="user-1", jobs=["job-1"]).encode()
     place %= len(made)
     changed = made[:place] + bytes([(made[place] + step) % 256]) + made[place + 1 :]

@@ -31,7 +31,6 @@ def test_the_start_checks_the_bounds_of_pyproject() -> None:
 
 @given(VERSIONS, VERSIONS, VERSIONS)
 def test_versions_are_compared_as_pip_does(version: str, low: str, high: str) -> None:
-    """Of releases."""
     bounds = f">={low},<{high}"
     assert installation.within(version, bounds) is (Version(version) in SpecifierSet(bounds))
 

@@ -90,7 +90,6 @@ def test_a_completed_job_shows_where_its_media_are() -> None:
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_a_job_without_result_shows_why(status: str) -> None:
-    """And how long it took."""
     seen = drawn(outcome(job(3.0, status=status, completedAt=NOW.isoformat(), error="prompt: Field required")))
     assert f"{status.capitalize()} after 3.0 s" in seen
     assert "prompt: Field required" in seen
@@ -104,17 +103,14 @@ def test_trouble_and_other_transports_are_told() -> None:
 
 
 def test_a_clock_that_is_behind_the_servers_shows_no_negative_time() -> None:
-    """Two machines differ."""
     assert "0.0 s" in on_the_way(-30.0, phase="running")
 
 
 def test_durations_are_short() -> None:
-    """Seconds, minutes, hours."""
     assert [duration(seconds) for seconds in (8.06, 59.9, 125, 3725)] == ["8.1 s", "59.9 s", "2:05", "1:02:05"]
 
 
 def test_the_display_leaves_only_the_end_on_the_screen() -> None:
-    """Without a job: nothing."""
     console = Console(file=io.StringIO(), width=80, record=True, force_terminal=False, _environ={})
     with JobDisplay(console, "job-1"):
         pass

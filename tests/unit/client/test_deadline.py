@@ -46,7 +46,6 @@ async def test_a_job_that_ended_unnoticed_is_found_by_a_last_look() -> None:
     ids=["pending", "502", "a page", "404"],
 )
 async def test_without_an_end_the_deadline_has_passed(answer: httpx.Response) -> None:
-    """Whatever the last look shows."""
     async with client(answer) as hookcast:
         with pytest.raises(DeadlinePassed, match="r has not ended"):
             await hookcast.wait("r", timeout=SECONDS)

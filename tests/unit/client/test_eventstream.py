@@ -43,11 +43,9 @@ def test_a_type_belongs_to_its_event() -> None:
 
 @pytest.mark.parametrize("value", ["9" * 400, "60001"])
 def test_a_reconnection_time_has_a_bound(value: str) -> None:
-    """Whatever the number of digits."""
     assert parsed(f"retry: {value}\n") == ([], MAX_RETRY_SECONDS)
 
 
 @pytest.mark.parametrize("value", ["", "-1", "1.5", "soon", "\u0663"])
 def test_a_reconnection_time_that_is_no_number_is_none(value: str) -> None:
-    """Only ASCII digits are."""
     assert parsed(f"retry: 1500\nretry: {value}\n") == ([], 1.5)

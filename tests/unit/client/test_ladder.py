@@ -51,7 +51,6 @@ def test_pauses_double_up_to_a_cap_with_full_jitter() -> None:
 
 @pytest.mark.parametrize("trouble", [Trouble.AWAY, Trouble.BROKEN, Trouble.OVER])
 def test_no_pause_is_shorter_than_the_server_asked_for(trouble: Trouble) -> None:
-    """Retry-After, and `retry:`."""
     assert Ladder(lambda: 0.0).failed(trouble, 0.0, at_least=7.0) == 7.0
 
 

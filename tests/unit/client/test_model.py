@@ -34,7 +34,6 @@ def test_every_key_of_the_server_is_there() -> None:
 
 @pytest.mark.parametrize("number", [2**53 + 1, 2**64, 10**40, -(2**63) - 1])
 def test_whole_numbers_of_a_result_keep_every_digit(number: int) -> None:
-    """Python's have no limit."""
     job = decode_job(b'{"requestId":"a","status":"completed","version":2,"result":{"seed":%d}}' % number)
     assert job.result() == {"seed": number}
     assert job.result(dict[str, int]) == {"seed": number}
@@ -55,6 +54,5 @@ def test_the_line_of_a_state_is_one_line_whatever_fal_wrote() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"requestId":"a","status":"x","version":1,"result":"\xff"}'])
 def test_what_is_no_state_is_a_value_error(body: bytes) -> None:
-    """Not UTF-8 is none either."""
     with pytest.raises(ValueError, match=r"."):
         decode_job(body)

@@ -10,7 +10,6 @@ PAGE = (Path(__file__).parents[3] / "docs/emulator.md").read_text()
 
 
 def test_every_fault_stands_in_the_table_and_no_other() -> None:
-    """One row each."""
     assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == [str(fault) for fault in Fault]
 
 

@@ -46,7 +46,6 @@ def below(root: str, result: str = "") -> Addresses:
 
 
 def test_a_registered_job_has_none_so_all_are_built() -> None:
-    """From the endpoint's app."""
     assert addresses() == below(BUILT)
 
 
@@ -89,7 +88,6 @@ def test_a_query_is_kept_and_the_log_is_asked_for_once() -> None:
 
 
 def test_credentials_and_fragments_are_dropped() -> None:
-    """The key identifies us."""
     named = QUEUE.replace("//", "//me:secret@")
     assert addresses(f"{named}/own/job-1#part", f"{named}/own/job-1/status#part") == below(OWN)
 
@@ -116,7 +114,6 @@ def test_urls_of_another_host_are_not_used(url: str) -> None:
 
 
 def test_a_url_outside_of_the_queues_path_is_not_used() -> None:
-    """Neither beside it nor above it."""
     for path in ("queue2/x", "queue/../x", "x"):
         found = addresses(f"{QUEUE}/{path}", base=f"{QUEUE}/queue")
         assert found.result == f"{QUEUE}/queue/fal-ai/flux/requests/job-1"

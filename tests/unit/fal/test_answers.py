@@ -116,7 +116,6 @@ def test_odd_log_lines_are_read_as_far_as_possible(line: Any, read: LogLine | No
 
 @pytest.mark.parametrize(("logs", "read"), [("a\nb", ("a", "b")), (None, ()), ({"message": "a"}, ()), (7, ())])
 def test_a_log_of_another_shape_is_read_or_absent(logs: Any, read: tuple[str, ...]) -> None:
-    """Never the end of the status."""
     found = status(status="IN_PROGRESS", logs=logs).progress.logs
     assert tuple(line.message for line in found) == read
 

@@ -56,14 +56,12 @@ def test_the_sentence_is_found_wherever_it_is(body: Any, said: str) -> None:
 
 
 def test_a_webhooks_poor_error_gives_way_to_the_payloads_code() -> None:
-    """Whatever the order is."""
     assert sentence(POOR, {"error": {"type": "content_policy_violation"}}) == "content_policy_violation"
     assert sentence("Unprocessable Entity", "The prompt was blocked.") == "The prompt was blocked."
     assert sentence(POOR, None) == POOR
 
 
 def test_nothing_is_said_as_such() -> None:
-    """Or as the caller says it."""
     assert sentence(None, {}) == UNKNOWN_REASON
     assert sentence(otherwise="nothing") == "nothing"
 

@@ -130,7 +130,6 @@ class Silent(httpcore.AsyncNetworkBackend):
 
 
 async def test_who_never_got_a_connection_has_submitted_nothing() -> None:
-    """The deadline came first."""
     transport = httpx.AsyncHTTPTransport()
     transport._pool = httpcore.AsyncConnectionPool(network_backend=Silent())
     async with httpx.AsyncClient(transport=transport) as client:
@@ -212,7 +211,6 @@ async def test_an_answer_that_cannot_be_unpacked_is_a_broken_one() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"request_id": null}', b'{"request_id": "\xff"}'])
 async def test_an_answer_that_is_no_submit_answer_is_told(body: bytes) -> None:
-    """Never a crash."""
     with pytest.raises(FalUnreachable, match="not as documented"):
         await Harness().ask(Call.SUBMIT, httpx.Response(200, content=body))
 
@@ -292,7 +290,6 @@ async def test_a_stream_continues_the_jobs_log() -> None:
 
 
 async def test_what_is_no_event_stream_is_refused() -> None:
-    """Its reader polls instead."""
     harness = Harness()
     harness.fal.script("/status/stream", httpx.Response(200, json={"status": "IN_QUEUE"}))
     async with harness.client:
@@ -374,7 +371,6 @@ async def read(queue: FalQueue, tell: Callable[[Status], None]) -> None:
 
 
 async def test_a_refused_key_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """Not once a job."""
     harness = Harness()
     harness.fal.script("", httpx.Response(401, json={"detail": "No such key"}))
     for _ in range(3):

@@ -25,7 +25,6 @@ UNITS = st.lists(st.integers(0, 0xFFFF) | st.integers(0xD800, 0xDFFF), max_size=
     ],
 )
 def test_half_an_emoji_is_read_as_a_replacement_character_and_all_else_is_kept(text: bytes, read: bytes) -> None:
-    """Byte for byte."""
     assert bytes(decode(text, Raw)) == read
 
 

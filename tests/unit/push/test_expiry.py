@@ -134,7 +134,6 @@ async def test_a_socket_that_says_nothing_of_itself_is_closed(world: World) -> N
 
 
 async def test_a_socket_may_not_subscribe_before_it_has_a_token(world: World) -> None:
-    """4501."""
     stream, transport = world.socket(NOBODY)
     await stream.receive(subscribe("mine"))
     assert told(transport) == ["4501"]

@@ -122,7 +122,6 @@ def test_a_close_is_answered_with_its_own_code(code: int) -> None:
 
 
 def test_a_close_without_a_code_is_answered_without_one() -> None:
-    """RFC 6455 section 5.5.1."""
     assert feed(frame(0x88)) == ([], b"\x88\x00", True)
 
 
@@ -159,7 +158,6 @@ def test_pieces_and_dropped_parsers_make_no_difference(frames: list[bytes], plac
 
 @given(frames=st.lists(FRAMES | st.binary(max_size=10), max_size=6))
 def test_byte_by_byte_is_the_same_as_all_at_once(frames: list[bytes]) -> None:
-    """Up to the close."""
     data = b"".join(frames)
     assert feed(data, tuple(range(1, len(data)))) == feed(data)
 

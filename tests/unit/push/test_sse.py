@@ -277,7 +277,6 @@ async def test_a_stream_that_names_a_group_has_no_end() -> None:
 
 
 async def test_a_store_that_fails_leaves_nothing_behind() -> None:
-    """Neither a place nor a topic."""
     async with running_engine() as (engine, store):
         store.down = True
         with pytest.raises(StoreUnavailable):
@@ -286,7 +285,6 @@ async def test_a_store_that_fails_leaves_nothing_behind() -> None:
 
 
 async def test_a_client_that_leaves_during_the_join_leaves_nothing_behind() -> None:
-    """Its task is cancelled."""
     async with running_engine() as (engine, store):
         store.hold = True
         opening = asyncio.ensure_future(open_events(engine, "job-1"))

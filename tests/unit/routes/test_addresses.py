@@ -38,7 +38,6 @@ def test_a_client_is_its_address_or_its_network_of_ipv6(host: str, holder: str) 
     ],
 )
 def test_what_may_be_a_proxy_of_ones_own_is_not_counted(host: str | None) -> None:
-    """Nor what is no address."""
     assert holders_of(connection(host), Caller(full=True)) == ()
     assert holders_of(connection(host), TOKEN) == ("token:abc",)
 
@@ -50,7 +49,6 @@ def test_a_key_is_not_counted() -> None:
 
 
 def test_only_an_address_is_logged() -> None:
-    """Whatever a header says."""
     assert address_of(connection("fe80::1%eth0")) == "fe80::1"
     assert address_of(connection("x\r\ny")) is None
     assert address_of(connection(None)) is None

@@ -65,7 +65,6 @@ async def test_a_new_connection_gives_way_when_no_other_waits() -> None:
 
 
 async def test_idle_connections_are_bounded_whatever_the_limit_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each takes memory."""
     monkeypatch.setattr(idle, "MAX_IDLE", 2)
     shared: set[object] = set()
     waiting = Idle()

@@ -111,7 +111,6 @@ async def test_what_is_installed_passes() -> None:
 async def test_a_change_inside_is_found(
     found: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """And named; nothing else is said."""
     CHANGES[found](monkeypatch)
     with pytest.raises(Changed) as changed:
         await selftest.run()

@@ -51,14 +51,12 @@ async def test_the_first_that_takes_writes_is_connected_to_and_comes_first_then(
 
 
 async def test_where_none_works_the_last_error_is_raised(hosts: Hosts) -> None:
-    """Of that host."""
     hosts.failures["c"] = asyncpg.CannotConnectNowError("starting up")
     with pytest.raises(asyncpg.CannotConnectNowError):
         await Connector(parse(URL)).connect()
 
 
 async def test_a_wrong_password_is_not_tried_at_the_next_host(hosts: Hosts) -> None:
-    """As in libpq."""
     hosts.failures["a"] = asyncpg.InvalidPasswordError("no")
     with pytest.raises(asyncpg.InvalidPasswordError):
         await Connector(parse(URL)).connect()

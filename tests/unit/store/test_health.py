@@ -20,7 +20,6 @@ class Clock:
 
 
 def test_trouble_is_told_once_however_often_it_shows() -> None:
-    """Its end, too."""
     health = Health(clock := Clock())
     with capture_logs() as lines:
         for _ in range(100):
@@ -69,7 +68,6 @@ def test_another_kind_of_trouble_is_told_but_not_each_turn_of_two() -> None:
 
 
 def test_a_value_that_cannot_be_stored_is_no_trouble_of_the_database() -> None:
-    """It is one job's."""
     health = Health(Clock())
     health.failed(StoreUnavailable("No.", Trouble.VALUE))
     assert health.trouble is None

@@ -167,7 +167,6 @@ async def test_a_completed_job_whose_result_is_unavailable_is_not_given_up_at_on
 
 
 async def test_an_unreachable_result_of_a_failed_job_fails_it(world: World) -> None:
-    """The status alone tells."""
     world.fal.script(RESULT, httpx.ReadError("cut"))
     world.fal.script(STATUS, httpx.Response(200, json=DISCONNECTED))
     assert (await world.fetched()).error == "Runner disconnected unexpectedly"
@@ -234,7 +233,6 @@ async def test_a_request_that_fal_does_not_know_fails(world: World) -> None:
 
 
 async def test_a_webhook_that_comes_meanwhile_ends_the_attempts(world: World) -> None:
-    """Its outcome stays."""
     world.fal.script(RESULT, IN_PROGRESS)
     async with world.running():
         world.collector.fetch(await world.saving())

@@ -52,7 +52,6 @@ async def test_many_who_ask_at_once_share_one_look() -> None:
 
 
 async def test_a_change_is_seen_after_a_second() -> None:
-    """In both directions."""
     dependency = Dependency()
     async with probing(dependency) as probe:
         for fine in (True, False, True):

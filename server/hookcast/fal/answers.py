@@ -10,7 +10,7 @@ from msgspec import json as msgspec_json
 from hookcast.errors import FalRejected, FalUnreachable
 from hookcast.fal.addresses import MAX_URL_LENGTH
 from hookcast.fal.errors import UNKNOWN_REASON, error_type_of, sentence
-from hookcast.fal.lenient_json import MAX_DIGITS, REPLACEMENT, decode, read
+from hookcast.fal.lenient_json import BYTE_ORDER_MARK, MAX_DIGITS, REPLACEMENT, decode, read
 from hookcast.jobs import Failed, Phase, Progressed, valid_request_id
 from hookcast.loglines import LogLine, log_line
 from hookcast.nesting import too_deep
@@ -97,13 +97,16 @@ def status(content: bytes) -> Status:
     )
 
 
+_MISSING = frozenset({*range(300, 400), 401, 403, 404, 408, 410, 429})
+
+
 def failed(rejected: FalRejected | None, told: Status | None) -> Failed:
     """Return the failure that fal's answer to the request for the result and its status tell together."""
     body = None if rejected is None else rejected.raw_body
     types = [error.error_type for error in (rejected, told) if error is not None and error.error_type is not None]
     sources = [None if rejected is None else rejected.fal_body, None if told is None else told.error]
-    if rejected is not None and rejected.fal_status >= 500:
-        sources.reverse()  # the status says why there is no result; a gateway says only that there is none
+    if rejected is not None and (rejected.fal_status >= 500 or rejected.fal_status in _MISSING):
+        sources.reverse()  # the status says why there is no result; this answer only that there is none
     error = sentence(
         *sources,
         *types,
@@ -131,7 +134,7 @@ _CANCEL_WORDS = {answer.value for answer in CancelAnswer} - {CancelAnswer.REMOVE
 def json_of(content: bytes) -> Raw | None:
     """Return the JSON, byte for byte; None when it is none, or nested deeper than clients can read."""
     try:
-        return None if too_deep(content) else Raw(bytes(decode(content, Raw)))
+        return None if too_deep(content) else Raw(bytes(decode(content.removeprefix(BYTE_ORDER_MARK), Raw)))
     except (DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -11,7 +11,7 @@ from enum import Enum
 import httpx
 from msgspec import Struct
 
-from hookcast.errors import FalRejected, FalUnreachable
+from hookcast.errors import FalRejected, FalUnreachable, UnusableResult
 from hookcast.fal.answers import json_of
 from hookcast.fal.errors import error_type_of, is_page, sentence
 from hookcast.fal.lenient_json import read
@@ -166,10 +166,10 @@ class PassingError(Exception):
 
 
 async def _read(response: httpx.Response, limit: int) -> Answer:
-    """Read the whole answer; of a failure that is too large nothing but its head."""
+    """Read the whole answer; of a failure that is too large, or cannot be unpacked, nothing but its head."""
     try:
         return Answer(response.status_code, response.headers, await _body(response, limit))
-    except TooLarge:
+    except (TooLarge, httpx.DecodingError):
         if response.is_success:
             raise
         return Answer(response.status_code, response.headers, b"")
@@ -184,7 +184,7 @@ async def _body(response: httpx.Response, limit: int) -> bytes:
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > limit:
-            raise TooLarge(size)
+            raise TooLarge(None)  # of a packed body, `size` is another one
     return bytes(body)
 
 
@@ -242,6 +242,9 @@ def _trouble(answer: Answer) -> Trouble | None:
 def _transport_trouble(call: Call, error: httpx.RequestError) -> str:
     not_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
     trouble = Trouble.NOT_SENT if not_sent else Trouble.NO_ANSWER
+    if call is Call.RESULT and isinstance(error, httpx.DecodingError):
+        text = "The result is no JSON: it cannot be unpacked as its Content-Encoding says."
+        raise UnusableResult(text, fal_status=200) from error
     if call not in RETRIED[trouble]:
         raise FalUnreachable(
             f"The connection to fal broke, and it may have taken the {call.value} request: {error!r}."

@@ -13,6 +13,7 @@ _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_DIGITS = 100
 REPLACEMENT = "\ufffd"
 _ESCAPED_REPLACEMENT = rb"\ufffd"

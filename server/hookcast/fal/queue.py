@@ -34,6 +34,7 @@ from hookcast.jobs import Job
 from hookcast.loglines import LogLine, StreamedLog
 
 STREAM_SILENCE_SECONDS = 45.0  # fal sends a comment every 15 s
+ACCEPTED = 202
 MAX_RESULT_BYTES = 32 * 1024 * 1024
 
 
@@ -99,9 +100,11 @@ class FalQueue:
         try:
             answer = await self._calls.ask(Call.RESULT, request, self._max_result_bytes)
         except TooLarge as error:
-            size = "more" if error.said is None else f"{error.said:,} bytes"
+            size = "more than" if error.said is None else f"{error.said:,} bytes of at most"
             limit = f"{self._max_result_bytes:,} bytes (HOOKCAST_MAX_WEBHOOK_BYTES)"
-            raise UnusableResult(f"The result is too large: {size} of at most {limit}.", fal_status=200) from None
+            raise UnusableResult(f"The result is too large: {size} {limit}.", fal_status=200) from None
+        if answer.status == ACCEPTED:
+            raise FalUnreachable("fal has no result yet: it answered 202.")
         found = answers.json_of(answer.content)
         if found is None:
             raise UnusableResult(f"The result is no JSON: fal delivered {kind_of(answer)}.", fal_status=answer.status)

@@ -30,7 +30,7 @@ from hookcast.tasks import Tasks
 from hookcast.upkeep.asking import Asking
 
 KEPT_FOR = timedelta(hours=1)
-MISSING_FOR = timedelta(minutes=5)  # of a result that is not there, though fal has finished: it may only be late
+MISSING_FOR = timedelta(minutes=5)  # of a result that is refused, though fal has finished: it may only be late
 UNUSABLE_TIMES = 2  # a single one may have been cut on its way
 MAX_PAUSE_SECONDS = 30.0
 MAX_AT_ONCE = 64
@@ -39,7 +39,8 @@ GONE = "The result could not be fetched: fal keeps results for an hour at most. 
 NOT_STORABLE = "fal has finished the job, but the server's database does not take its result."
 _GAVE_UP = Failed(error=GONE)
 # Not the job's outcome: the URL moved, the key is wrong, fal is busy, or fal or the result is unavailable.
-_NOT_THE_OUTCOME = frozenset({*range(300, 400), 401, 403, 404, 408, 429, 502, 503, 504})
+_PASSING = frozenset({429, 502, 503, 504})
+_NOT_THE_OUTCOME = _PASSING | {*range(300, 400), 401, 403, 404, 408}
 _UNFINISHED = frozenset({400, 409, 425})  # also fal's answers while the request is in progress
 _log = get_logger(__name__)
 
@@ -160,9 +161,11 @@ class Collector:
     def _overdue(self, job: Job, fetch: _Fetch, rejected: FalRejected | None, told: Status | None) -> Failed | None:
         """Return the failure of a job whose result is not to be had any more."""
         spent = self._clock() - min(fetch.since, job.updated_at)
-        missing = rejected is not None and rejected.fal_status == 404 and told is not None and told.finished
+        missing = rejected is not None and rejected.fal_status not in _PASSING and told is not None and told.finished
         if spent <= (MISSING_FOR if missing else KEPT_FOR):
             return None
+        if missing and rejected is not None and rejected.fal_status != 404:
+            return failed(rejected, told)
         return Failed(error=str(rejected)) if isinstance(rejected, EndpointUnknown) else _GAVE_UP
 
 
@@ -175,5 +178,5 @@ def _final(rejected: FalRejected | None, told: Status | None) -> bool:
         return False
     if rejected.fal_status in _NOT_THE_OUTCOME:
         return finished and rejected.error_type is not None and rejected.fal_status >= 500
-    unfinished = not finished if told is not None else "in progress" in sentence(rejected.fal_body).lower()
+    unfinished = (told is not None and not finished) or "in progress" in sentence(rejected.fal_body).lower()
     return not (unfinished and rejected.fal_status in _UNFINISHED)

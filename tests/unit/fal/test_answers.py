@@ -212,5 +212,6 @@ def test_result_and_status_tell_a_failure_together(body: bytes | None, error: st
 
 def test_the_status_tells_why_there_is_no_result_better_than_a_server_that_has_none() -> None:
     assert failed(rejected(b'{"detail": "Try again later"}', 503), TOLD).error == "It broke"
+    assert failed(rejected(b'{"detail": "Request not found"}', 404), TOLD).error == "It broke"
     untold = Status(progress=Progressed(phase=Phase.SAVING), error_type="internal_error")
     assert failed(rejected(b'{"detail": "No GPU left"}', 503), untold).error == "No GPU left"

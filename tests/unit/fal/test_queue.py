@@ -1,6 +1,7 @@
 """The queue client: what is tried again, how long, and what of fal's answers is taken over."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from itertools import product
@@ -317,6 +318,38 @@ async def test_a_result_that_is_no_json_is_described(content: bytes, kind: str |
     assert str(caught.value) == f"The result is no JSON: fal delivered {said}."
 
 
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_result_that_cannot_be_unpacked_is_unusable(coding: str) -> None:
+    """The connection is whole, and the next answer is likely to be the same."""
+    with pytest.raises(UnusableResult, match="cannot be unpacked as its Content-Encoding says"):
+        await ask_for_result(httpx.Response, 200, coding)
+
+
+async def test_a_refusal_that_cannot_be_unpacked_counts_by_its_status() -> None:
+    with pytest.raises(FalRejected, match="fal answered 422 with an empty body") as caught:
+        await ask_for_result(httpx.Response, 422, "gzip")
+    assert caught.value.fal_status == 422
+
+
+async def ask_for_result(answer: type[httpx.Response], code: int, coding: str) -> Raw:
+    """Ask for a result whose body is not coded as it says."""
+    headers = {"content-encoding": coding}
+    transport = httpx.MockTransport(lambda _: answer(code, headers=headers, stream=httpx.ByteStream(b"not so")))
+    async with httpx.AsyncClient(transport=transport) as client:
+        return await FalQueue(client, QUEUE, "key").result(job())
+
+
+async def test_a_result_that_is_accepted_is_not_there_yet() -> None:
+    """202 is fal's answer while a request is in progress."""
+    with pytest.raises(FalUnreachable, match="202"):
+        await Harness().ask(Call.RESULT, httpx.Response(202, json={"status": "IN_PROGRESS"}))
+
+
+async def test_a_byte_order_mark_is_no_part_of_a_result() -> None:
+    answer = httpx.Response(200, content=b'\xef\xbb\xbf{"a": 1}')
+    assert await Harness().ask(Call.RESULT, answer) == Raw(b'{"a": 1}')
+
+
 class Endless(httpx.AsyncByteStream):
     """A body without end."""
 
@@ -337,9 +370,19 @@ async def test_a_result_is_read_up_to_the_limit(headers: dict[str, str]) -> None
     transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=body))
     async with httpx.AsyncClient(transport=transport) as client:
         queue = FalQueue(client, QUEUE, "key", max_result_bytes=5000)
-        with pytest.raises(UnusableResult, match=r"too large: (200,000,000 bytes|more) of at most 5,000 bytes"):
+        with pytest.raises(UnusableResult, match=r"too large: (200,000,000 bytes of at most|more than) 5,000 bytes"):
             await queue.result(job())
     assert body.read <= (0 if headers else 6000)
+
+
+async def test_a_packed_result_that_is_too_large_is_not_told_by_its_packed_size() -> None:
+    packed = gzip.compress(b'"' + b"x" * 10_000 + b'"')
+    headers = {"content-encoding": "gzip", "content-length": str(len(packed))}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=httpx.ByteStream(packed)))
+    async with httpx.AsyncClient(transport=transport) as client:
+        queue = FalQueue(client, QUEUE, "key", max_result_bytes=5000)
+        with pytest.raises(UnusableResult, match="too large: more than 5,000 bytes"):
+            await queue.result(job())
 
 
 async def test_an_endless_event_breaks_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:

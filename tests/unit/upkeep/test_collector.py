@@ -210,6 +210,34 @@ async def test_it_gives_up_in_the_end(world: World, result: Answer, status: Answ
     assert timedelta(minutes=minutes) < world.now - began < timedelta(minutes=minutes + 1)
 
 
+async def test_a_result_that_lags_behind_its_status_is_waited_for(world: World) -> None:
+    """The request may end between the two answers."""
+    world.fal.script(RESULT, IN_PROGRESS, GOOD)
+    world.fal.script(STATUS, httpx.Response(200, json={"status": "COMPLETED"}))
+    assert (await world.fetched()).result == Raw(GOOD.content)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(403, json={"detail": "Content is forbidden"}), "Content is forbidden"),
+        (httpx.Response(401), "fal answered 401 with an empty body."),
+        (httpx.Response(302), "fal answered 302 with an empty body."),
+        (IN_PROGRESS, "Request is still in progress"),
+    ],
+)
+async def test_a_refused_result_of_a_completed_job_fails_with_fals_reason(
+    world: World, answer: httpx.Response, error: str
+) -> None:
+    """The status shows that the key is right: what has not been mended in five minutes is the outcome."""
+    world.fal.script(RESULT, answer)
+    world.fal.script(STATUS, httpx.Response(200, json={"status": "COMPLETED"}))
+    began = world.now
+    job = await world.fetched()
+    assert (job.status, job.error, job.ended_by) == (JobStatus.FAILED, error, EndedBy.ASKED)
+    assert timedelta(minutes=5) < world.now - began < timedelta(minutes=6)
+
+
 async def test_other_changes_of_the_job_do_not_postpone_its_end(world: World) -> None:
     """The hour begins with the first attempt."""
     world.fal.script(RESULT, IN_PROGRESS)

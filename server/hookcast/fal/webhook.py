@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from hookcast.errors import Malformed
 from hookcast.fal.errors import sentence
-from hookcast.fal.lenient_json import REPLACEMENT, decode
+from hookcast.fal.lenient_json import BYTE_ORDER_MARK, REPLACEMENT, decode, read
 from hookcast.jobs import Completed, Failed, Phase, Progressed, valid_request_id
 from hookcast.nesting import MAX_DEPTH, too_deep
 
@@ -39,20 +39,46 @@ def parse(body: bytes) -> WebhookReport:
     if too_deep(body):
         raise Malformed(f"The body is nested more than {MAX_DEPTH} levels deep.")
     try:
-        webhook = decode(body, _Webhook)
+        webhook, update = _read(body.removeprefix(BYTE_ORDER_MARK))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"The body is not a fal webhook: {error}.") from None
     if not valid_request_id(webhook.request_id) or REPLACEMENT in webhook.request_id:
         raise Malformed("The webhook's request_id cannot name a job.")
     if webhook.status.upper() not in {"OK", "ERROR"}:
         raise Malformed("The webhook's status is neither OK nor ERROR.")
-    return WebhookReport(request_id=webhook.request_id, update=_update(webhook))
+    return WebhookReport(request_id=webhook.request_id, update=update or _update(webhook))
+
+
+def _read(body: bytes) -> tuple[_Webhook, Failed | Progressed | None]:
+    """Return the webhook, and its update unless that follows from it.
+
+    Python's servers write NaN and control characters, which are no JSON: such a failure is told all the same, and such
+    a result is fetched from the queue.
+    """
+    try:
+        return decode(body, _Webhook), None
+    except msgspec.DecodeError:
+        fields = _nearly(body)
+        request_id, status = fields.get("request_id"), fields.get("status")
+        if not (isinstance(request_id, str) and isinstance(status, str)):
+            raise
+    failure = Failed(error=sentence(fields.get("payload"), fields.get("error"), fields.get("payload_error")))
+    saving = Progressed(phase=Phase.SAVING)
+    return _Webhook(request_id, status), failure if status.upper() == "ERROR" else saving
+
+
+def _nearly(body: bytes) -> dict[str, object]:
+    try:
+        found = read(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _update(webhook: _Webhook) -> Completed | Failed | Progressed:
     payload, error, payload_error = (_present(raw) for raw in (webhook.payload, webhook.error, webhook.payload_error))
     if webhook.status.upper() == "ERROR":
-        return Failed(error=sentence(payload, error), detail=payload or error)
+        return Failed(error=sentence(payload, error, payload_error), detail=payload or error or payload_error)
     if payload is None and (payload_error or error) is not None:
         return Progressed(phase=Phase.SAVING)
     return Completed(result=payload or Raw(_NULL))

@@ -36,6 +36,7 @@ _PHRASES = frozenset(status.phrase.lower() for status in HTTPStatus)
 _CODE = re.compile(r"[a-z0-9]+(?:[_.-][a-z0-9]+)+|[A-Z0-9]+(?:_[A-Z0-9]+)+")
 _PAGE = re.compile(r"<(?:!doctype|\?xml|html|head|body|title|svg)\b", re.IGNORECASE)
 _MARKUP = re.compile(r"\s*<(?:center|div|h\d|p|pre|script|span|table)\b", re.IGNORECASE)
+_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")  # colors, links (ECMA-48)
 _CONTROLS: dict[int, str | None] = {**dict.fromkeys((*range(32), *range(127, 160))), 0: "\ufffd"}
 
 
@@ -71,7 +72,8 @@ def is_page(text: str) -> bool:
 
 def clean(text: str) -> str:
     """Return the text in one line, without control characters; U+FFFD replaces a NUL, which PostgreSQL cannot store."""
-    return " ".join(text.encode(errors="replace").decode().split()).translate(_CONTROLS)
+    plain = _TERMINAL.sub("", text) if "\x1b" in text else text
+    return " ".join(plain.encode(errors="replace").decode().split()).translate(_CONTROLS)
 
 
 def error_type_of(value: object) -> str | None:

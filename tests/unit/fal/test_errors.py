@@ -42,6 +42,7 @@ POOR = "Invalid status code: 422"
         ("Prompt blocked", "Prompt blocked"),
         ('{"detail": "Prompt blocked"}', "Prompt blocked"),
         ({"detail": "two\nlines\tand\0 a NUL"}, "two lines and\ufffd a NUL"),
+        ({"detail": "\x1b[1;31mOut of memory\x1b[0m on \x1b]8;;x\x07GPU"}, "Out of memory on GPU"),
         ({"detail": "Upstream said: <html><body>no</body></html>"}, "Upstream said:"),
         *((nothing, POOR) for nothing in NOTHING),
         *((page, POOR) for page in ("<html><p>Bad", {"detail": "<!DOCTYPE html><h1>502"}, "<center>nginx</center>")),

@@ -54,7 +54,8 @@ class StreamedLog:
     """The log as one status stream tells it, from `kept` on."""
 
     def __init__(self, kept: _Lines) -> None:
-        self._lines = kept
+        self._lines = self._before = kept
+        self._again: int | None = 0  # lines of `_before` that the stream has told again, if it is telling them
         self._begun = False
         self._first: LogLine | None = None
 
@@ -64,9 +65,25 @@ class StreamedLog:
         An event that begins with the stream's first line again, by its timestamp, shows a window, too.
         """
         again = self._first is not None and self._first.timestamp is not None and lines[:1] == (self._first,)
-        self._lines = extended(self._lines, lines) if self._begun and not again else aligned(self._lines, lines)
+        if self._begun and not again:
+            self._lines = extended(self._lines, self._new(lines))
+        else:
+            self._lines = aligned(self._lines, lines)
+            place = _place_of(lines, self._before) if lines else 0
+            self._again = None if place is None else place + len(lines)
         self._begun, self._first = True, self._first or (lines[0] if lines else None)
         return self._lines
+
+    def _new(self, lines: _Lines) -> _Lines:
+        """Return the lines without those of before: a stream that is opened again may begin with the old ones."""
+        if self._again is not None:
+            rest = self._before[self._again :]
+            size = min(len(rest), len(lines))
+            if lines[:size] == rest[:size]:
+                self._again += size
+                return lines[size:]
+            self._again = None
+        return tuple(line for line in lines if line.timestamp is None or line not in self._before)
 
 
 def _place_of(part: _Lines, whole: _Lines) -> int | None:

@@ -1,5 +1,6 @@
 """How windows of fal's log and the lines of its streams become one log."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json
@@ -127,6 +128,21 @@ def test_a_stream_that_repeats_its_log_in_each_event_is_read_as_windows() -> Non
     lines = tuple(LogLine(message="step", timestamp=f"2026-11-24T10:00:{n:02}Z") for n in range(3))
     stream = StreamedLog(())
     assert [stream.tell(lines[: n + 1]) for n in range(3)] == [lines[:1], lines[:2], lines]
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+@pytest.mark.parametrize("first", [0, 1, 3])
+def test_a_reopened_stream_that_tells_its_log_from_the_start_invents_nothing(first: int, stamped: bool) -> None:
+    """In several events, before what is new."""
+    log = tuple(LogLine(message=str(n), timestamp=f"10:00:{n:02}" if stamped else None) for n in range(70))
+    kept: Lines = ()
+    for end in (20, 20, 45, *([70] if stamped else [])):
+        stream = StreamedLog(kept)
+        kept = stream.tell(log[:first])
+        for start in range(first, end, 4):
+            kept = stream.tell(log[start : min(start + 4, end)])
+        assert kept == log[:end][-KEPT_LOG_LINES:]
+    assert StreamedLog(kept).tell(log[60:70] if stamped else log[40:45]) == kept
 
 
 @given(text=st.text(), repeats=st.integers(1, 3000))

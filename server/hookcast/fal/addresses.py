@@ -47,6 +47,11 @@ def addresses_of(job: Job, base: str) -> Addresses:
     )
 
 
+def without_logs(url: str) -> str:
+    """Return the URL of a status that does not ask for the log."""
+    return _with_logs(url, "0")
+
+
 def _built(job: Job, base: str) -> str:
     try:
         app = app_id(job.endpoint_id or "")
@@ -80,7 +85,7 @@ def _below(url: str, suffix: str) -> str:
     return path.rstrip("/") + suffix + mark + query
 
 
-def _with_logs(url: str) -> str:
+def _with_logs(url: str, value: str = "1") -> str:
     path, _, query = url.partition("?")
     others = [part for part in query.split("&") if part and part.partition("=")[0] != "logs"]
-    return f"{path}?{'&'.join([*others, 'logs=1'])}"
+    return f"{path}?{'&'.join([*others, f'logs={value}'])}"

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from hookcast.errors import FalRejected, FalUnreachable, UnusableResult
 from hookcast.fal.answers import CancelAnswer, Status, Submitted
-from hookcast.fal.calls import DEADLINES, RETRIED, Call, Trouble
+from hookcast.fal.calls import DEADLINES, MAX_ANSWER_BYTES, RETRIED, Call, Trouble
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Job, Phase, Progress, Progressed
 from hookcast.loglines import LogLine
@@ -288,6 +288,17 @@ async def test_a_stream_continues_the_jobs_log() -> None:
     async with harness.client, harness.queue.follow(told) as reports:
         logs = [[line.message for line in report.progress.logs] async for report in reports]
     assert logs == [["a", "b"], ["a", "b", "b"], ["a", "b", "b", "c"]]
+
+
+async def test_a_status_whose_log_is_too_large_is_read_without_it() -> None:
+    """A job with a long log is followed, and its lost webhook recovered, all the same."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        logs = [{"message": "x" * MAX_ANSWER_BYTES}] if request.url.params["logs"] == "1" else None
+        return httpx.Response(200, json={"status": "COMPLETED", "logs": logs})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        assert (await FalQueue(client, QUEUE, "key").status(job())).finished
 
 
 async def test_what_is_no_event_stream_is_refused() -> None:

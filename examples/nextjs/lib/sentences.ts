@@ -12,7 +12,7 @@ const SENTENCES: { readonly [code: string]: string } = {
   store_unavailable: AWAY,
   rate_limited: BUSY,
   idempotency_in_flight: BUSY,
-  submit_outcome_unknown: "Your video may be on its way. If it does not appear here soon, please write the text anew.",
+  submit_outcome_unknown: "Your video may be on its way. If it does not appear here soon, please enter the text again.",
   already_terminal: "This video has ended already.",
   job_not_found: "This video is not there any more.",
 };

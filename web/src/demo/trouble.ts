@@ -16,7 +16,7 @@ export interface Problem {
   readonly needsKey: boolean;
 }
 
-const KEY_ADVICE = "Enter one of the server's HOOKCAST_API_KEYS; the job is sent by itself then.";
+const KEY_ADVICE = "Enter one of the server's HOOKCAST_API_KEYS; the job is then sent automatically.";
 
 type Words = readonly [sentence: string, advice: string];
 
@@ -39,13 +39,13 @@ function words(error: HookcastError, hasKey: boolean): Words {
   if (code === "fal_unreachable") {
     return [
       "Hookcast could not reach fal.",
-      "Nothing was lost. Try again in a moment; `hookcast doctor` looks for the cause.",
+      "Nothing was lost. Try again in a moment, or run `hookcast doctor` to find the cause.",
     ];
   }
   if (code === "submit_outcome_unknown") {
     return [
-      "fal may have taken the job, but its answer was lost.",
-      "Try again in a moment: if it did, its webhook has come by then. Generating anew makes another job.",
+      "fal may have accepted the job, but its answer was lost.",
+      "Try again in a moment: if it did, its webhook has arrived by then. Generating again creates another job.",
     ];
   }
   if (code === "network" || code === "timeout") {
@@ -55,13 +55,13 @@ function words(error: HookcastError, hasKey: boolean): Words {
     ];
   }
   if (status === 401)
-    return [hasKey ? "The server does not know this key." : "The server wants an API key.", KEY_ADVICE];
+    return [hasKey ? "The server does not know this key." : "The server requires an API key.", KEY_ADVICE];
   if (status === 403) return ["This key may watch jobs, but not start them.", KEY_ADVICE];
   if (status === 422)
-    return [sentenceOf(message, "The server cannot use this request."), "Change the request and generate anew."];
+    return [sentenceOf(message, "The server cannot use this request."), "Change the request and generate again."];
   if (status === 429) return ["Too many requests at once.", "Wait a minute, then try again."];
   if (status >= 500) return [`The server failed with ${status}.`, "Try again in a moment; its log says why."];
-  return [sentenceOf(message, `The server answered ${status}.`), "Look at the server's log, then try again."];
+  return [sentenceOf(message, `The server answered ${status}.`), "Check the server's log, then try again."];
 }
 
 function rejected({ detail }: HookcastError): Words {
@@ -69,7 +69,7 @@ function rejected({ detail }: HookcastError): Words {
   const sentence = status > 0 ? `fal refused the job with ${status}.` : "fal refused the job.";
   if (status === 401 || status === 403) return [sentence, "Check the server's FAL_KEY."];
   if (status >= 500 || status === 429) return [sentence, "fal is busy or down: try again in a moment."];
-  return [sentence, "fal's answer says what it wants: change that and generate anew."];
+  return [sentence, "fal's answer says what to change; then generate again."];
 }
 
 function falBodyOf({ detail }: HookcastError): string | null {

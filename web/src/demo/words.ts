@@ -47,12 +47,12 @@ export function positionWords(job: Job): string | null {
 /** Return the notice for a pending job whose live updates are interrupted; `transport` is debounced. */
 export function noticeWords(transport: Transport): string | null {
   if (transport === "poll") return "Live updates interrupted - checking every 3 s";
-  if (transport === "connecting") return "Live updates interrupted - looking for another way. The job goes on at fal.";
+  if (transport === "connecting") return "Live updates interrupted - reconnecting. The job continues at fal.";
   return null;
 }
 
 const UNMEASURED = {
-  late: "The outcome was there before this page had its connection.",
+  late: "The job ended before this page was connected.",
   unknown: "The clocks of server and page could not be compared.",
 };
 
@@ -87,7 +87,7 @@ export function captionOf(stage: Stage, lag: Lag | null): string {
     saving: "fal is done. Its signed webhook is on the way to Hookcast.",
     cancelling: "Hookcast asked fal to cancel.",
     done: `The webhook was verified and stored, then cast to this page${fast}.`,
-    failed: `The job ended without a result, and this page heard of it${fast || " at once"}.`,
+    failed: `The job ended without a result, and this page was notified${fast || " at once"}.`,
   };
   return captions[stage];
 }

@@ -12,7 +12,7 @@ describe("what went wrong", () => {
     ["http_500", 500, "The server failed with 500."],
     ["rate_limited", 429, "Too many requests at once."],
     ["fal_unreachable", 502, "Hookcast could not reach fal."],
-    ["submit_outcome_unknown", 409, "fal may have taken the job, but its answer was lost."],
+    ["submit_outcome_unknown", 409, "fal may have accepted the job, but its answer was lost."],
   ])("is told as a sentence with advice for %s, and may be tried again", (code, status, sentence) => {
     expect(problem(code, status)).toMatchObject({ sentence, retryable: true, needsKey: false, code });
     expect(problem(code, status).advice).toMatch(/\.$/);
@@ -36,7 +36,7 @@ describe("what went wrong", () => {
   });
 
   it("asks for a key, for another one, and for one that may do more", () => {
-    expect(problem("unauthorized", 401)).toMatchObject({ sentence: "The server wants an API key.", needsKey: true });
+    expect(problem("unauthorized", 401)).toMatchObject({ sentence: "The server requires an API key.", needsKey: true });
     expect(problem("unauthorized", 401, "", {}, true).sentence).toBe("The server does not know this key.");
     expect(problem("forbidden", 403)).toMatchObject({ needsKey: true, retryable: false });
   });

@@ -33,7 +33,7 @@ describe("the words on a card", () => {
 
   it("say when updates are interrupted, and nothing while they are live", () => {
     expect(noticeWords("poll")).toBe("Live updates interrupted - checking every 3 s");
-    expect(noticeWords("connecting")).toMatch(/^Live updates interrupted - looking for another way/);
+    expect(noticeWords("connecting")).toMatch(/^Live updates interrupted - reconnecting/);
     for (const live of ["websocket", "sse", "long-poll"] as const) expect(noticeWords(live)).toBeNull();
   });
 

@@ -39,7 +39,7 @@ function failureOf({ seen: { job } }: Run): Found | null {
   const text = rawMember(rawJson(job) ?? JSON.stringify(job), "errorDetail");
   return {
     sentence: job.error ?? "The job failed; fal gave no reason.",
-    advice: "Change the prompt or the model, then generate anew: a failed job never goes on.",
+    advice: "Change the prompt or the model, then generate again; a failed job does not continue.",
     body: text === null || text === "null" ? null : pretty(text),
   };
 }

@@ -49,11 +49,11 @@ export function Transports({ gates, live }: { readonly gates: Gates; readonly li
 /** Return the status text. Screen readers announce each change, so `live` is debounced. */
 function words(live: Transport | null, blocked: boolean): string {
   if (live === null || live === "paused" || live === "closed") {
-    return "The connection opens with a job. Block what is live, and the next one takes over.";
+    return "The connection opens with the first job. Block the live transport, and the next one takes over.";
   }
-  if (live === "connecting") return "Looking for a way to the server.";
+  if (live === "connecting") return "Connecting to the server.";
   if (live === "websocket") return "States arrive over WebSocket. Block it, and the next one takes over.";
   const way = { sse: "over SSE", "long-poll": "by long-polling", poll: "by polling" }[live];
-  const back = blocked ? "A better one that is let through" : "A better one";
-  return `States arrive ${way}. ${back} comes back by itself, the sooner the shorter it was away.`;
+  const back = blocked ? "Better transports that are not blocked" : "Better transports";
+  return `States arrive ${way}. ${back} are retried automatically.`;
 }

@@ -9,7 +9,7 @@ from hookcast import postgres_url
 from hookcast.settings import PREFIX, ClientSettings, Settings, given_names
 from hookcast.urls import is_loopback
 
-# What Kubernetes tells every pod of a Service, after the Service's name: noise when that begins with "hookcast".
+# Kubernetes sets these in every pod, after the name of each Service: noise when that name begins with "hookcast".
 _OF_SERVICE = re.compile(r"(\w+?)_(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
 # Heroku, Render, Railway and others set these.
 _OF_PLATFORMS = ("DATABASE_URL", "REDIS_URL", "PORT")
@@ -24,7 +24,7 @@ def warnings(settings: Settings) -> list[str]:
 
 
 def unknown_names(names: Collection[str]) -> list[str]:
-    """Return one sentence for each name that looks like a setting and is none."""
+    """Return one sentence for each name that looks like a setting but is not."""
     fields = {**Settings.model_fields, **ClientSettings.model_fields}.keys() - {"metrics_folder"}
     known = sorted(field.upper() for field in fields)
     found = []
@@ -32,8 +32,8 @@ def unknown_names(names: Collection[str]) -> list[str]:
         rest = name.removeprefix(PREFIX)
         if name.startswith("HOOKCAST") and rest not in known and not _tells_of_service(name, names):
             near = difflib.get_close_matches(rest.removeprefix("HOOKCAST"), known, n=1)
-            advice = f"did you mean {PREFIX}{near[0]}?" if near else "the README lists all settings."
-            found.append(f"{name} is no setting of this version and has no effect: {advice}")
+            advice = f"did you mean {PREFIX}{near[0]}?" if near else "see the README for all settings."
+            found.append(f"{name} is not a setting of this version and has no effect: {advice}")
     return found
 
 
@@ -43,9 +43,9 @@ def _tells_of_service(name: str, names: Collection[str]) -> bool:
 
 
 def _without_prefix(names: Collection[str]) -> list[str]:
-    """Return one sentence for each variable that platforms set, and that works only with our prefix."""
+    """Return one sentence for each variable that a platform sets without our prefix, so that it has no effect."""
     missed = [name for name in _OF_PLATFORMS if name in names and PREFIX + name not in names]
-    return [f"{name} is set, and has no effect: Hookcast reads {PREFIX}{name}." for name in missed]
+    return [f"{name} is set but has no effect: Hookcast reads {PREFIX}{name}." for name in missed]
 
 
 def _fal_warnings(settings: Settings, names: Iterable[str]) -> list[str]:
@@ -53,14 +53,14 @@ def _fal_warnings(settings: Settings, names: Iterable[str]) -> list[str]:
     real = not is_loopback(urlsplit(settings.fal_queue_url).hostname or "")
     if settings.fal_key is None:
         others = [name for name in sorted(names) if name != "FAL_KEY" and _LIKE_FAL_KEY.fullmatch(name)]
-        instead = f" ({', '.join(others)} has no effect)" if others else ""
-        found.append(f"No FAL_KEY is set{instead}: webhooks are taken, but jobs cannot be submitted or followed.")
+        instead = f" (no effect: {', '.join(others)})" if others else ""
+        found.append(f"No FAL_KEY is set{instead}: webhooks are accepted, but jobs cannot be submitted or followed.")
     elif real and ":" not in settings.fal_key.get_secret_value():
-        found.append("FAL_KEY has no colon: fal's keys have two parts, id:secret; copy both.")
+        found.append("FAL_KEY has no colon: a fal key has two parts, id:secret; copy both.")
     if settings.webhook_url is None:
         found.append(
-            f"No {PREFIX}PUBLIC_URL is set: fal cannot send webhooks here, so it has to be asked whether a job has "
-            "ended: up to a minute late when nobody watches it. Set it to this server's public https address."
+            f"No {PREFIX}PUBLIC_URL is set: fal cannot send webhooks here. Hookcast polls fal instead, so a job that "
+            "nobody watches ends up to a minute late. Set it to this server's public https address."
         )
     return found
 
@@ -71,8 +71,8 @@ def _database_warnings(settings: Settings) -> list[str]:
     if parsed is None or not parsed.binds_channel or parsed.tls.mode == "verify-full":
         return []
     warning = (
-        f"channel_binding=require in {PREFIX}DATABASE_URL is not enforced, since the driver cannot bind channels: "
-        "sslmode=verify-full makes sure of the server."
+        f"channel_binding=require in {PREFIX}DATABASE_URL is not enforced: the driver does not support channel "
+        "binding. Use sslmode=verify-full to authenticate the server."
     )
     return [warning]
 
@@ -80,19 +80,19 @@ def _database_warnings(settings: Settings) -> list[str]:
 def _access_warnings(settings: Settings) -> list[str]:
     if settings.open:
         warning = (
-            f"Neither {PREFIX}API_KEYS nor {PREFIX}TOKEN_SECRET is set: whoever reaches {PREFIX}PUBLIC_URL sees "
-            "every job, and submits jobs on your fal account."
+            f"Neither {PREFIX}API_KEYS nor {PREFIX}TOKEN_SECRET is set: anyone who can reach {PREFIX}PUBLIC_URL "
+            "can see every job and submit jobs on your fal account."
         )
         return [warning] if settings.exposed else []
-    found = [f"{problem}; on another address than loopback this would refuse the start" for problem in settings.weak()]
+    found = [f"{problem}; the server would not start on an address other than loopback" for problem in settings.weak()]
     if not settings.keys:
-        found.append(f"No {PREFIX}API_KEYS is set: nobody may submit, register or cancel jobs.")
+        found.append(f"No {PREFIX}API_KEYS is set: nobody can submit, register or cancel jobs.")
     if not settings.secrets and settings.token_jwks_url is None:
-        found.append(f"No {PREFIX}TOKEN_SECRET is set: browsers cannot watch, since API keys are for your backend.")
+        found.append(f"No {PREFIX}TOKEN_SECRET is set: browsers cannot watch jobs; API keys are for your backend.")
     if set(settings.keys) & set(settings.secrets):
-        found.append(f"A secret of {PREFIX}TOKEN_SECRET is also a key of {PREFIX}API_KEYS: make one anew for each.")
+        found.append(f"A secret of {PREFIX}TOKEN_SECRET is also a key in {PREFIX}API_KEYS: generate one for each.")
     if not settings.fal_user_id:
         found.append(
-            f"No {PREFIX}FAL_USER_ID is set: webhooks of every fal user are taken; set it to your own fal user id."
+            f"No {PREFIX}FAL_USER_ID is set: webhooks of every fal user are accepted; set it to your own fal user id."
         )
     return found

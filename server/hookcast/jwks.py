@@ -1,6 +1,6 @@
 """Published public keys: a JWKS (RFC 7517) fetched over HTTP, refetched after 24 hours, the last good one stored.
 
-Whoever finds a known key does not wait for the network. Others wait for one deadline at most, and share one request.
+A caller that finds a known key does not wait for the network. Others share one request, and wait one deadline at most.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class PublishedKeys(Generic[_Keys]):
     async def current(self) -> _Keys:
         """Return the keys. Known ones are returned at once, and refetched meanwhile when they are 24 hours old.
 
-        Raises KeysUnavailable when there are none and none can be fetched.
+        Raises KeysUnavailable when none are known and none can be fetched.
         """
         if self._keys is None:
             await self._load()
@@ -92,21 +92,21 @@ class PublishedKeys(Generic[_Keys]):
         elif self._fetched_at is None or self._clock() - self._fetched_at >= MAX_AGE:
             self._start_fetching(RETRY_GAP)
         if self._keys is None:
-            raise KeysUnavailable(f"No signing key is known: {self._url} did not answer with one.")
+            raise KeysUnavailable(f"No signing key is available: {self._url} returned none.")
         return self._keys
 
     async def refreshed(self, seen: _Keys) -> _Keys:
-        """Return the keys after `seen`, for a signature that none of them made: refetched, but rarely.
+        """Return keys newer than `seen`, for a signature that none of those made: refetched, but rarely.
 
-        REFRESHES at a time and one each REFRESH_SECONDS, whoever asks: a stranger's key cannot use up what a new key of
-        the publisher needs.
+        At most REFRESHES at a time and one per REFRESH_SECONDS, for all callers together: forged keys cannot use up the
+        refresh that a new key of the publisher needs.
         """
         if self._keys == seen and (self._fetching is not None or not self._refreshes.take(self._url)):
             await self._fetched(timedelta(0))
         return seen if self._keys is None else self._keys
 
     async def aclose(self) -> None:
-        """Cancel the request under way, if any."""
+        """Cancel the request in progress, if any."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait((self._fetching,))
@@ -124,10 +124,10 @@ class PublishedKeys(Generic[_Keys]):
                 _log.warning("keys_not_loaded", url=self._url, reason=str(error))
 
     async def _fetched(self, gap: timedelta) -> None:
-        """Wait for the request under way, or for a new one unless the last one began less than `gap` ago."""
+        """Wait for the request in progress, or for a new one unless the last one began less than `gap` ago."""
         self._start_fetching(gap)
         if self._fetching is not None:
-            await asyncio.wait((self._fetching,))  # goes on if this caller is cancelled
+            await asyncio.wait((self._fetching,))  # continues if this caller is cancelled
 
     def _start_fetching(self, gap: timedelta) -> None:
         recent = self._asked_at is not None and self._clock() - self._asked_at < gap

@@ -53,20 +53,22 @@ class Metrics:
         if folder is None:
             ProcessCollector(registry=own)
         self._build = _gauge(own, "build_info", "1, with the version.", "version", mode="livemax")
-        self._bus = _gauge(own, "bus_up", "Whether states come from other nodes at once.", mode="livemin")
+        self._bus = _gauge(own, "bus_up", "1 if the bus delivers states, else 0.", mode="livemin")
         self._streams = _gauge(own, "streams", "Open streams.", "transport")
-        self._limit = _gauge(own, "streams_limit", "Streams that may be open.")
-        self._topics = _gauge(own, "topics", "Jobs and groups that are watched, by process.")
-        self._opened = _counter(own, "streams_opened", "Streams that were opened.", "transport")
-        self._refused = _counter(own, "streams_refused", "Streams for which there was no room.", "code")
-        self._slow = _counter(own, "streams_slow", "Streams closed since they could not keep up.")
-        self._pushed = _counter(own, "states_pushed", "States given to streams.")
-        self._resynced = _counter(own, "states_resynced", "States that came from the database, not by the bus.")
-        self._ended = _counter(own, "jobs_ended", "Jobs that ended, by who told.", "status", "source")
-        self._webhooks = _counter(own, "webhooks", "Webhooks, by answer.", "answer")
-        self._submits = _counter(own, "submits", "Jobs to submit, by answer.", "answer")
+        self._limit = _gauge(own, "streams_limit", "The limit of open streams.")
+        self._topics = _gauge(own, "topics", "Watched jobs and groups, each counted once per process.")
+        self._opened = _counter(own, "streams_opened", "Streams opened.", "transport")
+        self._refused = _counter(own, "streams_refused", "Streams refused by a limit.", "code")
+        self._slow = _counter(own, "streams_slow", "Streams closed as slow readers.")
+        self._pushed = _counter(own, "states_pushed", "States pushed to streams.")
+        self._resynced = _counter(
+            own, "states_resynced", "States that the bus did not deliver, read from the database."
+        )
+        self._ended = _counter(own, "jobs_ended", "Ended jobs, by status and source.", "status", "source")
+        self._webhooks = _counter(own, "webhooks", "Webhooks, by response.", "answer")
+        self._submits = _counter(own, "submits", "Submits, by response.", "answer")
         self._seconds = Histogram(
-            "hookcast_webhook_seconds", "From a webhook's head to its answer.", registry=own, buckets=BUCKETS
+            "hookcast_webhook_seconds", "Seconds from a webhook's head to its response.", registry=own, buckets=BUCKETS
         )
         self._build.labels(__version__).set(1)
         self._begin(self._opened, KINDS)

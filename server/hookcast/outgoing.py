@@ -15,6 +15,6 @@ def http_client(**options: Any) -> httpx.AsyncClient:
         return httpx.AsyncClient(mounts=dict.fromkeys(NEVER_PROXIED), **options)
     except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
         raise SettingsError(
-            "A proxy or a file of certificates that the environment names (HTTPS_PROXY, ALL_PROXY, NO_PROXY, "
+            "A proxy or certificate file named in the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY, "
             f"SSL_CERT_FILE, …) cannot be used: {error}"
         ) from error

@@ -1,6 +1,6 @@
-"""Parse PostgreSQL URLs as providers hand them out: libpq's words, and those of other drivers, poolers and ORMs.
+"""Parse PostgreSQL URLs as providers hand them out: libpq's parameters, and those of other drivers, poolers and ORMs.
 
-Nothing connects here. Messages name a word, and quote nothing that may belong to a password.
+Nothing connects here. Messages name a parameter, and quote nothing that may belong to a password.
 """
 
 import re
@@ -41,7 +41,7 @@ _IGNORED = frozenset(  # no effect on what Hookcast does: its pool, statements a
         *("binary_parameters", "prefer_simple_protocol", "prepared_statements", "pool", "conn_max_age", "encoding"),
     }
 )
-_ALLOWED: Mapping[str, tuple[str, ...]] = {  # words of which some values cannot be honoured
+_ALLOWED: Mapping[str, tuple[str, ...]] = {  # parameters that are supported with some values only
     "gssencmode": ("disable", "prefer"),
     "client_encoding": ("utf8", "utf-8", "unicode", "auto"),
     "replication": ("false", "off", "no", "0"),
@@ -53,7 +53,7 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {  # words of which some values cannot
 
 
 class Tls(Struct, frozen=True):
-    """How the connection is encrypted. `mode` is one of TLS_MODES, None = not named, that is libpq's `prefer`."""
+    """The encryption of the connection. `mode` is one of TLS_MODES; None = not given: libpq's default, `prefer`."""
 
     mode: str | None = None
     root: str | None = None
@@ -109,7 +109,7 @@ def parse(url: str) -> PostgresUrl:
 
 
 def _split(url: str) -> tuple[str | None, str | None, str, str, dict[str, str]]:
-    """Return user, password, hosts, database and words."""
+    """Return user, password, hosts, database and query parameters."""
     match = _SCHEME.match(url)
     if match is None or "%00" in url or not url.isprintable():
         raise ValueError(_SHAPE)
@@ -117,13 +117,13 @@ def _split(url: str) -> tuple[str | None, str | None, str, str, dict[str, str]]:
     address, _, query = rest.partition("?")
     hosts, _, database = address.partition("/")
     if "@" in query.partition("=")[0] or not (hosts or database or query):
-        raise ValueError(f"{_SHAPE}; in a password write %40 for @, %2F for /, %3F for ?, %25 for %")
+        raise ValueError(f"{_SHAPE}; in the password, write %40 for @, %2F for /, %3F for ?, %25 for %")
     user, colon, password = access.partition(":")
     return unquote(user) if at else None, unquote(password) if colon else None, hosts, unquote(database), _words(query)
 
 
 def _access(rest: str) -> tuple[str, str, str]:
-    """Split user and password from what follows their `@`. A password whose `/`, `?` or `@` is not escaped is read."""
+    """Split user and password from what follows their `@`; `/`, `?` and `@` in the password may be unescaped."""
     before = rest.partition("?")[0]
     if "@" in before:
         access, at, _ = before.rpartition("@")
@@ -145,10 +145,10 @@ def _words(query: str) -> dict[str, str]:
 def _check(words: Mapping[str, str]) -> None:
     for name, value in words.items():
         if name not in {*_HONOURED, *_ALLOWED} | _IGNORED:
-            shown = name if re.fullmatch(r"\w{1,40}", name) else "a word"
-            raise ValueError(f"{shown}, after the ?, cannot be honoured")
+            shown = name if re.fullmatch(r"\w{1,40}", name) else "a parameter"
+            raise ValueError(f"{shown} after the ? is not supported")
         if name in _ALLOWED and value.lower() not in _ALLOWED[name]:
-            raise ValueError(f"{name} can be {' or '.join(_ALLOWED[name])} here")
+            raise ValueError(f"{name} must be {' or '.join(_ALLOWED[name])}")
 
 
 def _hosts(text: str, ports: str | None) -> tuple[tuple[str, int], ...]:
@@ -157,7 +157,7 @@ def _hosts(text: str, ports: str | None) -> tuple[tuple[str, int], ...]:
     names = text.split(",")
     given = (ports or "").split(",")
     if len(given) not in {1, len(names)}:
-        raise ValueError("port must be one port, or one for each host")
+        raise ValueError("port must be one port, or one port per host")
     return tuple(_host(name, port) for name, port in zip(names, given * (len(names) // len(given)), strict=True))
 
 
@@ -174,7 +174,7 @@ def _port(text: str) -> int:
     if not text:
         return PORT
     if not text.isascii() or not text.isdigit() or not 0 < int(text[:6]) < 65536:
-        raise ValueError(f"{_SHAPE}, with a port from 1 to 65535 if any")
+        raise ValueError(f"{_SHAPE}; a port must be from 1 to 65535")
     return int(text)
 
 
@@ -183,7 +183,7 @@ def _seconds(text: str | None) -> int | None:
         return None
     if not text.removeprefix("-").isdigit() or not text.isascii():
         raise ValueError("connect_timeout must be a number of seconds")
-    return int(text[:9]) if int(text[:9]) > 0 else None  # libpq: no more than zero = none
+    return int(text[:9]) if int(text[:9]) > 0 else None  # libpq: zero or less means no timeout
 
 
 def _tls(words: Mapping[str, str]) -> Tls:
@@ -195,12 +195,12 @@ def _tls(words: Mapping[str, str]) -> Tls:
     root, certificate, key = words.get("sslrootcert"), words.get("sslcert"), words.get("sslkey")
     for name, file in (("sslrootcert", root), ("sslcert", certificate), ("sslkey", key)):
         if file is not None and not (name == "sslrootcert" and file == SYSTEM) and not Path(file).is_file():
-            raise ValueError(f"{name}: there is no such file")
+            raise ValueError(f"{name}: no such file")
     if mode is None and root == SYSTEM:
-        mode = "verify-full"  # libpq's default then
+        mode = "verify-full"  # libpq's default in this case
     if certificate is not None and mode in {None, "allow", "prefer"}:
-        mode = "require"  # a client's certificate needs TLS
+        mode = "require"  # a client certificate needs TLS
     direct = words.get("sslnegotiation", "").lower() == "direct"
     if direct and mode in {None, "disable", "allow", "prefer"}:
-        raise ValueError("sslnegotiation=direct needs sslmode=require, or one that verifies")
+        raise ValueError("sslnegotiation=direct requires sslmode=require, verify-ca or verify-full")
     return Tls(mode, root, certificate, key, words.get("sslpassword"), direct)

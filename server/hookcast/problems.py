@@ -46,15 +46,15 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         return problem(400, "invalid_path", "The path is not valid", "A path may not contain '..' or NUL.")
     title = HTTPStatus(status).phrase
     detail = f"There is nothing at {path}." if status == 404 else error.detail
-    if detail == title:  # Starlette's own, of a file
-        detail = f"{path} does not take {request.method}."
+    if detail == title:  # Starlette's own detail, for a file
+        detail = f"{path} does not accept {request.method}."
     return problem(status, _CODES.get(status, "http_error"), title, detail, headers=dict(error.headers or {}))
 
 
 async def on_crash(request: Request, error: Exception) -> Response:
     """Log an unexpected exception, and respond 500 without its details."""
     _log.error("request_crashed", path=request.url.path, exc_info=error)
-    return problem(500, "internal_error", "Something went wrong in Hookcast", "The log of the server says more.")
+    return problem(500, "internal_error", "Something went wrong in Hookcast", "The server's log has the details.")
 
 
 def problem(

@@ -1,6 +1,6 @@
-"""Parse URLs of Redis and Valkey, with the words of redis-py and of other clients. Nothing connects here.
+"""Parse URLs of Redis and Valkey, with the parameters of redis-py and of other clients. Nothing connects here.
 
-Messages quote nothing: a sign that was not escaped may cut a password anywhere.
+Messages quote nothing: an unescaped character may split a password anywhere.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ _SCHEMES = {
     **dict.fromkeys(("rediss", "valkeys", "rediss+cluster", "valkeys+cluster"), "rediss"),
 }
 _SHAPE = (
-    "must be redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster:// (or valkey…), then user:password@ if it "
-    "asks, a host and perhaps a port; in a password write %23 for #, %2F for /, %3F for ?, %40 for @, %25 for %"
+    "must be redis://user:password@host:port, with rediss:// for TLS, redis+cluster:// or rediss+cluster:// for a "
+    "cluster (or valkey…); in the password, write %23 for #, %2F for /, %3F for ?, %40 for @, %25 for %"
 )
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _TLS: Mapping[str, Mapping[str, str]] = {  # redis-py's names; their values, and what they mean
@@ -41,7 +41,7 @@ _IGNORED = frozenset(  # no effect on what Hookcast does: its connections, timeo
 
 
 class RedisUrl(Struct, frozen=True):
-    """A parsed URL: `url` is for redis-py, and has only words that Hookcast honours."""
+    """A parsed URL: `url` is for redis-py, and has only parameters that Hookcast uses."""
 
     url: str
     cluster: bool
@@ -70,15 +70,15 @@ def _joined(parts: SplitResult, scheme: str, query: str) -> str:
 def _honoured(words: Mapping[str, str], *, tls: bool) -> dict[str, str]:
     known = [*_FILES, *_TLS]
     if words.keys() - {*known, *_KEPT}:
-        raise ValueError(f"the words after ? may be {', '.join(known)}")
+        raise ValueError(f"a parameter after the ? must be one of {', '.join(known)}")
     if not words.get("db", "0").isdecimal():
         raise ValueError("db must be a number")
     of_tls = [name for name in known if name in words]
     if of_tls and not tls:
-        raise ValueError(f"{', '.join(of_tls)}: only for TLS, that is rediss:// or rediss+cluster://")
+        raise ValueError(f"{', '.join(of_tls)}: only for TLS, with rediss:// or rediss+cluster://")
     for name in _FILES:
         if name in words and not Path(words[name]).is_file():
-            raise ValueError(f"{name}: there is no such file")
+            raise ValueError(f"{name}: no such file")
     return {name: _value(name, value) for name, value in words.items()}
 
 

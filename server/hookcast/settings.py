@@ -34,7 +34,7 @@ def _fal_key(secret: SecretStr) -> SecretStr:
     if scheme.lower() in {"key", "bearer"} and rest:
         raise ValueError(f"must be the key alone, without `{scheme}` before it")
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise ValueError("must be visible ASCII characters; copy it anew from https://fal.ai/dashboard/keys")
+        raise ValueError("must be visible ASCII characters; copy it again from https://fal.ai/dashboard/keys")
     return secret
 
 
@@ -51,7 +51,7 @@ def _token_secret(secret: SecretStr) -> SecretStr:
             jwt.get_algorithm_by_name("HS256").prepare_key(part)
     except (jwt.InvalidKeyError, UnicodeEncodeError):
         raise ValueError(
-            "must be random text, such as the output of `openssl rand -hex 32`, no PEM, SSH or JWK key"
+            "must be random text, such as the output of `openssl rand -hex 32`, not a PEM, SSH or JWK key"
         ) from None
     return secret
 
@@ -126,7 +126,7 @@ class Settings(ListenSettings):
     def _check_access(self) -> "Settings":
         problems = [problem for problem in (self._incomplete_provider(), self._open_to_all()) if problem]
         if self.exposed:
-            advice = "anyone who reaches this server could guess it; use the output of `openssl rand -hex 32`"
+            advice = "anyone who can reach this server could guess it; use the output of `openssl rand -hex 32`"
             problems += [f"{problem}: {advice}" for problem in self.weak()]
         if problems:
             raise ValueError("; ".join(problems))
@@ -137,7 +137,7 @@ class Settings(ListenSettings):
         missing = [PREFIX + name.upper() for name in names if not getattr(self, name)]
         if not missing or len(missing) == len(names):
             return None
-        return f"{', '.join(missing)}: needed, too, so that only your provider's tokens for you count"
+        return f"{', '.join(missing)}: also required, so that only tokens issued for this server are accepted"
 
     def _open_to_all(self) -> str | None:
         if not self.open or is_loopback(self.host):
@@ -261,7 +261,7 @@ def _load(shape: type[_Shape], overrides: dict[str, Any]) -> _Shape:
     try:
         return shape(**given)
     except UnicodeDecodeError as error:
-        raise SettingsError(f"Wrong settings: .env is no UTF-8 text: {error}.") from None
+        raise SettingsError(f"Wrong settings: .env is not UTF-8 text: {error}.") from None
     except ValidationError as error:
         lines = [_describe(list(entry["loc"]), entry["msg"]) for entry in error.errors()]
         raise SettingsError("Wrong settings: " + "; ".join(lines)) from None

@@ -1,7 +1,7 @@
 """Submits requests to fal's queue and stores each as a job, once per idempotency key.
 
-The intent is stored before fal is asked, and the webhook's URL names it: whatever dies between fal's answer and its
-commit, the webhook finds what was intended.
+The intent is stored before fal is asked, and the webhook's URL names it: after a crash between fal's answer and its
+commit, the webhook still finds the intent.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ INTENT_ID_BYTES = 24
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """A request to submit: the model's own input, fal's own request headers, the facts to register, and who asks."""
+    """A request to submit: the model's own input, fal's own request headers, the facts to register, and the caller."""
 
     endpoint_id: str
     input: Raw
@@ -49,7 +49,7 @@ class Wish(Struct, frozen=True, kw_only=True):
 class Submitter:
     """Submits requests. `queue` is None without a FAL_KEY, `webhook_url` is None without a public URL.
 
-    `turns` holds a lock for each idempotency key in use, dropped with its last user. `backlog` has what is still to be
+    `turns` holds a lock for each idempotency key in use, dropped with its last user. `backlog` has outcomes still to be
     stored after an outage of the database.
     """
 
@@ -74,7 +74,7 @@ class Submitter:
     async def submit(self, wish: Wish, key: str | None = None, *, again: bool = False) -> Job:
         """Submit the request and return its job, or the job that an earlier submit with the same key created.
 
-        `again` submits anew where the outcome of the earlier one is unknown. Raises FalUnreachable, FalRejected,
+        `again` submits again where the outcome of the earlier one is unknown. Raises FalUnreachable, FalRejected,
         StoreUnavailable, IdempotencyMismatch, SubmitOutcomeUnknown, and IdempotencyConflict while another submit with
         the key is under way; one in this process is first waited for, up to `TURN_SECONDS`.
         """
@@ -114,7 +114,7 @@ class Submitter:
         )
         try:
             known = await self._store.submits.begin(intent, again=again)
-        except StoreUnavailable:  # it may have been stored all the same
+        except StoreUnavailable:  # it may have been stored nevertheless
             self.backlog.free_later(intent)
             raise
         if isinstance(known, Standing):
@@ -127,7 +127,7 @@ class Submitter:
         try:
             taken = await queue.submit(wish.endpoint_id, wish.input, webhook_url=url, headers=wish.headers)
             if not valid_request_id(taken.request_id):
-                raise FalUnreachable("fal's answer names a request_id that cannot be a job's name.")
+                raise FalUnreachable("fal's answer has no valid request_id.")
         except FalError as error:
             await self._failed(intent, error)
             raise
@@ -143,24 +143,24 @@ class Submitter:
         except StoreUnavailable as error:
             self.backlog.store_later(intent, taken.request_id, facts)
             raise StoreUnavailable(
-                f"fal took the request as {taken.request_id}, but it could not be stored yet. Do not submit it again: "
-                "it is stored when the database is back. The same Idempotency-Key returns it then."
+                f"fal accepted the request as {taken.request_id}, but it could not be stored yet. Do not submit it "
+                "again: it is stored when the database is back. The same Idempotency-Key then returns it."
             ) from error
 
     async def _failed(self, intent: Intent, error: FalError) -> None:
-        """Free the intent's key, or leave it to the webhook if fal may have taken the request."""
+        """Free the intent's key, or leave it to the webhook if fal may have accepted the request."""
         try:
             if error.maybe_taken:
                 await self._store.submits.darken(intent.id, self._clock())
             else:
                 await self._store.submits.release([intent.id])
-        except StoreUnavailable:  # after its `until` the intent is in the dark by itself
+        except StoreUnavailable:  # after the intent's `until`, its outcome counts as unknown anyway
             if not error.maybe_taken:
                 self.backlog.free_later(intent)
 
 
 def _digest(wish: Wish) -> str:
-    """Return what identifies the body: its members as sent, whatever their order and the white space in between."""
+    """Return a digest of the body: of its members as sent, regardless of their order and the whitespace in between."""
     facts = wish.facts
     labels = sorted((name, bytes(value).decode()) for name, value in facts.metadata.items())
     small = [wish.endpoint_id, facts.owner, facts.group, labels, sorted(wish.headers.items())]
@@ -172,15 +172,13 @@ def _digest(wish: Wish) -> str:
 def _refusal(standing: Standing) -> HookcastError:
     match standing:
         case Standing.UNDER_WAY:
-            return IdempotencyConflict(
-                "Another request with this Idempotency-Key is being answered; try again shortly."
-            )
+            return IdempotencyConflict("Another request with this Idempotency-Key is in progress; try again shortly.")
         case Standing.OF_ANOTHER:
             return IdempotencyMismatch(
                 "This Idempotency-Key was sent before with another body or by another caller; use a new key."
             )
         case Standing.IN_THE_DARK:
             return SubmitOutcomeUnknown(
-                "fal may have taken the first request with this Idempotency-Key. If it did, its webhook creates the "
-                "job, and the key returns it. To submit once more all the same, send Idempotency-Retry: yes."
+                "fal may have accepted the first request with this Idempotency-Key. If it did, its webhook creates the "
+                "job, and the key returns it. To submit again anyway, send Idempotency-Retry: yes."
             )

@@ -34,13 +34,13 @@ def _http_url(value: str) -> str:
     parts = urlsplit(value)
     (parts.hostname or "").encode("idna")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or parts.query or parts.fragment:
-        raise ValueError("must be an http:// or https:// address without query and fragment")
+        raise ValueError("must be an http:// or https:// URL without query and fragment")
     return value.rstrip("/")
 
 
 def _without_user(value: str) -> str:
     if urlsplit(value).username is not None:
-        raise ValueError("must have no user name or password: this address is shown in logs and messages")
+        raise ValueError("must not contain a user name or password: this URL is shown in logs and messages")
     return value
 
 
@@ -95,8 +95,8 @@ def _networks(value: str) -> str:
             ipaddress.ip_network(entry)
         except ValueError:
             raise ValueError(
-                "must be addresses and networks of your proxies like 10.0.0.7 or 10.0.0.0/8, separated by commas; "
-                "with * everybody could claim any address"
+                "must be addresses or networks of your proxies, such as 10.0.0.7 or 10.0.0.0/8, separated by commas; "
+                "* would let any client claim any address"
             ) from None
     return value
 

@@ -177,7 +177,11 @@ async def test_a_public_address_must_be_one(fal: FalDouble, database_url: str, u
 
 
 TROUBLES = {
-    "redirect": ("/healthz", httpx.Response(308, headers={"location": "https://elsewhere"}), "no redirect"),
+    "redirect": (
+        "/healthz",
+        httpx.Response(308, headers={"location": "https://elsewhere"}),
+        "does not follow redirects",
+    ),
     "a tunnel without server": ("/healthz", httpx.Response(502), "502"),
     "a stranger": ("/healthz", httpx.Response(200, text="hello"), "not as Hookcast"),
     "a login before the webhook": ("/webhooks/fal", httpx.Response(401, text="Log in"), "/api/webhooks/fal"),
@@ -202,7 +206,7 @@ async def test_the_doctor_s_visit_is_counted_as_nothing(
     before = await _counted(node)
     with capture_logs() as lines:
         said = await hookcast(tmp_path, "doctor", **_of(node, emulator, database_url))
-    assert f"{node.url} leads here" in said.out
+    assert f"{node.url} reaches this server" in said.out
     assert await _counted(node) == before
     assert [line for line in lines if line["log_level"] in {"warning", "error"}] == []
 

@@ -100,7 +100,7 @@ async def test_fals_urls_are_used_in_both_shapes(whole: Node, faults: list[str])
     [
         ("prompt_blocked", "Prompt blocked"),
         ("runner_lost", "Runner disconnected unexpectedly"),
-        ("binary_result", "The result is no JSON: fal delivered image/png, "),
+        ("binary_result", "The result is not JSON: fal delivered image/png, "),
         ("model_error", "prompt: The emulator was asked for a model error"),
     ],
 )

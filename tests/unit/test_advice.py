@@ -42,9 +42,9 @@ def test_what_is_missing_is_told_with_the_setting_that_mends_it() -> None:
 
 def test_an_open_server_with_a_public_address_is_warned_of() -> None:
     """A tunnel or a proxy lets the world in where the loopback address does not."""
-    assert "whoever reaches" in told(public_url="https://x.example")
+    assert "anyone who can reach" in told(public_url="https://x.example")
     for kept in ({"public_url": "http://127.0.0.1:8000"}, {"public_url": "https://x.example", "api_keys": KEY}, {}):
-        assert "whoever reaches" not in told(**kept)
+        assert "anyone who can reach" not in told(**kept)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_kubernetes_tells_of_a_service_is_left_alone(service: str, monkeypa
     assert told(**COMPLETE) == ""
     for name in ("HOOKCAST_PORTS", "HOOKCAST_HTTP_PORT"):
         monkeypatch.setenv(name, "8000")
-        assert f"{name} is no setting of this version and has no effect: did you mean HOOKCAST_PORT?" in told(
+        assert f"{name} is not a setting of this version and has no effect: did you mean HOOKCAST_PORT?" in told(
             **COMPLETE
         )
 
@@ -102,7 +102,7 @@ def test_what_a_platform_sets_without_the_prefix_is_told(name: str, monkeypatch:
     """Else the jobs lie in a file that the next deployment removes. Not where the setting is there, too."""
     value = {"DATABASE_URL": "postgresql://u:secret@db/x", "REDIS_URL": "redis://r", "PORT": "8080"}[name]
     monkeypatch.setenv(name, value)
-    assert told(**COMPLETE) == f"{name} is set, and has no effect: Hookcast reads HOOKCAST_{name}."
+    assert told(**COMPLETE) == f"{name} is set but has no effect: Hookcast reads HOOKCAST_{name}."
     monkeypatch.setenv(f"HOOKCAST_{name}", value)
     assert told(**COMPLETE) == ""
 

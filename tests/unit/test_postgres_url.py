@@ -132,8 +132,8 @@ def test_a_password_may_hold_signs_that_should_be_escaped(password: str) -> None
 
 REFUSED = {
     "sslmode=sometimes": "sslmode",
-    "sslmode=require&sslrootcert=/no/such/file": "sslrootcert: there is no such file",
-    "sslcert=/no/such/file": "sslcert: there is no such file",
+    "sslmode=require&sslrootcert=/no/such/file": "sslrootcert: no such file",
+    "sslcert=/no/such/file": "sslcert: no such file",
     "target_session_attrs=standby": "target_session_attrs",
     "target_session_attrs=read-only": "target_session_attrs",
     "gssencmode=require": "gssencmode",

@@ -1,4 +1,4 @@
-"""The caller: what it may do and which jobs it sees; pure.
+"""The caller: its permissions and the jobs it sees; pure.
 
 Every route and every stream checks access here, and nowhere else.
 """
@@ -44,10 +44,10 @@ class Caller:
     def check(self, action: Action) -> None:
         """Raise Forbidden unless the caller may do this. Tokens are made for browsers and only let them see jobs."""
         if not self.full:
-            raise Forbidden(f"Only an API key may {action}; a token shows jobs and no more.")
+            raise Forbidden(f"Only an API key may {action}; a token can only read jobs.")
 
     def knows_job(self, request_id: str) -> bool:
-        """Return whether the caller may see the job whatever its owner and group, even before it exists."""
+        """Return whether the caller may see the job regardless of its owner and group, even before it exists."""
         return self.full or request_id in self.jobs
 
     def knows_group(self, group: str) -> bool:

@@ -46,11 +46,11 @@ class Gate:
         if any([hmac.compare_digest(digest, known) for known in self._digests]):  # noqa: C419
             return Caller(full=True, name=f"key:{digest.hex()[:12]}")
         if credential.count(".") != 2:
-            raise Unauthorized("The API key or token is not one that this server accepts.")
+            raise Unauthorized("The API key or token is not valid for this server.")
         return await self._read(credential)
 
     async def aclose(self) -> None:
-        """Cancel a request for the provider's keys that is under way."""
+        """Cancel the request for the provider's keys, if one is in progress."""
         if self._provider is not None:
             await self._provider.aclose()
 
@@ -61,7 +61,7 @@ class Gate:
             return tokens.read(token, self._secrets, now=self.clock())
         if algorithm in KEY_TYPES and self._provider is not None:
             return await self._provider.read(token, algorithm, now=self.clock())
-        raise TokenInvalid("The token's algorithm is not one that this server accepts.")
+        raise TokenInvalid("This server does not accept the token's algorithm.")
 
 
 def _digest(text: str) -> bytes:

@@ -57,7 +57,7 @@ class Provider:
         self._audience = audience
 
     async def aclose(self) -> None:
-        """Cancel a request for the keys that is under way."""
+        """Cancel the request for the keys, if one is in progress."""
         await self._keys.aclose()
 
     async def read(self, token: str, algorithm: str, *, now: float) -> Caller:
@@ -72,7 +72,7 @@ class Provider:
             except TokenInvalid:
                 continue
             return tokens.caller({name: claims[name] for name in ("exp", "nbf", "sub") if name in claims}, now=now)
-        raise TokenInvalid("The token is not one that this server accepts: signature, issuer, audience or subject.")
+        raise TokenInvalid("The token is not valid for this server: check signature, issuer, audience and subject.")
 
     def _decode(self, token: str, key: jwt.PyJWK, algorithm: str) -> dict[str, Any]:
         required = ("iss", "aud", "sub")

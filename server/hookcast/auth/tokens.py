@@ -19,7 +19,7 @@ from hookcast.errors import InvalidRequest, TokenExpired, TokenInvalid
 
 LEEWAY_SECONDS = 30.0  # clock skew allowed for `nbf`; none for `exp`, since access ends with it
 MAX_SECONDS = 30 * 24 * 3600  # longest lifetime that the server and the command sign
-MAX_EXP = 1e11  # the year 5138; in milliseconds, which some take `exp` to be in, it was 1973
+MAX_EXP = 1e11  # the year 5138; read as milliseconds, a common mistake in `exp`, 1973
 MAX_CREDENTIAL = 16 * 1024  # characters of a token or key: what fits into a request head
 # Times are checked here, against the `now` passed in; our own tokens have neither issuer nor audience.
 _OPTIONS: dict[str, bool] = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_jti": False}
@@ -58,7 +58,7 @@ def mint(grant: Grant, secret: str, *, expires_at: datetime) -> str:
     try:
         msgspec.convert(claims, Grant)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"No token can say this: {error}.") from None
+        raise InvalidRequest(f"The token cannot be created: {error}.") from None
     token = jwt.encode(claims, secret, algorithm="HS256")
     if len(token) > MAX_CREDENTIAL:
         raise InvalidRequest(f"The token would have more than {MAX_CREDENTIAL} characters: name fewer jobs and groups.")
@@ -103,9 +103,9 @@ def caller(claims: Mapping[str, Any], *, now: float) -> Caller:
         times = msgspec.convert(claims, _Times)
         grant = _grant(claims)
     except msgspec.ValidationError as error:
-        raise TokenInvalid(f"The token's claims are not as documented: {error}.") from None
+        raise TokenInvalid(f"The token's claims are not valid: {error}.") from None
     if not math.isfinite(times.exp):  # Python's JSON reads Infinity and 1e400
-        raise TokenInvalid("The token's claims are not as documented: exp is not a time.")
+        raise TokenInvalid("The token's claims are not valid: exp is not a time.")
     if times.exp >= MAX_EXP or times.nbf >= MAX_EXP:
         raise TokenInvalid("The token's exp and nbf must be in seconds since 1970, not in milliseconds.")
     if times.exp <= now:
@@ -132,4 +132,4 @@ def _is_names(value: Any) -> bool:
 
 
 def _invalid() -> TokenInvalid:
-    return TokenInvalid("The token is not one that this server accepts; get a new one.")
+    return TokenInvalid("The token is not valid for this server; get a new one.")

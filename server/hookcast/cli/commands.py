@@ -33,17 +33,17 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen
 EmulatorPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the emulated fal.")]
 WorkerCount = Annotated[int, typer.Option(min=1, max=64, help="Processes; more than one needs PostgreSQL and Redis.")]
 Fd = Annotated[int | None, typer.Option(hidden=True, help="The listening socket that a worker inherits.")]
-Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="How much faster than real the emulated jobs run.")]
+Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="Speed of the emulated jobs; 10 is ten times as fast.")]
 Url = Annotated[str | None, typer.Option(help="The server.", show_default="HOOKCAST_URL, or http://127.0.0.1:8000")]
 Token = Annotated[
-    str | None, typer.Option(help="An API key or a token; better in HOOKCAST_TOKEN, where nobody else sees it.")
+    str | None, typer.Option(help="An API key or a token; prefer HOOKCAST_TOKEN, which other users cannot see.")
 ]
-Patience = Annotated[float | None, typer.Option(min=0.1, help="Give up watching after so many seconds.")]
+Patience = Annotated[float | None, typer.Option(min=0.1, help="Stop watching after this many seconds.")]
 
 
 def main() -> None:
     """Run the `hookcast` command."""
-    warnings.filterwarnings("ignore", message="The HMAC key is")  # PyJWT's warning; `strength` tells it instead
+    warnings.filterwarnings("ignore", message="The HMAC key is")  # PyJWT's warning; `strength` reports it instead
     try:
         app()
     except (SettingsError, UsageError) as error:
@@ -107,18 +107,20 @@ def emulator(
 
 @app.command("token")
 def token_command(
-    sub: Annotated[str | None, typer.Option(help="The owner whose jobs it shows.")] = None,
-    job: Annotated[list[str] | None, typer.Option(help="A requestId that it shows; may be repeated.")] = None,
-    group: Annotated[list[str] | None, typer.Option(help="A group that it shows; may be repeated.")] = None,
-    expires_in: Annotated[int, typer.Option(min=1, max=MAX_TOKEN_SECONDS, help="Seconds until it expires.")] = 3600,
+    sub: Annotated[str | None, typer.Option(help="The owner whose jobs the token shows.")] = None,
+    job: Annotated[list[str] | None, typer.Option(help="A requestId that the token shows; may be repeated.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="A group that the token shows; may be repeated.")] = None,
+    expires_in: Annotated[
+        int, typer.Option(min=1, max=MAX_TOKEN_SECONDS, help="Seconds until the token expires.")
+    ] = 3600,
 ) -> None:
-    """Print a stream token, signed with HOOKCAST_TOKEN_SECRET, the first when there are several."""
+    """Print a stream token, signed with HOOKCAST_TOKEN_SECRET (the first secret, if there are several)."""
     secrets = load_settings().secrets
     grant = Grant(sub=sub, jobs=frozenset(job or ()), groups=frozenset(group or ()))
     if not secrets:
-        raise SettingsError("Set HOOKCAST_TOKEN_SECRET to the server's: tokens are signed with it.")
+        raise SettingsError("Set HOOKCAST_TOKEN_SECRET to the server's secret, which signs the tokens.")
     if grant == Grant():
-        raise SettingsError("Say what the token shows: --sub, --job or --group.")
+        raise SettingsError("Set what the token shows: --sub, --job or --group.")
     try:
         made = mint(grant, secrets[0], expires_at=datetime.now(UTC) + timedelta(seconds=expires_in))
     except InvalidRequest as error:
@@ -130,10 +132,11 @@ def token_command(
 def migrate_command(
     *,
     compact: Annotated[
-        bool, typer.Option("--compact", help="Also write SQLite's file anew; stop the server before.")
+        bool,
+        typer.Option("--compact", help="Also rewrite the SQLite file so that it can shrink; stop the server first."),
     ] = False,
 ) -> None:
-    """Bring the database up to date; `serve` does so too at its start."""
+    """Migrate the database to the newest schema; `serve` also does this when it starts."""
     from hookcast.store import migrate  # noqa: PLC0415
 
     migrate(load_settings(host="127.0.0.1").database_url.get_secret_value(), compact=compact)
@@ -146,12 +149,14 @@ def submit(
     *,
     model_input: Annotated[str, typer.Option("--input", help="The model's input: JSON, @file, or @- for stdin.")],
     watch: Annotated[bool, typer.Option("--watch", help="Watch the job until it ends.")] = False,
-    owner: Annotated[str | None, typer.Option(help="Whose job it is.")] = None,
-    group: Annotated[str | None, typer.Option(help="What it belongs to.")] = None,
-    metadata: Annotated[str | None, typer.Option(help="Anything of yours: a JSON object, or @file.")] = None,
-    options: Annotated[str | None, typer.Option(help="Request headers of fal's: a JSON object, or @file.")] = None,
-    idempotency_key: Annotated[str | None, typer.Option(help="The same key submits only once.")] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Submit once more if the first outcome is unknown.")] = False,
+    owner: Annotated[str | None, typer.Option(help="The owner of the job.")] = None,
+    group: Annotated[str | None, typer.Option(help="The group of the job.")] = None,
+    metadata: Annotated[str | None, typer.Option(help="Your own data: a JSON object, or @file.")] = None,
+    options: Annotated[str | None, typer.Option(help="fal's request headers: a JSON object, or @file.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="Repeating a submit with the same key returns the same job.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Submit again if the first outcome is unknown.")] = False,
     timeout: Patience = None,
     url: Url = None,
     token: Token = None,
@@ -185,7 +190,7 @@ def watch_command(
 
 @app.command()
 def doctor() -> None:
-    """Look at everything that a server needs: a line each, with what to do. Exit code 1 when something fails."""
+    """Check everything a server needs: one line per check, with the fix. Exit code 1 if a check fails."""
     from hookcast.cli.doctor import run  # noqa: PLC0415
 
     logs.configure(level=logs.CRITICAL)  # the findings report the same problems

@@ -98,13 +98,13 @@ async def _packages(_settings: Settings, _web: httpx.AsyncClient) -> list[Findin
         return [Finding(Level.FAIL, "packages", problem)]
     bounds = installation.requirements()
     fits = " and ".join(f"{name}{bounds[name]}" for name in installation.REACHED_INTO)
-    return [Finding(Level.OK, "packages", f"{fits} are installed, and work as needed")]
+    return [Finding(Level.OK, "packages", f"{fits} are installed and work")]
 
 
 async def _redis(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
     """Publish a message on one connection and receive it on another, as a deployment of their own."""
     if settings.bus_url is None:
-        return [Finding(Level.OK, "redis", "not set: this server is one process, and needs none")]
+        return [Finding(Level.OK, "redis", "not set: a single process does not need Redis")]
     where, heard, nobodys = where_of(settings.bus_url), asyncio.Event(), uuid.uuid4().hex
     async with (
         open_bus(settings.bus_url, nobodys, lambda _: None) as speaker,
@@ -113,8 +113,8 @@ async def _redis(settings: Settings, _web: httpx.AsyncClient) -> list[Finding]:
         took = await _round_trip(speaker, listener, heard)
     if took is None:
         advice = f"start it, or check {PREFIX}REDIS_URL and its password"
-        return [Finding(Level.FAIL, "redis", f"{where} passes no message on; {advice}")]
-    return [Finding(Level.OK, "redis", f"{where} passes messages on, in {took * 1000:.1f} ms")]
+        return [Finding(Level.FAIL, "redis", f"{where} does not deliver messages; {advice}")]
+    return [Finding(Level.OK, "redis", f"{where} delivers messages, in {took * 1000:.1f} ms")]
 
 
 async def _round_trip(speaker: Bus, listener: Bus, heard: asyncio.Event) -> float | None:
@@ -142,9 +142,9 @@ async def _fal_keys(settings: Settings, web: httpx.AsyncClient) -> list[Finding]
         count = len(parse_jwks(response.content))
     except (httpx.HTTPError, ValueError) as error:
         reason = type(error).__name__ if isinstance(error, httpx.HTTPError) else str(error)
-        advice = "without them no webhook can be verified; look at the way out (firewall, proxy, DNS)"
-        return [Finding(Level.FAIL, "fal keys", f"{url} gives none ({reason}); {advice}")]
-    found = Finding(Level.OK, "fal keys", f"{url} gives {count}")
+        advice = "without them no webhook can be verified; check outgoing connections (firewall, proxy, DNS)"
+        return [Finding(Level.FAIL, "fal keys", f"{url} returns none ({reason}); {advice}")]
+    found = Finding(Level.OK, "fal keys", f"{url} returns {count}")
     return [found, *_fal_clock(response.headers.get("date", ""), datetime.now(UTC))]
 
 
@@ -152,12 +152,12 @@ def _fal_clock(date: str, now: datetime) -> list[Finding]:
     try:
         skew = abs((now - parsedate_to_datetime(date)).total_seconds())
     except (ValueError, TypeError):
-        return [Finding(Level.WARN, "clock", "fal did not tell its time, so this machine's could not be compared")]
+        return [Finding(Level.WARN, "clock", "fal sent no valid Date header, so the clocks could not be compared")]
     warn, fail = FAL_SKEW_SECONDS
     if skew < warn:
         return [Finding(Level.OK, "clock", "this machine and fal agree")]
     level = Level.WARN if skew < fail else Level.FAIL
-    return [Finding(level, "clock", f"{skew:.0f} s away from fal's; signatures are valid for 300 s: set up NTP")]
+    return [Finding(level, "clock", f"{skew:.0f} s off fal's clock; signatures are valid for 300 s: set up NTP")]
 
 
 async def _fal_key(settings: Settings, web: httpx.AsyncClient) -> list[Finding]:
@@ -171,17 +171,23 @@ async def _fal_key(settings: Settings, web: httpx.AsyncClient) -> list[Finding]:
         await queue.status(nobody)
     except FalUnreachable:
         return [
-            Finding(Level.WARN, subject, f"set, but {settings.fal_queue_url} did not answer, so it could not be tried")
+            Finding(
+                Level.WARN, subject, f"set, but {settings.fal_queue_url} did not answer, so it could not be checked"
+            )
         ]
     except FalRejected as error:
         if error.fal_status in {401, 403}:
-            advice = "copy it anew from https://fal.ai/dashboard/keys"
-            return [Finding(Level.FAIL, subject, f"fal refuses it ({error.fal_status}: {error}); {advice}")]
+            advice = "copy it again from https://fal.ai/dashboard/keys"
+            return [Finding(Level.FAIL, subject, f"fal rejects it ({error.fal_status}: {error}); {advice}")]
         if error.fal_status not in {404, 422}:
             return [
-                Finding(Level.WARN, subject, f"set, but fal answered {error.fal_status}, which says nothing about it")
+                Finding(
+                    Level.WARN,
+                    subject,
+                    f"set, but fal answered {error.fal_status}, which does not show whether it is valid",
+                )
             ]
-    return [Finding(Level.OK, subject, "set, and not refused by fal")]
+    return [Finding(Level.OK, subject, "set, and not rejected by fal")]
 
 
 async def _public_url(settings: Settings, web: httpx.AsyncClient) -> list[Finding]:
@@ -190,36 +196,32 @@ async def _public_url(settings: Settings, web: httpx.AsyncClient) -> list[Findin
     played = is_loopback(urlsplit(settings.fal_queue_url).hostname or "")
     if url is None:
         if played:
-            return [Finding(Level.OK, subject, "not needed: fal is played on this machine")]
+            return [Finding(Level.OK, subject, "not needed: fal is emulated on this machine")]
         return []
     parts = urlsplit(url)
     if not played and not _reachable(parts.hostname or ""):
-        return [
-            Finding(Level.FAIL, subject, f"{url} is an address that fal cannot reach; use a public one, or a tunnel")
-        ]
+        return [Finding(Level.FAIL, subject, f"fal cannot reach {url}; use a public address, or a tunnel")]
     if not played and parts.scheme != "https":
-        return [
-            Finding(Level.FAIL, subject, f"{url} is not https; webhooks would travel, and could be read, in the open")
-        ]
+        return [Finding(Level.FAIL, subject, f"{url} is not https; others on the network could read the webhooks")]
     try:
         trouble = await _trouble_at(web, url)
     except httpx.HTTPError as error:
         trouble = (
             f"{url} cannot be reached ({type(error).__name__}); is `hookcast serve` running, and the tunnel or proxy?"
         )
-    return [Finding(Level.FAIL, subject, trouble) if trouble else Finding(Level.OK, subject, f"{url} leads here")]
+    return [
+        Finding(Level.FAIL, subject, trouble) if trouble else Finding(Level.OK, subject, f"{url} reaches this server")
+    ]
 
 
 async def _trouble_at(web: httpx.AsyncClient, url: str) -> str | None:
-    """Read both paths: Hookcast itself must answer. A GET is no webhook: it is neither counted nor logged as one."""
+    """Read both paths: Hookcast itself must answer. A GET is not a webhook: it is neither counted nor logged as one."""
     for path, wanted, sign in (("/healthz", 200, '"ok"'), ("/api/webhooks/fal", 405, "method_not_allowed")):
         response = await web.get(url + path)
         if response.is_redirect:
-            return f"{url}{path} redirects, and fal follows no redirect; set the address where it ends"
+            return f"{url}{path} redirects, and fal does not follow redirects; set the final address"
         if response.status_code != wanted or sign not in response.text:
-            return (
-                f"{url}{path} answered {response.status_code} and not as Hookcast does; is `hookcast serve` behind it?"
-            )
+            return f"{url}{path} answered {response.status_code}, not as Hookcast does; is `hookcast serve` behind it?"
     return None
 
 
@@ -228,11 +230,11 @@ async def _open_files(_settings: Settings, _web: httpx.AsyncClient) -> list[Find
     if limit < FEW_FILES:
         text = f"{limit}, and each stream takes one; raise it (LimitNOFILE=65536, ulimit -n, --ulimit nofile)"
         return [Finding(Level.WARN, "open files", text)]
-    return [Finding(Level.OK, "open files", f"{limit}, of which each stream takes one")]
+    return [Finding(Level.OK, "open files", f"{limit}; each stream takes one")]
 
 
 def _reachable(host: str) -> bool:
-    """Return whether fal could reach this host; any other name with a dot is taken to be public."""
+    """Return whether fal could reach this host; any other name with a dot is assumed to be public."""
     if is_loopback(host) or host.endswith((".local", ".localhost", ".internal")):
         return False
     try:

@@ -1,4 +1,4 @@
-"""The doctor's look at the database: does it answer and take writes, whose is it, is there room, what is its time."""
+"""The doctor's checks of the database: that it answers, accepts writes and is Hookcast's, its free space, its clock."""
 
 import time
 
@@ -11,8 +11,8 @@ from hookcast.store.revision import Schema
 FEW_BYTES = 200_000_000
 _CURES = {
     Trouble.DISK_FULL: "Make room",
-    Trouble.READ_ONLY: "Use the primary, or a file system that is mounted for writing",
-    Trouble.BUSY: "See what else uses it",
+    Trouble.READ_ONLY: "Use the primary, or mount the file system for writing",
+    Trouble.BUSY: "Check what else uses it",
 }
 REFUSED = 2  # exit code: `hookcast serve` does not start with this
 NODE_SKEW_SECONDS = 2.0  # between this machine and the database
@@ -22,20 +22,20 @@ async def look(settings: Settings) -> list[Finding]:
     """Return the findings about the database and its clock."""
     url = settings.database_url.get_secret_value()
     where, free = where_of(url), room(url)
-    disk = "" if free is None else f"; {_size(free)} are free on its disk"
+    disk = "" if free is None else f"; {_size(free)} free on its disk"
     before = time.time()
     try:
         condition = await inspect(url)
     except StoreRefused as error:
         return [Finding(Level.FAIL, "database", f"{where}: {error.reason}", REFUSED)]
     except StoreUnavailable as error:
-        cure = _CURES.get(error.trouble, f"Check {PREFIX}DATABASE_URL, and that it runs")
+        cure = _CURES.get(error.trouble, f"Check {PREFIX}DATABASE_URL, and that the database runs")
         return [Finding(Level.FAIL, "database", f"{where}: {error.reason} {cure}{disk}")]
     schemas = {
-        Schema.NONE: (Level.WARN, f"{where} is empty; `hookcast serve` or `migrate` fills it"),
-        Schema.OLD: (Level.WARN, f"{where} is of an older version; run `hookcast migrate`"),
-        Schema.NEWER: (Level.FAIL, f"{where} is of a newer version of Hookcast; update this one"),
-        Schema.CURRENT: (Level.OK, f"{where} takes writes and is up to date"),
+        Schema.NONE: (Level.WARN, f"{where} is empty; `hookcast serve` or `migrate` creates its tables"),
+        Schema.OLD: (Level.WARN, f"{where} has an older schema; run `hookcast migrate`"),
+        Schema.NEWER: (Level.FAIL, f"{where} has the schema of a newer version; update Hookcast"),
+        Schema.CURRENT: (Level.OK, f"{where} accepts writes and is up to date"),
     }
     level, text = schemas[condition.schema]
     if level is Level.OK and free is not None and free < FEW_BYTES:
@@ -55,4 +55,4 @@ def _database_clock(clock: float | None, before: float, after: float) -> list[Fi
     skew = max(before - clock, clock - after, 0.0)
     if skew <= NODE_SKEW_SECONDS:
         return [Finding(Level.OK, "clocks", "this machine and the database agree")]
-    return [Finding(Level.WARN, "clocks", f"the database's is {skew:.0f} s away from this machine's; run NTP on both")]
+    return [Finding(Level.WARN, "clocks", f"the database's clock is {skew:.0f} s off this machine's; run NTP on both")]

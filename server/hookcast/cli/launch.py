@@ -20,7 +20,7 @@ from hookcast.store import migrate
 from hookcast.urls import is_loopback
 
 RESERVED_FILES = 512  # open files that streams leave free: for webhooks, health checks, the database, fal
-OTHER_FILES = 128  # of these, those that are no connections of clients
+OTHER_FILES = 128  # the part of these that are not client connections
 CHECK_SECONDS = 5.0  # for the database to answer before the workers start
 DEV_DATABASE = "sqlite:///hookcast-dev.db"
 
@@ -72,7 +72,9 @@ def emulator(*, host: str, port: int, speed: float) -> None:
     """Run the emulated fal alone. Raises SettingsError for an address that is not loopback."""
     logs.configure()
     if not is_loopback(host):
-        raise SettingsError(f"The emulator takes any key and signs anything, so it stays on loopback, not {host}.")
+        raise SettingsError(
+            f"The emulator accepts any key and signs anything, so it listens on loopback only, not on {host}."
+        )
     site = _emulator_site(host, port, speed)
     serve.run(site, on_ready=lambda: _say(f"The emulated fal listens on http://{host}:{port}"))
 
@@ -127,5 +129,5 @@ def _welcome(settings: Settings, fal: str) -> None:
     console.print(f"  Demo page   [bold cyan]{page}[/bold cyan]")
     console.print(f"  Jobs        {page}api/fal-jobs")
     console.print(f"  Emulator    {fal}")
-    console.print("\n  Ctrl-C ends both.\n")
+    console.print("\n  Press Ctrl-C to stop both.\n")
     sys.stdout.flush()

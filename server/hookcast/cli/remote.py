@@ -46,7 +46,7 @@ def read_object(option: str, value: str) -> Raw:
     except OSError as error:
         raise UsageError(f"{option}: {value[1:]} cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f'{option} is no JSON ({error}); try {option} \'{{"prompt": "a cat"}}\'.') from None
+        raise UsageError(f'{option} is not JSON ({error}); try {option} \'{{"prompt": "a cat"}}\'.') from None
     if not bytes(raw).lstrip().startswith(b"{"):
         raise UsageError(f'{option} must be a JSON object, such as \'{{"prompt": "a cat"}}\'.')
     return raw
@@ -96,7 +96,7 @@ async def _submitted(client: Hookcast, wish: Wish) -> Submitted:
         if error.code not in _OPEN:
             raise
         more = " --retry" if error.code == "submit_outcome_unknown" else ""
-        raise HookcastError(f"{error} (the same job again: --idempotency-key {key}{more})") from None
+        raise HookcastError(f"{error} (to repeat this submit: --idempotency-key {key}{more})") from None
 
 
 async def watch(settings: ClientSettings, request_id: str, *, patience: float | None) -> int:

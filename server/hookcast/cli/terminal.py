@@ -52,7 +52,7 @@ class JobDisplay:
                 self._console.print(outcome(self._job), soft_wrap=True)
             else:
                 self._console.print(
-                    f"Not watched any more; it goes on: hookcast watch {self._request_id}", soft_wrap=True
+                    f"Stopped watching; the job continues: hookcast watch {self._request_id}", soft_wrap=True
                 )
 
     def show(self, job: Job) -> None:
@@ -103,7 +103,7 @@ def connection(notice: Notice | None) -> Iterator[Text]:
             f"  {plain(notice.trouble).rstrip('.')}; trying again…", style="yellow", no_wrap=True, overflow="ellipsis"
         )
     elif notice.transport in _TRANSPORTS:
-        yield Text(f"  No stream gets through: {_TRANSPORTS[notice.transport]}.", style="dim yellow")
+        yield Text(f"  Streaming does not work: {_TRANSPORTS[notice.transport]}.", style="dim yellow")
 
 
 def outcome(job: Job) -> Text:

@@ -31,7 +31,7 @@ from hookcast.client.watching import Notice, Sleep, Watcher
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.25
-LAST_LOOK_SECONDS = 5.0  # beyond the deadline of a watch: a stream may have died without a word
+LAST_LOOK_SECONDS = 5.0  # beyond the deadline of a watch: a stream may have died silently
 _T = TypeVar("_T")
 
 
@@ -58,7 +58,7 @@ class Hookcast:
     """A client of the server at `url`; use it as `async with Hookcast(url, token=…) as client`.
 
     `token`: an API key, a token, or an async function that returns one; it is called again when the token expires or is
-    rejected. `timeout`: seconds for each call, retries included. `heartbeat`: the server's HOOKCAST_HEARTBEAT_SECONDS.
+    rejected. `timeout`: seconds for each call, including retries. `heartbeat`: the server's HOOKCAST_HEARTBEAT_SECONDS.
     Every method raises ClientError (see `hookcast.client.errors`) with the problem's `status`, `code` and `detail`.
     One client may be shared by any number of tasks of one event loop.
     """
@@ -104,8 +104,8 @@ class Hookcast:
 
         `input` is the model's own input; `options` are fal's request headers by name (docs/protocol.md). Calls with
         the same `idempotency_key` return the same job; without one, each call generates its own, so its retries are
-        safe. Raises Refused with the code `submit_outcome_unknown` when fal may have taken an earlier request with the
-        key and its webhook has not come; `retry` submits once more then.
+        safe. Raises Refused with the code `submit_outcome_unknown` when fal may have accepted an earlier request with
+        the key and its webhook has not arrived; `retry` submits again in this case.
         """
         facts = {"owner": owner, "group": group, "metadata": metadata, "options": options}
         body = {"endpointId": endpoint_id, "input": input, **{name: v for name, v in facts.items() if v is not None}}
@@ -115,7 +115,7 @@ class Hookcast:
         try:
             content = msgspec.json.encode(body)
         except UnicodeEncodeError as error:
-            raise Refused(f"The request is no Unicode text: {error}.", code="invalid_request") from None
+            raise Refused(f"The request is not Unicode text: {error}.", code="invalid_request") from None
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         if retry:
             headers["Idempotency-Retry"] = "yes"
@@ -208,7 +208,7 @@ class Hookcast:
         return await self._connection.ask(request)
 
     async def _before(self, deadline: float | None, states: AsyncGenerator[Job, None], request_id: str) -> Job | None:
-        """Return the next state, or None after the last. Looks once more at the deadline; raises DeadlinePassed."""
+        """Return the next state, or None after the last. Asks once more at the deadline; raises DeadlinePassed."""
         try:
             async with asyncio.timeout_at(deadline) as limit:
                 return await anext(states, None)
@@ -217,11 +217,11 @@ class Hookcast:
                 raise
         job = await self._last_look(request_id)
         if job is None or not job.ended:
-            raise DeadlinePassed(f"The job {request_id} has not ended in the time given; it goes on.")
+            raise DeadlinePassed(f"The job {request_id} did not end within the timeout; it continues.")
         return job
 
     async def _last_look(self, request_id: str) -> Job | None:
-        """Return the job's state, or None when the server does not tell it within LAST_LOOK_SECONDS."""
+        """Return the job's state, or None when the server does not return it within LAST_LOOK_SECONDS."""
         request = Request(method="GET", path=job_path(request_id), silence=LAST_LOOK_SECONDS)
         try:
             return self._job(await within(LAST_LOOK_SECONDS, self._connection.ask(request), self._connection.url))
@@ -232,7 +232,9 @@ class Hookcast:
         try:
             return decode_job(response.content)
         except (ValueError, RecursionError) as error:
-            raise UnexpectedAnswer(f"{self._connection.url} answered with what is no job: {error}.") from error
+            raise UnexpectedAnswer(
+                f"{self._connection.url} answered with something that is not a job: {error}."
+            ) from error
 
     def _submitted(self, body: bytes) -> Submitted:
         try:

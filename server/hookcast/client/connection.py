@@ -146,21 +146,19 @@ def error_of(response: httpx.Response, problem: "_Problem | None", url: str) -> 
     code, detail = (problem.code, problem.detail) if problem else ("", "")
     facts: dict[str, Any] = {"status": status, "code": code, "detail": detail}
     if status in {429, 503} or (status in {502, 504} and problem is None) or code == "idempotency_in_flight":
-        message = detail or f"{url} answered {status}: it, or what it needs, is away for now."
+        message = detail or f"{url} answered {status}: it, or a service it needs, is temporarily unavailable."
         return Unavailable(message, retry_after=_retry_after(response), **facts)
     if status in {401, 403}:
         return AccessRefused(_access(status, problem, url), **facts)
     if problem is None:
         where = f" to {response.headers['location']}" if "location" in response.headers else ""
-        return UnexpectedAnswer(
-            f"{url} answered {status}{where}, and not as Hookcast does; check the address.", **facts
-        )
+        return UnexpectedAnswer(f"{url} answered {status}{where}, not as Hookcast does; check the address.", **facts)
     return (NotFound if code == "job_not_found" else Refused)(detail or problem.title, **facts)
 
 
 def _access(status: int, problem: "_Problem | None", url: str) -> str:
     said = (problem.detail or problem.title).rstrip(".") if problem else f"{url} answered {status}"
-    return f"{said}: {'give a token or an API key that is valid' if status == 401 else 'another token is needed'}."
+    return f"{said}: {'send a valid token or API key' if status == 401 else 'use another token'}."
 
 
 async def _problem(response: httpx.Response) -> _Problem | None:
@@ -196,16 +194,16 @@ def _address(url: str) -> str:
     except httpx.InvalidURL as error:
         raise ValueError(f"url cannot be used: {error}") from None
     if parts.username is not None:  # httpx would send them instead of the token
-        raise ValueError("url must have no user name or password")
+        raise ValueError("url must not contain a user name or password")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("url must be an http:// or https:// address without query and fragment")
+        raise ValueError("url must be an http:// or https:// URL without query and fragment")
     return url.rstrip("/")
 
 
 def job_path(request_id: str) -> str:
     """Return the job's path. Raises Refused for an id that does not survive in a URL."""
     if not 0 < len(request_id) <= 200 or not request_id.isprintable() or request_id in {".", ".."}:
-        raise Refused(f"{request_id[:50]!r} cannot be a requestId.", code="invalid_path")
+        raise Refused(f"{request_id[:50]!r} is not a valid requestId.", code="invalid_path")
     return f"{JOBS}/{quote(request_id, safe='')}"
 
 

@@ -44,7 +44,7 @@ class TokenSource:
                 return await ask()
         except (OSError, httpx.TransportError) as error:  # TimeoutError is an OSError
             reason = str(error) or type(error).__name__
-            raise Unreachable(f"No new token could be had: {reason}.", code="no_token") from error
+            raise Unreachable(f"Could not get a new token: {reason}.", code="no_token") from error
 
 
 def _checked(token: str) -> str:

@@ -125,7 +125,9 @@ class Watcher:
                         yield self._decode(event.data.encode())
                     elif event.type == "token-expiring" and await self._renew_token():
                         raise _Failed(
-                            Trouble.OVER, "the token runs out", at_least=0.0 if self._steady() else STEADY_SECONDS
+                            Trouble.OVER,
+                            "the token is about to expire",
+                            at_least=0.0 if self._steady() else STEADY_SECONDS,
                         )
                 text = None if over else await self._next(pieces)
         if over:
@@ -146,13 +148,13 @@ class Watcher:
             async with asyncio.timeout(min(FIRST_BYTES_SECONDS, self._timeout)):
                 response = await stack.enter_async_context(self._connection.stream(request))
         except TimeoutError:
-            raise _Failed(Trouble.BARRED, "nothing of the stream arrives") from None
+            raise _Failed(Trouble.BARRED, "no data arrives on the stream") from None
         except ClientError as error:
             raise self._failed(error, streaming=True) from error
         if response.status_code == 204:
             return _ended()
         if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/event-stream":
-            raise _Failed(Trouble.BARRED, "the answer is no event stream")
+            raise _Failed(Trouble.BARRED, "the response is not an event stream")
         pieces = cast("AsyncGenerator[str, None]", response.aiter_text())  # httpx declares less
         stack.push_async_callback(pieces.aclose)
         return pieces
@@ -193,7 +195,7 @@ class Watcher:
             response = await self._read(request, WAIT_SECONDS + self._timeout)
             job = self._decode(response.content)
             if job.version <= self._version and self._clock() - asked < HASTY_SECONDS:
-                raise _Failed(Trouble.BROKEN, "long polls do not wait here", at_least=POLL_SECONDS)
+                raise _Failed(Trouble.BROKEN, "long polls return at once", at_least=POLL_SECONDS)
             self._worked()
             yield job
 
@@ -227,7 +229,7 @@ class Watcher:
         try:
             job = decode_job(body)
         except (ValueError, RecursionError) as error:
-            strange = UnexpectedAnswer(f"{self._connection.url} answered with what is no job: {error}.")
+            strange = UnexpectedAnswer(f"{self._connection.url} answered with something that is not a job: {error}.")
             raise self._failed(strange, streaming=False) from error
         self._met = True
         return job

@@ -1,4 +1,4 @@
-"""What a caller may not do."""
+"""Access that is denied."""
 
 from hookcast.errors.base import HookcastError
 
@@ -12,7 +12,7 @@ class Unauthorized(AccessError):
 
     status = 401
     code = "unauthorized"
-    title = "An API key or a token is needed"
+    title = "An API key or a token is required"
 
 
 class TokenInvalid(AccessError):
@@ -52,4 +52,4 @@ class NoTokenSecret(HookcastError):
 
     status = 409
     code = "no_token_secret"
-    title = "The server cannot make tokens"
+    title = "The server cannot create tokens"

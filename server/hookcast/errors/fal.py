@@ -1,4 +1,4 @@
-"""fal's webhooks that are refused, and requests to fal that fail."""
+"""Refused webhooks of fal, and failed requests to fal."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hookcast.errors.base import HookcastError
 
 
 class WebhookRefused(HookcastError):
-    """The webhook was refused; nothing of it is stored."""
+    """The webhook was refused; nothing is stored."""
 
     status = 401
     title = "The webhook was refused"
@@ -88,15 +88,15 @@ class FalRejected(FalError):
 
 
 class EndpointUnknown(FalRejected):
-    """fal cannot be asked about a job, since neither its URLs nor its endpoint are known."""
+    """fal cannot be asked about a job, because neither its URLs nor its endpoint are known."""
 
     def __init__(self) -> None:
-        message = "fal cannot be asked for a job whose endpointId is unknown; register it with PUT."
+        message = "fal cannot be asked about a job whose endpointId is unknown; register it with PUT."
         super().__init__(message, fal_status=404)
 
 
 class UnusableResult(FalRejected):
-    """fal answered the request for a result with something that is no JSON, or too large."""
+    """fal answered the request for a result with something that is not JSON, or too large."""
 
 
 class FalUnreachable(FalError):

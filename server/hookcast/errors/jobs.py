@@ -1,4 +1,4 @@
-"""What cannot be done with a job."""
+"""Operations on a job that are refused."""
 
 from hookcast.errors.base import HookcastError
 
@@ -12,7 +12,7 @@ class JobNotFound(HookcastError):
 
     def __init__(self, *names: str) -> None:
         super().__init__(
-            f"No job of the name {', '.join(map(repr, names[:3]))} is known here that you may see. Submit it through "
+            f"There is no job {', '.join(map(repr, names[:3]))} here, or you may not see it. Submit it through "
             "Hookcast, register it with PUT, or check that fal's webhook points at this server."
         )
 
@@ -38,7 +38,7 @@ class IdempotencyConflict(HookcastError):
 
     status = 409
     code = "idempotency_in_flight"
-    title = "The same submit is under way"
+    title = "The same submit is in progress"
 
 
 class IdempotencyMismatch(HookcastError):
@@ -54,4 +54,4 @@ class SubmitOutcomeUnknown(HookcastError):
 
     status = 409
     code = "submit_outcome_unknown"
-    title = "It is not known whether fal took the first request"
+    title = "It is unknown whether fal accepted the first request"

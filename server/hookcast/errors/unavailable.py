@@ -14,15 +14,15 @@ class Unavailable(HookcastError):
 
 
 class Trouble(StrEnum):
-    """What is wrong with the database: stable words of `/readyz` and the log."""
+    """Kinds of database failure: the stable codes in `/readyz` and the log."""
 
     DISK_FULL = "disk_full"  # or the quota, or the limit of a file's size
-    READ_ONLY = "read_only"  # a standby, a former primary, a file system mounted so
+    READ_ONLY = "read_only"  # a standby, a former primary, a file system mounted read-only
     UNREACHABLE = "unreachable"  # also starting or stopping
     TIMEOUT = "timeout"
     BUSY = "busy"  # locked, or out of connections or memory
     REFUSED = "refused"
-    VALUE = "value"  # not of the database: it cannot store what it was given
+    VALUE = "value"  # a value that the database cannot store; not a failure of the database
     ERROR = "error"
 
 
@@ -39,14 +39,14 @@ class StoreUnavailable(Unavailable):
 
 
 class StoreRefused(StoreUnavailable):
-    """The database cannot be used until somebody changes it, or the settings. A server does not start with it."""
+    """The database cannot be used until it or the settings are changed. A server does not start with it."""
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message, Trouble.REFUSED, reason=reason)
 
 
 class NotStorable(StoreUnavailable):
-    """The database does not take the values of this job; trying again does not help."""
+    """The database cannot store the values of this job; a retry does not help."""
 
 
 class KeysUnavailable(Unavailable):
@@ -57,7 +57,7 @@ class KeysUnavailable(Unavailable):
 
 
 class Busy(Unavailable):
-    """The bodies under way take all the memory there is for them."""
+    """The bodies being received use all the memory reserved for them."""
 
     code = "busy"
     title = "The server is busy"
@@ -68,7 +68,7 @@ class TooManyStreams(Unavailable):
     """The server has reached its limit of open streams."""
 
     code = "too_many_streams"
-    title = "The server has no room for another stream"
+    title = "The server has reached its limit of streams"
     retry_after = 5
 
 

@@ -1,4 +1,4 @@
-"""The meaning of fal's answers, read as far as they can be read: what is missing or odd is absent; pure."""
+"""Parse fal's answers leniently: an invalid field counts as missing; pure."""
 
 import json
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ YEAR_5138 = 1e11  # in seconds; in milliseconds 1973
 _PHASES = {
     "IN_QUEUE": Phase.QUEUED,
     "IN_PROGRESS": Phase.RUNNING,
-    # fal has one word for every end; the result says which it was.
+    # fal has one status for every end; only the result tells which it was.
     **dict.fromkeys(("COMPLETED", "FAILED", "ERROR", "CANCELLED", "CANCELED"), Phase.SAVING),
 }
 
@@ -63,13 +63,13 @@ class Status(Struct, frozen=True):
 def submitted(content: bytes, named: str | None = None) -> Submitted:
     """Return the answer to a submit; `named` is the request id in its headers.
 
-    Raises FalUnreachable when neither names a request: it cannot be found again.
+    Raises FalUnreachable when neither has a request id: the request cannot be found again.
     """
     fields = _object(content)
     ids = (_request_id(fields.get("request_id")), _request_id(named))
     request_id = next((found for found in ids if found is not None), None)
     if request_id is None:
-        raise FalUnreachable("fal's answer is not as documented: it names no request_id that can be a job's name.")
+        raise FalUnreachable("fal's answer is not as documented: it has no valid request_id.")
     return Submitted(
         request_id=request_id,
         response_url=_url(fields.get("response_url")),
@@ -80,7 +80,7 @@ def submitted(content: bytes, named: str | None = None) -> Submitted:
 
 
 def status(content: bytes) -> Status:
-    """Return the status in an answer. Raises FalUnreachable when nothing in it can be read."""
+    """Return the status in an answer. Raises FalUnreachable when it has no readable field."""
     fields = _object(content)
     error, error_type = fields.get("error"), error_type_of(fields)
     failed = bool(error) or error_type is not None
@@ -88,7 +88,7 @@ def status(content: bytes) -> Status:
     phase = _phase(fields.get("status"))
     if phase is None:
         if not (failed or logs or position is not None):
-            raise FalUnreachable("fal's answer is not as documented: it is no status of a request.")
+            raise FalUnreachable("fal's answer is not as documented: it is not the status of a request.")
         phase = Phase.SAVING if failed else Phase.RUNNING if position is None else Phase.QUEUED
     return Status(
         progress=Progressed(phase=phase, queue_position=position, logs=logs),
@@ -101,7 +101,7 @@ _MISSING = frozenset({*range(300, 400), 401, 403, 404, 408, 410, 429})
 
 
 def failed(rejected: FalRejected | None, told: Status | None) -> Failed:
-    """Return the failure that fal's answer to the request for the result and its status tell together."""
+    """Return the failure, from fal's answer to the request for the result and from its status."""
     body = None if rejected is None else rejected.raw_body
     types = [error.error_type for error in (rejected, told) if error is not None and error.error_type is not None]
     sources = [None if rejected is None else rejected.fal_body, None if told is None else told.error]
@@ -116,7 +116,7 @@ def failed(rejected: FalRejected | None, told: Status | None) -> Failed:
 
 
 def cancelled(code: int, content: bytes) -> CancelAnswer | None:
-    """Return the meaning of an answer to a cancel request, by its word and its HTTP status; None when it has none."""
+    """Return the meaning of an answer to a cancel request, by its `status` and HTTP status; None when undocumented."""
     if code in _CANCEL_CODES and (word := _word(_object(content).get("status"))) in _CANCEL_WORDS:
         return CancelAnswer(word)
     return _CANCEL_CODES.get(code)
@@ -132,7 +132,7 @@ _CANCEL_WORDS = {answer.value for answer in CancelAnswer} - {CancelAnswer.REMOVE
 
 
 def json_of(content: bytes) -> Raw | None:
-    """Return the JSON, byte for byte; None when it is none, or nested deeper than clients can read."""
+    """Return the JSON, byte for byte; None when it is invalid, or nested deeper than clients can read."""
     try:
         return None if too_deep(content) else Raw(bytes(decode(content.removeprefix(BYTE_ORDER_MARK), Raw)))
     except (DecodeError, UnicodeDecodeError, RecursionError):
@@ -186,7 +186,7 @@ def _word(value: object) -> str | None:
 
 
 def _phase(value: object) -> Phase | None:
-    """Return the phase of fal's word. An unknown word counts as running: the job is neither queued nor done."""
+    """Return the phase for fal's status. An unknown status counts as running: the job is neither queued nor done."""
     word = _word(value)
     return _PHASES.get(word, Phase.RUNNING) if word else None
 

@@ -36,7 +36,7 @@ class Call(Enum):
 
 
 class Trouble(Enum):
-    """How one attempt failed."""
+    """The failure of one attempt."""
 
     NOT_SENT = "not sent"  # no connection: fal cannot have accepted it
     NO_ANSWER = "no answer"  # sent, then the connection broke or no answer came
@@ -45,7 +45,7 @@ class Trouble(Enum):
     TAKEN = "taken"  # 502, 503, 504 with a request id
 
 
-# An error may be the very outcome of a job: whoever asks for a result finds out, and asks again.
+# An error may be the outcome of the job: the caller decides, and asks again.
 _REPEATABLE = frozenset(Call) - {Call.RESULT}
 RETRIED: Mapping[Trouble, frozenset[Call]] = {
     Trouble.NOT_SENT: _REPEATABLE,
@@ -103,7 +103,7 @@ class Calls:
         try:
             async with asyncio.timeout(self._deadlines[call]):
                 for pause in _pauses(self._jitter):
-                    trouble, maybe_taken = "no answer came in time, so it may have been taken all the same", True
+                    trouble, maybe_taken = "no answer came in time, so fal may have accepted it", True
                     try:
                         return self.settled(call, await self._answer(request, limit))
                     except PassingError as error:
@@ -132,10 +132,10 @@ class Calls:
         if trouble is not None and call in RETRIED[trouble]:
             raise PassingError(f"it answered {code}", _retry_after(answer))
         if trouble is not None and call is Call.SUBMIT:
-            raise FalUnreachable(f"fal answered {code}, and may have taken the {call.value} request all the same.")
+            raise FalUnreachable(f"fal answered {code}, but may have accepted the {call.value} request.")
         rejected = _rejected(answer)
         if code in {401, 403} and code not in self._refused:
-            self._refused.add(code)  # told once: each job would tell it again
+            self._refused.add(code)  # logged once: each job would log it again
             _log.warning("fal_refuses_the_key", fal_status=code, call=call.value, reason=str(rejected))
         raise rejected
 
@@ -166,7 +166,7 @@ class PassingError(Exception):
 
 
 async def _read(response: httpx.Response, limit: int) -> Answer:
-    """Read the whole answer; of a failure that is too large, or cannot be unpacked, nothing but its head."""
+    """Read the whole answer; of a failure that is too large or cannot be decoded, only its head."""
     try:
         return Answer(response.status_code, response.headers, await _body(response, limit))
     except (TooLarge, httpx.DecodingError):
@@ -189,7 +189,7 @@ async def _body(response: httpx.Response, limit: int) -> bytes:
 
 
 def kind_of(answer: Answer) -> str:
-    """Describe a body that is not what it should be: its content type and size."""
+    """Describe an unexpected body: its content type and size."""
     said = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     kind = said if said.isprintable() and 0 < len(said) <= 100 else "a body without a content type"
     return f"{kind}, {len(answer.content):,} bytes" if answer.content else "an empty body"
@@ -243,11 +243,11 @@ def _transport_trouble(call: Call, error: httpx.RequestError) -> str:
     not_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
     trouble = Trouble.NOT_SENT if not_sent else Trouble.NO_ANSWER
     if call is Call.RESULT and isinstance(error, httpx.DecodingError):
-        text = "The result is no JSON: it cannot be unpacked as its Content-Encoding says."
+        text = "The result is not JSON: it cannot be decoded as its Content-Encoding says."
         raise UnusableResult(text, fal_status=200) from error
     if call not in RETRIED[trouble]:
         raise FalUnreachable(
-            f"The connection to fal broke, and it may have taken the {call.value} request: {error!r}."
+            f"The connection to fal broke, and fal may have accepted the {call.value} request: {error!r}."
         ) from error
     return repr(error)
 

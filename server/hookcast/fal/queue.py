@@ -97,7 +97,7 @@ class FalQueue:
     async def result(self, job: Job) -> Raw:
         """Return the result of a completed job, byte for byte.
 
-        Raises FalRejected with fal's answer to anything but a success, UnusableResult for a result that is no JSON or
+        Raises FalRejected with fal's answer unless it is a success, UnusableResult for a result that is not JSON or
         too large, FalUnreachable when fal is unavailable.
         """
         request = self._request("GET", addresses_of(job, self._base).result)
@@ -111,7 +111,7 @@ class FalQueue:
             raise FalUnreachable("fal has no result yet: it answered 202.")
         found = answers.json_of(answer.content)
         if found is None:
-            raise UnusableResult(f"The result is no JSON: fal delivered {kind_of(answer)}.", fal_status=answer.status)
+            raise UnusableResult(f"The result is not JSON: fal delivered {kind_of(answer)}.", fal_status=answer.status)
         return found
 
     async def cancel(self, job: Job) -> CancelAnswer:
@@ -146,7 +146,7 @@ class FalQueue:
                 async with aclosing(_reports(EventSource(response), job.progress.logs)) as reports:
                     yield reports
         except SSEError as error:
-            raise FalRejected(f"fal's status stream is no event stream: {error}.", fal_status=200) from error
+            raise FalRejected(f"fal's status stream is not an event stream: {error}.", fal_status=200) from error
         except (httpx.HTTPError, TimeoutError) as error:
             raise FalUnreachable(f"fal's status stream broke: {error!r}") from error
         except PassingError as error:
@@ -183,7 +183,7 @@ class _Bounded(httpx.AsyncByteStream):
 
 
 async def _reports(source: EventSource, kept: tuple[LogLine, ...]) -> AsyncGenerator[Status, None]:
-    """Yield the reports of a stream; events that cannot be read are passed over."""
+    """Yield the reports of a stream; skip events that cannot be read."""
     log = StreamedLog(kept)
     async for event in source.aiter_sse():
         if not event.data:  # httpx-sse also yields a lone `retry:` or `id:`, for which WHATWG SSE dispatches no event

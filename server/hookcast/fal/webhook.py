@@ -43,7 +43,7 @@ def parse(body: bytes) -> WebhookReport:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"The body is not a fal webhook: {error}.") from None
     if not valid_request_id(webhook.request_id) or REPLACEMENT in webhook.request_id:
-        raise Malformed("The webhook's request_id cannot name a job.")
+        raise Malformed("The webhook's request_id is not valid.")
     if webhook.status.upper() not in {"OK", "ERROR"}:
         raise Malformed("The webhook's status is neither OK nor ERROR.")
     return WebhookReport(request_id=webhook.request_id, update=update or _update(webhook))

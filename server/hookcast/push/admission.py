@@ -87,15 +87,17 @@ class Admission:
         if self.draining:
             raise Draining("The server is restarting; connect again in a moment.")
         if len(self.streams) + self.polls >= self.limits.max_streams:
-            raise TooManyStreams(f"This server has its {self.limits.max_streams} streams; try another one, or later.")
+            raise TooManyStreams(
+                f"This server has reached its limit of {self.limits.max_streams} streams; try again later."
+            )
         self.holders.check(holders)
 
     @contextmanager
     def opening(self, stream: OpenStream, holders: tuple[str, ...] = ()) -> Iterator[None]:
         """Reserve a place for the stream; discard the stream if the block raises. Raises what `check` raises.
 
-        The place counts from here on, so that concurrent connects cannot exceed the limits. `holders` are what the
-        stream is counted by (`push.holders`).
+        The place counts from here on, so that concurrent connects cannot exceed the limits. The stream counts for each
+        of its `holders` (`push.holders`).
         """
         self.check(holders)
         self.holders.enter(holders)

@@ -9,7 +9,7 @@ from hookcast.errors import TooManyStreamsOfClient
 
 RETRY_SECONDS = 10
 _HINTS = {
-    "address": "Behind a proxy the server must know its address: HOOKCAST_FORWARDED_ALLOW_IPS.",
+    "address": "Behind a proxy, set HOOKCAST_FORWARDED_ALLOW_IPS to the proxy's address.",
     "token": "Give each user a token of their own.",
 }
 
@@ -30,7 +30,7 @@ class Holders:
             kind = name.partition(":")[0]
             limit = self._limits.get(kind)
             if limit is not None and self._counts.get(name, 0) >= limit:
-                text = f"This {kind} has its {limit} streams. {_HINTS.get(kind, '')}"
+                text = f"This {kind} has reached its limit of {limit} streams. {_HINTS.get(kind, '')}"
                 raise TooManyStreamsOfClient(text.strip(), retry_after=RETRY_SECONDS)
 
     def enter(self, names: Sequence[str]) -> None:

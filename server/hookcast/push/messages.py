@@ -44,7 +44,7 @@ def parse(text: str | None) -> Subscribe | Unsubscribe:
     try:
         return msgspec.json.decode(text, type=Subscribe | Unsubscribe)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
-        raise InvalidRequest(f"The message is not as documented: {error}.") from None
+        raise InvalidRequest(f"The message is not valid: {error}.") from None
 
 
 def names_of(message: Subscribe | Unsubscribe) -> Names:
@@ -70,7 +70,7 @@ def error(code: Code, message: str, request_ids: Sequence[str] = (), groups: Seq
 
 def forbidden(names: Names) -> bytes:
     """Return the frame that lists the names not watched: the caller may not see them, or they do not exist."""
-    text = "No such job or group is known, or the token does not show it."
+    text = "There is no such job or group, or the token does not show it."
     return error("forbidden", text, names.jobs, names.groups)
 
 

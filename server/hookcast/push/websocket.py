@@ -160,7 +160,7 @@ class WebSocketStream(Socket):
     async def _subscribe(self, asked: Names) -> None:
         wrong = [name for name in asked.jobs if not valid_request_id(name)]
         if wrong:
-            raise InvalidRequest(f"No job can have the requestId {wrong[0]!r}.")
+            raise InvalidRequest(f"{wrong[0]!r} is not a valid requestId.")
         names = await self._permitted(asked)
         if self._mode is CLOSING:
             return
@@ -196,7 +196,7 @@ class WebSocketStream(Socket):
         after = len(self._jobs.keys() | set(names.jobs)) + len(self._groups.keys() | set(names.groups))
         if asked <= messages.MAX_NAMES and after <= MAX_SUBSCRIBED:
             return False
-        text = f"At most {messages.MAX_NAMES} names a message and {MAX_SUBSCRIBED} a connection are taken."
+        text = f"At most {messages.MAX_NAMES} names per message and {MAX_SUBSCRIBED} per connection are accepted."
         self._refuse_limit(text, message.request_ids[: messages.MAX_NAMES])
         return True
 
@@ -205,7 +205,7 @@ class WebSocketStream(Socket):
         cost = max(1, messages.asked(message)) if isinstance(message, Subscribe) else 1
         if not self.engine.asking.take(self, cost):
             return False
-        self._refuse_limit(f"At most {NAMES_AT_ONCE} names at once and {NAMES_PER_SECOND} a second are taken.")
+        self._refuse_limit(f"At most {NAMES_AT_ONCE} names at once and {NAMES_PER_SECOND} per second are accepted.")
         return True
 
     def _refuse_limit(self, text: str, request_ids: Sequence[str] = ()) -> None:

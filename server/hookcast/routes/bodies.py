@@ -1,7 +1,7 @@
 """Read request bodies within limits of size, time, and memory of the whole node.
 
 A body that has not arrived in one piece reserves its size before more of it is read. While others wait for room, a body
-that arrives slowly gives way: whoever sends as fast as a server does gets in.
+that arrives slowly is refused, so that senders as fast as a server get room.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from hookcast.errors import BodyTimeout, BodyTooLarge, Busy
 from hookcast.routes.numbers import digits
 
 SMALL = 64 * 1024  # bytes that arrive with the head, about: the server and the kernel buffer as much anyway
-SPARE = 16 * 1024 * 1024  # room beside one body of the largest size
+SPARE = 16 * 1024 * 1024  # room in addition to one body of the largest size
 SPARE_OF_SMALL = 8 * 1024 * 1024  # room that only small bodies may use
 WAIT_SECONDS = 5.0  # for room
 MAX_WAITING = 200
 LOOK_SECONDS = 0.25
 TRIAL_SECONDS = 2.0  # until a body's speed counts
-FAST = 1024 * 1024  # bytes/s; slower bodies give way
+FAST = 1024 * 1024  # bytes/s; slower bodies are refused while others wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast a body must arrive: in `seconds`, plus one for each `rate` bytes, without `silence` seconds between."""
+    """The required pace of a body: `seconds`, plus one for each `rate` bytes, with no pause of `silence` seconds."""
 
     seconds: float
     rate: int
@@ -39,7 +39,7 @@ STRANGERS = Pace(seconds=10.0, rate=256 * 1024, silence=5.0)  # fal gives up an 
 
 
 class Bodies:
-    """The bodies under way on one node, of at most `limit` bytes each."""
+    """The bodies being received on one node, of at most `limit` bytes each."""
 
     def __init__(self, limit: int, pace: Pace) -> None:
         self.limit = limit
@@ -52,7 +52,7 @@ class Bodies:
         self._freed = asyncio.Event()
 
     def share(self) -> "Share":
-        """Return what one request reads its body with: `with bodies.share() as share`."""
+        """Return one request's share, with which it reads its body: `with bodies.share() as share`."""
         return Share(self)
 
     async def take(self, share: "Share", size: int) -> None:
@@ -72,7 +72,7 @@ class Bodies:
         return self.reserved + size <= self._room + (SPARE_OF_SMALL if size <= SMALL else 0)
 
     def _look(self, now: float) -> None:
-        """Make slow bodies give way: a look each `LOOK_SECONDS`, however many wait."""
+        """Refuse slow bodies: one check every `LOOK_SECONDS`, however many requests wait."""
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
             for share in self._shares:
@@ -122,7 +122,7 @@ class Share:
         most = self._bodies.limit if limit is None else limit
         announced = length_of(request.headers)
         if announced is not None and announced > most:
-            raise BodyTooLarge(f"The body has {announced} bytes; at most {most} are taken.")
+            raise BodyTooLarge(f"The body has {announced} bytes; at most {most} are accepted.")
         size = SMALL if announced is None else announced
         if size > SMALL:
             await self._reserve(size)  # before `100 Continue` is sent, and before more is read than the buffers hold
@@ -173,7 +173,7 @@ class Share:
             self._deadline = deadline
 
     def give_way(self, now: float) -> None:
-        """End the reading of a body that has been slow so far: it raises Busy."""
+        """End the reading of a body that has been slow so far; the reader raises Busy."""
         age = now - self._began
         if self._deadline is not None and age > TRIAL_SECONDS and self._received < age * FAST:
             self._deadline.reschedule(now)
@@ -204,4 +204,4 @@ def _within(part: bytes, most: int, before: int = 0) -> bytes:
 
 
 def _busy() -> Busy:
-    return Busy("More bodies are on their way to this server than it has room for; send yours again.")
+    return Busy("The server is receiving more bodies than it has memory for; send the request again.")

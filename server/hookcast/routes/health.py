@@ -18,7 +18,7 @@ async def healthz(request: Request) -> Response:
     """
     node = node_of(request)
     if node.ready and not node.services.engine.tasks.running:
-        raise Draining("The server's background work has ended, so it is about to exit.")
+        raise Draining("The server's background tasks have ended; the process is about to exit.")
     return json_response({"now": rfc3339(node.clock()), "status": "ok"})
 
 
@@ -56,6 +56,6 @@ async def metrics(request: Request) -> Response:
     node.metrics.read(node.engine, node.dispatcher, node.bus)
     try:
         text, media_type = node.metrics.text(request.headers.get("accept", ""))
-    except (TypeError, ValueError):  # it names a version that is no number
+    except (TypeError, ValueError):  # it names a version that is not a number
         text, media_type = node.metrics.text("")
     return Response(text, headers={"Content-Type": media_type, "Cache-Control": "no-store"})

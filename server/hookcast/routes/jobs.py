@@ -45,7 +45,7 @@ from hookcast.upkeep.asking import unknown_to_fal
 from hookcast.wire import State, encode
 
 MAX_WAIT_SECONDS = 60
-WHOLE_BYTES = 256 * 1024  # of a list that is sent in one piece
+WHOLE_BYTES = 256 * 1024  # limit of a list that is sent in one piece
 _Cursor = tuple[Annotated[datetime, Meta(tz=True)], str]
 
 
@@ -132,13 +132,13 @@ async def cancel(request: Request) -> Response:
     answer = await _cancelled(node, node.queue, job)
     after = (await node.dispatcher.apply(request_id, _AFTER_CANCEL[answer])).after
     if answer is CancelAnswer.ALREADY_COMPLETED:
-        raise AlreadyTerminal("fal has finished the job already; its result is being fetched.")
+        raise AlreadyTerminal("fal has already finished the job; its result is being fetched.")
     return _state_response(encode(after), 202)
 
 
 def _check_pending(job: Job) -> None:
     if job.status.terminal:
-        raise AlreadyTerminal(f"The job is {job.status} since {job.completed_at:%Y-%m-%d %H:%M:%S} UTC.")
+        raise AlreadyTerminal(f"The job has been {job.status} since {job.completed_at:%Y-%m-%d %H:%M:%S} UTC.")
 
 
 _AFTER_CANCEL: Mapping[CancelAnswer, Update] = {
@@ -150,7 +150,7 @@ _AFTER_CANCEL: Mapping[CancelAnswer, Update] = {
 
 
 async def _cancelled(node: Services, queue: FalQueue, job: Job) -> CancelAnswer:
-    """Ask fal to cancel the job; store that it refused. After FalUnreachable the request may have been taken."""
+    """Ask fal to cancel the job; store that it refused. After FalUnreachable fal may have accepted the request."""
     try:
         answer = await queue.cancel(job)
     except FalRejected:
@@ -172,7 +172,7 @@ def _patience(node: Services, caller: Caller, wait: float) -> float:
 
 
 async def _check_visible(node: Services, caller: Caller, request_id: str) -> None:
-    """Raise JobNotFound unless the caller may wait for the job. Until then nothing is subscribed for a stranger."""
+    """Raise JobNotFound unless the caller may wait for the job. Nothing is subscribed before this check."""
     if not (await node.engine.subscriptions.permitted(caller, Names(jobs=(request_id,)))).jobs:
         raise JobNotFound(request_id)
 
@@ -214,7 +214,7 @@ async def _newer(watch: Watch, seconds: float) -> State | None:
 
 
 def _found_response(node: Services, found: State | Outline) -> Response:
-    """Return the state; one that is large as the client takes it."""
+    """Return the state; a large one is sent as fast as the client takes it."""
     if not isinstance(found, State):
         return PiecesResponse(partial(write_large, node.engine, found), _headers(found.job.version))
     if found.small:
@@ -241,7 +241,7 @@ def _encode_cursor(cursor: Cursor) -> str:
 
 
 def _decode_cursor(text: str) -> Cursor:
-    wrong = InvalidRequest("cursor must be a nextCursor of an earlier answer.")
+    wrong = InvalidRequest("cursor must be the nextCursor of an earlier response.")
     try:
         padded = text + "=" * (-len(text) % 4)
         moment, request_id = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=_Cursor)

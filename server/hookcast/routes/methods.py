@@ -1,4 +1,4 @@
-"""405 for known paths and methods they do not take (RFC 9110 section 15.5.6)."""
+"""405 for known paths and methods they do not accept (RFC 9110 section 15.5.6)."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ _FALS = "fal sends its webhooks there, signed."
 
 
 class WrongMethods(BaseRoute):
-    """A route behind `routes`: it takes the requests that match one of them but for the method."""
+    """A route after `routes`: it handles requests that match one of them except for the method."""
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         self._routes = [route for route in routes if isinstance(route, Route)]
@@ -22,10 +22,10 @@ class WrongMethods(BaseRoute):
         return (Match.FULL if self._allowed(scope) else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Raise the 405, which names the methods that the path takes."""
+        """Raise the 405, which names the methods that the path accepts."""
         path, allowed = scope["path"], ", ".join(self._allowed(scope))
         hint = f" {_FALS}" if path == WEBHOOK_PATH else ""
-        raise HTTPException(405, f"{path} takes {allowed}, not {scope['method']}.{hint}", {"Allow": allowed})
+        raise HTTPException(405, f"{path} accepts {allowed}, not {scope['method']}.{hint}", {"Allow": allowed})
 
     def _allowed(self, scope: Scope) -> list[str]:
         if scope["type"] != "http":

@@ -26,7 +26,7 @@ class Pages(StaticFiles):
         super().__init__(directory=directory, html=True, check_dir=False)
 
     async def check_config(self) -> None:
-        """Skip the check for the folder: `get_response` answers for a page that was not built."""
+        """Skip the check for the folder: `get_response` handles a page that was not built."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return a file, or a problem that says how to build it."""
@@ -34,7 +34,7 @@ class Pages(StaticFiles):
             response = await super().get_response(path, scope)
         except HTTPException as error:
             if error.status_code == 404 and path in NEEDS_BUILD:
-                return problem(404, "page_not_built", "The page is not there", "Build the page first: make run.")
+                return problem(404, "page_not_built", "The page is not built", "Build the page first: make run.")
             raise
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"

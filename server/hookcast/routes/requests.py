@@ -25,7 +25,7 @@ async def read_json(request: Request, shape: type[_T], limit: int) -> _T:
         body.decode()
         return msgspec.json.decode(body or b"{}", type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"The body is not as documented: {error}.") from None
+        raise InvalidRequest(f"The body is not valid: {error}.") from None
 
 
 def request_id_of(request: Request) -> str:

@@ -24,7 +24,7 @@ KEPT_SIGNATURES = 10_000
 
 
 class Heard:
-    """Signatures of recent webhooks: fal retries a webhook, anyone may replay one, and the log has it once."""
+    """Signatures of recent webhooks, so that one that fal retries or a third party replays is logged once."""
 
     def __init__(self, kept: int = KEPT_SIGNATURES) -> None:
         self._kept = kept
@@ -44,7 +44,7 @@ class Heard:
 class Services:
     """The services of one node. `queue` is None without a FAL_KEY.
 
-    `webhooks` and `uploads` are the bodies under way, of strangers and of authorized callers. `heard` holds the
+    `webhooks` and `uploads` are the bodies being received, of strangers and of authorized callers. `heard` holds the
     signatures of recent webhooks. `submitting` is the rate limit of submits per caller; None = no limit.
     `refusals` logs what strangers cause.
     """
@@ -88,7 +88,7 @@ class Node:
     def services(self) -> Services:
         """The services. Raises StoreUnavailable while they are not open."""
         if self._services is None:
-            raise StoreUnavailable("The server has just started, and waits for its database.")
+            raise StoreUnavailable("The server is starting, and waits for its database.")
         return self._services
 
 

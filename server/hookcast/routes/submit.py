@@ -86,7 +86,7 @@ class Submission(Facts, rename="camel", forbid_unknown_fields=True, kw_only=True
 def check_endpoint(endpoint_id: str) -> None:
     """Raise ValueError unless `endpoint_id` has the form of a fal endpoint."""
     if not _ENDPOINT.fullmatch(endpoint_id):
-        raise ValueError("endpointId looks like owner/app or owner/app/path")
+        raise ValueError("endpointId must look like owner/app or owner/app/path")
     app_id(endpoint_id)
 
 
@@ -126,9 +126,9 @@ def _idempotency(request: Request) -> tuple[str | None, bool]:
     """Return the request's idempotency key, and whether to submit again although the first outcome is unknown."""
     key, retry = request.headers.get("idempotency-key"), request.headers.get("idempotency-retry")
     if key is not None and not _KEY.fullmatch(key):
-        raise InvalidRequest("Idempotency-Key has 1 to 255 visible ASCII characters.")
+        raise InvalidRequest("Idempotency-Key must have 1 to 255 visible ASCII characters.")
     if retry is not None and (key is None or retry != "yes"):
-        raise InvalidRequest("Idempotency-Retry is `yes`, together with the Idempotency-Key of the first request.")
+        raise InvalidRequest("Idempotency-Retry must be `yes`, with the Idempotency-Key of the first request.")
     return key, retry is not None
 
 
@@ -137,14 +137,14 @@ def _check_small(wish: Wish) -> None:
     labels = sum(len(name.encode()) + len(bytes(value)) for name, value in wish.facts.metadata.items())
     size = labels + sum(map(len, wish.headers.values()))
     if size > MAX_FACTS_BYTES:
-        raise BodyTooLarge(f"metadata and options have {size} bytes; at most {MAX_FACTS_BYTES} are taken.")
+        raise BodyTooLarge(f"metadata and options have {size} bytes; at most {MAX_FACTS_BYTES} are accepted.")
 
 
 def _check_rate(node: Services, caller: Caller) -> None:
     """Raise RateLimited if the caller exceeds its rate of submits; refused ones do not count."""
     wait = 0.0 if node.submitting is None else node.submitting.take(caller.name)
     if wait:
-        text = f"This key may submit {node.settings.submits_per_minute} jobs a minute."
+        text = f"This key may submit {node.settings.submits_per_minute} jobs per minute."
         raise RateLimited(text, retry_after=math.ceil(wait))
 
 

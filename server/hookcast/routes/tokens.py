@@ -37,7 +37,7 @@ async def make_token(request: Request) -> Response:
     await authorize(request, Action.MINT)
     wanted = await read_json(request, TokenRequest, MAX_BODY_BYTES)
     if wanted.sub is None and not wanted.jobs and not wanted.groups:
-        raise InvalidRequest("Say what the token shows: sub (an owner), jobs or groups.")
+        raise InvalidRequest("Set what the token shows: sub (an owner), jobs or groups.")
     if not node.settings.secrets and not node.engine.gate.open:
         raise NoTokenSecret("Set HOOKCAST_TOKEN_SECRET, for instance to the output of `openssl rand -hex 32`.")
     grant = Grant(sub=wanted.sub, jobs=frozenset(wanted.jobs), groups=frozenset(wanted.groups))

@@ -18,7 +18,7 @@ from hookcast.routes.services import services
 
 async def not_a_socket(_request: Request) -> Response:
     """Raise UpgradeRequired for a request without an upgrade."""
-    raise UpgradeRequired(f"This path speaks WebSocket with the subprotocol {SUBPROTOCOL}.")
+    raise UpgradeRequired(f"This path accepts WebSocket only, with the subprotocol {SUBPROTOCOL}.")
 
 
 class JobSocket:
@@ -37,7 +37,7 @@ class JobSocket:
             check_origin(handshake)
             socket = await _socket(node.engine, handshake)
             if offered and SUBPROTOCOL not in offered:
-                raise InvalidRequest(f"The subprotocol is {SUBPROTOCOL}; the client offers {', '.join(offered)}.")
+                raise InvalidRequest(f"The subprotocol must be {SUBPROTOCOL}; the client offers {', '.join(offered)}.")
             with node.engine.admission.opening(socket, holders_of(handshake, socket.caller or EVERYBODY)):
                 await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
                 transport = take(scope, socket)

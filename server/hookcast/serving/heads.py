@@ -1,4 +1,4 @@
-"""What the head of a request may be: its size, its Host; pure."""
+"""Limits of a request head, and the check of its Host; pure."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 def oversize(url: bytes, headers: Headers, received: int) -> HookcastError | None:
     """Return the error if a head exceeds a limit. Its size is computed only once enough data was `received`."""
     if len(url) > MAX_URL_BYTES:
-        return UrlTooLong(f"A URL may have {MAX_URL_BYTES} bytes.")
+        return UrlTooLong(f"A URL may have at most {MAX_URL_BYTES} bytes.")
     size = 0
     if received > MAX_HEAD_BYTES:
         size = len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
@@ -28,9 +28,13 @@ def wrong_host(headers: Headers, version: str) -> HookcastError | None:
     hosts = [value for name, value in headers if name == b"host"]
     if not hosts and version == "1.0":
         return None
-    return None if len(hosts) == 1 and _HOST.fullmatch(hosts[0]) else BadRequest("It needs one valid Host header.")
+    return (
+        None
+        if len(hosts) == 1 and _HOST.fullmatch(hosts[0])
+        else BadRequest("A request must have exactly one valid Host header.")
+    )
 
 
 def too_large() -> HeadTooLarge:
     """Return the error for a head that is too large."""
-    return HeadTooLarge(f"A request's head may have {MAX_HEAD_BYTES // 1024} KiB and {MAX_HEADERS} headers.")
+    return HeadTooLarge(f"A request head may have at most {MAX_HEAD_BYTES // 1024} KiB and {MAX_HEADERS} headers.")

@@ -60,7 +60,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.config.idle.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Disconnect all requests of the connection, not only the newest: none may be answered any more."""
+        """Disconnect all requests of the connection, not only the newest: none may be answered from now on."""
         self._give_up()
         self._stop_timers()
         self._unset_keepalive_if_required()
@@ -102,7 +102,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._stage, self._told = Stage.BODY, True
         if len(self.pipeline) > MAX_PIPELINED:
-            raise BadRequest("Too many requests wait for the answers to earlier ones.")
+            raise BadRequest("Too many pipelined requests wait for earlier responses.")
 
     def on_body(self, body: bytes) -> None:
         """Pass body data to the application, or count it as ignored after the response."""
@@ -201,7 +201,7 @@ class HttpProtocol(HttpToolsProtocol):
         return self._stage is Stage.NOTHING or self.parser is None
 
     def _owing(self) -> bool:
-        """Return whether a request has been read but not answered."""
+        """Return whether a request has been read but not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def _oversize(self) -> HookcastError | None:
@@ -255,7 +255,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _on_late(self) -> None:
         self._timer = self._timed = None
         if self._stage is Stage.HEAD:
-            self._refuse(HeadTimeout(f"The head of a request must arrive within {self.config.deadlines.head:g} s."))
+            self._refuse(HeadTimeout(f"The request head must arrive within {self.config.deadlines.head:g} s."))
         elif self._stage is Stage.NOTHING:
             self.transport.abort()
         else:

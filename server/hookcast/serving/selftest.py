@@ -95,7 +95,7 @@ async def _websocket() -> None:
     _require(given and given[0][0] is wire, "the connection of a WebSocket is not handed over")
     _require(given[0][1].startswith(b"HTTP/1.1 101 "), "a WebSocket's 101 is not written by its accept")
     wire.check(stream, given[0][1])
-    _require(stream.received == FRAMES, "what a WebSocket client says before the 101 gets lost")
+    _require(stream.received == FRAMES, "data that a WebSocket client sends before the 101 is lost")
     _require(Inbox().receive(FRAMES) == MEANING, "frames are not parsed and answered as RFC 6455 says")
 
 

@@ -20,7 +20,7 @@ from hookcast.serving import Config, Deadlines, HttpProtocol, Idle, WebSocketPro
 App = Callable[..., object]
 DEADLINES = Deadlines()
 BACKLOG = 2048
-BACKLOG_ASYNCIO = 64  # asyncio accepts that many connections before any of them can give way to others
+BACKLOG_ASYNCIO = 64  # asyncio accepts this many connections before any of them can be closed for others
 GRACE_SECONDS = 1  # for requests still being answered after the streams have drained
 
 
@@ -48,7 +48,11 @@ def bind(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if _is_v6(host) else socket.AF_INET
         return socket.create_server((host.strip("[]"), port), family=family, backlog=BACKLOG)
     except OSError as error:
-        hint = "another program uses it; choose one with --port" if error.errno == errno.EADDRINUSE else str(error)
+        hint = (
+            "another program uses it; choose another port with --port"
+            if error.errno == errno.EADDRINUSE
+            else str(error)
+        )
         raise SettingsError(f"Cannot listen on {host}:{port}: {hint}.") from None
 
 
@@ -57,13 +61,13 @@ def adopt(fd: int) -> socket.socket:
     try:
         return socket.socket(fileno=fd)
     except OSError as error:
-        raise SettingsError(f"--fd {fd} is no socket: {error}.") from None
+        raise SettingsError(f"--fd {fd} is not a socket: {error}.") from None
 
 
 def run(*sites: Site, on_ready: Callable[[], None] = lambda: None, lifeline: int | None = None) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP; a second signal exits at once.
 
-    Raises NodeFailed if an application ends by itself, and what an application cannot serve with (see `Site`).
+    Raises NodeFailed if an application ends by itself, and the first of a site's `refusals` (see `Site`).
 
     `lifeline` is a pipe whose other end the parent holds: if the parent dies, the server stops as after a signal.
     """
@@ -85,7 +89,7 @@ async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None], lifeline
     if not all(server.started for server in servers):
         raise SettingsError("The server could not start; the log says why.")
     if any(server.failed for server in servers):
-        raise NodeFailed("The server ended because a part that it needs has failed; the log says which.")
+        raise NodeFailed("The server stopped because a part that it needs failed; the log says which.")
 
 
 def _stop_on_signals(servers: Sequence["Server"], lifeline: int | None) -> None:

@@ -40,11 +40,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _refuse(self) -> None:
         """Respond to a request that the websockets library rejects; uvicorn would send nothing."""
-        problem: HookcastError = BadRequest("The request cannot be a WebSocket's.")
+        problem: HookcastError = BadRequest("The request is not a valid WebSocket handshake.")
         error = self.conn.handshake_exc
         if isinstance(error, SecurityError) or (error and isinstance(error.__cause__, SecurityError)):
             # a line is too long; websockets < 17 wraps the error
-            problem = HeadTooLarge("The URL and each header of a WebSocket's request may have 8 KiB.")
+            problem = HeadTooLarge("The URL and each header of a WebSocket handshake may have at most 8 KiB.")
         self.transport.write(last_words(problem, self.default_headers))
         self.transport.close()
 

@@ -39,7 +39,7 @@ class Change(Struct, frozen=True):
 
 
 class Joining(NamedTuple):
-    """The submit that a change belongs to, and the step to take instead if that has no job yet; `step` is pure, too."""
+    """The submit that a change belongs to, and the step to apply instead if it has no job yet; `step` is pure, too."""
 
     intent_id: str
     step: Callable[[Job | None, Intent], Job]
@@ -98,7 +98,7 @@ class Changes:
             if not todo:
                 break
             answers |= self._round(connection, todo)
-        lost = StoreUnavailable("The job is changed by too many at once.")
+        lost = StoreUnavailable("The job has too many concurrent changes.")
         return [answers.get(number, lost) for number in range(len(asks))]
 
     def _round(self, connection: Connection, todo: dict[int, Ask]) -> dict[int, Change | Exception]:

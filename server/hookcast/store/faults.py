@@ -1,4 +1,4 @@
-"""Tell what an error of SQLite, asyncpg or SQLAlchemy means for an operator, and for the server."""
+"""Translate errors of SQLite, asyncpg and SQLAlchemy for operators and for the server."""
 
 import asyncio
 import errno
@@ -27,13 +27,13 @@ _Value = TypeVar("_Value")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SAYS = {
     Trouble.DISK_FULL: "The database's disk is full",
-    Trouble.READ_ONLY: "The database takes no writes",
+    Trouble.READ_ONLY: "The database accepts no writes",
     Trouble.UNREACHABLE: "The database cannot be reached",
     Trouble.TIMEOUT: "The database did not answer in time",
     Trouble.BUSY: "The database is too busy",
     Trouble.REFUSED: "The database cannot be used",
     Trouble.VALUE: "The database cannot store a value",
-    Trouble.ERROR: "The database did not answer as it should",
+    Trouble.ERROR: "The database returned an unexpected error",
 }
 _BY_STATE = {  # SQLSTATE, or its class
     "08": Trouble.UNREACHABLE,
@@ -43,7 +43,7 @@ _BY_STATE = {  # SQLSTATE, or its class
     "28": Trouble.REFUSED,
     "3D": Trouble.REFUSED,
     "3F": Trouble.REFUSED,
-    "40001": Trouble.READ_ONLY,  # at READ COMMITTED only a standby says so: a conflict with recovery
+    "40001": Trouble.READ_ONLY,  # at READ COMMITTED only a standby raises this: a conflict with recovery
     "42501": Trouble.REFUSED,
     "42P07": Trouble.REFUSED,  # a table of that name is there
     "53100": Trouble.DISK_FULL,
@@ -65,7 +65,7 @@ _BY_SQLITE = {
     sqlite3.SQLITE_CONSTRAINT: Trouble.VALUE,
     sqlite3.SQLITE_MISMATCH: Trouble.VALUE,
 }
-_BY_TEXT = {  # the operating system's words, where a server reports no better code
+_BY_TEXT = {  # the operating system's messages, where a server reports no better code
     "No space left on device": Trouble.DISK_FULL,
     "Disk quota exceeded": Trouble.DISK_FULL,
     "File too large": Trouble.DISK_FULL,
@@ -76,7 +76,7 @@ _BY_TEXT = {  # the operating system's words, where a server reports no better c
     "unsupported startup parameter": Trouble.REFUSED,  # PgBouncer
     "rejected SSL upgrade": Trouble.REFUSED,
 }
-_BY_CLASS: dict[type[BaseException], Trouble] = {  # the first that fits
+_BY_CLASS: dict[type[BaseException], Trouble] = {  # the first that matches
     ssl.SSLCertVerificationError: Trouble.REFUSED,
     asyncpg.ClientConfigurationError: Trouble.REFUSED,
     TimeoutError: Trouble.TIMEOUT,
@@ -97,7 +97,7 @@ _REMEDIES = {
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:
-    """Return what to raise in place of a library's error."""
+    """Return the error to raise in place of a library's."""
     causes = tuple(_causes(error))
     trouble, remedy = next(filter(None, map(_found, causes)), (Trouble.ERROR, ""))
     said = " ".join(str(causes[-1]).split()) or type(causes[-1]).__name__
@@ -109,14 +109,14 @@ def unavailable(error: BaseException) -> StoreUnavailable:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error and what it was made from."""
+    """Yield the error and its causes."""
     while error is not None:
         yield error
         error = error.orig if isinstance(error, DBAPIError) else error.__cause__
 
 
 def _found(error: BaseException) -> tuple[Trouble, str] | None:
-    """Return the trouble and its remedy, None when this error does not tell."""
+    """Return the trouble and its remedy, None when this error does not identify one."""
     if isinstance(error, _OF_VALUES):
         return Trouble.VALUE, ""
     by_text = next((trouble for text, trouble in _BY_TEXT.items() if text in str(error)), None)

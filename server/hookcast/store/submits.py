@@ -1,7 +1,7 @@
-"""Submits: what was asked of fal, stored before it is asked, so that neither a crash nor a retry loses or repeats it.
+"""Submits: requests to fal, stored before they are sent, so that neither a crash nor a retry loses or repeats one.
 
-A submit is *under way* until fal's answer or its webhook names the job, or fal is known not to have taken it. After its
-`until` it is *in the dark*. Times are the nodes' own, which agree within a few seconds.
+A submit is *under way* until fal's answer or webhook names the job, or fal is known not to have accepted it. After its
+`until` its outcome is *unknown*. Times are the nodes' own, which agree within a few seconds.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,9 @@ MAX_TRIES = 5
 
 
 class Intent(Struct, frozen=True, kw_only=True):
-    """A request that fal is about to be asked for. `id` is secret: the webhook that names it gets `facts`.
+    """A request about to be sent to fal. `id` is secret: the job of the webhook that names it gets `facts`.
 
-    `digest` identifies the body that came with `key`, `caller` who sent it.
+    `digest` identifies the body that came with `key`, `caller` its sender.
     """
 
     id: str
@@ -36,10 +36,10 @@ class Intent(Struct, frozen=True, kw_only=True):
 
 
 class Standing(Enum):
-    """The state of the submit that has the idempotency key of a new one."""
+    """The state of an earlier submit with the same idempotency key."""
 
     UNDER_WAY = "under way"
-    IN_THE_DARK = "in the dark"
+    IN_THE_DARK = "outcome unknown"
     OF_ANOTHER = "of another body or caller"
 
 
@@ -50,10 +50,10 @@ class Submits:
         self._database = database
 
     async def begin(self, intent: Intent, *, again: bool) -> Job | Standing | None:
-        """Store the intent and return None: fal may be asked. If its key is taken, return the key's job or standing.
+        """Store the intent and return None: fal may be asked. If its key is in use, return the key's job or standing.
 
-        `again` takes the key over from a submit in the dark, whose webhook still finds what was intended. A key whose
-        job was removed is free.
+        `again` takes the key over from a submit with an unknown outcome, whose webhook still finds its intent. A key
+        whose job was removed is free.
         """
         return await self._database.write(lambda connection: self._begin(connection, intent, again=again))
 
@@ -63,7 +63,7 @@ class Submits:
         await self._database.write(lambda connection: connection.execute(ends))
 
     async def release(self, intent_ids: Sequence[str]) -> None:
-        """Delete submits that fal did not take; their keys are free. Those that have a job stay."""
+        """Delete submits that fal did not accept; their keys are free. Those that have a job stay."""
         remove = delete(submits).where(submits.c.id.in_(intent_ids), submits.c.request_id.is_(None))
         await self._database.write(lambda connection: connection.execute(remove))
 
@@ -104,7 +104,7 @@ def settle(connection: Connection, made: Iterable[tuple[Intent, str]]) -> None:
 
 
 def _standing(connection: Connection, row: RowMapping, intent: Intent, *, again: bool) -> Job | Standing | None:
-    """Return what a taken key stands for; None when it has been freed."""
+    """Return the job or standing of a key in use; None when it has been freed."""
     settled = row["request_id"] is not None
     job = _job(connection, row["request_id"]) if settled else None
     if settled and job is None:

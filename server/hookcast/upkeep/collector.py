@@ -1,7 +1,7 @@
 """Fetches results from fal: for webhooks with `payload_error`, and for jobs whose webhook did not arrive.
 
 Each job in phase `saving` has at most one task here, owned by `run`, which also resumes the jobs that a stopped server
-left behind. When fal answers with anything but a result, its status tells whether the job has failed for good. Attempts
+left behind. When fal answers with anything but a result, its status shows whether the job has failed for good. Attempts
 end after an hour: fal keeps results no longer.
 """
 
@@ -30,13 +30,13 @@ from hookcast.tasks import Tasks
 from hookcast.upkeep.asking import Asking
 
 KEPT_FOR = timedelta(hours=1)
-MISSING_FOR = timedelta(minutes=5)  # of a result that is refused, though fal has finished: it may only be late
-UNUSABLE_TIMES = 2  # a single one may have been cut on its way
+MISSING_FOR = timedelta(minutes=5)  # for a result that is refused although fal has finished: it may only be late
+UNUSABLE_TIMES = 2  # a single one may have been truncated in transit
 MAX_PAUSE_SECONDS = 30.0
 MAX_AT_ONCE = 64
 GONE = "The result could not be fetched: fal keeps results for an hour at most. Submit the job again."
 
-NOT_STORABLE = "fal has finished the job, but the server's database does not take its result."
+NOT_STORABLE = "fal has finished the job, but the server's database cannot store its result."
 _GAVE_UP = Failed(error=GONE)
 # Not the job's outcome: the URL moved, the key is wrong, fal is busy, or fal or the result is unavailable.
 _PASSING = frozenset({429, 502, 503, 504})
@@ -46,7 +46,7 @@ _log = get_logger(__name__)
 
 
 class _Fetch(Struct):
-    """What the attempts so far have found. `since` = when the first one was made."""
+    """The findings of the attempts so far. `since` is the time of the first one."""
 
     since: datetime
     unusable: int = 0
@@ -151,7 +151,7 @@ class Collector:
         return self._overdue(job, fetch, rejected, told)
 
     async def _told(self, job: Job, fal: Asking, *, known: bool) -> Status | Failed | Cancelled | None:
-        """Return fal's status of the job, or its end unless fal has shown that the job is `known`; None if not told."""
+        """Return fal's status of the job, or its end when fal does not know it (unless `known`), else None."""
         try:
             return await (fal.queue.status(job) if known else fal.status(job))
         except (FalRejected, FalUnreachable) as error:
@@ -159,7 +159,7 @@ class Collector:
             return None
 
     def _overdue(self, job: Job, fetch: _Fetch, rejected: FalRejected | None, told: Status | None) -> Failed | None:
-        """Return the failure of a job whose result is not to be had any more."""
+        """Return the failure of a job whose result is no longer available."""
         spent = self._clock() - min(fetch.since, job.updated_at)
         missing = rejected is not None and rejected.fal_status not in _PASSING and told is not None and told.finished
         if spent <= (MISSING_FOR if missing else KEPT_FOR):

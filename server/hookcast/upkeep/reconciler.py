@@ -24,14 +24,14 @@ from hookcast.upkeep.collector import GONE, KEPT_FOR, Collector
 from hookcast.wire import rfc3339
 
 LOOK_SECONDS = 1.0
-ASKS_A_LOOK = 20  # per node, with at least a second between looks
+ASKS_A_LOOK = 20  # per node, with at least a second between checks
 ASK_EVERY_SECONDS = 45.0  # fal keeps large results for only 6 minutes
 DOUBT_SECONDS = 20.0  # until a job that fal does not know is asked about again
 MAX_PAUSE_SECONDS = 60.0
 
 UNASKABLE = (
-    "Hookcast cannot ask fal about this job, since its endpointId is not known: should its webhook be lost, nothing "
-    "but the time limit ends it. Register the job with its endpointId."
+    "Hookcast cannot ask fal about this job, because its endpointId is not known: if its webhook is lost, only the "
+    "time limit ends it. Register the job with its endpointId."
 )
 NO_KEY = "fal has finished this job, but its result could not be fetched: no FAL_KEY is set on the server."
 _log = get_logger(__name__)
@@ -65,7 +65,7 @@ class Reconciler:
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Look every second, less often while fal or the database is unavailable, until cancelled."""
+        """Check every second, less often while fal or the database is unavailable, until cancelled."""
         await repeat(self.look, _pause, self._sleep, failed="reconciler_pauses", longest=MAX_PAUSE_SECONDS)
 
     async def look(self) -> int:
@@ -83,7 +83,7 @@ class Reconciler:
     async def _try(self, job: Job) -> FalUnreachable | StoreUnavailable | None:
         """Reconcile the job and return its failure, if any; a failed job waits until it is due again.
 
-        Only when all jobs of a look fail is fal or the database considered unavailable.
+        fal or the database counts as unavailable only when all jobs of a check fail.
         """
         try:
             await self._reconcile(job)
@@ -128,10 +128,10 @@ class Reconciler:
         minutes = round(self._timeout.total_seconds() / 60) or 1
         spent = f"fal did not finish this job within {minutes} minute{'s' if minutes > 1 else ''}"
         if job.endpoint_id is None:
-            return f"{spent}, or its webhook was lost: fal could not be asked, since the endpointId is not known."
+            return f"{spent}, or its webhook was lost: fal could not be asked, because the endpointId is not known."
         return f"{spent}."
 
 
 def _pause() -> float:
-    """Return the seconds until the next look: never more often than `ASKS_A_LOOK` allows."""
+    """Return the seconds until the next check: never more often than `ASKS_A_LOOK` allows."""
     return LOOK_SECONDS * random.uniform(1.0, 1.4)  # noqa: S311

@@ -47,5 +47,5 @@ async def test_a_job_that_ended_unnoticed_is_found_by_a_last_look() -> None:
 )
 async def test_without_an_end_the_deadline_has_passed(answer: httpx.Response) -> None:
     async with client(answer) as hookcast:
-        with pytest.raises(DeadlinePassed, match="r has not ended"):
+        with pytest.raises(DeadlinePassed, match="r did not end"):
             await hookcast.wait("r", timeout=SECONDS)

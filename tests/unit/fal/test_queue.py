@@ -94,7 +94,7 @@ async def test_every_pair_of_the_retry_table_does_what_it_says(trouble: Trouble,
             await harness.ask(call, answer, answer, GOOD[call])
             assert (len(harness.fal.requests), len(harness.pauses)) == (3, 2)
         else:
-            with pytest.raises((FalUnreachable, FalRejected), match=r"may have taken|fal answered") as raised:
+            with pytest.raises((FalUnreachable, FalRejected), match=r"may have accepted|fal answered") as raised:
                 await harness.ask(call, answer, GOOD[call])
             assert (len(harness.fal.requests), harness.pauses) == (1, [])
             assert raised.value.maybe_taken or call is not Call.SUBMIT
@@ -172,10 +172,10 @@ async def test_retry_after_is_honoured(header: str, pause: float) -> None:
 
 @pytest.mark.parametrize("call", Call)
 async def test_the_deadline_holds_when_fal_hangs(call: Call) -> None:
-    """Whatever is asked; of a submit it is said that it may have been taken."""
+    """Whatever is asked; for a submit the message says that fal may have accepted it."""
     harness = Harness(deadline=0.01)
     harness.fal.gate.clear()
-    with pytest.raises(FalUnreachable, match="may have been taken"):
+    with pytest.raises(FalUnreachable, match="may have accepted"):
         await harness.ask(call, GOOD[call])
     assert len(harness.fal.requests) == 1
 
@@ -305,7 +305,7 @@ async def test_what_is_no_event_stream_is_refused() -> None:
     harness = Harness()
     harness.fal.script("/status/stream", httpx.Response(200, json={"status": "IN_QUEUE"}))
     async with harness.client:
-        with pytest.raises(FalRejected, match="no event stream"):
+        with pytest.raises(FalRejected, match="not an event stream"):
             async with harness.queue.follow(job()) as reports:
                 await anext(reports)
 
@@ -326,7 +326,7 @@ async def test_a_result_that_is_no_json_is_described(content: bytes, kind: str |
     headers = {} if kind is None else {"content-type": kind}
     with pytest.raises(UnusableResult) as caught:
         await Harness().ask(Call.RESULT, httpx.Response(200, content=content, headers=headers))
-    assert str(caught.value) == f"The result is no JSON: fal delivered {said}."
+    assert str(caught.value) == f"The result is not JSON: fal delivered {said}."
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])

@@ -92,7 +92,7 @@ CHANGES: dict[str, Change] = {
         WebSocketsSansIOProtocol, "handle_connect", lambda socket: setattr(socket, "close_sent", True)
     ),
     "a WebSocket's 101 is not written by its accept": _late_101,
-    "what a WebSocket client says before the 101 gets lost": _before(
+    "data that a WebSocket client sends before the 101 is lost": _before(
         WebSocketsSansIOProtocol, "send", lambda socket: setattr(socket, "_early", b"")
     ),
     "frames are not parsed and answered as RFC 6455 says": _instead(

@@ -178,7 +178,7 @@ async def test_a_result_that_is_no_json_fails_the_job_soon(world: World) -> None
     world.fal.script(STATUS, httpx.Response(200, json={"status": "COMPLETED"}))
     began = world.now
     job = await world.fetched()
-    assert (job.status, job.error) == (JobStatus.FAILED, "The result is no JSON: fal delivered image/png, 4 bytes.")
+    assert (job.status, job.error) == (JobStatus.FAILED, "The result is not JSON: fal delivered image/png, 4 bytes.")
     assert world.now - began < timedelta(seconds=5)
 
 

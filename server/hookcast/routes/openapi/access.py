@@ -1,4 +1,4 @@
-"""What authentication adds to the OpenAPI document; pure."""
+"""Add authentication to the OpenAPI document; pure."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ _TOKEN = {
     "type": "apiKey",
     "in": "query",
     "name": "token",
-    "description": "A stream token: EventSource sends no header.",
+    "description": "A stream token, for EventSource, which cannot send headers.",
 }
 _CHALLENGE: Json = {"WWW-Authenticate": {"description": "RFC 6750 section 3.", "schema": TEXT}}
 _MINT: Json = {
@@ -68,7 +68,7 @@ _MINT: Json = {
     },
     "responses": {
         "201": json_answer(
-            "The token; null where no secret is set and everybody may see everything.",
+            "The token; null on an open server, which needs none.",
             json_object(
                 token={"type": ["string", "null"]}, expiresAt={"type": ["string", "null"], "format": "date-time"}
             ),

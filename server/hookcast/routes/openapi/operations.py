@@ -28,7 +28,7 @@ REQUEST_ID: Json = {
 _ETAG: Json = {"ETag": {"description": "The version in quotes.", "schema": {"type": "string", "pattern": r'^"\d+"$'}}}
 _STREAM = (
     "Server-sent events (WHATWG HTML, section 9.2). `retry:` and one `job` event for each known job at once, then one "
-    "for every newer state: `id` is the version, `data` the state as JSON in one line. `: ping` breaks a silence. When "
+    "for every newer state: `id` is the version, `data` the state as JSON in one line. `: ping` ends a silence. When "
     "all jobs have ended and no group is named, `event: end` with `id: end` comes and the stream is closed."
 )
 _SOCKET = (
@@ -56,9 +56,9 @@ def paths() -> Json:
         "/api/fal-jobs/ws": {"get": _socket()},
         f"{one}/cancel": {**named, "post": _cancel()},
         "/api/webhooks/fal": {"post": _webhook()},
-        "/healthz": {"get": operation("Is the process alive?", {"200": json_answer("It answers.", _alive())})},
+        "/healthz": {"get": operation("Liveness", {"200": json_answer("It answers.", _alive())})},
         "/readyz": {"get": _ready()},
-        "/metrics": {"get": operation("What it has done, for Prometheus", {"200": _METRICS})},
+        "/metrics": {"get": operation("Metrics for Prometheus", {"200": _METRICS})},
         "/openapi.json": {"get": operation("This document", {"200": json_answer("OpenAPI 3.1.", {"type": "object"})})},
     }
 
@@ -85,7 +85,9 @@ def _submit() -> Json:
     key = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
     yes = {"type": "string", "enum": ["yes"]}
     found["parameters"] = [
-        parameter("Idempotency-Key", key, where="header", text="The same key, the same job."),
+        parameter(
+            "Idempotency-Key", key, where="header", text="Repeating a submit with the same key returns the same job."
+        ),
         parameter("Idempotency-Retry", yes, where="header", text="Submit again after submit_outcome_unknown."),
     ]
     found["requestBody"] = json_body("Submission", required=True)
@@ -97,7 +99,7 @@ def _register() -> Json:
         code: json_answer(text, reference("JobJson"), **_ETAG) for code, text in (("201", "New."), ("200", "Known."))
     }
     found = operation(
-        "Register a job that was submitted elsewhere; only fills what is missing",
+        "Register a job that was submitted elsewhere; only fills in missing fields",
         answers,
         problems=[*_BODY_PROBLEMS, errors.BadPath],
     )
@@ -110,7 +112,7 @@ def _poll() -> Json:
     wait: Json = {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS}
     answers = {
         "200": json_answer("The state.", reference("JobJson"), **_ETAG),
-        "304": {"description": "The state is the one of If-None-Match.", "headers": _ETAG},
+        "304": {"description": "The state is unchanged since If-None-Match.", "headers": _ETAG},
     }
     found = operation("Read a job, at once or as a long poll", answers, problems=[*_NOT_THERE, errors.InvalidRequest])
     found["parameters"] = [
@@ -141,10 +143,10 @@ def _list() -> Json:
 def _events(summary: str, names: list[Json], wrong: type[HookcastError]) -> Json:
     answers = {
         "200": {"description": _STREAM, "content": {"text/event-stream": {}}},
-        "204": {"description": "Everything had ended: do not come back."},
+        "204": {"description": "All jobs have ended: do not reconnect."},
     }
     found = operation(summary, answers, problems=[wrong, *_NO_ROOM])
-    end = "`end` = the stream had ended; any other value means nothing."
+    end = "`end` = the stream has ended; any other value is ignored."
     last = [parameter("Last-Event-ID", TEXT, where="header", text=end), parameter("lastEventId", TEXT, text=end)]
     return {**found, "parameters": [*names, *last]}
 
@@ -158,7 +160,7 @@ def _socket() -> Json:
 def _cancel() -> Json:
     return operation(
         "Ask fal to cancel a job",
-        {"202": json_answer("Asked; the state.", reference("JobJson"), **_ETAG)},
+        {"202": json_answer("fal was asked to cancel; the job's state.", reference("JobJson"), **_ETAG)},
         problems=[*_NOT_THERE, errors.UnknownToFal, errors.AlreadyTerminal, errors.FalRejected, errors.FalUnreachable],
     )
 
@@ -168,7 +170,7 @@ def _webhook() -> Json:
     refused = [errors.Malformed, errors.SignatureMissing, errors.SignatureInvalid, errors.TimestampOutOfRange]
     found = operation(
         "fal's webhook: verified over its raw bytes, committed, then acknowledged",
-        {"200": json_answer("Taken, now or before.", answer)},
+        {"200": json_answer("Accepted, now or before.", answer)},
         problems=[*refused, errors.UserMismatch, errors.BodyTooLarge, errors.BodyTimeout, *_TRY_AGAIN],
     )
     names = ("Request-Id", "User-Id", "Timestamp", "Signature")
@@ -185,10 +187,14 @@ def _ready() -> Json:
     }
     reasons = {"type": "object", "additionalProperties": json_object(code=TEXT, detail=TEXT)}
     answers = {
-        "200": json_answer("`ok`, or `degraded`: nothing is lost, `checks` names what is away.", json_object(**checks)),
-        "503": json_answer("No write, or the server drains.", json_object(**checks, reasons=reasons)),
+        "200": json_answer(
+            "`ok`, or `degraded`: nothing is lost, `checks` names what is unavailable.", json_object(**checks)
+        ),
+        "503": json_answer(
+            "The database accepts no writes, or the server drains.", json_object(**checks, reasons=reasons)
+        ),
     }
-    return operation("May clients be routed here?", answers)
+    return operation("Readiness: may clients be routed to this node?", answers)
 
 
 _BODY = "Times out after 30 s, plus 1 s per 16 KiB. `options` are fal's request headers by name."

@@ -1,6 +1,6 @@
-"""Outcomes of submits that the database did not take: kept in memory until it does, or the process ends.
+"""Outcomes of submits that the database could not store: kept in memory until it can, or the process ends.
 
-Nothing depends on it. A job that is lost with it is created by its webhook, which finds the intent in the database.
+Nothing depends on them: if they are lost, the webhook creates the job and finds the intent in the database.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _log = get_logger(__name__)
 
 
 class Unstored(NamedTuple):
-    """A job that fal has taken, and that the database has not."""
+    """A job that fal has accepted and the database has not stored."""
 
     key: str | None
     request_id: str
@@ -31,10 +31,10 @@ class Unstored(NamedTuple):
 
 
 class Backlog:
-    """What is still to be stored. `sleep` is injected for tests.
+    """The outcomes still to be stored. `sleep` is injected for tests.
 
-    `unstored` has jobs, by intent: at most those under way when an outage begins. `untaken` has intents that came to
-    nothing, by idempotency key: at most `MAX_UNTAKEN`; the keys of others end in the dark.
+    `unstored` has jobs, by intent: at most those in progress when an outage begins. `untaken` has failed intents, by
+    idempotency key: at most `MAX_UNTAKEN`; the outcome of any other key becomes unknown.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Backlog:
         self.untaken: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Store everything as soon as the database is back, until cancelled."""
+        """Store everything once the database is back, until cancelled."""
         pause = EVERY_SECONDS
         while True:
             await self._wake.wait()
@@ -64,18 +64,18 @@ class Backlog:
                 self._wake.clear()
 
     def store_later(self, intent: Intent, request_id: str, facts: Registered) -> None:
-        """Remember a job that fal has taken."""
+        """Remember a job that fal has accepted."""
         self.unstored[intent.id] = Unstored(intent.key, request_id, facts)
         self._wake.set()
 
     def free_later(self, intent: Intent) -> None:
-        """Remember to free the key of an intent that came to nothing."""
+        """Remember to free the key of a failed intent."""
         if intent.key is not None and len(self.untaken) < MAX_UNTAKEN:
             self.untaken[intent.key] = intent.id
             self._wake.set()
 
     async def catch_up(self, key: str) -> None:
-        """Store now what is known of the key. Raises StoreUnavailable."""
+        """Store the outcome for the key now, if there is one. Raises StoreUnavailable."""
         if key in self.untaken:
             await self._free([key])
         for intent_id, unstored in list(self.unstored.items()):

@@ -6,7 +6,7 @@ are not stored.
 
 from collections.abc import Callable
 
-KEPT = 100_000  # holders; beyond it the least recently used buckets are taken to be full
+KEPT = 100_000  # holders; beyond it the least recently used buckets count as full
 
 
 class Buckets:

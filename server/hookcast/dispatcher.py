@@ -53,9 +53,9 @@ class Dispatcher:
     ) -> Change:
         """Apply `update` to the job (created if needed), commit it, then publish the new state.
 
-        `submit` is the id of the submit that made the job: unless that has another job, this one gets its facts.
-        Listeners are called for a pending job that fal has finished, with `patience`: the seconds its webhook has to
-        arrive first. Raises StoreUnavailable: it is then unknown whether the change was committed, and the update may
+        `submit` is the id of the submit that made the job: unless it already has another job, this one gets its facts.
+        Listeners are called for a pending job that fal has finished, with `patience`: the seconds to wait for its
+        webhook first. Raises StoreUnavailable: it is then unknown whether the change was committed, and the update may
         be repeated.
         """
 
@@ -86,7 +86,7 @@ class Dispatcher:
         return await self.apply(request_id, facts)
 
     async def usual_seconds(self, endpoint_id: str) -> float | None:
-        """Return the endpoint's usual duration; None also when it cannot be read, since no job may fail for it."""
+        """Return the endpoint's usual duration; None also when it cannot be read, which must not fail a job."""
         try:
             return await self._store.usual_seconds(endpoint_id)
         except StoreUnavailable as error:

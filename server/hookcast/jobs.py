@@ -10,7 +10,7 @@ from hookcast.loglines import LogLine
 
 
 def valid_request_id(request_id: str) -> bool:
-    """Return whether the id can stand in our paths: 1 to 200 printable characters without `..`, slash or backslash."""
+    """Return whether the id is valid in our paths: 1 to 200 printable characters without `..`, slash or backslash."""
     return (
         0 < len(request_id) <= 200
         and request_id.isprintable()
@@ -43,7 +43,7 @@ class Phase(StrEnum):
 
 
 class EndedBy(StrEnum):
-    """How the end of a job became known. A cancelled job says `cancelled`, whoever reported it."""
+    """The way the end of a job became known. A cancelled job has `cancelled`, whatever the source."""
 
     WEBHOOK = "webhook"
     ASKED = "asked"  # fal was asked
@@ -121,7 +121,7 @@ class Finished(Struct, frozen=True, kw_only=True):
 
 
 class CancelAsked(Struct, frozen=True):
-    """fal is about to be asked to cancel the job: its report may be here before its answer, on any node."""
+    """fal is about to be asked to cancel the job: its webhook may arrive before its answer, on any node."""
 
 
 class CancelRefused(Struct, frozen=True):
@@ -155,7 +155,7 @@ Update = (
 
 
 def unseen(request_id: str, *, now: datetime) -> Job:
-    """Return a job of which nothing is known yet: version 0, never shown to clients."""
+    """Return a job that is not known yet: version 0, never shown to clients."""
     return Job(request_id=request_id, created_at=now, updated_at=now)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 MAX_LENGTH = 200
-# No control characters, which PostgreSQL and logs could not take.
+# No control characters, which PostgreSQL and logs cannot hold.
 _PATTERN = r"^[^\x00-\x1f\x7f]+(?!\n)$"
 
 Label = Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH, pattern=_PATTERN)]

@@ -1,7 +1,7 @@
-"""The log of a job: lines with bounds, and how fal's views of its log become one; pure.
+"""The log of a job: bounded lines, merged from fal's partial views of the log; pure.
 
 A status has a window of the log: its last lines, or all of them. A status stream begins with such a window, then has
-only new lines. fal does not number lines, so windows are aligned by what they have in common; equal lines may be two.
+only new lines. fal does not number lines, so windows are aligned by their overlap; two lines may be equal.
 """
 
 from msgspec import Struct, json
@@ -11,7 +11,7 @@ MAX_LINE_BYTES = 4 * 1024
 MAX_LOG_BYTES = 256 * 1024
 MAX_NOTE_LENGTH = 64  # of timestamp and level
 CUT = "…"
-SURE_LINES = 3  # equal lines without a timestamp that are no coincidence
+SURE_LINES = 3  # equal lines without a timestamp that count as an overlap
 
 _Lines = tuple["LogLine", ...]
 
@@ -25,20 +25,20 @@ class LogLine(Struct, frozen=True):
 
 
 def log_line(message: str, timestamp: str | None = None, level: str | None = None) -> LogLine:
-    """Return a line within its bounds, that every database can store."""
+    """Return the line, cut to its bounds, as every database can store it."""
     return LogLine(message=_cut(message), timestamp=_note(timestamp), level=_note(level))
 
 
 def extended(kept: _Lines, new: _Lines) -> _Lines:
-    """Return `kept` with new lines behind it, within the bounds of a log."""
+    """Return `kept` followed by new lines, within the bounds of a log."""
     return _bounded((*kept, *new)) if new else kept
 
 
 def aligned(kept: _Lines, window: _Lines) -> _Lines:
-    """Return the log after fal showed this window of it; `kept` when that brought nothing new.
+    """Return the log after this window of it arrived; `kept` when the window has nothing new.
 
-    The window may begin earlier than `kept`, or end earlier, as a late answer does. When they have nothing in common,
-    more lines came than a window holds.
+    The window may begin earlier than `kept`, or end earlier, as in a late answer. Without an overlap, more lines were
+    written than a window holds.
     """
     if not window or _place_of(window, kept) is not None:
         return kept
@@ -51,7 +51,7 @@ def aligned(kept: _Lines, window: _Lines) -> _Lines:
 
 
 class StreamedLog:
-    """The log as one status stream tells it, from `kept` on."""
+    """The log as reported by one status stream, from `kept` on."""
 
     def __init__(self, kept: _Lines) -> None:
         self._lines = self._before = kept
@@ -87,13 +87,13 @@ class StreamedLog:
 
 
 def _place_of(part: _Lines, whole: _Lines) -> int | None:
-    """Return where `part` is in `whole` as a whole, the last place of several."""
+    """Return the last index at which `whole` contains all of `part`."""
     size = len(part)
     return next((at for at in range(len(whole) - size, -1, -1) if whole[at : at + size] == part), None)
 
 
 def _overlap(first: _Lines, second: _Lines) -> int:
-    """Return how many lines at the end of `first` are at the beginning of `second`, at most."""
+    """Return the largest number of lines that end `first` and begin `second`."""
     most = min(len(first), len(second))
     return next((size for size in range(most, 0, -1) if first[-size:] == second[:size]), 0)
 

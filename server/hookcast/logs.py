@@ -1,6 +1,6 @@
 """Structured logs on standard error: human-readable lines on a terminal, JSON everywhere else.
 
-A log that nobody reads stops nothing: a thread writes the lines, and the number of those that found no room follows.
+A log that nobody reads never blocks: a thread writes the lines; beyond the buffer they are dropped and counted.
 """
 
 import asyncio
@@ -19,10 +19,12 @@ import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-ROOM_BYTES = 256 * 1024  # of lines that are not written yet
-GATHER_SECONDS = 0.005  # lines of this time are written at once: a thread switch for each would cost more than the line
+ROOM_BYTES = 256 * 1024  # of unwritten lines
+GATHER_SECONDS = (
+    0.005  # lines of this period are written together: a thread switch for each would cost more than the line
+)
 EXIT_SECONDS = 1.0  # for the last lines
-STRANGERS_LINES = 5  # a second
+STRANGERS_LINES = 5  # per second
 
 WARNING = logging.WARNING
 CRITICAL = logging.CRITICAL
@@ -66,9 +68,9 @@ def configure(*, level: int = logging.INFO, terminal: bool | None = None) -> Non
 
 
 class Writer:
-    """Writes lines to a file descriptor in a thread, so that no caller waits for whoever reads them.
+    """Writes lines to a file descriptor in a thread, so that no caller waits for their reader.
 
-    Lines that would take more than `ROOM_BYTES` are dropped; once there is room, a line tells how many. Thread-safe.
+    Lines beyond a buffer of `ROOM_BYTES` are dropped; once there is room, a line reports how many. Thread-safe.
     """
 
     def __init__(self, fd: int) -> None:
@@ -126,7 +128,7 @@ class Writer:
                 get_logger(__name__).warning("log_lines_dropped", count=dropped)
 
     def _next(self) -> list[bytes]:
-        """Return the lines that have gathered; empty at the end."""
+        """Return the buffered lines; empty at the end."""
         with self._change:
             self._change.wait_for(lambda: self._lines or self._closed)
             if not self._closed:
@@ -135,12 +137,12 @@ class Writer:
             return lines
 
     def _put(self, data: bytes) -> bool:
-        """Write all of the data, however long it takes. Return whether it was possible."""
+        """Write all of the data, however long it takes. Return whether that succeeded."""
         rest = memoryview(data)
         while rest:
             try:
                 rest = rest[os.write(self._fd, rest) :]
-            except BlockingIOError:  # another process that shares the file has made it so
+            except BlockingIOError:  # another process that shares the file has made it non-blocking
                 select.select((), (self._fd,), ())
             except OSError:
                 return False
@@ -167,7 +169,7 @@ class _Handler(logging.Handler):
 
 
 class Throttle:
-    """Logs a few warnings a second of what strangers cause, then one line with the number of those it suppressed."""
+    """Logs at most a few warnings per second that strangers cause, then one line with the number suppressed."""
 
     def __init__(self, *, lines: int = STRANGERS_LINES, seconds: float = 1.0) -> None:
         self._log = get_logger(__name__)

@@ -14,7 +14,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 def too_deep(text: bytes, limit: int = MAX_DEPTH) -> bool:
-    """Return whether arrays and objects nest more than `limit` deep; undefined for text that is not JSON.
+    """Return whether arrays and objects are nested more than `limit` deep; undefined for text that is not JSON.
 
     Linear, without a parser. Most texts have fewer brackets than `limit` in total.
     """

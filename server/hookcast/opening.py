@@ -1,4 +1,4 @@
-"""Open the services of a node. While its database is away, the node answers without them, and tries again."""
+"""Open the services of a node. While its database is unavailable, the node answers without them and keeps trying."""
 
 import asyncio
 import random
@@ -68,7 +68,7 @@ class Opening:
             await self._sleep(pause)
 
     async def _attempt(self) -> StoreUnavailable | None:
-        """Keep the services open until the end; return the error if the database is not to be had."""
+        """Keep the services open until the end; return the error if the database cannot be used."""
         try:
             async with self._open() as services:
                 self._node.begin(services)

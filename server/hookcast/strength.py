@@ -1,4 +1,4 @@
-"""Judges whether a key or a secret could be guessed; pure."""
+"""Check the strength of keys and secrets; pure."""
 
 import re
 
@@ -12,7 +12,7 @@ _WORDS = re.compile(
 
 
 def weakness(text: str, least: int) -> str | None:
-    """Return why the text is easy to guess, or None. `least` is the number of bytes that it needs."""
+    """Return the reason why the text is easy to guess, or None. `least` is the number of bytes required."""
     size = len(text.encode("utf-8", "surrogatepass"))
     if size < least:
         return f"is too short ({size} of {least} bytes)"
@@ -25,5 +25,5 @@ def weakness(text: str, least: int) -> str | None:
 
 
 def _repeats(text: str) -> bool:
-    """Return whether the text is one piece again and again, the last time perhaps in part."""
+    """Return whether the text is one piece repeated, the last time perhaps in part."""
     return any(text[size:] == text[:-size] for size in range(1, len(text) // 2 + 1))

@@ -15,9 +15,9 @@ _log = get_logger(__name__)
 
 @asynccontextmanager
 async def beside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run coroutines beside the block, and cancel them at its end.
+    """Run coroutines concurrently with the block, and cancel them at its end.
 
-    The block cannot do without them: when one fails, the block is cancelled and ExceptionGroup is raised. Errors of the
+    The block depends on them: when one fails, the block is cancelled and ExceptionGroup is raised. Errors of the
     block itself are raised as they are.
     """
     failure = None
@@ -58,7 +58,7 @@ class Tasks:
     def start(
         self, subject: str, work: Callable[_P, Coroutine[None, None, None]], *args: _P.args, **kwargs: _P.kwargs
     ) -> asyncio.Task[None] | None:
-        """Run `work` and return its task; None, without running it, if nothing owns the tasks (any more).
+        """Run `work` and return its task; None, without running it, if nothing owns the tasks.
 
         `subject` names the job or connection in the log.
         """
@@ -84,9 +84,9 @@ async def repeat(
     failed: str,
     longest: float | None = None,
 ) -> None:
-    """Await `look` every `seconds()` until cancelled.
+    """Await `look`, a periodic check, every `seconds()` until cancelled.
 
-    While looks fail, the pauses double up to `longest` seconds (None = they stay). `failed` is the event to log.
+    While checks fail, the pauses double up to `longest` seconds (None = they stay). `failed` is the event to log.
     """
     failures = 0
     while True:

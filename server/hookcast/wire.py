@@ -21,7 +21,7 @@ SSE_TOKEN_EXPIRING = b"event: token-expiring\ndata: {}\n\n"
 class State:
     """One version of a job, encoded once and shared by all its subscribers. `body` is the JSON.
 
-    Immutable once made, and `small` up to LARGE_BYTES; the SSE event and the WebSocket frame are built on first use.
+    Immutable once created, and `small` up to LARGE_BYTES; the SSE event and the WebSocket frame are built on first use.
     """
 
     __slots__ = ("_sse", "_websocket", "body", "group", "owner", "request_id", "small", "terminal", "version")
@@ -128,7 +128,7 @@ def encode(job: Job) -> State:
 
 
 def sse_retry(milliseconds: int) -> bytes:
-    """Return a `retry` field: how long the client waits before it reconnects. It takes effect when its line ends."""
+    """Return a `retry` field: the client's delay before it reconnects. It takes effect when its line ends."""
     return b"retry: %d\n" % milliseconds
 
 

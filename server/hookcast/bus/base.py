@@ -27,7 +27,7 @@ class Bus(Protocol):
     Delivery is at most once and may fail silently: the store is the source of truth, and a subscriber that missed a
     state gets the next one or reads the store. States of one job published by one node arrive in version order. States
     published by several nodes may arrive in any order, and a state may arrive twice, for its job and for its group:
-    receivers drop what is not newer.
+    receivers drop states that are not newer.
     """
 
     @property

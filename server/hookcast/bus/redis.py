@@ -1,11 +1,11 @@
 """The bus of several nodes: Redis pub/sub, or sharded pub/sub of a Redis Cluster; one channel per topic.
 
 A channel is a topic with the deployment's id in it, `job:<deployment>:<requestId>`: deployments that share a Redis do
-not hear one another, whatever their database numbers, which pub/sub ignores.
+not receive each other's states. Database numbers would not separate them: pub/sub ignores these.
 
 A state is delivered on this node immediately, and to the other nodes through Redis. A Redis that is down, slow or
 frozen only costs latency: no caller waits for it, messages that cannot be published are dropped, and every node reads
-what it missed from the database.
+the states it missed from the database.
 """
 
 import asyncio
@@ -215,7 +215,7 @@ def unpack(payload: bytes) -> State:
 async def open_redis_bus(url: str, deployment: str, deliver: Deliver) -> AsyncIterator[RedisBus]:
     """Open the deployment's bus on `redis://`, `rediss://`, `redis+cluster://` or `rediss+cluster://`.
 
-    Redis may be down at first.
+    Redis may be down when this is called.
     """
     bus = RedisBus(url, deployment, deliver)
     async with beside(bus.run()):

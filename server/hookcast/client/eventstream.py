@@ -1,6 +1,6 @@
-"""A parser of event streams (WHATWG HTML, section 9.2.6), for what httpx-sse does not tell.
+"""A parser of event streams (WHATWG HTML, section 9.2.6) that also reports what httpx-sse hides.
 
-httpx-sse yields only events: not a `retry:` that no event follows, as before a restart, nor the comments of a stream
+httpx-sse yields only events: no `retry:` that no event follows, as before a restart, and no comments of a stream
 whose job is not known yet. `id` is ignored here: every stream begins with the current state, so none is resumed.
 """
 

@@ -23,7 +23,7 @@ class Transport(StrEnum):
 
 
 class Trouble(Enum):
-    """How an attempt ended."""
+    """The end of an attempt."""
 
     AWAY = "away"  # no connection: not the transport's fault
     BROKEN = "broken"  # server busy, or connection ended early: fall back after several in a row

@@ -31,7 +31,7 @@ _IMAGE_WORDS = ("flux", "image", "diffusion", "sdxl", "recraft", "ideogram", "se
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ends: the response to a request for its result, and the error in status and webhook."""
+    """The end of a job: the response to a request for its result, and the error in status and webhook."""
 
     http_status: int
     body: JsonObject
@@ -99,7 +99,7 @@ def status_body(job: Job, moment: Moment, *, with_logs: bool, skip_logs: int = 0
 
 
 def _odd(body: JsonObject) -> JsonObject:
-    """Return a status as no documentation has it: numbers as text, text as numbers, and lines that are none."""
+    """Return a status that differs from fal's documentation: numbers as text, text as numbers, malformed log lines."""
     odd = {**body, "status": str(body["status"]).lower()}
     if "queue_position" in odd:
         odd["queue_position"] = str(odd["queue_position"])

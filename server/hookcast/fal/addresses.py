@@ -1,4 +1,4 @@
-"""fal's URLs of one request: those of its submit answer, and those built where one is missing; pure.
+"""fal's URLs of one request: those in the submit response, or built where one is missing; pure.
 
 fal documents both `…/requests/{id}` and `…/requests/{id}/response` for the result; its other URLs are below the former.
 """
@@ -28,7 +28,7 @@ class Addresses(Struct, frozen=True):
 def addresses_of(job: Job, base: str) -> Addresses:
     """Return the job's URLs at the queue at `base`.
 
-    URLs from the submit answer are used as they are, but only on the very host that is given our key. Raises
+    URLs from the submit response are used as they are, but only on the host that is given our key. Raises
     EndpointUnknown when there are none and none can be built.
     """
     response, status, cancel = (_own(url, base) for url in (job.response_url, job.status_url, job.cancel_url))
@@ -74,7 +74,7 @@ def _own(url: str | None, base: str) -> str | None:
 
 
 def _without(url: str, suffix: str, default: str = "") -> str:
-    """Return the URL without `suffix` at the end of its path; `default` when it does not end so."""
+    """Return the URL without `suffix` at the end of its path; `default` when it ends otherwise."""
     path, mark, query = url.partition("?")
     path = path.rstrip("/")
     return path.removesuffix(suffix) + mark + query if path.endswith(suffix) else default

@@ -41,7 +41,7 @@ _CONTROLS: dict[int, str | None] = {**dict.fromkeys((*range(32), *range(127, 160
 
 
 class Worth(IntEnum):
-    """How much a text says."""
+    """The amount of information in a text."""
 
     NOTHING = 0  # `Invalid status code: 422`, `Bad Request`
     CODE = 1  # `content_policy_violation`
@@ -55,7 +55,7 @@ class _Candidate(NamedTuple):
 
 
 def sentence(*sources: object, otherwise: str = UNKNOWN_REASON) -> str:
-    """Return the text that says most, of equal ones the first; `otherwise` when there is none.
+    """Return the most informative text, the first of equal ones; `otherwise` when there is none.
 
     A source is a JSON value, parsed or Raw, or plain text. Of several details the first is used, with the input it is
     about: `prompt: Field required`. HTML is never returned.
@@ -126,7 +126,7 @@ class _Search:
             yield from self._of_stray(name, value, depth)
 
     def _of_stray(self, name: str, value: object, depth: int) -> Iterator[_Candidate]:
-        """Yield what is under a name that is not an error's: only lists of texts are about that name."""
+        """Yield the candidates under a name that is not an error's: only lists of texts are about that name."""
         if isinstance(value, list):
             for item in islice(value, self._left + 1):
                 if isinstance(item, str):

@@ -54,7 +54,7 @@ class FalKeys:
         return signed
 
     async def verify(self, signed: SignedHeaders, body: bytes) -> None:
-        """Verify a webhook's signature over its raw body. Raises what `admit` raises."""
+        """Verify a webhook's signature over its raw body. Raises the errors of `admit`."""
         keys = await self._keys.current()
         try:
             verify(signed, body, keys, now=self._clock().timestamp())
@@ -65,7 +65,7 @@ class FalKeys:
             verify(signed, body, newer, now=self._clock().timestamp())
 
     async def aclose(self) -> None:
-        """Cancel a request for the keys that is under way."""
+        """Cancel the request for the keys, if one is in progress."""
         await self._keys.aclose()
 
     async def available(self) -> bool:

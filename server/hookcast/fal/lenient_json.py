@@ -22,8 +22,8 @@ _ESCAPED_REPLACEMENT = rb"\ufffd"
 def decode(text: bytes, shape: type[_T]) -> _T:
     """Decode `text` as `shape`; Raw values stay byte for byte, except for lone surrogates.
 
-    A lone surrogate is what remains of an emoji that a model or a program has cut. It is read as U+FFFD: RFC 8259
-    section 8.2 allows it, no parser here does, and an outcome must not be lost over it. Raises msgspec.DecodeError,
+    A lone surrogate remains when a model or a program cuts an emoji. It is read as U+FFFD: RFC 8259 section 8.2 allows
+    it, our parsers do not, and the outcome must not be lost. Raises msgspec.DecodeError,
     UnicodeDecodeError and RecursionError.
     """
     text.decode()  # msgspec does not validate Raw values, and clients must receive only UTF-8
@@ -39,9 +39,9 @@ def decode(text: bytes, shape: type[_T]) -> _T:
 def read(text: bytes) -> object:
     """Return the JSON value, as far as it can be read.
 
-    What JSON does not allow but servers write is taken, too: NaN and numbers of any size (None when they are not
-    finite), control characters in strings, a byte order mark, bytes that are not UTF-8. Raises ValueError when the text
-    is no JSON all the same, or nested too deep.
+    Accepts invalid JSON that servers do send: NaN and numbers of any size (None when they are not finite), control
+    characters in strings, a byte order mark, bytes that are not UTF-8. Raises ValueError when the text is still not
+    JSON, or nested too deep.
     """
     try:
         return decode(text, Any)

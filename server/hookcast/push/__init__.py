@@ -1,4 +1,4 @@
-"""Push: which streams watch which jobs, and how new states reach them."""
+"""Push: the streams, the jobs they watch, and the delivery of new states."""
 
 from hookcast.push.admission import Admission, Limits
 from hookcast.push.engine import Engine

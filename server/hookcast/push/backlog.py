@@ -1,4 +1,4 @@
-"""What a stream has still to send: names, not states."""
+"""A stream's unsent states, held as names and versions only."""
 
 from collections.abc import Iterable
 from itertools import chain, islice
@@ -10,7 +10,7 @@ UNSENT_JOBS = 1000
 
 
 class Partial(NamedTuple):
-    """How much of a frame was sent; size and hash tell whether another frame is the same."""
+    """The part of a frame that was sent; size and hash tell whether another frame is the same."""
 
     request_id: str
     version: int
@@ -20,7 +20,7 @@ class Partial(NamedTuple):
 
 
 class Backlog:
-    """The jobs whose state a reader has not got yet. False if there are none."""
+    """The jobs whose state a reader has not received yet. False if there are none."""
 
     __slots__ = ("after", "feeding", "first", "groups", "large", "newer", "partial", "room", "sent")
 
@@ -64,14 +64,14 @@ class Backlog:
             self.first[name] = self.newer[name]
 
     def replaced_by(self, states: Iterable[State]) -> list[State]:
-        """Return the states that are newer than what was pushed of their jobs, which is forgotten."""
+        """Return the states that are newer than those pushed of their jobs, and forget the pushed versions."""
         newer = [state for state in states if state.version > self.newer.get(state.request_id, 0)]
         for state in newer:
             self.newer.pop(state.request_id, None)
         return newer
 
     def extend(self, other: "Backlog", pushed: dict[str, int]) -> None:
-        """Add what another subscription begins with; `pushed` are versions that the reader got meanwhile."""
+        """Add the first states of another subscription; `pushed` are versions that the reader received meanwhile."""
         known = {**pushed, **self.newer}
         self.first.update((name, known.get(name, 0)) for name in other.first)
         self.large.update(other.large)
@@ -79,7 +79,7 @@ class Backlog:
         self.sent |= other.sent | pushed.keys()
 
     def drop(self, names: Iterable[str], groups: Iterable[str]) -> None:
-        """Forget what the client does not watch any more."""
+        """Forget what the client no longer watches."""
         for name in names:
             self.first.pop(name, None)
             if name not in self.newer:
@@ -103,6 +103,6 @@ class Backlog:
         return list(islice(chain(self.newer, (name for name in self.first if name not in self.newer)), count))
 
     def forget(self, request_id: str) -> None:
-        """Forget a job that does not exist any more."""
+        """Forget a job that no longer exists."""
         for names in (self.newer, self.first, self.large):
             names.pop(request_id, None)

@@ -10,7 +10,7 @@ import socket
 # SO_SNDBUF: the kernel's send buffer is the stream's only queue. The kernel doubles this value for its book-keeping
 # (man 7 socket). The rest of one frame may stay in the event loop; from then on only each job's newest state is kept.
 KERNEL_BYTES = 128 * 1024
-UNANSWERED_MS = 60_000  # a peer that acknowledges nothing for so long is dead (RFC 5482); pings expose it
+UNANSWERED_MS = 60_000  # a peer that acknowledges nothing for this long is dead (RFC 5482); pings expose it
 
 
 class DirectSocket(socket.SocketType):

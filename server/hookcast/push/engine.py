@@ -1,4 +1,4 @@
-"""The push engine of one node: what its streams share, their timer and their tasks."""
+"""The push engine of one node: the shared parts of its streams, their timer and their tasks."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ NAMES_PER_SECOND = 100
 
 
 class Engine:
-    """What the streams of a node share. Use it in one event loop."""
+    """The shared parts of a node's streams. Use it in one event loop."""
 
     def __init__(self, admission: Admission, hub: Hub, store: JobStore, bus: Bus, gate: Gate) -> None:
         self.admission = admission

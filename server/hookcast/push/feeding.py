@@ -1,4 +1,4 @@
-"""Send states as the reader takes them: what it has not got yet waits as a name, and is read when its turn comes."""
+"""Send states as fast as the reader takes them: a pending state is held as a name, and read when it can be sent."""
 
 import asyncio
 import math
@@ -30,7 +30,7 @@ class FedStream(Stream):
         raise NotImplementedError
 
     def later(self, state: State) -> None:
-        """Send a state as soon as the reader has taken what is before it; a newer one of its job takes its place."""
+        """Send a state once the reader has taken the earlier ones; a newer state of its job replaces it."""
         if self._mode is CLOSING:
             return
         self.keep(state)
@@ -53,7 +53,7 @@ class FedStream(Stream):
             self.engine.recent.put(state)
 
     def keep_first(self, states: list[State]) -> None:
-        """Note states that a subscription begins with, which are no sign of a slow reader."""
+        """Note the first states of a subscription, which do not make the reader a slow one."""
         if self._backlog is None:
             self._backlog = Backlog()
         self._backlog.room += len(states)
@@ -61,7 +61,7 @@ class FedStream(Stream):
             self.keep(state)
 
     def begin_with(self, backlog: Backlog | None, pushed: dict[str, int]) -> None:
-        """Read these first states as the reader takes them; `pushed` are versions that it has got meanwhile."""
+        """Read these first states as the reader takes them; `pushed` are versions that it received meanwhile."""
         if backlog is None or self._mode is CLOSING:
             return
         if self._backlog is None:
@@ -72,7 +72,7 @@ class FedStream(Stream):
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Write what waits while the reader takes it, then go live."""
+        """Write pending states while the reader takes them, then go live."""
         if not self._taking():
             return
         backlog = self._backlog
@@ -121,7 +121,7 @@ class FedStream(Stream):
             self._write_large(backlog, state, 0)
 
     def _write_large(self, backlog: Backlog, state: State, sent: int) -> None:
-        """Send the rest of a large state as far as the reader takes it, and note how far that was."""
+        """Send the rest of a large state as far as the reader takes it, and note the position."""
         frame = self.frame(state)
         while sent < len(frame) and self._taking():
             sent += self.write_some(memoryview(frame)[sent:])
@@ -148,14 +148,14 @@ class FedStream(Stream):
         return True
 
     def _write_partial(self, backlog: Backlog) -> None:
-        """Go on with the state that was sent in part, if it is at hand."""
+        """Continue the state that was sent in part, if it is at hand."""
         partial = backlog.partial
         state = None if partial is None else self.engine.recent.get_partial(partial.request_id, partial.version)
         if partial is not None and state is not None:
             self._go_on(backlog, partial, state)
 
     def _go_on(self, backlog: Backlog, partial: Partial, state: State | None) -> None:
-        """Send the rest of the state. Break off if it is another one by now: the client begins anew."""
+        """Send the rest of the state. Abort if it has changed meanwhile: the client reconnects."""
         if state is None or (len(self.frame(state)), hash(self.frame(state))) != (partial.size, partial.hash):
             self.end(b"")
             if self.transport is not None:
@@ -165,7 +165,7 @@ class FedStream(Stream):
             self._write_large(backlog, state, partial.sent)
 
     async def _feed(self, backlog: Backlog) -> None:
-        """Read what waits, in portions, until the reader falls behind or has everything."""
+        """Read pending states, in portions, until the reader falls behind or has everything."""
         try:
             while backlog and self._taking():
                 try:
@@ -195,7 +195,7 @@ class FedStream(Stream):
         return self._take_outlines(backlog, names, await subscriptions.outlines(names))
 
     def _take_outlines(self, backlog: Backlog, names: list[str], outlines: list[Outline]) -> bool:
-        """Send or keep what is whole, and note what is large. Return False if nothing changed."""
+        """Send or keep the whole states, and note the large ones. Return False if nothing changed."""
         existing = {outline.job.request_id for outline in outlines}
         missing = [name for name in names if name not in existing]
         for name in missing:

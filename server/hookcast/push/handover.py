@@ -32,7 +32,7 @@ async def play_events(stream: SseStream, receive: Receive, send: Send) -> None:
     """Run an SSE stream over ASGI, as the body of a response that has started."""
 
     async def write(data: bytes) -> None:
-        for start in range(0, len(data), PIECE_BYTES):  # the server copies what it is given
+        for start in range(0, len(data), PIECE_BYTES):  # the server copies the data
             await send(
                 {"type": "http.response.body", "body": bytes(data[start : start + PIECE_BYTES]), "more_body": True}
             )

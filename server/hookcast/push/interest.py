@@ -1,4 +1,4 @@
-"""Which jobs have active subscribers, for those who follow watched jobs."""
+"""The jobs that have active subscribers, for the parts that follow watched jobs."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What all streams of a node hold together, bounded in bytes: recent states, and large states that are being read."""
+"""States shared by all streams of a node, bounded in bytes: recent states, and large states that are being read."""
 
 import asyncio
 from collections import deque
@@ -47,7 +47,7 @@ class Kept:
 class Recent:
     """The states that readers wait for. Streams hold names and versions; the bytes are here, once.
 
-    Of each job the newest state is kept, and beside it those that were sent in part.
+    Of each job the newest state is kept, and also those that were sent in part.
     """
 
     def __init__(self) -> None:
@@ -87,9 +87,9 @@ class Recent:
 
 
 class Turns:
-    """Bounds the bytes in use at the same time. Who comes beyond the limit waits, first come, first served.
+    """Bounds the bytes in use at a time. Beyond the limit, callers wait in order of arrival.
 
-    What exceeds the limit by itself has its turn alone.
+    A request that exceeds the limit by itself runs alone.
     """
 
     def __init__(self, limit: int = TURN_BYTES) -> None:

@@ -43,7 +43,7 @@ class Socket(FedStream):
             self._read_on()
 
     def leave(self) -> None:
-        """Drop what has been parsed of an incomplete message."""
+        """Drop the parsed part of an incomplete message."""
         self._drop_inbox()
 
     def refuse_slow(self) -> None:
@@ -125,7 +125,7 @@ class Socket(FedStream):
         self._listen()
 
     def _send(self, frame: bytes) -> None:
-        """Send a frame that is no state."""
+        """Send a frame that is not a state."""
         if self._backlog is not None and self._backlog.partial is not None:
             self._backlog.after += frame
         elif self.transport is not None and self._mode is not CLOSING:

@@ -18,14 +18,14 @@ from hookcast.push.wheel import Looked
 from hookcast.wire import State
 
 PIECE_BYTES = 16 * 1024  # of a large frame in a transport's buffer
-WHOLE_FRAMES = "hookcast.whole_frames"  # extra information of a transport that takes no parts of frames
+WHOLE_FRAMES = "hookcast.whole_frames"  # extra information of a transport that does not accept parts of frames
 SLOW_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
 WARNING_SECONDS = 30.0  # before a token expires
 
 
 class Mode(Enum):
-    """How a stream handles a state pushed to it."""
+    """A stream's handling of a state pushed to it."""
 
     OPENING = auto()
     """Note it: the stream has not begun."""
@@ -76,7 +76,7 @@ class Stream(asyncio.Protocol):
         self._sent_at = self._ends_at = 0.0
 
     def identify(self, caller: Caller) -> None:
-        """Show from now on what this caller may see, until its token expires."""
+        """Show what this caller may see from now on, until its token expires."""
         self.caller = None if caller.full else caller
         self._expires_at = self._warn_at = math.inf
         if caller.expires_at is not None:
@@ -88,7 +88,7 @@ class Stream(asyncio.Protocol):
         return self.caller is None or self.caller.sees(state.request_id, state.owner, state.group)
 
     def open(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Write `head` and what has been pushed since, and go live as soon as the reader has taken it."""
+        """Write `head` and the states pushed since, and go live once the reader has taken them."""
         self.transport = transport
         bound(transport)
         self._direct = open_direct(transport)
@@ -200,7 +200,7 @@ class Stream(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self.catch_up)
 
     def catch_up(self) -> None:
-        """Write what waits while the reader takes it, then go live."""
+        """Write pending states while the reader takes them, then go live."""
         raise NotImplementedError
 
     def look(self, now: float) -> float | None:
@@ -236,7 +236,7 @@ class Stream(asyncio.Protocol):
     def end(self, farewell: bytes, *, wait: bool = False) -> None:
         """Write `farewell` and close, or `wait` for the client to close. Abort after CLOSE_SECONDS.
 
-        In the middle of a frame that cannot be finished there is no farewell.
+        In the middle of a frame that cannot be finished, `farewell` is not sent.
         """
         if self._mode is CLOSING or self.transport is None:
             return

@@ -1,4 +1,4 @@
-"""Bring a subscriber up to date: subscribe on the bus → read the store → go live, dropping what is not newer."""
+"""Bring a subscriber up to date: subscribe on the bus → read the store → go live, dropping older states."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -22,9 +22,9 @@ READS = 8  # such reads at a time, of all streams
 
 
 class Joined(NamedTuple):
-    """The topics joined, and the initial states: the first ones, and what is still to be read.
+    """The topics joined, and the initial states: the first ones, and the names of those still to be read.
 
-    The states are never older than what was pushed to the subscriber since.
+    The states are never older than those pushed to the subscriber since.
     """
 
     topics: Topics

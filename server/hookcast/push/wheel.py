@@ -1,7 +1,7 @@
 """One timer for all streams: a timing wheel of buckets, each visited when due, in small portions.
 
 A stream sets the time of its next look and then decides what is due: a ping, the end of its lifetime, a slow reader.
-A push costs the wheel nothing: a stream that sent data in between just sets a new time.
+A push costs the wheel nothing: a stream that has sent data meanwhile just sets a new time.
 """
 
 import asyncio

@@ -29,7 +29,7 @@ def address_of(connection: HTTPConnection) -> str | None:
 
 
 def holders_of(connection: HTTPConnection, caller: Caller) -> tuple[str, ...]:
-    """Return what the client's streams are counted by: its address and its token, but not the operator's API key."""
+    """Return the holders of the client's streams: its address and its token, but not the operator's API key."""
     client = connection.client
     return _holders("" if client is None else client.host, "" if caller.full else caller.name)
 

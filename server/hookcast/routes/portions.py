@@ -1,4 +1,4 @@
-"""Responses larger than what one client may hold: read and written in pieces, as the client takes them."""
+"""Responses larger than the memory for one client: read and written in pieces, as fast as the client takes them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +15,7 @@ from hookcast.wire import encode
 
 PIECE_BYTES = 64 * 1024
 CHUNK = 50  # jobs read at once for a list
-PATIENCE_SECONDS = 1.0  # for a client to take a piece, before the turn is another one's
+PATIENCE_SECONDS = 1.0  # for a client to take a piece, before another one gets its turn
 Write = Callable[[bytes], Awaitable[None]]
 
 
@@ -65,7 +65,7 @@ async def write_large(engine: Engine, outline: Outline, write: Write) -> None:
 async def _write_large(engine: Engine, outline: Outline, write: Write, before: bytes) -> bool:
     """Read a job when it is its turn, and write it after `before`. Return False if it has been removed.
 
-    A client that is slow loses its turn, and the rest is read again once it has taken what is on the way.
+    A slow client loses its turn; the rest is read again once it has taken what was already written.
     """
     sent, known = 0, 0
     while True:
@@ -84,7 +84,7 @@ async def _write_large(engine: Engine, outline: Outline, write: Write, before: b
 
 
 async def _write_on(body: bytes, sent: int, write: Write) -> tuple[int, asyncio.Future[None] | None]:
-    """Write until a piece is not taken in time. Return how much is written, and that piece's write."""
+    """Write until a piece is not taken in time. Return the number of bytes written, and that piece's write."""
     while sent < len(body):
         piece = body[sent : sent + PIECE_BYTES]
         writing = asyncio.ensure_future(write(piece))

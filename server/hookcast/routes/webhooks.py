@@ -49,13 +49,13 @@ async def _take(node: Services, request: Request) -> str:
 
 
 def _intent_id(request: Request) -> str | None:
-    """Return the submit that the webhook's URL names, if any. Only a webhook with a valid signature is believed."""
+    """Return the submit that the webhook's URL names, if any. Use it only after the signature has been verified."""
     found = _INTENT.search(request.scope["query_string"])
     return None if found is None else found[1].decode()
 
 
 async def _admit(node: Services, request: Request) -> SignedHeaders:
-    """Check everything that the headers tell, before the body takes memory."""
+    """Check the headers, before the body takes memory."""
     signed = await node.keys.admit(request.headers)
     expected = node.settings.fal_user_id
     if expected and signed.user_id != expected:

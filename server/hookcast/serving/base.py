@@ -1,4 +1,4 @@
-"""What both protocols share: configuration, the hand-over, and the refusal of a connection."""
+"""Shared parts of both protocols: configuration, the hand-over, and the refusal of a connection."""
 
 import asyncio
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Bound the connections that wait for their clients, so that those who say nothing keep nobody else out."""
+"""Bound the connections that wait for their clients, so that silent clients do not exclude others."""
 
 import asyncio
 import sys
@@ -11,9 +11,9 @@ FULL_SECONDS = 10.0  # between two lines of the log
 
 
 class Waiting(Protocol):
-    """A connection whose client has to send something next, a request or the rest of one, or to read.
+    """A connection that waits for its client to send a request, or the rest of one, or to read.
 
-    `connections` are all of the server's, streams included.
+    `connections` are all of the server's, including streams.
     """
 
     connections: set[Any]
@@ -23,8 +23,8 @@ class Waiting(Protocol):
 class Idle:
     """Connections that wait for their clients, in the order in which they began to.
 
-    Beyond `MAX_IDLE` of them, or `limit` connections of any kind, the one that has waited longest gives way: whoever
-    opens connections and says nothing keeps nobody else out.
+    Beyond `MAX_IDLE` of them, or `limit` connections of any kind, the one that has waited longest is closed, so silent
+    clients do not exclude others.
     """
 
     def __init__(self, limit: int | None = None) -> None:

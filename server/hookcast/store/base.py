@@ -30,7 +30,7 @@ MIGRATION_SECONDS = 300.0
 REWRITE_SECONDS = 3600.0
 MAX_OPEN_SECONDS = 600
 WAIT_SECONDS = 4  # for a free connection or a lock
-RETRY_SECONDS = 1.0  # between probes while the database is in trouble
+RETRY_SECONDS = 1.0  # between probes while the database fails
 PROBE = "probe"  # the lease that a probe writes
 
 
@@ -62,7 +62,7 @@ class Database(ABC):
 
     @abstractmethod
     def of_each(self, column: Column[str], names: Iterable[str], rows: Select[Any]) -> Select[Any]:
-        """Return the selection of what `rows`, which has a limit, finds for each value of `column` in `names`."""
+        """Return the rows that `rows`, which has a limit, selects for each value of `column` in `names`."""
 
     @abstractmethod
     def octets(self, column: ColumnElement[Any]) -> ColumnElement[int]:
@@ -93,10 +93,10 @@ class Database(ABC):
         return False
 
     async def settle(self) -> None:  # noqa: B027 - PostgreSQL needs nothing
-        """Do what large writes leave to be done, without holding the writer."""
+        """Do the maintenance that large writes require, without holding the writer."""
 
     async def rewrite(self) -> None:  # noqa: B027 - PostgreSQL's autovacuum needs no help
-        """Write the file anew, without unused space and able to shrink; nothing else can write meanwhile."""
+        """Rewrite the file without unused space and able to shrink; nothing else can write meanwhile."""
 
     async def _watched(self, work: Work[T], seconds: float, *, writes: bool) -> T:
         try:
@@ -136,7 +136,7 @@ class Database(ABC):
         """Use a little space on the disk, and free it: a write may fit into space that the files have already."""
 
     async def watch(self) -> None:
-        """While the database is in trouble, probe it until it works, so that an idle node notices, too."""
+        """While the database fails, probe it until it works, so that an idle node notices, too."""
         while True:
             await self.health.troubled.wait()
             await asyncio.sleep(RETRY_SECONDS)

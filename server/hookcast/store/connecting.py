@@ -1,4 +1,4 @@
-"""Connect to PostgreSQL with asyncpg: TLS as libpq's words say, and the first of several hosts that takes writes."""
+"""Connect to PostgreSQL with asyncpg: TLS by libpq's parameters, and the first of several hosts that accepts writes."""
 
 import ssl
 from pathlib import Path
@@ -9,11 +9,11 @@ import asyncpg
 from hookcast.errors import StoreRefused
 from hookcast.postgres_url import SYSTEM, PostgresUrl, Tls
 
-WAIT_SECONDS = 4  # for a connection, to whichever host
-APPLICATION = "hookcast"  # what pg_stat_activity shows
+WAIT_SECONDS = 4  # for a connection, to any host
+APPLICATION = "hookcast"  # shown in pg_stat_activity
 _PLAIN = ("disable", "allow", "prefer")
 
-# The next host may be better: this one is away, starting or stopping, or takes no writes.
+# Try the next host: this one is unreachable, starting or stopping, or accepts no writes.
 _TRY_NEXT = (
     OSError,
     asyncpg.CannotConnectNowError,
@@ -42,7 +42,7 @@ class Connector:
         }
 
     async def connect(self) -> asyncpg.Connection:
-        """Connect to the host of the last connection, else to the next that answers and takes writes.
+        """Connect to the host of the last connection, else to the next that answers and accepts writes.
 
         Raises what asyncpg raises for the last host.
         """

@@ -19,7 +19,7 @@ def open_database(url: str) -> Database:
 
 
 def migrate(url: str, seconds: float = MIGRATION_SECONDS, *, compact: bool = False) -> None:
-    """Migrate the database to the newest schema, in so many seconds at most, and write SQLite's file anew if `compact`.
+    """Migrate the database to the newest schema, in at most `seconds`, and rewrite SQLite's file if `compact`.
 
     Raises StoreUnavailable.
     """

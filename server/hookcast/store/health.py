@@ -1,4 +1,4 @@
-"""Whether the database works, as its transactions tell: each change is logged once."""
+"""The health of the database, from its transactions; each change is logged once."""
 
 import asyncio
 import time
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from hookcast.errors import StoreUnavailable, Trouble
 from hookcast.logs import get_logger
 
-CALM_SECONDS = 2.0  # without a failure: then trouble is over, and another kind of trouble is told
-_OF_WRITES = frozenset({Trouble.DISK_FULL, Trouble.READ_ONLY})  # reads go on
+CALM_SECONDS = 2.0  # without a failure: then the trouble is over, and another kind of trouble is logged
+_OF_WRITES = frozenset({Trouble.DISK_FULL, Trouble.READ_ONLY})  # reads still work
 
 _log = get_logger(__name__)
 
@@ -16,7 +16,8 @@ _log = get_logger(__name__)
 class Health:
     """The database's trouble, or None. `clock` is in monotonic seconds.
 
-    While failures and successes alternate, trouble goes on: it ends with a success after `CALM_SECONDS` of calm.
+    While failures and successes alternate, the trouble continues: it ends with a success `CALM_SECONDS` after the last
+    failure.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +27,7 @@ class Health:
         self.troubled = asyncio.Event()
 
     def failed(self, error: StoreUnavailable) -> None:
-        """Note a failed transaction. An error of one row's values is no trouble."""
+        """Note a failed transaction. An error in one row's values is not the database's trouble."""
         if error.trouble is Trouble.VALUE:
             return
         now = self._failed_at = self._clock()
@@ -39,7 +40,7 @@ class Health:
             _log.warning("database_unavailable", trouble=error.trouble.value, reason=error.reason)
 
     def worked(self, *, wrote: bool) -> None:
-        """Note a transaction that succeeded. A read ends no trouble of writes."""
+        """Note a transaction that succeeded. A read does not end trouble with writes."""
         if self.trouble is None or (self.trouble in _OF_WRITES and not wrote):
             return
         now = self._clock()

@@ -26,7 +26,7 @@ from hookcast.store.submits import Submits
 from hookcast.tasks import beside
 
 MEDIAN_OF = 21
-MAX_COMPLETIONS = 100  # read to find these
+MAX_COMPLETIONS = 100  # rows read to find these
 
 
 class Written(NamedTuple):
@@ -66,7 +66,7 @@ class JobStore:
         self.submits = Submits(database)
 
     async def probe(self) -> None:
-        """Commit a small write. Raises StoreUnavailable with what is wrong."""
+        """Commit a small write. Raises StoreUnavailable with the reason."""
         await self._database.probe()
 
     async def deployment(self) -> str:
@@ -84,14 +84,14 @@ class JobStore:
         return [outline for outline in found if outline is not None]
 
     async def get(self, request_id: str) -> Job | None:
-        """Return the whole job, or None. Concurrent calls share a query, but not for what is large."""
+        """Return the whole job, or None. Concurrent calls share a query, but not for large columns."""
         outline = await self.outline(request_id)
         if outline is None or not outline.left_out:
             return None if outline is None else outline.job
         return await self.whole(request_id)
 
     async def whole(self, request_id: str) -> Job | None:
-        """Return the job with all that is large in it, or None, by a query of its own."""
+        """Return the job with its large columns, or None, by a separate query."""
         found = await self._database.read(jobs_of(select(jobs).where(jobs.c.request_id == request_id)))
         return next(iter(found), None)
 

@@ -37,7 +37,7 @@ class Leases:
         return await self._database.write(lambda connection: set(connection.execute(take, rows).scalars()))
 
     async def release(self, names: Iterable[str], owner: str) -> None:
-        """Release those of the leases that `owner` holds."""
+        """Release the leases that `owner` holds."""
         ours = and_(leases.c.name.in_(list(names)), leases.c.owner == owner)
         await self._database.write(lambda connection: connection.execute(delete(leases).where(ours)))
 

@@ -1,4 +1,4 @@
-"""Outlines of jobs: rows without what is large in them, so that a read of many jobs is small whatever their results."""
+"""Outlines of jobs: rows without their large values, so that a read of many jobs is small whatever their results."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from hookcast.store.base import Database
 from hookcast.store.schema import from_row, jobs
 from hookcast.wire import LARGE_BYTES
 
-# The columns that may be large, and what stands for them in an outline.
+# The columns that may be large, and their values in an outline.
 _LARGE = {
     jobs.c.result: null(),
     jobs.c.error_detail: null(),
@@ -21,8 +21,8 @@ _LARGE = {
 class Outline(NamedTuple):
     """A job and the bytes left out of it.
 
-    A result, an error detail, logs or metadata beyond LARGE_BYTES are not read, and `left_out` is the size of what is
-    missing; 0 = the job is whole.
+    A result, an error detail, logs or metadata beyond LARGE_BYTES are not read, and `left_out` is their size; 0 = the
+    job is whole.
     """
 
     job: Job
@@ -40,7 +40,7 @@ def columns(database: Database) -> list[ColumnElement[Any]]:
 
 
 def size(database: Database) -> ColumnElement[int]:
-    """Return the size in bytes of what may be large in a row."""
+    """Return the size in bytes of the columns of a row that may be large."""
     result, *others = (func.coalesce(database.octets(column), 0) for column in _LARGE)
     return sum(others, start=result)
 

@@ -36,9 +36,9 @@ from hookcast.store.connecting import Connector
 _CONNECTIONS = 5
 _MADE_AT = "made_at"  # monotonic seconds
 _MIGRATION_LOCK = 4_826_163_950_127_731  # arbitrary; must be unused by other programs in the same database
-# After these the server may be another one, or about to end: every connection is made anew.
+# After these the server may be another one, or shutting down: every connection is replaced.
 _DISTRUSTED = frozenset({Trouble.READ_ONLY, Trouble.UNREACHABLE, Trouble.TIMEOUT})
-_DISTRUST_SECONDS = 1.0  # at most so often
+_DISTRUST_SECONDS = 1.0  # at most this often
 _SPILL = text(  # sorts more than work_mem holds: PostgreSQL writes it to temporary files, and leaves nothing behind
     "SELECT count(*) FROM (SELECT row_number() OVER (ORDER BY md5(i::text) || repeat('x', 500)) FROM "
     "generate_series(1, 500) AS i) AS sorted"
@@ -60,7 +60,7 @@ class Postgresql(Database):
             pool_timeout=WAIT_SECONDS,
             pool_recycle=1800,
         )
-        self._distrusted_at = 0.0  # connections made before are replaced when they are taken from the pool
+        self._distrusted_at = 0.0  # older connections are replaced when they leave the pool
         event.listen(self._engine.sync_engine, "connect", _note_age)
         event.listen(self._engine.sync_engine, "checkout", self._check_age)
 

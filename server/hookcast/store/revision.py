@@ -1,4 +1,4 @@
-"""The revision of the database's schema, and whether its tables are Hookcast's at all."""
+"""The revision of the database's schema, and the check that its tables are Hookcast's."""
 
 import re
 from enum import Enum

@@ -125,7 +125,7 @@ submits = Table(
     Column("group_name", Text),
     Column("metadata", Text, nullable=False),
     Column("asked_at", UtcDateTime, nullable=False),
-    Column("until", UtcDateTime, nullable=False),  # the node that asks fal is done by then, or dead
+    Column("until", UtcDateTime, nullable=False),  # by then the node that asks fal has finished or is dead
     Index("submits_by_age", "asked_at"),
 )
 
@@ -140,7 +140,7 @@ leases = Table(
 deployment = Table(
     "deployment",
     metadata,
-    Column("only", Boolean, primary_key=True),  # one row, whatever happens at once
+    Column("only", Boolean, primary_key=True),  # one row, also with concurrent inserts
     Column("id", String(32), nullable=False),
 )
 
@@ -203,7 +203,7 @@ def to_row(job: Job) -> dict[str, Any]:
 
 
 def from_row(row: RowMapping) -> Job:
-    """Return the job stored in a row. A value that this version does not know is read as the nearest that it does."""
+    """Return the job stored in a row. An unknown value, of a newer version, is read as the nearest known one."""
     status = _status(row["status"], row["completed_at"])
     progress = Progress(
         phase=Phase.ENDED if status.terminal else _PHASES.get(row["phase"], Phase.RUNNING),

@@ -37,11 +37,11 @@ from hookcast.store.room import check_file, use_space
 # WAL: readers do not wait for the writer. FULL: an acknowledged webhook survives a power cut. INCREMENTAL: the file can
 # shrink; it has to come before the first table, and has no effect on a file that has tables already.
 _PRAGMAS = ("busy_timeout=4000", "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL")
-_SHRINKABLE = 2  # what `PRAGMA auto_vacuum` says of such a file
-_PAGES = 16  # freed between two looks at the clock
+_SHRINKABLE = 2  # the value of `PRAGMA auto_vacuum` for such a file
+_PAGES = 16  # freed between two reads of the clock
 _PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # seconds
 _READERS = 4
-# Errors whose cause SQLite keeps for itself, such as a quota: the folder is asked.
+# Errors whose cause SQLite does not report, such as a quota: a write to the folder finds it.
 _UNCLEAR = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _NOW = "(julianday('now') - 2440587.5) * 86400.0"
 
@@ -141,7 +141,7 @@ class Sqlite(Database):
         await self.read(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all())
 
     async def migrate(self, seconds: float = MIGRATION_SECONDS) -> None:
-        """Check the file and its folder first: SQLite itself would not say what is wrong with them."""
+        """Check the file and its folder first: SQLite itself does not report what is wrong with them."""
         check_file(self._file)
         await super().migrate(seconds)
 

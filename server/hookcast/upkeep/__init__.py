@@ -1,1 +1,1 @@
-"""Background work: what a node does for jobs outside of requests."""
+"""Background work of a node, outside of requests."""

@@ -11,7 +11,7 @@ from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Cancelled, Clock, Failed, Job, Phase
 
 UNKNOWN_TIMES = 3
-UNKNOWN_FOR = timedelta(minutes=1)  # a request that fal has just taken may not be visible yet
+UNKNOWN_FOR = timedelta(minutes=1)  # a request that fal has just accepted may not be visible yet
 FORGOTTEN_AFTER = timedelta(minutes=5)
 MAX_DOUBTED = 10_000
 
@@ -25,7 +25,7 @@ class _Doubt(Struct):
 
 
 class Asking:
-    """fal's answers about jobs, through `queue`. Counts on this node how often fal has not known a job."""
+    """fal's answers about jobs, through `queue`. Counts, on this node, fal's 404s for each job."""
 
     def __init__(self, queue: FalQueue, clock: Clock) -> None:
         self.queue = queue
@@ -33,9 +33,9 @@ class Asking:
         self._doubts: OrderedDict[str, _Doubt] = OrderedDict()
 
     async def status(self, job: Job) -> Status | Failed | Cancelled:
-        """Return fal's status of the job, or how it has ended when fal does not know it.
+        """Return fal's status of the job, or its end when fal does not know it.
 
-        Raises FalRejected, also for a 404 that does not tell yet, and FalUnreachable.
+        Raises FalRejected, also for a 404 that is not conclusive yet, and FalUnreachable.
         """
         try:
             found = await self.queue.status(job)
@@ -50,7 +50,7 @@ class Asking:
         return found
 
     def _unknown(self, job: Job) -> Failed | Cancelled | None:
-        """Return how a job ends that fal answers 404 for; None while that is not certain."""
+        """Return the end of a job for which fal answers 404; None while that is not conclusive."""
         if job.progress.phase is Phase.CANCELLING:
             return Cancelled()
         now = self._clock()

@@ -3,7 +3,7 @@
 Each watched job has one task, owned by `run`; a lease lets only one node follow a job, whichever nodes have its
 subscribers. The task reads fal's status stream, at most `MAX_FOLLOWED` at once. Beyond that, while the stream does not
 work, and where it is refused, the task polls the status. It ends with the last subscriber or with the job, or when fal
-refuses the key. The pauses between two tries grow until one brings news.
+refuses the key. The pauses between two attempts grow until one brings news.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from hookcast.upkeep.pump import Pump
 MAX_FOLLOWED = 256
 MIN_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
-FIRST_SECONDS = 10.0  # a stream begins with the current status: one that does not is held back by a proxy
+FIRST_SECONDS = 10.0  # a stream begins with the current status; otherwise a proxy holds it back
 POLL_SECONDS = 3.0
 MAX_POLL_SECONDS = 10.0
-POLLS_WITHOUT_STREAM = 10  # before a stream that was refused is tried again
+POLLS_WITHOUT_STREAM = 10  # before a refused stream is tried again
 
 _log = get_logger(__name__)
 
@@ -41,14 +41,14 @@ class _Endpoint(Struct, rename="camel"):
 
 
 class _Turn(NamedTuple):
-    """One try at a job: it brought news, and the status was polled."""
+    """The outcome of one attempt: whether it brought news, and whether the status was polled."""
 
     news: bool = False
     polled: bool = False
 
 
 class _Pace:
-    """The pauses of one job, and whether its stream is worth a try."""
+    """The pauses of one job, and whether to try its stream."""
 
     def __init__(self) -> None:
         self._quiet = 0

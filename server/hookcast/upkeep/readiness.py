@@ -1,4 +1,4 @@
-"""Tells whether the dependencies answer, at little cost however often it is asked."""
+"""Readiness checks of the dependencies, cheap at any request rate."""
 
 import asyncio
 import time
@@ -8,14 +8,15 @@ from hookcast.errors import StoreUnavailable
 from hookcast.fal.keys import FalKeys
 from hookcast.store import JobStore
 
-ANSWER_SECONDS = 2.0  # how long a dependency may take; a probe of Kubernetes waits 5 s by default in deploy/
-KEPT_SECONDS = 1.0  # how long an answer is good for
+ANSWER_SECONDS = 2.0  # limit for a dependency; the Kubernetes probes in deploy/ wait 5 s
+KEPT_SECONDS = 1.0  # validity of an answer
 
 
 class Probe:
-    """Looks at one dependency when asked: one look at a time, at most one in `KEPT_SECONDS`.
+    """Checks one dependency on request: one check at a time, at most one per `KEPT_SECONDS`.
 
-    `look` has a deadline of its own, and returns whether the dependency answered. `clock` returns monotonic seconds.
+    `look` is the check: it has its own deadline, and returns whether the dependency answered. `clock` returns monotonic
+    seconds.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Probe:
         return bool(done) and answer.result()
 
     async def run(self) -> None:
-        """Look whenever asked, until cancelled."""
+        """Run the check whenever requested, until cancelled."""
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -51,7 +52,7 @@ class Probe:
 class Readiness:
     """The state of the database, which must take writes, and of fal's keys.
 
-    Without keys no webhook is accepted, and fal repeats it. `trouble` is the error of the last write, None = it worked.
+    Without keys no webhook is accepted, and fal retries it. `trouble` is the error of the last write, None = it worked.
     """
 
     def __init__(self, store: JobStore, keys: FalKeys) -> None:

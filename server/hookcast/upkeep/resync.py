@@ -1,6 +1,6 @@
 """Pushes the states that the bus did not deliver.
 
-Once a second the node queries what was written since its last look, and pushes what its subscribers have not seen: one
+Once a second the node queries what was written since its last check, and pushes what its subscribers have not seen: one
 indexed query, whatever the number of subscribers.
 """
 
@@ -15,7 +15,7 @@ from hookcast.store import JobStore
 from hookcast.store.base import DEADLINE_SECONDS
 from hookcast.tasks import repeat
 
-# The store returns where to look from next. This margin covers clocks that are set back, and costs little.
+# The store returns the start of the next query. This margin covers clocks that are set back, and costs little.
 LOOK_BACK_SECONDS = DEADLINE_SECONDS + 1.0
 CHUNK = 100  # jobs read at once
 
@@ -45,7 +45,7 @@ class Resync:
         self._seen_until: float | None = None
 
     async def run(self) -> None:
-        """Look every `seconds` until cancelled."""
+        """Check every `seconds` until cancelled."""
         await repeat(self.look, lambda: self._seconds, self._sleep, failed="resync_failed")
 
     async def look(self) -> int:
@@ -69,8 +69,8 @@ class Resync:
                     self._subscriptions.tell(whole)
 
     async def _beginning(self) -> float:
-        """Return when this node started, by the database's clock.
+        """Return the time at which this node started, by the database's clock.
 
-        Streams may be open since then, however late the first look is.
+        Streams may be open since then, however late the first check is.
         """
         return (await self._store.changed_since(float("inf")))[1] - (self._clock() - self._begun)

@@ -1,4 +1,4 @@
-"""Deletes what is no longer needed: jobs that ended long ago, idempotency keys without a job, and expired leases."""
+"""Deletes rows that are no longer needed: jobs that ended long ago, idempotency keys without a job, expired leases."""
 
 import asyncio
 import random

@@ -35,7 +35,7 @@ def describe() -> Json:
 
 
 def codes(method: str, path: str) -> list[str]:
-    """Return the codes of the problems that the operation itself answers; not of those that end before it."""
+    """Return the codes of the operation's own problems; not of those that are answered before it."""
     narrowed = [
         content["schema"]["allOf"][1]["properties"]["code"]["enum"]
         for answer in describe()["paths"][path][method]["responses"].values()

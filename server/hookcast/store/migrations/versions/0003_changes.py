@@ -1,4 +1,4 @@
-"""When a row was written last, by the database's clock: what other nodes look for."""
+"""The time of a row's last write, by the database's clock, by which other nodes find changes."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Leases of what only one node may do."""
+"""Leases for work that only one node may do."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""How the end of a job became known; null for jobs that ended before."""
+"""The way the end of a job became known; null for jobs that ended before."""
 
 import sqlalchemy as sa
 from alembic import op

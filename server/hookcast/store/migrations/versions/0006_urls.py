@@ -1,4 +1,4 @@
-"""fal's own URLs of a request's status and of its cancel, beside that of its result."""
+"""fal's own URLs of a request's status and of its cancel, in addition to that of its result."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""When fal was asked to cancel a job: committed before the request, so that every node knows of it."""
+"""The time of a cancel request to fal, committed before the request, so that every node knows of it."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Indexes for what a caller may see, and for the jobs that ended long ago."""
+"""Indexes for the jobs that a caller may see, and for those that ended long ago."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -123,4 +123,4 @@ async def test_the_doctor_says_that_the_disk_is_full_and_what_is_free(node: Serv
     assert (said.returncode, len(lines), said.stderr) == (1, 1, "")
     assert lines[0].startswith("fail")
     assert "disk is full" in lines[0]
-    assert "GB are free" in lines[0]
+    assert "GB free" in lines[0]

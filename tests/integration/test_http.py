@@ -57,7 +57,7 @@ async def test_a_browser_at_the_webhooks_address_is_told_what_it_is(node: Node) 
     """People paste it to see whether it works."""
     answer = await node.client.get("/api/webhooks/fal")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    assert "takes POST" in answer.json()["detail"]
+    assert "accepts POST" in answer.json()["detail"]
     assert "fal sends its webhooks there, signed" in answer.json()["detail"]
 
 

@@ -3,6 +3,7 @@
 Units are in the names: `_seconds`, `_bytes`. Secrets are `SecretStr`, which hides them in reprs and logs.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from hookcast.urls import (
 )
 
 PREFIX = "HOOKCAST_"
+_LINE = re.compile(r"\s*(?:export\s+)?(HOOKCAST\w*|FAL_KEY)\b", re.IGNORECASE)
 
 
 def _fal_key(secret: SecretStr) -> SecretStr:
@@ -259,12 +261,30 @@ def load_listen_settings(**overrides: Any) -> ListenSettings:
 def _load(shape: type[_Shape], overrides: dict[str, Any]) -> _Shape:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return shape(**given)
+        wrong = _unread_lines() if shape is Settings else []
+        settings = shape(**given)
     except UnicodeDecodeError as error:
         raise SettingsError(f"Wrong settings: .env is not UTF-8 text: {error}.") from None
     except ValidationError as error:
-        lines = [_describe(list(entry["loc"]), entry["msg"]) for entry in error.errors()]
-        raise SettingsError("Wrong settings: " + "; ".join(lines)) from None
+        wrong += [_describe(list(entry["loc"]), entry["msg"]) for entry in error.errors()]
+        raise SettingsError("Wrong settings: " + "; ".join(wrong)) from None
+    if wrong:
+        raise SettingsError("Wrong settings: " + "; ".join(wrong))
+    return settings
+
+
+def _unread_lines() -> list[str]:
+    """Return one sentence for each line of `.env` that names a setting and cannot be read: the parser skips it."""
+    file = Path(".env")
+    if not file.is_file():
+        return []
+    read = DotEnvSettingsSource(Settings, env_ignore_empty=False).env_vars
+    found = []
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1):
+        named = _LINE.match(line)
+        if named is not None and read.get(named[1].lower()) is None:
+            found.append(f"line {number} of .env: must be {named[1]}=value, a quote closed where it is opened")
+    return found
 
 
 def _describe(location: list[int | str], message: str) -> str:

@@ -123,6 +123,28 @@ def test_quotes_that_nothing_has_removed_are_refused(name: str, value: str, quot
     assert value not in str(caught.value)
 
 
+@pytest.mark.parametrize("line", ["{}: x-1", '{}="x-1', "{}", "export {} x-1", "{}='x-1' y"])
+@pytest.mark.parametrize("name", ["HOOKCAST_API_KEYS", "hookcast_api_key", "FAL_KEY"])
+def test_a_line_of_the_env_file_that_cannot_be_read_is_refused(
+    name: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parser would skip it, and leave the server open; the message has every other wrong setting, too."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(f"# mine\nOTHER: x\n{line.format(name)}\nHOOKCAST_HEARTBEAT_SECONDS=0\n")
+    with pytest.raises(SettingsError, match=f"line 3 of .env: must be {name}=value") as caught:
+        load_settings()
+    assert "HOOKCAST_HEARTBEAT_SECONDS" in str(caught.value)
+    assert "x-1" not in str(caught.value)
+
+
+def test_every_way_to_write_a_line_of_the_env_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["\ufeffexport HOOKCAST_API_KEYS=k", "hookcast_port = 81 # mine", "HOOKCAST_TOKEN_SECRET=", "FAL_KEY='a:b'"]
+    (tmp_path / ".env").write_text("\r\n".join(lines), encoding="utf-8")
+    given = load_settings()
+    assert (given.keys, given.port, given.secrets) == (("k",), 81, ())
+
+
 def test_blanks_around_a_value_do_not_count() -> None:
     """They come along when a value is copied, or read from a file."""
     given = load_settings(host=" 127.0.0.1\n", token_secret=f"{SECRET}\n", public_url="https://x.test ")

@@ -13,6 +13,12 @@ from hookcast.urls import is_loopback
 _OF_SERVICE = re.compile(r"(\w+?)_(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
 # Heroku, Render, Railway and others set these.
 _OF_PLATFORMS = ("DATABASE_URL", "REDIS_URL", "PORT")
+_MEANT = {  # what other programs call it
+    **dict.fromkeys(("DB", "DB_URL", "DATABASE_URI", "POSTGRES_URL"), "DATABASE_URL"),
+    **dict.fromkeys(("BASE_URL", "WEBHOOK_URL", "EXTERNAL_URL"), "PUBLIC_URL"),
+    **dict.fromkeys(("JWT_SECRET", "SECRET_KEY"), "TOKEN_SECRET"),
+    **dict.fromkeys(("BIND", "ADDRESS"), "HOST"),
+}
 _LIKE_FAL_KEY = re.compile(r"FAL_?(AI_?)?(API_?)?(KEY|KEYS|TOKEN|SECRET)(_ID|_SECRET)?")
 
 
@@ -31,7 +37,8 @@ def unknown_names(names: Collection[str]) -> list[str]:
     for name in sorted(names):
         rest = name.removeprefix(PREFIX)
         if name.startswith("HOOKCAST") and rest not in known and not _tells_of_service(name, names):
-            near = difflib.get_close_matches(rest.removeprefix("HOOKCAST"), known, n=1)
+            given = rest.removeprefix("HOOKCAST")
+            near = [_MEANT[given]] if given in _MEANT else difflib.get_close_matches(given, known, n=1)
             advice = f"did you mean {PREFIX}{near[0]}?" if near else "see the README for all settings."
             found.append(f"{name} is not a setting of this version and has no effect: {advice}")
     return found

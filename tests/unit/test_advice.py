@@ -59,6 +59,10 @@ def test_an_open_server_with_a_public_address_is_warned_of() -> None:
         ("HOOKCAST_PUBLIC_URI", "HOOKCAST_PUBLIC_URL"),
         ("HOOKCAST_ALLOWED_ORIGIN", "HOOKCAST_ALLOWED_ORIGINS"),
         ("HOOKCASTAPI_KEYS", "HOOKCAST_API_KEYS"),
+        ("HOOKCAST_DB_URL", "HOOKCAST_DATABASE_URL"),
+        ("HOOKCAST_WEBHOOK_URL", "HOOKCAST_PUBLIC_URL"),
+        ("HOOKCAST_JWT_SECRET", "HOOKCAST_TOKEN_SECRET"),
+        ("HOOKCAST_BIND", "HOOKCAST_HOST"),
         ("HOOKCAST_COLOUR_OF_THE_SKY", "README"),
     ],
 )

@@ -45,6 +45,7 @@ _BY_STATE = {  # SQLSTATE, or its class
     "3F": Trouble.REFUSED,
     "40001": Trouble.READ_ONLY,  # at READ COMMITTED only a standby raises this: a conflict with recovery
     "42501": Trouble.REFUSED,
+    "42704": Trouble.REFUSED,  # a parameter of the session that the server does not know
     "42P07": Trouble.REFUSED,  # a table of that name is there
     "53100": Trouble.DISK_FULL,
     "53": Trouble.BUSY,
@@ -72,6 +73,7 @@ _BY_TEXT = {  # the operating system's messages, where a server reports no bette
     "Read-only file system": Trouble.READ_ONLY,
     "during recovery": Trouble.READ_ONLY,
     "already exists": Trouble.REFUSED,
+    "invalid value for parameter": Trouble.REFUSED,  # of the session
     "Tenant or user not found": Trouble.REFUSED,  # Supabase's pooler
     "unsupported startup parameter": Trouble.REFUSED,  # PgBouncer
     "rejected SSL upgrade": Trouble.REFUSED,
@@ -91,8 +93,10 @@ _REMEDIES = {
     "28": "Check user and password in HOOKCAST_DATABASE_URL",
     "3D": "Create the database, or check its name in HOOKCAST_DATABASE_URL",
     "3F": "Create the schema, or check the search_path in HOOKCAST_DATABASE_URL",
+    "22023": "Check the words after the ? in HOOKCAST_DATABASE_URL",
+    "42704": "Check the words after the ? in HOOKCAST_DATABASE_URL",
     "42P07": "Give Hookcast a database of its own",
-    "42501": "Let its user create and use tables: GRANT CREATE, USAGE ON SCHEMA … TO …",
+    "42501": "Let its user use it: GRANT CONNECT ON DATABASE … TO …; GRANT CREATE, USAGE ON SCHEMA … TO …",
 }
 
 
@@ -117,12 +121,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _found(error: BaseException) -> tuple[Trouble, str] | None:
     """Return the trouble and its remedy, None when this error does not identify one."""
-    if isinstance(error, _OF_VALUES):
-        return Trouble.VALUE, ""
+    state = getattr(error, "sqlstate", None)
     by_text = next((trouble for text, trouble in _BY_TEXT.items() if text in str(error)), None)
     if by_text is not None and not isinstance(error, SQLAlchemyError):
-        return by_text, ""
-    state = getattr(error, "sqlstate", None)
+        return by_text, _looked_up(_REMEDIES, state or "") or ""
+    if isinstance(error, _OF_VALUES):
+        return Trouble.VALUE, ""
     if isinstance(state, str):
         return _looked_up(_BY_STATE, state) or Trouble.ERROR, _looked_up(_REMEDIES, state) or ""
     trouble = _of_this_machine(error)

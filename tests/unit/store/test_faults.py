@@ -56,6 +56,9 @@ ERRORS = {
     "invalid_catalog_name": (of_state("3D000"), Trouble.REFUSED),
     "insufficient_privilege": (of_state("42501", "permission denied for schema public"), Trouble.REFUSED),
     "invalid_schema_name": (of_state("3F000"), Trouble.REFUSED),
+    "undefined_object": (of_state("42704", 'unrecognized configuration parameter "x"'), Trouble.REFUSED),
+    "invalid_parameter_value": (of_state("22023", 'invalid value for parameter "TimeZone": "x"'), Trouble.REFUSED),
+    "duplicate_table": (of_state("42P07", 'relation "jobs" already exists'), Trouble.REFUSED),
     "certificate": (ssl.SSLCertVerificationError(1, "self-signed certificate"), Trouble.REFUSED),
     "numeric_value_out_of_range": (of_state("22003"), Trouble.VALUE),
     "number": (OverflowError("Python int too large"), Trouble.VALUE),
@@ -74,3 +77,19 @@ def test_an_error_is_told_by_its_kind(error: BaseException, trouble: Trouble) ->
     assert found.reason.startswith("The database")
     assert "payload" not in found.reason
     assert "\n" not in found.reason
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "remedy"),
+    [
+        ("42704", 'unrecognized configuration parameter "x"', "words after the ?"),
+        ("22023", 'invalid value for parameter "TimeZone": "x"', "words after the ?"),
+        ("42501", 'permission denied for database "x"', "GRANT CONNECT"),
+        ("42501", "permission denied for schema public", "GRANT CREATE"),
+        ("42P07", 'relation "jobs" already exists', "a database of its own"),
+    ],
+)
+def test_what_an_operator_can_mend_is_told_with_the_remedy(state: str, message: str, remedy: str) -> None:
+    reason = unavailable(of_state(state, message)).reason
+    assert message in reason
+    assert remedy in reason

@@ -16,7 +16,7 @@ from support.web import Web
 
 pytestmark = pytest.mark.anyio
 KEY = SigningKey(bytes(32))
-FILES = 160
+FILES = 64
 STRANGERS = 250
 
 

@@ -10,7 +10,7 @@ from hookcast import __version__, advice, logs
 from hookcast.app import create_app, make_admission
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import HookcastError, SettingsError, StoreRefused, StoreUnavailable
-from hookcast.openfiles import raise_open_files
+from hookcast.openfiles import raise_open_files, shared_out
 from hookcast.serving import Deadlines
 from hookcast.serving import server as serve
 from hookcast.serving.server import Site
@@ -19,8 +19,6 @@ from hookcast.settings import Settings, given_names, load_settings
 from hookcast.store import migrate
 from hookcast.urls import is_loopback
 
-RESERVED_FILES = 512  # open files that streams leave free: for webhooks, health checks, the database, fal
-OTHER_FILES = 128  # the part of these that are not client connections
 CHECK_SECONDS = 5.0  # for the database to answer before the workers start
 DEV_DATABASE = "sqlite:///hookcast-dev.db"
 
@@ -91,7 +89,8 @@ def _check_database(settings: Settings) -> None:
 
 def _site(settings: Settings, listener: socket.socket) -> Site:
     open_files = raise_open_files()
-    admission = make_admission(settings, max_streams=open_files - min(RESERVED_FILES, open_files // 2))
+    connections, streams = shared_out(open_files)
+    admission = make_admission(settings, max_streams=streams)
     logs.get_logger(__name__).info("limits", open_files=open_files, max_streams=admission.limits.max_streams)
     refusals: list[HookcastError] = []
     return Site(
@@ -100,7 +99,7 @@ def _site(settings: Settings, listener: socket.socket) -> Site:
         admission.drain,
         Deadlines(keep_alive=settings.keep_alive_seconds),
         settings.proxies,
-        max_connections=open_files - min(OTHER_FILES, open_files // 4),
+        max_connections=connections,
         refusals=refusals,
     )
 

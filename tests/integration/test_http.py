@@ -53,6 +53,15 @@ async def test_a_method_that_a_path_does_not_take_is_a_405_with_those_it_takes(n
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("path", ["/api/webhooks/fal/", "/api/webhook/fal", "/nothing", "/%00", f"/{'x' * 300}"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+async def test_where_there_is_nothing_it_is_a_404_for_every_method(node: Node, path: str, method: str) -> None:
+    """Not a 405 that allows GET: who sends webhooks there looks for the method, not for the path."""
+    answer = await node.client.request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "There is nothing at" in answer.json()["detail"]
+
+
 async def test_a_browser_at_the_webhooks_address_is_told_what_it_is(node: Node) -> None:
     """People paste it to see whether it works."""
     answer = await node.client.get("/api/webhooks/fal")

@@ -35,6 +35,8 @@ class Pages(StaticFiles):
         except HTTPException as error:
             if error.status_code == 404 and path in NEEDS_BUILD:
                 return problem(404, "page_not_built", "The page is not built", "Build the page first: make run.")
+            if error.status_code == 405 and path not in NEEDS_BUILD:  # a path without a file takes no method at all
+                await super().get_response(path, {**scope, "method": "HEAD"})
             raise
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 
 from hookcast.jobs import Clock
@@ -10,6 +10,7 @@ from hookcast.logs import get_logger
 from hookcast.store import JobStore
 from hookcast.tasks import repeat
 
+FIRST_SECONDS = 60.0  # after the start: a node that is replaced each half hour cleans up, too
 EVERY_SECONDS = 3600.0
 PORTION = 500  # rows per transaction at most, to keep transactions short
 PAUSE_SECONDS = 0.05  # between transactions, for the writers that wait
@@ -34,8 +35,9 @@ class Retention:
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Clean up every 30 to 60 minutes until cancelled."""
-        await repeat(self.clean, lambda: EVERY_SECONDS * random.uniform(0.5, 1.0), self._sleep, failed="not_cleaned")  # noqa: S311
+        """Clean up within a minute of the start, then every 30 to 60 minutes, until cancelled."""
+        pauses = _pauses()
+        await repeat(self.clean, lambda: next(pauses), self._sleep, failed="not_cleaned")
 
     async def clean(self) -> int:
         """Delete everything due, in small portions with a pause in between; return the number of jobs deleted."""
@@ -54,3 +56,11 @@ class Retention:
             done += some
             await self._sleep(PAUSE_SECONDS)
         return done
+
+
+def _pauses() -> Iterator[float]:
+    """Yield pauses in seconds, jittered: nodes that start together do not clean up together."""
+    pause = FIRST_SECONDS
+    while True:
+        yield pause * random.uniform(0.5, 1.0)  # noqa: S311
+        pause = EVERY_SECONDS

@@ -39,13 +39,17 @@ _IGNORED = frozenset(  # no effect on what Hookcast does: its pool, statements a
         *("statement_cache_size", "prepared_statement_cache_size", "command_timeout", "async_fallback", "pool_size"),
         *("max_overflow", "pool_max_conns", "pool_min_conns", "default_query_exec_mode", "statement_cache_capacity"),
         *("binary_parameters", "prefer_simple_protocol", "prepared_statements", "pool", "conn_max_age", "encoding"),
+        *("pool_max_conn_lifetime", "pool_max_conn_lifetime_jitter", "pool_max_conn_idle_time", "pool_min_idle_conns"),
+        *("pool_health_check_period", "description_cache_capacity"),
     }
 )
 _ALLOWED: Mapping[str, tuple[str, ...]] = {  # parameters that are supported with some values only
     "gssencmode": ("disable", "prefer"),
     "client_encoding": ("utf8", "utf-8", "unicode", "auto"),
     "replication": ("false", "off", "no", "0"),
-    "sslaccept": ("accept_invalid_certs",),
+    "sslaccept": ("accept_invalid_certs", "strict"),
+    "ssl_min_protocol_version": ("tlsv1", "tlsv1.1", "tlsv1.2"),  # the driver's least is TLS 1.2
+    "ssl_max_protocol_version": ("tlsv1.3",),
     "sslnegotiation": ("postgres", "direct"),
     "target_session_attrs": ("any", "primary", "read-write"),
     "channel_binding": ("disable", "prefer", "require"),
@@ -186,12 +190,18 @@ def _seconds(text: str | None) -> int | None:
     return int(text[:9]) if int(text[:9]) > 0 else None  # libpq: zero or less means no timeout
 
 
-def _tls(words: Mapping[str, str]) -> Tls:
+def _mode(words: Mapping[str, str]) -> str | None:
     mode = words.get("sslmode")
     if mode is None and "ssl" in words:
         mode = _NAMES_OF_SSL.get(words["ssl"].lower(), words["ssl"])
     if mode is not None and mode not in TLS_MODES:
         raise ValueError(f"sslmode must be {', '.join(TLS_MODES[:-1])} or {TLS_MODES[-1]}")
+    strict = words.get("sslaccept", "").lower() == "strict"  # Prisma's word
+    return "verify-full" if strict and mode in {None, "allow", "prefer", "require"} else mode
+
+
+def _tls(words: Mapping[str, str]) -> Tls:
+    mode = _mode(words)
     root, certificate, key = words.get("sslrootcert"), words.get("sslcert"), words.get("sslkey")
     for name, file in (("sslrootcert", root), ("sslcert", certificate), ("sslkey", key)):
         if file is not None and not (name == "sslrootcert" and file == SYSTEM) and not Path(file).is_file():

@@ -92,6 +92,10 @@ WORDS: dict[str, dict[str, Any]] = {
     "user=v&password=a%2Bb+c&dbname=e": {"user": "v", "password": "a+b+c", "database": "e"},
     "statement_cache_size=0&max_overflow=3": {"settings": {}},
     "sslmode=": {"tls": Tls()},
+    "sslmode=require&sslaccept=strict": {"tls": Tls("verify-full")},
+    "sslmode=require&sslaccept=accept_invalid_certs": {"tls": Tls("require")},
+    "sslmode=require&ssl_min_protocol_version=TLSv1.2&ssl_max_protocol_version=TLSv1.3": {"tls": Tls("require")},
+    "pool_max_conns=9&pool_min_idle_conns=1&pool_max_conn_lifetime=1h&pool_health_check_period=1m": {"settings": {}},
 }
 
 
@@ -142,7 +146,8 @@ REFUSED = {
     "requirepeer=postgres": "requirepeer",
     "hostaddr=10.0.0.1": "hostaddr",
     "service=mine": "service",
-    "sslaccept=strict": "sslaccept",
+    "sslaccept=sometimes": "sslaccept",
+    "ssl_min_protocol_version=TLSv1.3": "ssl_min_protocol_version",
     "connect_timeout=soon": "connect_timeout",
     "sslnegotiation=direct": "sslnegotiation",
     "nonsense=1": "nonsense",

@@ -147,7 +147,7 @@ def _before_the_answer(_database: Proxy, _to_fal: Proxy, _client: Proxy, fal: Fa
 
 
 STEPS: dict[str, Step] = {
-    "after the intent": _at(lambda database, *_: database, b"jobs.completed_at > jobs.created_at"),
+    "after the intent": _at(lambda database, *_: database, b"ORDER BY jobs.completed_at DESC"),
     "before fal's answer": _before_the_answer,
     "before the job's commit": _at(lambda database, *_: database, b"INSERT INTO jobs"),
 }

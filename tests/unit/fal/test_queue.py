@@ -332,7 +332,7 @@ async def test_a_result_that_is_no_json_is_described(content: bytes, kind: str |
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 async def test_a_result_that_cannot_be_unpacked_is_unusable(coding: str) -> None:
     """The connection is whole, and the next answer is likely to be the same."""
-    with pytest.raises(UnusableResult, match="cannot be unpacked as its Content-Encoding says"):
+    with pytest.raises(UnusableResult, match="cannot be decoded as its Content-Encoding says"):
         await ask_for_result(httpx.Response, 200, coding)
 
 

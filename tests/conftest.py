@@ -19,8 +19,10 @@ from support.server import Node, running_node
 
 pytest_plugins = ["support.watchdog"]
 
-# Shells start background commands with SIGINT ignored; restore it, or every command that a test starts inherits that.
+# Shells start background commands with SIGINT ignored, and nohup ignores SIGHUP; restore both, or every command that a
+# test starts inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Slowness on a busy machine is not a failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

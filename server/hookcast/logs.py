@@ -20,9 +20,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 ROOM_BYTES = 256 * 1024  # of unwritten lines
-GATHER_SECONDS = (
-    0.005  # lines of this period are written together: a thread switch for each would cost more than the line
-)
+GATHER_SECONDS = 0.005  # lines of this period are written together: a thread switch costs more than a line
 EXIT_SECONDS = 1.0  # for the last lines
 STRANGERS_LINES = 5  # per second
 

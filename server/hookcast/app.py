@@ -15,7 +15,6 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from hookcast import problems
 from hookcast.auth import Gate, Provider
 from hookcast.auth.provider import parse_keys
-from hookcast.backlog import Backlog
 from hookcast.buckets import Buckets
 from hookcast.bus import open_bus
 from hookcast.dispatcher import Dispatcher
@@ -26,6 +25,7 @@ from hookcast.jobs import Clock
 from hookcast.jwks import PublishedKeys
 from hookcast.metrics import Metrics
 from hookcast.opening import Opening
+from hookcast.outcomes import Outcomes
 from hookcast.outgoing import http_client
 from hookcast.push import Admission, Engine, Hub, Limits
 from hookcast.routes import health, jobs, openapi, submit, tokens, webhooks, websocket
@@ -127,7 +127,7 @@ async def _services(
         dispatcher = Dispatcher(store, bus, clock)
         collector = Collector(store, dispatcher, fal, clock=clock)
         dispatcher.listen(collector.fetch)
-        backlog = Backlog(store, dispatcher)
+        outcomes = Outcomes(store, dispatcher)
         keys = FalKeys(client, settings.fal_jwks_url, store, clock)
         push = Engine(admission, hub, store, bus, _gate(settings, client, store, clock))
         node = Services(
@@ -137,7 +137,7 @@ async def _services(
             bus,
             push,
             dispatcher,
-            Submitter(store, dispatcher, backlog, queue, webhook_url=settings.webhook_url, clock=clock),
+            Submitter(store, dispatcher, outcomes, queue, webhook_url=settings.webhook_url, clock=clock),
             keys,
             queue,
             Readiness(store, keys),
@@ -197,7 +197,7 @@ def _background(
     resync = Resync(store, node.engine.hub, node.engine.subscriptions, seconds=settings.resync_seconds)
     retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
     found = [collector.run(), resync.run(), reconciler.run(), retention.run()]
-    found += [node.readiness.run(), node.submitter.backlog.run()]
+    found += [node.readiness.run(), node.submitter.outcomes.run()]
     if settings.metrics_folder is not None:
         found.append(node.metrics.run(node.engine, node.dispatcher, node.bus))
     if fal is not None:

@@ -16,7 +16,6 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from hookcast.backlog import Backlog
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import (
     FalError,
@@ -29,6 +28,7 @@ from hookcast.errors import (
 )
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock, Job, Registered, valid_request_id
+from hookcast.outcomes import Outcomes
 from hookcast.store import Intent, JobStore, Standing
 
 TURN_SECONDS = 20.0
@@ -49,15 +49,15 @@ class Wish(Struct, frozen=True, kw_only=True):
 class Submitter:
     """Submits requests. `queue` is None without a FAL_KEY, `webhook_url` is None without a public URL.
 
-    `turns` holds a lock for each idempotency key in use, dropped with its last user. `backlog` has outcomes still to be
-    stored after an outage of the database.
+    `turns` holds a lock for each idempotency key in use, dropped with its last user. `outcomes` stores what an
+    outage of the database left unstored.
     """
 
     def __init__(
         self,
         store: JobStore,
         dispatcher: Dispatcher,
-        backlog: Backlog,
+        outcomes: Outcomes,
         queue: FalQueue | None,
         *,
         webhook_url: str | None,
@@ -69,7 +69,7 @@ class Submitter:
         self._webhook_url = webhook_url
         self._clock = clock
         self.turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.backlog = backlog
+        self.outcomes = outcomes
 
     async def submit(self, wish: Wish, key: str | None = None, *, again: bool = False) -> Job:
         """Submit the request and return its job, or the job that an earlier submit with the same key created.
@@ -101,7 +101,7 @@ class Submitter:
 
     async def _once(self, queue: FalQueue, wish: Wish, key: str | None, *, again: bool) -> Job:
         if key is not None:
-            await self.backlog.catch_up(key)
+            await self.outcomes.catch_up(key)
         now = self._clock()
         intent = Intent(
             id=secrets.token_urlsafe(INTENT_ID_BYTES),
@@ -115,7 +115,7 @@ class Submitter:
         try:
             known = await self._store.submits.begin(intent, again=again)
         except StoreUnavailable:  # it may have been stored nevertheless
-            self.backlog.free_later(intent)
+            self.outcomes.free_later(intent)
             raise
         if isinstance(known, Standing):
             raise _refusal(known)
@@ -141,7 +141,7 @@ class Submitter:
         try:
             return (await self._dispatcher.apply(taken.request_id, facts, submit=intent.id)).after
         except StoreUnavailable as error:
-            self.backlog.store_later(intent, taken.request_id, facts)
+            self.outcomes.store_later(intent, taken.request_id, facts)
             raise StoreUnavailable(
                 f"fal accepted the request as {taken.request_id}, but it could not be stored yet. Do not submit it "
                 "again: it is stored when the database is back. The same Idempotency-Key then returns it."
@@ -156,7 +156,7 @@ class Submitter:
                 await self._store.submits.release([intent.id])
         except StoreUnavailable:  # after the intent's `until`, its outcome counts as unknown anyway
             if not error.maybe_taken:
-                self.backlog.free_later(intent)
+                self.outcomes.free_later(intent)
 
 
 def _digest(wish: Wish) -> str:

@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalError
-from hookcast.fal.errors import MAX_SENTENCE
 from hookcast.fal.queue import FalQueue
+from hookcast.fal.sentences import MAX_SENTENCE
 from hookcast.jobs import CancelRequested, Job, JobStatus, Registered
 from hookcast.loglines import KEPT_LOG_LINES, MAX_LOG_BYTES
 from hookcast.push import Engine

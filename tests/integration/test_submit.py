@@ -12,13 +12,13 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from hookcast import backlog, problems, submitter
-from hookcast.backlog import EVERY_SECONDS, MAX_PAUSE_SECONDS, Backlog
+from hookcast import outcomes, problems, submitter
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError, NotStorable, StoreUnavailable
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
+from hookcast.outcomes import EVERY_SECONDS, MAX_PAUSE_SECONDS, Outcomes
 from hookcast.routes import submit
 from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
 from hookcast.routes.services import Node, Services
@@ -79,7 +79,7 @@ class World:
             submitter=Submitter(
                 outage.store,
                 dispatcher,
-                Backlog(outage.store, dispatcher, sleep=self.pauses),
+                Outcomes(outage.store, dispatcher, sleep=self.pauses),
                 queue,
                 webhook_url="https://hookcast.example/api/webhooks/fal",
                 clock=_now,
@@ -133,11 +133,11 @@ async def test_a_key_that_fal_took_is_not_submitted_twice(world: World) -> None:
 async def test_what_fal_took_is_stored_when_the_database_is_back(world: World, key: str | None) -> None:
     """By the server itself: its client may never come back."""
     assert "job-1" in (await world.submit(key)).json()["detail"]
-    storing = asyncio.create_task(world.node.submitter.backlog.run())
+    storing = asyncio.create_task(world.node.submitter.outcomes.run())
     await until(lambda: len(world.pauses.pauses) > 2)
-    assert len(world.node.submitter.backlog.unstored) == 1
+    assert len(world.node.submitter.outcomes.unstored) == 1
     world.outage.down = False
-    await until(lambda: not world.node.submitter.backlog.unstored)
+    await until(lambda: not world.node.submitter.outcomes.unstored)
     storing.cancel()
     job = await world.outage.store.get("job-1")
     assert job is not None
@@ -163,8 +163,8 @@ async def test_what_can_never_be_stored_is_given_up(world: World, monkeypatch: p
     await world.submit("k")
     world.outage.down = False
     monkeypatch.setattr(JobStore, "change", refused)
-    storing = asyncio.create_task(world.node.submitter.backlog.run())
-    await until(lambda: not world.node.submitter.backlog.unstored)
+    storing = asyncio.create_task(world.node.submitter.outcomes.run())
+    await until(lambda: not world.node.submitter.outcomes.unstored)
     storing.cancel()
 
 
@@ -183,22 +183,22 @@ async def test_an_intent_whose_commit_was_not_heard_of_takes_no_key(
     monkeypatch.setattr(Submits, "begin", unheard)
     assert (await world.submit("k")).status_code == 503
     monkeypatch.setattr(Submits, "begin", begin)
-    assert (world.fal.requests, len(world.node.submitter.backlog.untaken)) == ([], 1)
+    assert (world.fal.requests, len(world.node.submitter.outcomes.untaken)) == ([], 1)
     if waits:
-        freeing = asyncio.create_task(world.node.submitter.backlog.run())
-        await until(lambda: not world.node.submitter.backlog.untaken)
+        freeing = asyncio.create_task(world.node.submitter.outcomes.run())
+        await until(lambda: not world.node.submitter.outcomes.untaken)
         freeing.cancel()
     assert (await world.submit("k")).json()["requestId"] == "job-1"
-    assert world.node.submitter.backlog.untaken == {}
+    assert world.node.submitter.outcomes.untaken == {}
 
 
 async def test_keys_to_free_do_not_pile_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An outage may be long, and has as many submits as clients try."""
-    monkeypatch.setattr(backlog, "MAX_UNTAKEN", 3)
+    monkeypatch.setattr(outcomes, "MAX_UNTAKEN", 3)
     world.outage.down = True
     for number in range(5):
         assert (await world.submit(f"k-{number}")).status_code == 503
-    assert len(world.node.submitter.backlog.untaken) == 3
+    assert len(world.node.submitter.outcomes.untaken) == 3
     assert world.fal.requests == []
 
 
@@ -209,14 +209,14 @@ async def test_what_fal_took_does_not_pile_up(world: World) -> None:
     await until(lambda: len(world.fal.requests) == 20)
     world.fal.gate.set()
     assert {(await answer).status_code for answer in under_way} == {503}
-    assert len(world.node.submitter.backlog.unstored) == 20
+    assert len(world.node.submitter.outcomes.unstored) == 20
     assert {(await world.submit(f"second-{number}")).status_code for number in range(20)} == {503}
-    assert (len(world.fal.requests), len(world.node.submitter.backlog.unstored)) == (20, 20)
+    assert (len(world.fal.requests), len(world.node.submitter.outcomes.unstored)) == (20, 20)
     world.outage.down = world.fal.breaks = False
     again = [await world.submit(f"first-{number}") for number in range(20)]
     assert {answer.status_code for answer in again} == {202}
     assert len({answer.json()["requestId"] for answer in again}) == 20
-    assert world.node.submitter.backlog.unstored == {}
+    assert world.node.submitter.outcomes.unstored == {}
     assert len(world.fal.requests) == 20
 
 

@@ -25,8 +25,8 @@ from hookcast.errors import (
 )
 from hookcast.fal import answers
 from hookcast.fal.calls import Answer, Call, Calls
-from hookcast.fal.errors import MAX_SENTENCE, sentence
 from hookcast.fal.keys import parse_jwks
+from hookcast.fal.sentences import MAX_SENTENCE, sentence
 from hookcast.fal.signature import SignedHeaders, verify
 from hookcast.fal.webhook import parse
 from hookcast.jobs import Completed, Failed, Phase, Progressed, valid_request_id

@@ -9,8 +9,8 @@ from msgspec import json as msgspec_json
 
 from hookcast.errors import FalRejected, FalUnreachable
 from hookcast.fal.addresses import MAX_URL_LENGTH
-from hookcast.fal.errors import UNKNOWN_REASON, error_type_of, sentence
 from hookcast.fal.lenient_json import BYTE_ORDER_MARK, MAX_DIGITS, REPLACEMENT, decode, read
+from hookcast.fal.sentences import UNKNOWN_REASON, error_type_of, sentence
 from hookcast.jobs import Failed, Phase, Progressed, valid_request_id
 from hookcast.loglines import LogLine, log_line
 from hookcast.nesting import too_deep

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from hookcast.errors import FalRejected, FalUnreachable, UnusableResult
 from hookcast.fal.answers import json_of
-from hookcast.fal.errors import error_type_of, is_page, sentence
 from hookcast.fal.lenient_json import read
+from hookcast.fal.sentences import error_type_of, is_page, sentence
 from hookcast.logs import get_logger
 
 DEADLINE_SECONDS = 10.0

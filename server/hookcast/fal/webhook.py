@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hookcast.errors import Malformed
-from hookcast.fal.errors import sentence
 from hookcast.fal.lenient_json import BYTE_ORDER_MARK, REPLACEMENT, decode, read
+from hookcast.fal.sentences import sentence
 from hookcast.jobs import Completed, Failed, Phase, Progressed, valid_request_id
 from hookcast.nesting import MAX_DEPTH, too_deep
 

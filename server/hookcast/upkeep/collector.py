@@ -22,7 +22,7 @@ from hookcast.errors import (
     UnusableResult,
 )
 from hookcast.fal.answers import Status, failed
-from hookcast.fal.errors import sentence
+from hookcast.fal.sentences import sentence
 from hookcast.jobs import Cancelled, Clock, Completed, Failed, Job
 from hookcast.logs import get_logger
 from hookcast.store import JobStore

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import Raw, json
 
-from hookcast.fal.errors import MAX_SENTENCE, UNKNOWN_REASON, sentence
+from hookcast.fal.sentences import MAX_SENTENCE, UNKNOWN_REASON, sentence
 
 NOTHING: list[Any] = [None, 7, True, [], {}, "", {"detail": ""}, {"images": [{"url": "https://x"}]}]
 POOR = "Invalid status code: 422"

@@ -30,7 +30,7 @@ class Unstored(NamedTuple):
     facts: Registered
 
 
-class Backlog:
+class Outcomes:
     """The outcomes still to be stored. `sleep` is injected for tests.
 
     `unstored` has jobs, by intent: at most those in progress when an outage begins. `untaken` has failed intents, by

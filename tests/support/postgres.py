@@ -93,39 +93,42 @@ class Postgres:
 @contextmanager
 def running_postgres(parent: Path | None = None, *, fsync: bool = False) -> Iterator[Postgres]:
     """Run a server inside the block, in a temporary folder below `parent`."""
-    folder = Path(tempfile.mkdtemp(prefix="hookcast-postgres-", dir=parent))
-    server = Postgres(folder, quiet_port(), fsync)
-    try:
-        if os.getuid() == 0:
-            os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+    with _folder("hookcast-postgres-", parent) as folder:
         _run(_program("initdb"), "-D", str(folder / "data"), "-U", "hookcast", "-A", "trust", "-E", "UTF8", "--no-sync")
-        server.start()
-        try:
+        with _started(Postgres(folder, quiet_port(), fsync)) as server:
             yield server
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder)
 
 
 @contextmanager
 def running_standby(primary: Postgres) -> Iterator[Postgres]:
     """Run a standby inside the block; from then on the primary commits nothing that the standby does not have."""
-    folder = Path(tempfile.mkdtemp(prefix="hookcast-standby-"))
-    server = Postgres(folder, quiet_port(), primary.fsync)
+    with _folder("hookcast-standby-") as folder:
+        source = f"host=127.0.0.1 port={primary.port} user=hookcast"
+        _run(_program("pg_basebackup"), "-D", str(folder / "data"), "-d", source, "-R", "-c", "fast", "--no-sync")
+        with _started(Postgres(folder, quiet_port(), primary.fsync)) as server:
+            primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+            yield server
+
+
+@contextmanager
+def _folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """Make a temporary folder that PostgreSQL may use, and remove it at the end of the block."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         if os.getuid() == 0:
             os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
-        source = f"host=127.0.0.1 port={primary.port} user=hookcast"
-        _run(_program("pg_basebackup"), "-D", str(folder / "data"), "-d", source, "-R", "-c", "fast", "--no-sync")
-        server.start()
-        primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
-        try:
-            yield server
-        finally:
-            server.stop()
+        yield folder
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def _started(server: Postgres) -> Iterator[Postgres]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def _program(name: str) -> str:

@@ -11,7 +11,7 @@ COMPILE := .make/uv/bin/uv pip compile --quiet --upgrade --universal --generate-
 UNMEASURED := $(addprefix --ignore=tests/integration/,clients pyclient/test_commands.py test_cli.py \
   test_failing_parts.py test_full_disk.py test_health_check.py test_installation.py test_memory_of_readers.py \
   test_open_files.py test_setup.py test_start.py test_unread_log.py test_watchdog.py)
-PYTEST := $(BIN)/pytest -n 4 --dist worksteal
+PYTEST := $(BIN)/pytest -n 6 --dist worksteal
 
 .PHONY: help run check test coverage check-lowest test-image test-install chaos fuzz bench soak format lock build clean
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from hookcast.push.stream import Stream
+from hookcast.push.admission import OpenStream
 from support.fal import FalDouble
 from support.library import DEADLINE, watching_at
 from support.push import state
@@ -70,7 +70,7 @@ async def test_a_job_ends_though_its_page_was_too_slow_for_the_server(
         assert await tab.end() == [["completed", "job-1"]]
 
 
-async def fill(node: Node, slow: Stream) -> None:
+async def fill(node: Node, slow: OpenStream) -> None:
     """Send states until the server closes this stream: how many fit depends on the kernel and on the browser."""
     for number in itertools.count():
         if slow not in node.engine.admission.streams:

@@ -1,6 +1,7 @@
 """A real Hookcast server on a real port, in the test's own event loop."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -77,11 +78,20 @@ def services_of(app: Starlette) -> list[Services]:
     async def lifespan(given: Starlette) -> AsyncIterator[Mapping[str, Any]]:
         async with original(given) as state:
             assert state is not None
+            await until(lambda: state["node"].ready)  # a slow machine begins to serve before its database is open
             found.append(state["node"].services)
             yield state
 
     app.router.lifespan_context = lifespan
     return found
+
+
+async def serve(server: Server, listener: socket.socket) -> None:
+    """Run the server. One that does not start fails its test alone: uvicorn's SystemExit would end the event loop."""
+    try:
+        await server.serve(sockets=[listener])
+    except SystemExit as error:
+        raise RuntimeError(f"the server ended with exit code {error.code}") from error
 
 
 @asynccontextmanager
@@ -105,9 +115,11 @@ async def running_node(fal: FalDouble, *, emulator: str | None = None, **setting
     site = Site(app, listener, admission.drain, deadlines, given.proxies)
     server = Server(site, ready.set)
     async with asyncio.timeout(DEADLINE * 2):
-        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+        serving = asyncio.ensure_future(serve(server, listener))
+        serving.add_done_callback(lambda _: ready.set())
         try:
             await ready.wait()
+            assert parts, "the server did not start"
             async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, limits=CONNECTIONS) as client:
                 yield Node(url, client, fal, parts[0], server)
         finally:  # stop the server even when the test fails

@@ -17,6 +17,7 @@ from hookcast.auth import Gate, Provider
 from hookcast.auth.provider import parse_keys
 from hookcast.buckets import Buckets
 from hookcast.bus import open_bus
+from hookcast.consequences import Kind
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError, StoreRefused
 from hookcast.fal.keys import FalKeys
@@ -40,13 +41,14 @@ from hookcast.store import JobStore, open_store
 from hookcast.submitter import Submitter
 from hookcast.tasks import beside
 from hookcast.upkeep.asking import Asking
-from hookcast.upkeep.collector import Collector
+from hookcast.upkeep.collector import MAX_AT_ONCE, MAX_SECONDS, Collector
 from hookcast.upkeep.follower import Follower
 from hookcast.upkeep.leases import LeaseKeeper
 from hookcast.upkeep.readiness import Readiness
 from hookcast.upkeep.reconciler import Reconciler
 from hookcast.upkeep.resync import Resync
 from hookcast.upkeep.retention import Retention
+from hookcast.upkeep.worker import Handler, Worker
 
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HTTP_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=32)
@@ -125,8 +127,6 @@ async def _services(
         queue = _queue(settings, client)
         fal = None if queue is None else Asking(queue, clock)
         dispatcher = Dispatcher(store, bus, clock)
-        collector = Collector(store, dispatcher, fal, clock=clock)
-        dispatcher.listen(collector.fetch)
         outcomes = Outcomes(store, dispatcher)
         keys = FalKeys(client, settings.fal_jwks_url, store, clock)
         push = Engine(admission, hub, store, bus, _gate(settings, client, store, clock))
@@ -146,7 +146,7 @@ async def _services(
             submitting=_submitting(settings, push),
             metrics=_metrics(settings),
         )
-        background = _background(node, collector, fal, uuid.uuid4().hex)
+        background = _background(node, fal, uuid.uuid4().hex)
         async with aclosing(keys), aclosing(push.gate), push.running(), beside(*background):
             yield node
 
@@ -179,16 +179,24 @@ def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock:
     return Gate(lambda: clock().timestamp(), api_keys=settings.keys, secrets=settings.secrets, provider=provider)
 
 
-def _background(
-    node: Services, collector: Collector, fal: Asking | None, name: str
-) -> list[Coroutine[None, None, None]]:
+def _worker(node: Services, fal: Asking | None, name: str) -> Worker:
+    """Return the worker with the handler of each kind of work that this node can do."""
+    handlers: dict[str, Handler] = {}
+    if fal is not None:
+        collector = Collector(node.store, node.dispatcher, fal, clock=node.clock)
+        handlers[Kind.FETCH] = Handler(collector.fetch, MAX_AT_ONCE, MAX_SECONDS)
+    worker = Worker(node.store.work, handlers, name)
+    node.dispatcher.listen(worker.wake)
+    return worker
+
+
+def _background(node: Services, fal: Asking | None, name: str) -> list[Coroutine[None, None, None]]:
     """Return the background tasks; `name` identifies this node in leases."""
     settings, store = node.settings, node.store
     timeout = timedelta(seconds=settings.job_timeout_seconds)
     reconciler = Reconciler(
         store=store,
         dispatcher=node.dispatcher,
-        collector=collector,
         fal=fal,
         clock=node.clock,
         node=name,
@@ -196,7 +204,7 @@ def _background(
     )
     resync = Resync(store, node.engine.hub, node.engine.subscriptions, seconds=settings.resync_seconds)
     retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
-    found = [collector.run(), resync.run(), reconciler.run(), retention.run()]
+    found = [_worker(node, fal, name).run(), resync.run(), reconciler.run(), retention.run()]
     found += [node.readiness.run(), node.submitter.outcomes.run()]
     if settings.metrics_folder is not None:
         found.append(node.metrics.run(node.engine, node.dispatcher, node.bus))

@@ -7,8 +7,9 @@ from typing import Literal
 from msgspec.structs import replace
 
 from hookcast.bus import Bus
+from hookcast.consequences import Cause, Consequences, consequences
 from hookcast.errors import StoreUnavailable
-from hookcast.jobs import Clock, EndedBy, Finished, Job, Phase, Registered, Update, unseen
+from hookcast.jobs import Clock, EndedBy, Job, Registered, Update, unseen
 from hookcast.logs import get_logger
 from hookcast.store import Change, Intent, JobStore, Joining
 from hookcast.transitions import advance, joined
@@ -36,10 +37,10 @@ class Dispatcher:
         self._bus = bus
         self._clock = clock
         self.ended: Counter[tuple[str, Source]] = Counter()
-        self._listeners: list[Callable[[Job, float], None]] = []
+        self._listeners: list[Callable[[], None]] = []
 
-    def listen(self, listener: Callable[[Job, float], None]) -> None:
-        """Call `listener(job, patience)` for each job whose result is to be fetched. It may neither block nor raise."""
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when a change has committed durable work. It may neither block nor raise."""
         self._listeners.append(listener)
 
     async def apply(
@@ -54,9 +55,9 @@ class Dispatcher:
         """Apply `update` to the job (created if needed), commit it, then publish the new state.
 
         `submit` is the id of the submit that made the job: unless it already has another job, this one gets its facts.
-        Listeners are called for a pending job that fal has finished, with `patience`: the seconds to wait for its
-        webhook first. Raises StoreUnavailable: it is then unknown whether the change was committed, and the update may
-        be repeated.
+        The work that the change causes is committed with it; a result is not fetched for `patience` seconds, so that
+        its webhook can come first. Raises StoreUnavailable: it is then unknown whether the change was committed, and
+        the update may be repeated.
         """
 
         def step(job: Job | None, intent: Intent | None = None) -> Job:
@@ -66,17 +67,19 @@ class Dispatcher:
                 return advance(job or unseen(request_id, now=now), update, now=now, by=by)
             return joined(job or unseen(request_id, now=intent.asked_at), intent.facts, update, now=now, by=by)
 
+        def causes(before: Job | None, after: Job) -> Consequences:
+            return consequences(Cause(before, after, update, patience))
+
         joining = None if submit is None else Joining(submit, step)
-        change = await self._store.change(request_id, step, joining)
+        change = await self._store.change(request_id, step, joining, causes)
         if change.ended:
             self.ended[change.after.status, source] += 1
         if change.changed:
             await self._bus.publish(encode(change.after))
             _log.debug("job_changed", request_id=request_id, status=change.after.status, version=change.after.version)
-        done = isinstance(update, Finished) or change.after.progress.phase is Phase.SAVING
-        if done and not change.after.status.terminal:
+        if change.caused.starts:
             for listener in self._listeners:
-                listener(change.after, patience)
+                listener()
         return change
 
     async def register(self, request_id: str, facts: Registered) -> Change:

@@ -149,13 +149,6 @@ async def test_the_usual_duration_is_the_median_of_completions(store: JobStore) 
     assert await store.usual_seconds("fal-ai/flux") == 8
 
 
-async def test_jobs_whose_result_is_missing_are_found(store: JobStore) -> None:
-    """Pending, and done at fal."""
-    await apply(store, "job-1", Progressed(phase=Phase.SAVING))
-    await apply(store, "job-2", Progressed(phase=Phase.RUNNING))
-    assert [job.request_id for job in await store.saving()] == ["job-1"]
-
-
 async def test_the_last_good_keys_are_kept(store: JobStore) -> None:
     """One document a URL, replaced by the next."""
     for document in (b"one", b"two"):

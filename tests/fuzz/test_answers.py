@@ -36,6 +36,7 @@ from support.fal import ENDPOINT, QUEUE
 from support.following import OpenKeeper, SilentEngine
 from support.fuzz import LONG
 from support.fuzzfal import FuzzedFal
+from support.working import collecting
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3600 if LONG else 240)]
 ANSWERS = 200_000 if LONG else 500
@@ -48,15 +49,15 @@ DEADLINE = 120.0
 class World:
     """What asks fal about jobs, on a clock that moves by the pauses made."""
 
-    def __init__(self, store: JobStore, client: httpx.AsyncClient) -> None:
+    def __init__(self, url: str, store: JobStore, client: httpx.AsyncClient) -> None:
+        self.url = url
         self.now = datetime(2026, 11, 24, tzinfo=UTC)
         self.store = store
         self.engine = SilentEngine()
         self.queue = FalQueue(client, QUEUE, "key", sleep=self._sleep, jitter=lambda: 0.0, max_result_bytes=100_000)
         asking = Asking(self.queue, self._clock)
         self.dispatcher = Dispatcher(store, LocalBus(lambda _: None), self._clock)
-        self.collector = Collector(store, self.dispatcher, asking, clock=self._clock, sleep=self._sleep)
-        self.dispatcher.listen(self.collector.fetch)
+        self.collector = Collector(store, self.dispatcher, asking, clock=self._clock)
         self.follower = Follower(
             store=store,
             engine=cast("Engine", self.engine),
@@ -68,7 +69,6 @@ class World:
         self.reconciler = Reconciler(
             store=store,
             dispatcher=self.dispatcher,
-            collector=self.collector,
             fal=asking,
             clock=self._clock,
             node="fuzz",
@@ -78,21 +78,23 @@ class World:
     def _clock(self) -> datetime:
         return self.now
 
-    async def _sleep(self, seconds: float) -> None:
+    def _pass(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds / BATCH)
+
+    async def _sleep(self, seconds: float) -> None:
+        self._pass(seconds)
         await asyncio.sleep(0)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Collect and follow beside the block."""
-        works = [asyncio.ensure_future(work) for work in (self.collector.run(), self.follower.run())]
-        await asyncio.sleep(0)
+        following = asyncio.ensure_future(self.follower.run())
         try:
-            yield
+            async with collecting(self.url, self.collector, self.dispatcher, self._pass, node="fuzz"):
+                yield
         finally:
-            for work in works:
-                work.cancel()
-            await asyncio.wait(works)
+            following.cancel()
+            await asyncio.wait({following})
 
     async def begin(self, name: str, number: int) -> str:
         """Submit a job, or register it when fal does not take it; return its id."""
@@ -151,10 +153,11 @@ async def test_every_job_has_an_end_whatever_fal_answers(tmp_path: Path, notes: 
     """Submitted or registered, followed, cancelled, or nobody's: `FUZZ_SEED` repeats a run."""
     seed = int(os.environ.get("FUZZ_SEED") or SystemRandom().randrange(10**9))
     fal, batch, ended = FuzzedFal(seed), 0, 0
-    async with open_store(f"sqlite:///{tmp_path / 'fuzz.db'}") as store, httpx.AsyncClient(transport=fal) as client:
+    url = f"sqlite:///{tmp_path / 'fuzz.db'}"
+    async with open_store(url) as store, httpx.AsyncClient(transport=fal) as client:
         while fal.answered < ANSWERS:
             fal.begin(batch)
-            world = World(store, client)
+            world = World(url, store, client)
             with capture_logs() as logs:
                 async with asyncio.timeout(DEADLINE), world.running():
                     names = [await world.begin(f"job-{batch}-{number}", number) for number in range(BATCH)]

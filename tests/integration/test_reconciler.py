@@ -10,15 +10,28 @@ import httpx
 import pytest
 
 from hookcast.bus import LocalBus
+from hookcast.consequences import Kind
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import FalUnreachable
 from hookcast.fal.queue import FalQueue
-from hookcast.jobs import CancelRequested, EndedBy, Job, JobStatus, Phase, Progressed, Registered
+from hookcast.jobs import (
+    CancelRequested,
+    EndedBy,
+    Finished,
+    Job,
+    JobStatus,
+    Phase,
+    Progressed,
+    Registered,
+    unseen,
+)
 from hookcast.store import JobStore, open_store
+from hookcast.transitions import advance
 from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import Collector
 from hookcast.upkeep.reconciler import ASKS_A_LOOK, Reconciler
 from support.fal import ENDPOINT, QUEUE, FalDouble
+from support.working import collecting
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -69,7 +82,7 @@ async def at_once(_seconds: float) -> None:
 @asynccontextmanager
 async def opened_world(url: str, fal: FalDouble, *, node: str = "one") -> AsyncIterator[World]:
     """A world on this database."""
-    async with open_store(url) as store, httpx.AsyncClient(transport=fal) as client, asyncio.TaskGroup() as tasks:
+    async with open_store(url) as store, httpx.AsyncClient(transport=fal) as client:
         fal_queue = FalQueue(client, QUEUE, "key", sleep=at_once)
         world: World
 
@@ -78,15 +91,11 @@ async def opened_world(url: str, fal: FalDouble, *, node: str = "one") -> AsyncI
 
         asking = Asking(fal_queue, clock)
         dispatcher = Dispatcher(store, LocalBus(lambda _: None), clock)
-        collector = Collector(store, dispatcher, asking, clock=clock, sleep=at_once)
-        reconciler = Reconciler(
-            store=store, dispatcher=dispatcher, collector=collector, fal=asking, clock=clock, node=node, timeout=LIMIT
-        )
+        collector = Collector(store, dispatcher, asking, clock=clock)
+        reconciler = Reconciler(store=store, dispatcher=dispatcher, fal=asking, clock=clock, node=node, timeout=LIMIT)
         world = World(store, dispatcher, reconciler, fal)
-        collecting = tasks.create_task(collector.run())
-        await asyncio.sleep(0)
-        yield world
-        collecting.cancel()
+        async with collecting(url, collector, dispatcher, lambda _seconds: None, node=node):
+            yield world
 
 
 @pytest.fixture
@@ -181,6 +190,21 @@ async def test_a_job_that_ended_at_the_last_moment_is_still_fetched(world: World
     assert (await world.ended("job-1")).status is JobStatus.COMPLETED
 
 
+async def test_a_job_whose_result_is_not_being_fetched_is_fetched(world: World) -> None:
+    """Its piece of work is missing: a node of an older version has died."""
+    await world.register("job-1")
+    await world.store.change("job-1", saving)
+    assert await world.store.work.waiting(Kind.FETCH) == 0
+    world.fal.script("/requests/job-1", httpx.Response(200, json={"ok": True}))
+    await world.look(timedelta(seconds=50))
+    assert (await world.ended("job-1")).status is JobStatus.COMPLETED
+
+
+def saving(job: Job | None) -> Job:
+    """The job once fal has finished it."""
+    return advance(job or unseen("job-1", now=NOW), Finished(), now=NOW)
+
+
 async def test_a_job_without_endpoint_says_that_it_cannot_be_asked_for(world: World) -> None:
     """Once; and its time limit says so, too."""
     await world.register("job-1", endpoint_id=None)
@@ -264,11 +288,9 @@ async def test_a_saving_job_has_an_end_without_a_key(database_url: str) -> None:
     now = NOW
     async with open_store(database_url) as store:
         dispatcher = Dispatcher(store, LocalBus(lambda _: None), lambda: now)
-        collector = Collector(store, dispatcher, None, clock=lambda: now)
         reconciler = Reconciler(
             store=store,
             dispatcher=dispatcher,
-            collector=collector,
             fal=None,
             clock=lambda: now,
             node="one",

@@ -38,7 +38,11 @@ class Outage:
     @property
     def store(self) -> JobStore:
         """The outage, typed as the store it wraps."""
-        return cast("JobStore", _Failing(self, self._store))
+        return cast("JobStore", self.part(self._store))
+
+    def part(self, part: object) -> object:
+        """Return a part of the store that fails with it."""
+        return _Failing(self, part)
 
 
 class _Failing:

@@ -7,6 +7,7 @@ from hookcast.store.jobs import JobStore, Written, open_store
 from hookcast.store.listing import JobPage, JobQuery
 from hookcast.store.outlines import Outline
 from hookcast.store.submits import Intent, Standing
+from hookcast.store.work import Piece, WorkTable
 
 __all__ = [
     "Change",
@@ -17,7 +18,9 @@ __all__ = [
     "JobStore",
     "Joining",
     "Outline",
+    "Piece",
     "Standing",
+    "WorkTable",
     "Written",
     "inspect",
     "migrate",

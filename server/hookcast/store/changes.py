@@ -12,8 +12,10 @@ from msgspec import Struct
 from sqlalchemy import Connection, Executable, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, Insert
 
+from hookcast.consequences import NOTHING, Consequences
 from hookcast.errors import NotStorable, StoreUnavailable, Trouble
 from hookcast.jobs import Job
+from hookcast.store import work
 from hookcast.store.base import Database
 from hookcast.store.schema import from_row, jobs, storable, to_row
 from hookcast.store.submits import Intent, named, settle
@@ -22,10 +24,14 @@ MAX_TRIES = 20
 
 
 class Change(Struct, frozen=True):
-    """A job before and after one change; `before` is None when the change created it."""
+    """A job before and after one change; `before` is None when the change created it.
+
+    `caused` is the durable work that was committed with it.
+    """
 
     before: Job | None
     after: Job
+    caused: Consequences = NOTHING
 
     @property
     def changed(self) -> bool:
@@ -45,19 +51,31 @@ class Joining(NamedTuple):
     step: Callable[[Job | None, Intent], Job]
 
 
+Causes = Callable[[Job | None, Job], Consequences]
+"""Returns the work that a change causes from the job before and after it; pure."""
+
+
+def no_work(_before: Job | None, _after: Job) -> Consequences:
+    """Return no work, whatever the change."""
+    return NOTHING
+
+
 class Ask(NamedTuple):
-    """One change to make: `step` is pure, and may be called more than once."""
+    """One change to make: `step` and `causes` are pure, and may be called more than once."""
 
     request_id: str
     step: Callable[[Job | None], Job]
     joining: Joining | None = None
+    causes: Causes = no_work
 
     def take(self, before: Job | None, intent: Intent | None) -> Change | Exception:
         """Return the change, or the exception of the step: the answer of this ask alone."""
         try:
             if self.joining is None or intent is None:
-                return Change(before=before, after=storable(self.step(before)))
-            return Change(before=before, after=storable(self.joining.step(before, intent)))
+                after = storable(self.step(before))
+            else:
+                after = storable(self.joining.step(before, intent))
+            return Change(before, after, self.causes(before, after))
         except Exception as error:  # noqa: BLE001 - raised to the caller of this ask
             return error
 
@@ -117,6 +135,9 @@ class Changes:
             for number, answer in answers.items()
             if not isinstance(answer, Change) or not answer.changed or answer.after.request_id in written
         }
+        work.write(
+            self._database, connection, [change.caused for change in done.values() if isinstance(change, Change)]
+        )
         made = {number: intent for number, intent in intents.items() if isinstance(done.get(number), Change)}
         settle(connection, [(intent, todo[number].request_id) for number, intent in made.items()])
         return done

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, Select, select
 
 from hookcast.auth import EVERYBODY, Caller
-from hookcast.jobs import Job, JobStatus, Phase
+from hookcast.jobs import Job, JobStatus
 from hookcast.jwks import StoredKeys
 from hookcast.store.base import Database, deadline
 from hookcast.store.batching import Batch
-from hookcast.store.changes import Ask, Change, Changes, Joining
+from hookcast.store.changes import Ask, Causes, Change, Changes, Joining, no_work
 from hookcast.store.database import open_database
 from hookcast.store.deployment import deployment_id
 from hookcast.store.leases import Leases
@@ -23,6 +23,7 @@ from hookcast.store.outlines import Outline, columns, from_outline, size
 from hookcast.store.removal import STEP_SECONDS, remove
 from hookcast.store.schema import fal_keys, jobs, jobs_of
 from hookcast.store.submits import Submits
+from hookcast.store.work import WorkTable
 from hookcast.tasks import beside
 
 MEDIAN_OF = 21
@@ -64,6 +65,7 @@ class JobStore:
         self.changes = Batch(Changes(database).work)
         self.leases = Leases(database)
         self.submits = Submits(database)
+        self.work = WorkTable(database)
 
     async def probe(self) -> None:
         """Commit a small write. Raises StoreUnavailable with the reason."""
@@ -121,27 +123,27 @@ class JobStore:
         return await self._database.read(read)
 
     async def change(
-        self, request_id: str, step: Callable[[Job | None], Job], joining: Joining | None = None
+        self,
+        request_id: str,
+        step: Callable[[Job | None], Job],
+        joining: Joining | None = None,
+        causes: Causes = no_work,
     ) -> Change:
         """Read the job, apply `step`, and commit the result before returning.
 
         `step` must be pure; it is called again when another node wins the race. When it returns the job it was given,
-        nothing is written. `joining` is the submit that made the job; the same transaction settles it. After
-        StoreUnavailable it is unknown whether the change was committed.
+        nothing is written. `joining` is the submit that made the job; the same transaction settles it, and writes the
+        work that `causes` returns, also if the job stays the same. After StoreUnavailable it is unknown whether the
+        change was committed.
         """
         async with deadline():
-            return await self.changes.ask(Ask(request_id, step, joining))
+            return await self.changes.ask(Ask(request_id, step, joining, causes))
 
     async def page(self, query: JobQuery) -> JobPage:
         """Return one page of jobs, newest first: at most `limit`, and PAGE_BYTES unless one job alone is larger."""
         keys = (jobs.c.created_at, jobs.c.request_id, size(self._database))
         rows = await self._rows(newest(self._database, query), *keys)
         return page_of([(created_at, request_id, size) for created_at, request_id, size in rows], query.limit)
-
-    async def saving(self) -> list[Job]:
-        """Return the pending jobs that fal has finished and whose result is still to be fetched."""
-        pending = and_(jobs.c.status == JobStatus.PENDING.value, jobs.c.phase == Phase.SAVING.value)
-        return await self._database.read(jobs_of(select(jobs).where(pending)))
 
     async def remove_ended(self, before: datetime, limit: int) -> int:
         """Delete at most `limit` of the jobs that ended before `before`; return how many (see `remove`)."""

@@ -137,6 +137,20 @@ leases = Table(
     Column("until", Float, nullable=False),  # unix seconds by the database's own clock
 )
 
+work = Table(
+    "work",
+    metadata,
+    Column("id", Text, primary_key=True),  # made of the kind and what the work is about: the same cause, the same row
+    Column("kind", String(16), nullable=False),
+    Column("request_id", String(200), nullable=False),
+    Column("due_at", Float, nullable=False),  # unix seconds by the database's own clock, like `lease_until`
+    Column("lease_until", Float),
+    Column("holder", String(64)),  # the node that has claimed it
+    Column("attempts", Integer, nullable=False),
+    Column("facts", Text, nullable=False),
+    Index("work_by_kind", "kind", "due_at"),
+)
+
 deployment = Table(
     "deployment",
     metadata,

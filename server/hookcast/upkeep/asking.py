@@ -1,7 +1,7 @@
 """Asks fal about a job: its status, or its end when fal does not know the job."""
 
 from collections import OrderedDict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
@@ -14,14 +14,26 @@ UNKNOWN_TIMES = 3
 UNKNOWN_FOR = timedelta(minutes=1)  # a request that fal has just accepted may not be visible yet
 FORGOTTEN_AFTER = timedelta(minutes=5)
 MAX_DOUBTED = 10_000
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class _Doubt(Struct):
-    """The 404s of one job, in a row."""
+class Doubt(Struct, omit_defaults=True):
+    """fal's 404s for one job, in a row."""
 
-    first: datetime
-    last: datetime
+    first: datetime = _NEVER
+    last: datetime = _NEVER
     times: int = 0
+
+    def add(self, now: datetime) -> bool:
+        """Count a 404; return whether it is conclusive: fal does not know the job."""
+        if now - self.last > FORGOTTEN_AFTER:
+            self.first, self.times = now, 0
+        self.last, self.times = now, self.times + 1
+        return self.times >= UNKNOWN_TIMES and now - self.first >= UNKNOWN_FOR
+
+    def clear(self) -> None:
+        """Forget them: fal knows the job."""
+        self.last = _NEVER
 
 
 class Asking:
@@ -30,40 +42,36 @@ class Asking:
     def __init__(self, queue: FalQueue, clock: Clock) -> None:
         self.queue = queue
         self._clock = clock
-        self._doubts: OrderedDict[str, _Doubt] = OrderedDict()
+        self._doubts: OrderedDict[str, Doubt] = OrderedDict()
 
-    async def status(self, job: Job) -> Status | Failed | Cancelled:
+    async def status(self, job: Job, doubt: Doubt | None = None) -> Status | Failed | Cancelled:
         """Return fal's status of the job, or its end when fal does not know it.
 
-        Raises FalRejected, also for a 404 that is not conclusive yet, and FalUnreachable.
+        `doubt` has the 404s so far of a caller that keeps them itself. Raises FalRejected, also for a 404 that is not
+        conclusive yet, and FalUnreachable.
         """
         try:
             found = await self.queue.status(job)
         except FalRejected as error:
             if error.fal_status != 404 or isinstance(error, EndpointUnknown):
                 raise
-            end = self._unknown(job)
-            if end is None:
+            if job.progress.phase is Phase.CANCELLING:
+                return Cancelled()
+            if not (doubt or self._doubt(job)).add(self._clock()):
                 raise
-            return end
+            self._doubts.pop(job.request_id, None)
+            return Failed(error=unknown_to_fal(job))
         self._doubts.pop(job.request_id, None)
+        if doubt is not None:
+            doubt.clear()
         return found
 
-    def _unknown(self, job: Job) -> Failed | Cancelled | None:
-        """Return the end of a job for which fal answers 404; None while that is not conclusive."""
-        if job.progress.phase is Phase.CANCELLING:
-            return Cancelled()
-        now = self._clock()
-        doubt = self._doubts.pop(job.request_id, None)
-        if doubt is None or now - doubt.last > FORGOTTEN_AFTER:
-            doubt = _Doubt(now, now)
-        doubt.last, doubt.times = now, doubt.times + 1
-        if doubt.times >= UNKNOWN_TIMES and now - doubt.first >= UNKNOWN_FOR:
-            return Failed(error=unknown_to_fal(job))
-        self._doubts[job.request_id] = doubt
+    def _doubt(self, job: Job) -> Doubt:
+        """Return this node's count, now the youngest; the oldest is forgotten when there are too many."""
+        doubt = self._doubts[job.request_id] = self._doubts.pop(job.request_id, Doubt())
         if len(self._doubts) > MAX_DOUBTED:
             self._doubts.popitem(last=False)
-        return None
+        return doubt
 
 
 def unknown_to_fal(job: Job) -> str:

@@ -2,7 +2,7 @@
 
 One node at a time asks about a job: a lease in the database protects it until it is due again. Watched jobs are also
 followed live (`follower`); the reconciler covers all others, and what the follower missed. fal's answer goes through
-the dispatcher like a webhook; the result of a finished job is fetched by the collector.
+the dispatcher like a webhook, which also makes sure that the result of a finished job will be fetched.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from hookcast.store import JobStore
 from hookcast.store.leases import ask_lease
 from hookcast.tasks import repeat
 from hookcast.upkeep.asking import Asking
-from hookcast.upkeep.collector import GONE, KEPT_FOR, Collector
+from hookcast.upkeep.collector import GONE, KEPT_FOR
 from hookcast.wire import rfc3339
 
 LOOK_SECONDS = 1.0
@@ -48,7 +48,6 @@ class Reconciler:
         *,
         store: JobStore,
         dispatcher: Dispatcher,
-        collector: Collector,
         fal: Asking | None,
         clock: Clock,
         node: str,
@@ -57,7 +56,6 @@ class Reconciler:
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
-        self._collector = collector
         self._fal = fal
         self._clock = clock
         self._node = node
@@ -100,8 +98,7 @@ class Reconciler:
             job = (await self._dispatcher.apply(job.request_id, update)).after
         since, limit = job.created_at, self._timeout
         if self._fal is not None and (job.progress.phase is Phase.SAVING or isinstance(update, Finished)):
-            self._collector.fetch(job)  # it has its own time limit; this one is for a job that it cannot serve
-            since, limit = job.updated_at, 2 * KEPT_FOR
+            since, limit = job.updated_at, 2 * KEPT_FOR  # the collector has its own; this is for a job it cannot serve
         if not job.status.terminal and self._clock() - since > limit:
             await self._dispatcher.apply(job.request_id, Failed(error=self._timed_out(job)), "hookcast")
 
@@ -109,8 +106,10 @@ class Reconciler:
         if job.endpoint_id is None and job.response_url is None:
             line = LogLine(message=UNASKABLE, timestamp=rfc3339(job.created_at), level="WARN")
             return Progressed(phase=job.progress.phase, queue_position=job.progress.queue_position, logs=(line,))
-        if self._fal is None or job.progress.phase is Phase.SAVING:
+        if self._fal is None:
             return None
+        if job.progress.phase is Phase.SAVING:
+            return Finished()
         try:
             told = await self._fal.status(job)
         except FalRejected as error:

@@ -1,16 +1,21 @@
-"""The collector: how it fetches results, when it gives up, and that a restart does not make it forget."""
+"""The collector: how it fetches results, when it gives up, and that a restart does not make it forget.
+
+`test_worker` tests what runs its attempts.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from msgspec import Raw, json
+from msgspec.structs import replace
 
 from hookcast.bus import LocalBus
+from hookcast.consequences import Kind
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import NotStorable
 from hookcast.fal.queue import FalQueue
@@ -18,9 +23,11 @@ from hookcast.jobs import Completed, EndedBy, Job, JobStatus, Phase, Progressed,
 from hookcast.store import Change, open_store
 from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import MAX_AT_ONCE, NOT_STORABLE, Collector
-from support.fakes import Outage, Sleeper, tasks_of_the_server
+from hookcast.upkeep.worker import Later
+from support.fakes import Outage, Sleeper
 from support.fal import ENDPOINT, QUEUE, Answer, FalDouble
 from support.server import running_node, until
+from support.working import claim_early, collecting
 
 pytestmark = pytest.mark.anyio
 
@@ -38,49 +45,50 @@ IN_PROGRESS = httpx.Response(400, json={"detail": "Request is still in progress"
 class World:
     """A collector between fal's double and a store, with a clock that moves by the pauses made."""
 
-    def __init__(self, outage: Outage, client: httpx.AsyncClient, fal: FalDouble) -> None:
+    def __init__(self, url: str, outage: Outage, client: httpx.AsyncClient, fal: FalDouble) -> None:
+        self.url = url
         self.outage = outage
         self.fal = fal
         self.now = datetime(2026, 11, 23, tzinfo=UTC)
         self.pauses: list[float] = []
-        self.resting = 0  # tasks while nothing is fetched
         self.dispatcher = Dispatcher(outage.store, LocalBus(lambda _: None), lambda: self.now)
         # The queue's own retries are another test's; here each attempt is one request.
         fal_queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
-        self.collector = Collector(
-            outage.store,
-            self.dispatcher,
-            Asking(fal_queue, lambda: self.now),
-            clock=lambda: self.now,
-            sleep=self._sleep,
-        )
+        asking = Asking(fal_queue, lambda: self.now)
+        self.collector = Collector(outage.store, self.dispatcher, asking, clock=lambda: self.now)
 
-    async def _sleep(self, seconds: float) -> None:
+    def passed(self, seconds: float) -> None:
+        """Let time pass."""
         self.pauses.append(seconds)
         self.now += timedelta(seconds=seconds)
-        await asyncio.sleep(0.001)  # the database's thread gets its turn
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """The collector at work."""
-        task = asyncio.ensure_future(self.collector.run())
-        self.resting = tasks_of_the_server()
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
+        return collecting(self.url, self.collector, self.dispatcher, self.passed)
 
-    async def saving(self, request_id: str = "job-1") -> Job:
+    async def saving(self, request_id: str = "job-1", patience: float = 0.0) -> Job:
         """A job that fal has finished, and whose result is not here."""
         await self.dispatcher.register(request_id, Registered(endpoint_id=ENDPOINT))
-        return (await self.dispatcher.apply(request_id, Progressed(phase=Phase.SAVING))).after
+        return (await self.dispatcher.apply(request_id, Progressed(phase=Phase.SAVING), patience=patience)).after
 
-    async def fetched(self) -> Job:
-        """Fetch the result of a job to its end."""
-        async with self.running():
-            self.collector.fetch(await self.saving())
-            return await self.ended()
+    async def fetched(self, patience: float = 0.0) -> Job:
+        """Fetch the result of a job to its end, one attempt after the other."""
+        await self.saving(patience=patience)
+        async for _ in self.attempts():
+            pass
+        return await self.ended()
+
+    async def attempts(self) -> AsyncIterator[None]:
+        """Yield after each attempt but the last, with the pause."""
+        store = self.outage.store
+        first = (await store.work.next_due([Kind.FETCH]))[Kind.FETCH]
+        self.passed(max(round(first), 0.0))
+        [piece] = await claim_early(self.url)
+        while isinstance(outcome := await self.collector.fetch(piece), Later):
+            assert outcome.facts is not None
+            yield
+            self.passed(outcome.seconds)
+            piece = replace(piece, attempts=piece.attempts + 1, facts=outcome.facts)
 
     async def ended(self, request_id: str = "job-1") -> Job:
         """The job at its end."""
@@ -95,15 +103,13 @@ class World:
 async def world(database_url: str, fal: FalDouble) -> AsyncIterator[World]:
     """A collector that does not run yet."""
     async with open_store(database_url) as store, httpx.AsyncClient(transport=fal) as client:
-        yield World(Outage(store), client, fal)
+        yield World(database_url, Outage(store), client, fal)
 
 
 async def test_it_tries_again_until_the_result_is_there(world: World) -> None:
     """With pauses that grow to half a minute; the result is taken byte for byte."""
     world.fal.script(RESULT, *[IN_PROGRESS] * 8, GOOD)
-    async with world.running():
-        world.collector.fetch(await world.saving(), after=3.0)
-        job = await world.ended()
+    job = await world.fetched(patience=3.0)
     assert job.result == Raw(GOOD.content)
     assert world.pauses == [3.0, 6.0, 12.0, 24.0, 30.0, 30.0, 30.0, 30.0, 30.0]
 
@@ -112,9 +118,7 @@ async def test_it_tries_again_until_the_result_is_there(world: World) -> None:
 async def test_what_is_not_the_jobs_outcome_does_not_fail_the_job(world: World, answer: httpx.Response) -> None:
     """A wrong key, a missing result or a redirect may be mended within the hour."""
     world.fal.script(RESULT, answer, GOOD)
-    async with world.running():
-        world.collector.fetch(await world.saving())
-        assert (await world.ended()).status is JobStatus.COMPLETED
+    assert (await world.fetched()).status is JobStatus.COMPLETED
 
 
 async def test_the_models_own_error_fails_the_job_at_once(world: World) -> None:
@@ -242,11 +246,11 @@ async def test_other_changes_of_the_job_do_not_postpone_its_end(world: World) ->
     """The hour begins with the first attempt."""
     world.fal.script(RESULT, IN_PROGRESS)
     began = world.now
-    async with world.running():
-        world.collector.fetch(await world.saving())
-        await until(lambda: world.now - began > timedelta(minutes=45))
-        await world.dispatcher.register("job-1", Registered(owner="user-1"))
-        await world.ended()
+    await world.saving()
+    async for _ in world.attempts():
+        if world.now - began > timedelta(minutes=45):
+            await world.dispatcher.register("job-1", Registered(owner="user-1"))
+    await world.ended()
     assert world.now - began < timedelta(minutes=61)
 
 
@@ -260,52 +264,52 @@ async def test_a_request_that_fal_does_not_know_fails(world: World) -> None:
     assert timedelta(minutes=1) <= world.now - began < timedelta(minutes=2)
 
 
+async def test_a_404_is_forgotten_when_fal_knows_the_request_after_all(world: World) -> None:
+    """Only 404s in a row count, whichever node received them."""
+    unknown, known = httpx.Response(404), httpx.Response(202, json={"status": "IN_PROGRESS"})
+    world.fal.script(RESULT, *[httpx.Response(404)] * 9, GOOD)
+    world.fal.script(STATUS, *[unknown, unknown, known] * 3)
+    assert (await world.fetched()).result == Raw(GOOD.content)
+
+
 async def test_a_webhook_that_comes_meanwhile_ends_the_attempts(world: World) -> None:
     world.fal.script(RESULT, IN_PROGRESS)
     async with world.running():
-        world.collector.fetch(await world.saving())
+        await world.saving()
         await until(lambda: len(world.fal.requests) >= 2)
         await world.dispatcher.apply("job-1", Completed(result=Raw(b'"webhook"')))
-        await until(lambda: tasks_of_the_server() <= world.resting)
-        assert (await world.ended()).result == Raw(b'"webhook"')
+        assert await world.outage.store.work.waiting(Kind.FETCH) == 0
+    assert (await world.ended()).result == Raw(b'"webhook"')
 
 
 async def test_a_job_is_fetched_once_at_a_time(world: World) -> None:
     """Webhook, follower and registration may all ask for the same one."""
     world.fal.script(RESULT, GOOD)
     async with world.running():
-        job = await world.saving()
-        for _ in range(5):
-            world.collector.fetch(job)
+        await asyncio.gather(*(world.saving() for _ in range(5)))
         await world.ended()
-        await until(lambda: tasks_of_the_server() <= world.resting)
     assert len(world.fal.requests) == 1
 
 
-async def test_a_store_outage_at_the_start_is_waited_out(world: World) -> None:
-    """At the start, when the unfinished jobs are read."""
+async def test_a_store_outage_at_an_attempt_is_waited_out(world: World) -> None:
+    """When the job is read, and when its end is stored: what fal answered is fetched again."""
     world.fal.script(RESULT, GOOD)
     await world.saving()
-    world.outage.down = True
-    async with world.running():
-        await until(lambda: len(world.pauses) == 4)
-        assert world.pauses == [0.5, 1.0, 2.0, 4.0]
-        world.outage.down = False
-        assert (await world.ended()).status is JobStatus.COMPLETED
-
-
-async def test_a_result_that_cannot_be_stored_is_fetched_again(world: World) -> None:
-    """The store goes away while fal answers."""
-    world.fal.script(RESULT, GOOD)
+    attempts = world.attempts()
     world.fal.gate.clear()
-    async with world.running():
-        world.collector.fetch(await world.saving())
-        await until(lambda: world.fal.requests)
-        world.outage.down = True
-        world.fal.gate.set()
-        await until(lambda: len(world.pauses) == 3)
-        world.outage.down = False
-        assert (await world.ended()).result == Raw(GOOD.content)
+    first = asyncio.ensure_future(anext(attempts))
+    await until(lambda: world.fal.requests)
+    world.outage.down = True
+    world.fal.gate.set()
+    await first
+    for _ in range(3):
+        await anext(attempts)
+    assert world.pauses == [0.0, 1.0, 2.0, 4.0]
+    world.outage.down = False
+    async for _ in attempts:
+        pass
+    assert (await world.ended()).result == Raw(GOOD.content)
+    assert len(world.fal.requests) == 2
 
 
 async def test_a_result_that_the_database_does_not_take_ends_the_job(
@@ -314,10 +318,12 @@ async def test_a_result_that_the_database_does_not_take_ends_the_job(
     """Trying again would not help; it says so."""
     apply = Dispatcher.apply
 
-    async def without_results(dispatcher: Dispatcher, request_id: str, update: Update, *more: Any) -> Change:
+    async def without_results(
+        dispatcher: Dispatcher, request_id: str, update: Update, *more: Any, **named: Any
+    ) -> Change:
         if isinstance(update, Completed):
             raise NotStorable("too large")
-        return await apply(dispatcher, request_id, update, *more)
+        return await apply(dispatcher, request_id, update, *more, **named)
 
     monkeypatch.setattr(Dispatcher, "apply", without_results)
     world.fal.script(RESULT, GOOD)
@@ -334,7 +340,7 @@ async def test_unfinished_jobs_do_not_storm_fal_after_a_restart(world: World) ->
     world.fal.gate.clear()
     async with world.running():
         await until(lambda: len(world.fal.requests) >= MAX_AT_ONCE)
-        await asyncio.sleep(0)
+        await world.outage.store.probe()
         assert len(world.fal.requests) == MAX_AT_ONCE
         world.fal.gate.set()
         for name in names:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from support.fakes import Outage, Sleeper, tasks_of_the_server
 from support.fal import ENDPOINT, QUEUE, Answer, FalDouble, LiveStream, sse_answer
 from support.following import OpenKeeper, SilentEngine
 from support.server import until
+from support.working import collecting
 
 pytestmark = pytest.mark.anyio
 
@@ -73,16 +75,13 @@ class World:
         self.fal = fal
         self.fal.script(STATUS, httpx.ConnectError("cut"))
         self.sleep = Sleeper()
-        self.collector_sleep = Sleeper(free=True)
+        self.passed: list[float] = []  # the seconds that the collector waited
         self.bus = OpenBus()
         self.dispatcher = Dispatcher(outage.store, self.bus, lambda: datetime.now(UTC))
         fal_queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
         self.now = datetime.now(UTC)
         asking = Asking(fal_queue, lambda: self.now)
-        self.collector = Collector(
-            outage.store, self.dispatcher, asking, clock=lambda: self.now, sleep=self.collector_sleep
-        )
-        self.dispatcher.listen(self.collector.fetch)
+        self.collector = Collector(outage.store, self.dispatcher, asking, clock=lambda: self.now)
         self.engine = SilentEngine()
         self.follower = Follower(
             store=outage.store,
@@ -116,12 +115,21 @@ class World:
         return [pause for pause in self.sleep.pauses if pause != 0.2]
 
 
+@asynccontextmanager
+async def _fetching(world: World, url: str) -> AsyncIterator[World]:
+    async with collecting(url, world.collector, world.dispatcher, world.passed.append):
+        yield world
+
+
 @pytest.fixture
 async def world(database_url: str, fal: FalDouble) -> AsyncIterator[World]:
     """A running follower whose job is registered. At the end no task of it may be left."""
-    async with open_store(database_url) as store, httpx.AsyncClient(transport=fal) as client:
-        made = World(Outage(store), client, fal)
-        owned = [asyncio.ensure_future(run()) for run in (made.collector.run, made.follower.run)]
+    async with (
+        open_store(database_url) as store,
+        httpx.AsyncClient(transport=fal) as client,
+        _fetching(World(Outage(store), client, fal), database_url) as made,
+    ):
+        owned = [asyncio.ensure_future(made.follower.run())]
         await made.dispatcher.register("job-1", Registered(endpoint_id=ENDPOINT))
         made.bus.states.clear()
         resting = tasks_of_the_server()
@@ -225,7 +233,7 @@ async def test_what_fal_has_finished_is_collected_even_if_the_watcher_leaves(wor
     await until(lambda: world.bus.states)
     world.engine.hub.interest.tell("job-1", watched=False)
     await until(lambda: world.bus.states[-1]["status"] == "completed")
-    assert world.collector_sleep.pauses == [3.0]
+    assert world.passed == pytest.approx([3.0], abs=2.9)
     assert world.bus.states[-1]["result"] == {"ok": True}
 
 

@@ -1,0 +1,78 @@
+"""Durable work: its kinds, and the pieces that a change of a job starts or ends; pure.
+
+The store writes them in the transaction of the change; `upkeep/worker` runs them, on any node. To add a kind, name it
+in `Kind`, state in `_RULES` what starts and ends it, and give the node a handler (`app._worker`).
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from hookcast.jobs import Finished, Job, Phase, Update
+
+
+class Kind(StrEnum):
+    """The kinds of durable work."""
+
+    FETCH = "fetch"  # fetch a job's result from fal
+
+
+class Start(NamedTuple):
+    """A piece of work to add, due `after` seconds from now; nothing is added if a piece with this id exists.
+
+    `facts` is JSON that only the kind's handler reads.
+    """
+
+    id: str
+    kind: Kind
+    request_id: str
+    after: float = 0.0
+    facts: str = "{}"
+
+
+class Consequences(NamedTuple):
+    """The pieces of work that a change starts, and the ids of those that it makes needless."""
+
+    starts: tuple[Start, ...] = ()
+    ends: tuple[str, ...] = ()
+
+
+class Cause(NamedTuple):
+    """A change of a job (None = it was unknown) by an update that may have changed nothing.
+
+    `patience` is how many seconds the job's webhook has to come first.
+    """
+
+    before: Job | None
+    after: Job
+    update: Update
+    patience: float = 0.0
+
+
+NOTHING = Consequences()
+
+
+def consequences(cause: Cause) -> Consequences:
+    """Return what the change starts and ends: nothing for most, and for every webhook that ends a job at once."""
+    found = [each for each in (rule(cause) for rule in _RULES) if each is not NOTHING]
+    if not found:
+        return NOTHING
+    return Consequences(sum((each.starts for each in found), ()), sum((each.ends for each in found), ()))
+
+
+def _fetch(cause: Cause) -> Consequences:
+    """A result is fetched once fal has finished the job, also while it is being cancelled, until the job ends."""
+    before, after, update, patience = cause
+    name = f"{Kind.FETCH}:{after.request_id}"
+    if after.status.terminal:
+        may_exist = before is not None and before.progress.phase in {Phase.SAVING, Phase.CANCELLING}
+        return Consequences(ends=(name,)) if may_exist else NOTHING
+    if after.progress.phase is Phase.SAVING or isinstance(update, Finished):
+        facts = msgspec.json.encode({"pause": patience}).decode()
+        return Consequences(starts=(Start(name, Kind.FETCH, after.request_id, patience, facts),))
+    return NOTHING
+
+
+_RULES: tuple[Callable[[Cause], Consequences], ...] = (_fetch,)

@@ -1,0 +1,250 @@
+"""Durable work, on SQLite and on PostgreSQL: claimed by one node at a time, and committed with its cause."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from msgspec import Raw
+from sqlalchemy import Connection, Engine, event, text
+
+from hookcast.bus import LocalBus
+from hookcast.consequences import Kind, Start
+from hookcast.dispatcher import Dispatcher
+from hookcast.errors import StoreUnavailable
+from hookcast.jobs import Cancelled, CancelRequested, Completed, Finished, Phase, Progressed, Registered
+from hookcast.store import JobStore, WorkTable, changes, migrations, open_store
+from hookcast.store.database import open_database
+from hookcast.store.work import add
+
+pytestmark = pytest.mark.anyio
+NEVER = 3600.0
+AT_ONCE = -1.0
+FETCH = Kind.FETCH
+
+
+@pytest.fixture
+async def store(any_database_url: str) -> AsyncIterator[JobStore]:
+    """An empty store."""
+    async with open_store(any_database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def table(store: JobStore) -> WorkTable:
+    """Its work."""
+    return store.work
+
+
+@pytest.fixture
+def dispatcher(store: JobStore) -> Dispatcher:
+    """What changes jobs."""
+    return Dispatcher(store, LocalBus(lambda _: None), lambda: datetime.now(UTC))
+
+
+async def fill(url: str, *names: str, after: float = AT_ONCE) -> None:
+    """Add pieces, each due a second after the one before."""
+    database = open_database(url)
+    starts = [Start(f"fetch:{name}", FETCH, name, after + number, "{}") for number, name in enumerate(names)]
+    await database.write(lambda connection: add(database, connection, starts))
+    await database.close()
+
+
+async def claimed(table: WorkTable, holder: str, limit: int = 100, seconds: float = NEVER) -> list[str]:
+    """Claim what is due; return the jobs."""
+    return sorted(piece.request_id for piece in await table.claim(FETCH, limit, holder, seconds))
+
+
+async def test_a_piece_is_claimed_by_one_node_until_its_lease_ends(table: WorkTable, any_database_url: str) -> None:
+    """Each claim counts; the facts come with it."""
+    await fill(any_database_url, "job-1")
+    [first] = await table.claim(FETCH, 10, "one", AT_ONCE)
+    assert (first.id, first.kind, first.attempts, first.facts) == ("fetch:job-1", "fetch", 1, "{}")
+    [second] = await table.claim(FETCH, 10, "two", NEVER)
+    assert second.attempts == 2
+    assert await claimed(table, "one") == []
+    assert await table.waiting(FETCH) == 1
+
+
+async def test_those_that_have_waited_longest_are_claimed_first(table: WorkTable, any_database_url: str) -> None:
+    """At most as many as asked for, none before it is due, and none of another kind."""
+    await fill(any_database_url, "a", "b", "c", "later", after=-2.5)
+    assert await table.claim("keep", 10, "one", NEVER) == []
+    assert await claimed(table, "one", 2) == ["a", "b"]
+    assert await claimed(table, "one", 5) == ["c"]
+
+
+async def test_only_the_node_that_has_a_piece_ends_it(table: WorkTable, any_database_url: str) -> None:
+    """One that lost its lease changes nothing."""
+    await fill(any_database_url, "job-1")
+    await claimed(table, "one", seconds=AT_ONCE)
+    await claimed(table, "two")
+    assert not await table.finish("fetch:job-1", "one")
+    assert not await table.later("fetch:job-1", "one", AT_ONCE, "{}")
+    assert await table.finish("fetch:job-1", "two")
+    assert await table.waiting(FETCH) == 0
+
+
+async def test_a_piece_put_off_is_due_later_with_its_new_facts(table: WorkTable, any_database_url: str) -> None:
+    await fill(any_database_url, "job-1")
+    await claimed(table, "one")
+    assert await table.later("fetch:job-1", "one", NEVER, '{"pause":1.0}')
+    assert await claimed(table, "two") == []
+    assert (await table.next_due([FETCH]))[FETCH] == pytest.approx(NEVER, abs=60)
+    await fill(any_database_url, "job-2")
+    await claimed(table, "one")
+    assert await table.later("fetch:job-2", "one", AT_ONCE, '{"pause":2.0}')
+    [piece] = await table.claim(FETCH, 10, "two", NEVER)
+    assert (piece.request_id, piece.facts) == ("job-2", '{"pause":2.0}')
+
+
+async def test_a_renewed_lease_is_kept_and_a_lost_one_is_told(table: WorkTable, any_database_url: str) -> None:
+    """Lost to another node, or deleted with its job's end."""
+    await fill(any_database_url, "a", "b", "c", after=-10.0)
+    await claimed(table, "one", seconds=AT_ONCE)
+    assert await table.renew(["fetch:a", "fetch:b"], "one", NEVER) == {"fetch:a", "fetch:b"}
+    assert await claimed(table, "two") == ["c"]
+    assert await table.finish("fetch:b", "one")
+    assert await table.renew(["fetch:a", "fetch:b", "fetch:c"], "one", NEVER) == {"fetch:a"}
+
+
+async def test_what_a_node_gives_back_is_free_at_once(table: WorkTable, any_database_url: str) -> None:
+    """Only its own."""
+    await fill(any_database_url, "a", "b", after=-10.0)
+    assert await claimed(table, "one", 1) == ["a"]
+    assert await claimed(table, "two", 1) == ["b"]
+    await table.release("one")
+    assert await claimed(table, "three") == ["a"]
+
+
+async def test_the_next_due_piece_is_told_by_kind(table: WorkTable, any_database_url: str) -> None:
+    """Claimed ones do not count."""
+    assert await table.next_due([]) == {}
+    assert await table.next_due([FETCH, "keep"]) == {}
+    await fill(any_database_url, "a", after=-100.0)
+    await fill(any_database_url, "b", after=100.0)
+    assert (await table.next_due([FETCH, "keep"]))[FETCH] < -50
+    await claimed(table, "one")
+    assert (await table.next_due([FETCH]))[FETCH] > 50
+
+
+async def test_of_the_nodes_that_race_for_work_each_piece_goes_to_one(any_database_url: str) -> None:
+    """Many at a time, from both ends of the same moment."""
+    names = [f"job-{number:03}" for number in range(120)]
+    async with open_store(any_database_url) as one, open_store(any_database_url) as two:
+        await fill(any_database_url, *names, after=-1000.0)
+
+        async def all_of(store: JobStore, holder: str) -> list[str]:
+            got: list[str] = []
+            while some := await claimed(store.work, holder, 7):
+                got += some
+            return got
+
+        got = await asyncio.gather(*(all_of(store, f"{store is one}-{turn}") for store in (one, two) for turn in "ab"))
+    assert sorted(name for some in got for name in some) == names
+
+
+async def test_a_piece_is_added_once(table: WorkTable, any_database_url: str) -> None:
+    """Its time and facts stay."""
+    await fill(any_database_url, "job-1", after=-50.0)
+    await fill(any_database_url, "job-1", after=50.0)
+    assert await table.waiting(FETCH) == 1
+    assert (await table.next_due([FETCH]))[FETCH] < 0
+
+
+async def test_work_is_committed_with_its_cause_and_ends_with_the_job(store: JobStore, dispatcher: Dispatcher) -> None:
+    """A repeated report adds nothing, and a missing piece is added again."""
+    heard: list[bool] = []
+    dispatcher.listen(lambda: heard.append(True))
+    await dispatcher.apply("job-1", Registered(endpoint_id="fal-ai/flux"))
+    await dispatcher.apply("job-1", Finished(), patience=NEVER)
+    await dispatcher.apply("job-1", Progressed(phase=Phase.SAVING), "webhook")
+    assert (await store.work.waiting(FETCH), await claimed(store.work, "one")) == (1, [])
+    assert heard == [True, True]
+    await dispatcher.apply("job-2", Progressed(phase=Phase.SAVING))
+    assert await claimed(store.work, "one") == ["job-2"]
+    await store.work.finish("fetch:job-2", "one")
+    await dispatcher.apply("job-2", Finished())
+    assert await claimed(store.work, "one") == ["job-2"]
+    await asyncio.gather(*(dispatcher.apply(name, Completed(result=Raw(b"1"))) for name in ("job-1", "job-2")))
+    assert await store.work.waiting(FETCH) == 0
+
+
+async def test_a_cancelling_job_that_fal_has_finished_is_fetched(store: JobStore, dispatcher: Dispatcher) -> None:
+    """Though the report does not change it."""
+    await dispatcher.apply("job-1", Registered(endpoint_id="fal-ai/flux"))
+    await dispatcher.apply("job-1", CancelRequested())
+    assert not (await dispatcher.apply("job-1", Finished())).changed
+    assert await store.work.waiting(FETCH) == 1
+    await dispatcher.apply("job-1", Cancelled())
+    assert await store.work.waiting(FETCH) == 0
+
+
+async def test_without_its_cause_no_work_is_committed(
+    store: JobStore, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One transaction."""
+
+    def broken(*_: object) -> NoReturn:
+        raise OSError("cut")
+
+    monkeypatch.setattr(changes, "settle", broken)  # the last statement of a change
+    with pytest.raises(StoreUnavailable):
+        await dispatcher.apply("job-1", Progressed(phase=Phase.SAVING))
+    assert (await store.get("job-1"), await store.work.waiting(FETCH)) == (None, 0)
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Collect the statements of every connection."""
+    found: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        found.append(" ".join(statement.split()[:3]))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_the_usual_webhook_costs_no_statement_for_work(dispatcher: Dispatcher) -> None:
+    """The job is read and written, and that is all."""
+    await dispatcher.apply("job-1", Registered(endpoint_id="fal-ai/flux"))
+    with statements() as made:
+        await dispatcher.apply("job-1", Completed(result=Raw(b"1")), "webhook")
+    assert [each.split()[0] for each in made if not each.startswith("BEGIN")] == ["SELECT", "INSERT"]
+    assert made[-1] == "INSERT INTO jobs"
+    with statements() as made:
+        await dispatcher.apply("job-2", Progressed(phase=Phase.SAVING), "webhook")
+    assert made[-2:] == ["INSERT INTO jobs", "INSERT INTO work"]
+
+
+async def test_a_job_whose_result_was_being_fetched_before_is_fetched(any_database_url: str) -> None:
+    """Its database had no work yet; jobs in other phases get none."""
+
+    def older(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0010")
+        names = "request_id, status, version, phase, logs, metadata, created_at, updated_at, changed_at"
+        values = ":name, :status, 1, :phase, '[]', '{}', '2026-11-24 09:00:00', '2026-11-24 09:00:00', 0"
+        rows = [("job-1", "pending", "saving"), ("job-2", "pending", "running"), ("job-3", "completed", "ended")]
+        connection.execute(
+            text(f"INSERT INTO jobs ({names}) VALUES ({values})"),  # noqa: S608
+            [{"name": name, "status": status, "phase": phase} for name, status, phase in rows],
+        )
+
+    database = open_database(any_database_url)
+    await database.write(older, 60)
+    await database.close()
+    async with open_store(any_database_url) as store:
+        [piece] = await store.work.claim(FETCH, 10, "one", NEVER)
+        assert (piece.id, piece.request_id, piece.attempts) == ("fetch:job-1", "job-1", 1)

@@ -22,8 +22,8 @@ from hookcast.tasks import Tasks, beside, repeat
 LOOK_SECONDS = 1.0
 SOON_SECONDS = 0.01  # the shortest pause between two looks
 MAX_PAUSE_SECONDS = 10.0  # between two looks while the database is unavailable
-LEASE_SECONDS = 15.0
-RENEW_SECONDS = 4.0
+LEASE_SECONDS = 10.0
+RENEW_SECONDS = 3.0
 MISSES = 2  # of a lease; one may be a piece that its own handler has just ended
 RELEASE_SECONDS = 2.0
 MAX_AGAIN_SECONDS = 300.0  # until a piece whose handler failed runs again
@@ -98,7 +98,8 @@ class Worker:
         running = Counter(held.piece.kind for held in self._held.values())
         free = {kind: handler.at_once - running[kind] for kind, handler in self._handlers.items()}
         due = await self._table.next_due(kind for kind, count in free.items() if count > 0)
-        self._pause = min([LOOK_SECONDS, *(seconds for seconds in due.values() if seconds > 0)])
+        latest = LOOK_SECONDS * random.uniform(0.8, 1.0)  # noqa: S311
+        self._pause = max(SOON_SECONDS, min([latest, *(seconds for seconds in due.values() if seconds > 0)]))
         for kind in (kind for kind, seconds in due.items() if seconds <= 0):
             for piece in await self._table.claim(kind, free[kind], self._node, LEASE_SECONDS):
                 self._start(piece)
@@ -116,7 +117,7 @@ class Worker:
                 held.miss()
 
     def _until_next(self) -> float:
-        return max(self._pause * random.uniform(0.8, 1.0), SOON_SECONDS)  # noqa: S311
+        return self._pause
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -21,6 +21,8 @@ PLANTED = {
     "Only the command line knows Typer and Rich": ("app", "typer"),
     "Only metrics knows Prometheus": ("push/hub", "prometheus_client"),
     "Only auth reads tokens, only fal's signatures and the emulator sign": ("routes/tokens", "jwt"),
+    "Only media's storage knows obstore": ("upkeep/retention", "obstore"),
+    "Copies of files know only what they copy": ("media/copying", "hookcast.settings"),
     "The Python client needs nothing of the server": ("client/api", "hookcast.settings"),
     "A health check loads nothing of the server": ("cli/health", "httpx"),
 }

@@ -1,0 +1,161 @@
+"""Files in a directory. A file is written to `incoming/`, flushed to the disk, then renamed to its key."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from hookcast.media.failures import StorageFailed
+from hookcast.media.stopping import Stop
+from hookcast.media.storage.base import Stored
+from hookcast.media.storage.names import INCOMING, draft_name
+
+
+@contextlib.contextmanager
+def _failures(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailed(f"The directory of kept files failed {doing}: {error.strerror or error}.") from error
+
+
+class LocalStorage:
+    """Files below `root`, on one node or on a file system that all nodes share. Links begin with `public_url`."""
+
+    def __init__(self, root: Path, public_url: str) -> None:
+        self._root = root
+        self._public_url = public_url.rstrip("/")
+
+    def begin(self, length: int | None, content_type: str, stop: Stop) -> "LocalDraft":  # noqa: ARG002 - not needed here
+        """See Storage."""
+        with _failures("to begin a file"):
+            (self._root / INCOMING).mkdir(parents=True, exist_ok=True)
+            return LocalDraft(self._root)
+
+    def delete(self, folder: str) -> int:
+        """See Storage."""
+        with _failures("to remove files"):
+            count = _emptied(self.path(folder))
+            with contextlib.suppress(FileNotFoundError):
+                self.path(folder).rmdir()
+            return count
+
+    def files(self, folder: str = "") -> Iterator[Stored]:
+        """See Storage."""
+        with _failures("to list files"):
+            folders = [folder] if folder else [entry.name for entry in _entries(self._root) if entry.name != INCOMING]
+            for name in folders:
+                for entry in _entries(self._root / name):
+                    if (found := self.find(f"{name}/{entry.name}")) is not None:
+                        yield found
+
+    def find(self, key: str) -> Stored | None:
+        """See Storage."""
+        with _failures("to find a file"):
+            try:
+                status = self.path(key).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return Stored(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+    def sweep(self, before: datetime) -> int:
+        """See Storage."""
+        count = 0
+        with _failures("to remove drafts"):
+            for entry in _entries(self._root / INCOMING):
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.stat().st_mtime < before.timestamp():
+                        Path(entry.path).unlink()
+                        count += 1
+        return count
+
+    def links(self, keys: list[str], seconds: int) -> list[str]:  # noqa: ARG002 - these links do not end
+        """See Storage."""
+        return [f"{self._public_url}/{quote(key)}" for key in keys]
+
+    def probe(self) -> None:
+        """See Storage."""
+        draft, key = self.begin(None, "application/octet-stream", Stop()), draft_name()
+        try:
+            draft.write(memoryview(key.encode()))
+            draft.commit(key)
+            with _failures("to read a file"):
+                if self.path(key).read_text() != key:
+                    raise StorageFailed("The directory of kept files returned other bytes than it was given.")
+        finally:
+            draft.discard()
+            self.path(key).unlink(missing_ok=True)
+
+    def path(self, key: str) -> Path:
+        """Return where the file of a key is. Raise ValueError for a key that cannot be ours."""
+        if any(part in {"", ".", ".."} or "\\" in part or "\0" in part for part in key.split("/")):
+            raise ValueError("not a key of the storage")
+        return self._root / key
+
+
+class LocalDraft:
+    """See Draft."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._path = root / draft_name()
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        self._file = os.open(self._path, flags, 0o644)
+        self._open = True
+
+    def write(self, data: memoryview) -> None:
+        """See Draft."""
+        with _failures("to take a file"):
+            while data:
+                data = data[os.write(self._file, data) :]
+
+    def commit(self, key: str) -> None:
+        """See Draft."""
+        with _failures("to finish a file"):
+            os.fsync(self._file)
+            self._close()
+            goal = self._root / key
+            if not goal.parent.is_dir():
+                goal.parent.mkdir(exist_ok=True)
+                _flush_directory(self._root)
+            self._path.replace(goal)
+            _flush_directory(goal.parent)
+
+    def discard(self) -> None:
+        """See Draft."""
+        with contextlib.suppress(OSError):
+            self._close()
+            self._path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._file)
+
+
+def _flush_directory(path: Path) -> None:
+    """Make the names in a directory survive a power failure."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    try:
+        with os.scandir(folder) as found:
+            yield from found
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _emptied(folder: Path) -> int:
+    count = 0
+    for entry in _entries(folder):
+        with contextlib.suppress(FileNotFoundError):
+            Path(entry.path).unlink()
+            count += 1
+    return count

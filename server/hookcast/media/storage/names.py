@@ -1,0 +1,32 @@
+"""Names of files in the storage: ours, never theirs; pure."""
+
+import hashlib
+import re
+import secrets
+
+INCOMING = "incoming"
+MAX_FOLDER = 120  # characters: a file system allows 255 bytes
+_OTHER = re.compile(rb"[^A-Za-z0-9_-]")
+
+
+def folder_of(request_id: str) -> str:
+    """Return the folder of a job's files: its id, each byte but letters, digits, - and _ as `~` and two hex digits.
+
+    Different ids have different folders. A long one ends in the hash of the id.
+    """
+    safe = _OTHER.sub(lambda found: b"~%02x" % found[0][0], request_id.encode()).decode()
+    if safe == INCOMING:
+        return f"~{ord(INCOMING[0]):02x}{INCOMING[1:]}"
+    if len(safe) > MAX_FOLDER:
+        return f"{safe[: MAX_FOLDER - 66]}~~{hashlib.sha256(request_id.encode()).hexdigest()}"
+    return safe
+
+
+def key_of(request_id: str, position: int, sha256: str, extension: str) -> str:
+    """Return the key of a job's file: the same content at the same position has the same key, whoever copies it."""
+    return f"{folder_of(request_id)}/{position}-{sha256[:16]}.{extension}"
+
+
+def draft_name() -> str:
+    """Return a new name for a draft."""
+    return f"{INCOMING}/{secrets.token_hex(16)}"

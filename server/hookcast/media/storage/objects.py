@@ -1,0 +1,203 @@
+"""Files in a bucket, through obstore.
+
+A large file is one PUT to a presigned URL of a draft, which is then copied to its key by the storage itself: no
+multipart upload, so none can stay open, and its bytes pass in constant memory. A small file is put under its key.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from urllib.parse import quote
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from hookcast.media.failures import StorageFailed
+from hookcast.media.stopping import Stop
+from hookcast.media.storage.base import Stored
+from hookcast.media.storage.names import INCOMING, draft_name
+from hookcast.media.storage.uploading import Upload
+
+SMALL = 8 * 1024 * 1024  # bytes: at most that much of a copy is held in memory
+UPLOAD_TIME = timedelta(hours=1)  # for the request to arrive; it may take longer
+_BATCH = 1000  # keys removed by one request
+_ROUNDS = 3
+
+
+@contextlib.contextmanager
+def _failures(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except (BaseError, OSError, ValueError) as error:
+        raise StorageFailed(f"The bucket of kept files failed {doing}: {' '.join(str(error).split())[:300]}") from error
+
+
+class ObjectStorage:
+    """Files in a bucket of S3, Google Cloud Storage or Azure. Without `public_url`, links are presigned."""
+
+    def __init__(self, store: S3Store | GCSStore | AzureStore, public_url: str | None) -> None:
+        self._store = store
+        self._public_url = public_url and public_url.rstrip("/")
+        self._headers = {"x-ms-blob-type": "BlockBlob"} if isinstance(store, AzureStore) else {}
+
+    def begin(self, length: int | None, content_type: str, stop: Stop) -> "ObjectDraft | UploadedDraft":
+        """See Storage."""
+        if length is None or length <= SMALL:
+            return ObjectDraft(self, content_type, stop)
+        return UploadedDraft(self, length, content_type, stop)
+
+    def delete(self, folder: str) -> int:
+        """See Storage."""
+        count = 0
+        for _ in range(_ROUNDS):  # some storages stop at a file that another node has just removed
+            keys = [stored.key for stored in self.files(folder)]
+            count += self._remove(keys)
+            if not keys:
+                return count
+        raise StorageFailed("The bucket of kept files still lists files that were removed.")
+
+    def files(self, folder: str = "") -> Iterator[Stored]:
+        """See Storage."""
+        yield from (stored for stored in self._listed(folder) if not stored.key.startswith(f"{INCOMING}/"))
+
+    def find(self, key: str) -> Stored | None:
+        """See Storage."""
+        with _failures("to find a file"):
+            try:
+                found = obstore.head(self._store, key)
+            except FileNotFoundError:
+                return None
+            return Stored(key, found["size"], found["last_modified"])
+
+    def sweep(self, before: datetime) -> int:
+        """See Storage."""
+        return self._remove([stored.key for stored in self._listed(INCOMING) if stored.modified < before])
+
+    def links(self, keys: list[str], seconds: int) -> list[str]:
+        """See Storage. Signing takes 10 µs a link, and a request when credentials of a role have to be renewed."""
+        if self._public_url:
+            return [f"{self._public_url}/{quote(key)}" for key in keys]
+        with _failures("to sign links"):
+            return list(obstore.sign(self._store, "GET", keys, timedelta(seconds=seconds))) if keys else []
+
+    def probe(self) -> None:
+        """See Storage."""
+        draft, copy = draft_name(), draft_name()
+        content = memoryview(draft.encode())
+        try:
+            upload = self.upload(draft, len(content), "application/octet-stream", Stop())
+            try:
+                upload.send(content)
+                upload.finish()
+            finally:
+                upload.close()
+            self.copy(draft, copy)
+            with _failures("to read a file"):
+                if bytes(obstore.get(self._store, copy).bytes()) != bytes(content):
+                    raise StorageFailed("The bucket of kept files returned other bytes than it was given.")
+        finally:
+            self._remove([draft, copy])
+
+    def put(self, key: str, content: memoryview, content_type: str) -> None:
+        """Store a small file at once."""
+        with _failures("to take a file"):
+            attributes = {"Content-Type": content_type}
+            obstore.put(self._store, key, content, attributes=attributes, use_multipart=False)
+
+    def upload(self, key: str, length: int, content_type: str, stop: Stop) -> Upload:
+        """Begin to upload a file of any size."""
+        with _failures("to sign an upload"):
+            url = obstore.sign(self._store, "PUT", key, UPLOAD_TIME)
+        return Upload(url, length, {"Content-Type": content_type, **self._headers}, stop)
+
+    def copy(self, source: str, key: str) -> None:
+        """Copy a file inside the storage, with its type."""
+        with _failures("to finish a file"):
+            obstore.copy(self._store, source, key)
+
+    def remove_draft(self, name: str) -> None:
+        """Remove a draft if it is there; a failure leaves it to `sweep`."""
+        with contextlib.suppress(StorageFailed):
+            self._remove([name])
+
+    def _remove(self, keys: list[str]) -> int:
+        with _failures("to remove files"):
+            for at in range(0, len(keys), _BATCH):
+                with contextlib.suppress(FileNotFoundError):
+                    obstore.delete(self._store, keys[at : at + _BATCH])
+        return len(keys)
+
+    def _listed(self, folder: str) -> Iterator[Stored]:
+        with _failures("to list files"):
+            for page in obstore.list(self._store, folder or None, chunk_size=_BATCH):
+                for found in page:
+                    yield Stored(found["path"], found["size"], found["last_modified"])
+
+
+class ObjectDraft:
+    """See Draft. A file that is small or whose length is not known: in memory, beyond `SMALL` in a temporary file."""
+
+    def __init__(self, storage: ObjectStorage, content_type: str, stop: Stop) -> None:
+        self._storage = storage
+        self._content_type = content_type
+        self._stop = stop
+        self._file = tempfile.SpooledTemporaryFile(SMALL)  # noqa: SIM115 - closed by commit and discard
+
+    def write(self, data: memoryview) -> None:
+        """See Draft."""
+        with _failures("to take a file, in the directory of temporary files,"):
+            self._file.write(data)
+
+    def commit(self, key: str) -> None:
+        """See Draft."""
+        length = self._file.tell()
+        self._file.seek(0)
+        if length <= SMALL:
+            self._storage.put(key, memoryview(self._file.read()), self._content_type)
+        else:
+            self._upload(key, length)
+        self.discard()
+
+    def discard(self) -> None:
+        """See Draft."""
+        self._file.close()
+
+    def _upload(self, key: str, length: int) -> None:
+        """Upload the file under its key: one PUT is seen whole, or not at all."""
+        upload = self._storage.upload(key, length, self._content_type, self._stop)
+        try:
+            block = memoryview(bytearray(256 * 1024))
+            while count := self._file.readinto(block):
+                upload.send(block[:count])
+            upload.finish()
+        finally:
+            upload.close()
+
+
+class UploadedDraft:
+    """See Draft. A large file of known length: uploaded while it comes."""
+
+    def __init__(self, storage: ObjectStorage, length: int, content_type: str, stop: Stop) -> None:
+        self._storage = storage
+        self._name = draft_name()
+        self._upload = storage.upload(self._name, length, content_type, stop)
+        self._done = False
+
+    def write(self, data: memoryview) -> None:
+        """See Draft."""
+        self._upload.send(data)
+
+    def commit(self, key: str) -> None:
+        """See Draft."""
+        self._upload.finish()
+        self._storage.copy(self._name, key)
+        self.discard()
+
+    def discard(self) -> None:
+        """See Draft."""
+        if not self._done:
+            self._done = True
+            self._upload.close()
+            self._storage.remove_draft(self._name)

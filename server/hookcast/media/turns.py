@@ -1,0 +1,89 @@
+"""Turns of copies: so many at once on a node, in pools of their own, fair between jobs."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from hookcast.media.stopping import Stop
+
+_T = TypeVar("_T")
+
+
+class Turns:
+    """At most `limit` copies at once. Jobs that wait take turns: one of 500 files delays no other by more than one."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._pool = ThreadPoolExecutor(limit, thread_name_prefix="media")
+
+    @property
+    def waiting(self) -> int:
+        """The number of copies that wait for their turn."""
+        return sum(len(queue) for queue in self._waiting.values())
+
+    async def run(self, request_id: str, work: Callable[[Stop], _T]) -> _T:
+        """Run the work of a job in a thread when it is its turn.
+
+        When the caller is cancelled, the work is stopped, and waited for: it ends at its next check.
+        """
+        async with self._turn(request_id):
+            stop = Stop()
+            running = asyncio.get_running_loop().run_in_executor(self._pool, work, stop)
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                stop.set()
+                await asyncio.wait([running])
+                if not running.cancelled():
+                    running.exception()  # seen: it is Stopped, or lost with the caller
+                raise
+
+    def close(self) -> None:
+        """End the threads, once no work runs."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @asynccontextmanager
+    async def _turn(self, request_id: str) -> AsyncIterator[None]:
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait(request_id)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, request_id: str) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(request_id, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._pass_on()  # the turn came in the same moment
+            else:
+                self._forget(request_id, turn)
+            raise
+
+    def _pass_on(self) -> None:
+        """Give the turn to the job that has waited longest since its last one."""
+        while self._waiting:
+            request_id, queue = self._waiting.popitem(last=False)
+            turn = queue.popleft()
+            if queue:
+                self._waiting[request_id] = queue
+            if not turn.done():  # cancelled, and its task has not run since
+                turn.set_result(None)
+                return
+        self._free += 1
+
+    def _forget(self, request_id: str, turn: "asyncio.Future[None]") -> None:
+        queue = self._waiting.get(request_id, deque())
+        if turn in queue:
+            queue.remove(turn)
+            if not queue:
+                del self._waiting[request_id]

@@ -1,0 +1,362 @@
+"""A file from a stranger's host: what it may do, and what is told when it does not do it well."""
+
+import gzip
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from hookcast.media import wire
+from hookcast.media.failures import Interrupted, Left, Reason, Stopped
+from hookcast.media.fetching import MAX_REDIRECTS, Fetcher
+from hookcast.media.stopping import Stop
+from support.certificates import make_certificate
+from support.filehost import FileHost, answer, redirect, running_host, says
+from support.forbidden import RESOLVED
+
+BODY = bytes(range(256)) * 1000
+
+
+def fetcher(**options: object) -> Fetcher:
+    return Fetcher(**{"allow_local": True, "max_bytes": 10_000_000, **options})  # type: ignore[arg-type] # the same
+
+
+def fetched(url: str, stop: Stop | None = None, size: int = 100_000, **options: object) -> bytes:
+    """Return the body of a URL."""
+    parts, buffer = [], memoryview(bytearray(size))
+    with fetcher(**options).get(url, stop or Stop()) as download:
+        while count := download.read_into(buffer):
+            parts.append(bytes(buffer[:count]))
+    assert all(len(part) == size for part in parts[:-1]), "the buffer is filled but at the end"
+    return b"".join(parts)
+
+
+def test_a_file_comes_whole_with_what_is_told_of_it(host: FileHost) -> None:
+    host.scripts["/files/my%20cat.png?x=1"] = says(answer(BODY, "Content-Type: image/png"))
+    with fetcher().get(f"{host.url}/files/my%20cat.png?x=1", Stop()) as download:
+        assert (download.content_type, download.name, download.length) == ("image/png", "my cat.png", len(BODY))
+    assert fetched(f"{host.url}/files/my%20cat.png?x=1") == BODY
+
+
+def test_a_request_says_nothing_of_us_but_the_name(host: FileHost) -> None:
+    host.scripts["/a"] = says(answer(b"x"))
+    fetched(f"{host.url}/a")
+    lines = host.requests[0].split("\r\n")
+    assert lines[0] == "GET /a HTTP/1.1"
+    assert sorted(line.partition(":")[0] for line in lines[1:-2]) == [
+        *("Accept", "Accept-Encoding", "Connection", "Host", "User-Agent")
+    ]
+    assert "Accept-Encoding: identity" in lines
+    assert f"Host: 127.0.0.1:{host.port}" in lines
+
+
+@pytest.mark.parametrize("size", [1000, 4096, 70_001, 1_000_000])
+def test_a_body_in_chunks_comes_whole(host: FileHost, size: int) -> None:
+    chunks = b"".join(b"%x;a=b\r\n%b\r\n" % (len(part), part) for part in (BODY[:3], BODY[3:70_000], BODY[70_000:]))
+    host.scripts["/a"] = says(
+        answer(b"", "Transfer-Encoding: chunked", length=None), chunks, b"0\r\nTrailer: x\r\n\r\n"
+    )
+    assert fetched(f"{host.url}/a", size=size) == BODY
+    with fetcher().get(f"{host.url}/a", Stop()) as download:
+        assert download.length is None
+
+
+def test_a_body_without_a_length_ends_with_the_connection(host: FileHost) -> None:
+    host.scripts["/a"] = says(answer(BODY, length=None))
+    assert fetched(f"{host.url}/a") == BODY
+
+
+@pytest.mark.parametrize("status", ["301 x", "302 x", "303 x", "307 x", "308 x"])
+def test_redirects_are_followed(host: FileHost, status: str) -> None:
+    host.scripts["/a/b"] = says(redirect("../c?d#e", status))
+    host.scripts["/c?d"] = says(answer(BODY))
+    assert fetched(f"{host.url}/a/b") == BODY
+
+
+def test_redirects_without_end_are_not_followed(host: FileHost) -> None:
+    host.scripts["/a"] = says(redirect("/a"))
+    with pytest.raises(Left) as left:
+        fetched(f"{host.url}/a")
+    assert left.value.reason is Reason.REDIRECTS
+    assert len(host.requests) == MAX_REDIRECTS + 1
+
+
+@pytest.mark.parametrize("address", RESOLVED)
+def test_a_redirect_to_an_address_that_is_not_public_is_not_followed(host: FileHost, address: str) -> None:
+    """Not even with the emulator, where the first address is loopback: only that one is."""
+    literal = f"[{address}]" if ":" in address else address
+    host.scripts["/literal"] = says(redirect(f"https://{literal}/latest/meta-data/"))
+    host.scripts["/name"] = says(redirect("https://rebound.fal.media/latest/meta-data/"))
+    resolve = lambda name, port: [address]  # noqa: E731, ARG005 - a resolver under an attacker's control
+    if address.startswith("127.") or address == "::1":
+        return  # allowed with the emulator
+    for path in ("/literal", "/name"):
+        with pytest.raises(Left) as left:
+            fetched(f"{host.url}{path}", resolve=resolve)
+        assert left.value.reason is Reason.REFUSED
+
+
+@pytest.mark.parametrize(
+    "location", ["http://fal.media/", "https://a:b@fal.media/", "file:///etc/passwd", "https://fal.media:22/"]
+)
+def test_a_redirect_is_checked_as_the_first_address_is(host: FileHost, location: str) -> None:
+    host.scripts["/a"] = says(redirect(location))
+    with pytest.raises(Left) as left:
+        fetched(f"{host.url}/a", resolve=lambda name, port: ["8.8.8.8"])  # noqa: ARG005
+    assert left.value.reason is Reason.REFUSED
+
+
+def test_without_the_emulator_loopback_is_refused_before_anything_is_sent(host: FileHost) -> None:
+    for url in (host.url, f"https://127.0.0.1:{host.port}", "https://127.0.0.1"):
+        with pytest.raises(Left):
+            fetched(url, allow_local=False)
+    assert host.requests == []
+
+
+def test_the_address_that_was_checked_is_the_one_connected_to(host: FileHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that answers with a public address first gets no second question."""
+    asked, connected = [], []
+    answers = iter([["8.8.8.8"], ["127.0.0.1"]])
+
+    def resolve(name: str, port: int) -> list[str]:
+        asked.append((name, port))
+        return next(answers)
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        connected.append(address)
+        raise OSError(f"not really, within {timeout}")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with pytest.raises(Interrupted):
+        fetched("https://rebinding.fal.media/a", allow_local=False, resolve=resolve)
+    assert (asked, connected) == ([("rebinding.fal.media", 443)], [("8.8.8.8", 443)])
+    assert host.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (status, Reason.GONE)
+        for status in ("400 x", "401 x", "403 x", "404 x", "410 x", "451 x", "204 x", "206 x", "300 x")
+    ],
+)
+def test_what_the_host_does_not_give_is_left(host: FileHost, status: str, reason: Reason) -> None:
+    host.scripts["/a"] = says(answer(b"" if status == "204 x" else b"no", status=status))
+    with pytest.raises(Left, match=status[:3]) as left:
+        fetched(f"{host.url}/a")
+    assert left.value.reason is reason
+
+
+@pytest.mark.parametrize("status", ["408 x", "425 x", "429 x", "500 x", "502 x", "503 x", "504 x"])
+def test_what_may_pass_is_tried_again(host: FileHost, status: str) -> None:
+    host.scripts["/a"] = says(answer(b"", "Retry-After: 7", status=status))
+    with pytest.raises(Interrupted, match=status[:3]) as interrupted:
+        fetched(f"{host.url}/a")
+    assert interrupted.value.after == 7
+
+
+def test_a_compressed_file_is_not_unpacked(host: FileHost) -> None:
+    host.scripts["/a"] = says(answer(gzip.compress(BODY), "Content-Encoding: gzip"))
+    with pytest.raises(Left, match="gzip") as left:
+        fetched(f"{host.url}/a")
+    assert left.value.reason is Reason.ENCODED
+
+
+def test_a_file_that_is_announced_too_big_is_not_read(host: FileHost) -> None:
+    host.scripts["/a"] = says(answer(b"", length=10_000_001))
+    with pytest.raises(Left) as left:
+        fetched(f"{host.url}/a")
+    assert left.value.reason is Reason.TOO_BIG
+
+
+@pytest.mark.parametrize("framing", ["", "Transfer-Encoding: chunked"])
+def test_a_file_that_becomes_too_big_is_left(host: FileHost, framing: str) -> None:
+    chunk = b"3e800\r\n" + BODY + b"\r\n" if framing else BODY
+
+    def without_end(sock: socket.socket) -> None:
+        sock.sendall(answer(b"", *filter(None, [framing]), length=None))
+        with suppress(OSError):
+            while True:
+                sock.sendall(chunk)
+
+    host.scripts["/a"] = without_end
+    with pytest.raises(Left) as left:
+        fetched(f"{host.url}/a", max_bytes=1_000_000)
+    assert left.value.reason is Reason.TOO_BIG
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ([answer(BODY, length=len(BODY) + 1)], "of 256001 bytes"),
+        ([answer(BODY, length=len(BODY) - 1)], "sent more than the 255999 bytes"),
+        ([answer(b"", length=5)], "sent 0 of 5 bytes"),
+        ([answer(b"5\r\nab", "Transfer-Encoding: chunked", length=None)], "in the middle"),
+        ([answer(b"5\r\nabcde\r\n", "Transfer-Encoding: chunked", length=None)], "in the middle"),
+        ([answer(b"zz\r\nabcde\r\n", "Transfer-Encoding: chunked", length=None)], "middle"),
+        ([answer(b"", length=-5)], ""),
+        ([b""], "could not be asked"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Le"], "sent"),
+        ([b"SSH-2.0-OpenSSH_9.7\r\n"], "could not be asked"),
+        ([b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70_000 + b"\r\n\r\n"], "could not be asked"),
+        ([b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n"], "could not be asked"),
+    ],
+)
+def test_a_host_that_lies_or_breaks_off_is_tried_again(host: FileHost, parts: list[bytes], told: str) -> None:
+    host.scripts["/a"] = says(*parts)
+    if told in {"", "sent"}:  # a head that is cut reads as one without a body: nothing that anybody would keep
+        assert fetched(f"{host.url}/a") == b""
+        return
+    with pytest.raises(Interrupted, match=told):
+        fetched(f"{host.url}/a")
+
+
+def test_a_connection_that_is_reset_in_the_middle_is_tried_again(host: FileHost) -> None:
+    def reset(sock: socket.socket) -> None:
+        sock.sendall(answer(BODY[:1000], length=len(BODY)))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    host.scripts["/a"] = reset
+    with pytest.raises(Interrupted):
+        fetched(f"{host.url}/a")
+
+
+def test_a_head_without_end_is_given_up(host: FileHost) -> None:
+    def interim(sock: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+    host.scripts["/a"] = interim
+    with pytest.raises(Interrupted, match="too large"):
+        fetched(f"{host.url}/a")
+
+
+def test_a_host_that_nobody_serves_is_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with pytest.raises(Interrupted):
+        fetched(f"http://127.0.0.1:{port}/")
+    with pytest.raises(Interrupted):
+        fetched("https://nowhere.fal.media/", resolve=Fails())
+
+
+class Fails:
+    """A resolver that finds nothing."""
+
+    def __call__(self, name: str, port: int) -> list[str]:
+        """Raise as the system's does."""
+        raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {name}:{port}")
+
+
+class Clock:
+    """Time that passes as the host sends: `step` seconds at each look."""
+
+    def __init__(self, step: float) -> None:
+        self.now = 0.0
+        self._step = step
+
+    def __call__(self) -> float:
+        """Return the time."""
+        self.now += self._step
+        return self.now
+
+
+def drips(head: bytes, part: bytes) -> Callable[[socket.socket], None]:
+    """Send a head, then a part again and again, slowly enough that each is read alone."""
+
+    def script(sock: socket.socket) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(head)
+        ended = threading.Event()
+        with suppress(OSError):
+            while not ended.wait(0.001):
+                sock.sendall(part)
+
+    return script
+
+
+def test_a_head_that_drips_is_given_up(host: FileHost) -> None:
+    host.scripts["/a"] = drips(b"HTTP/1.1 200 OK\r\nA: ", b"a")
+    with pytest.raises(Interrupted, match="in time"):
+        fetched(f"{host.url}/a", clock=Clock(5))
+
+
+def test_a_body_that_drips_is_given_up(host: FileHost) -> None:
+    host.scripts["/a"] = drips(answer(b"", length=len(BODY)), b"a")
+    with pytest.raises(Interrupted, match="silent"):
+        fetched(f"{host.url}/a", clock=Clock(1))
+
+
+def test_a_body_may_take_any_time_while_bytes_come(host: FileHost) -> None:
+    def script(sock: socket.socket) -> None:
+        sock.sendall(answer(b"", length=len(BODY)))
+        for at in range(0, len(BODY), 4000):
+            sock.sendall(BODY[at : at + 4000])
+            host.ended.wait(0.001)
+
+    host.scripts["/a"] = script
+    assert fetched(f"{host.url}/a", clock=Clock(4)) == BODY
+
+
+@pytest.mark.parametrize("head", [b"", answer(b"abc", length=9)])
+def test_silence_is_given_up(host: FileHost, head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "SILENCE_SECONDS", 0.2)
+
+    def script(sock: socket.socket) -> None:
+        sock.sendall(head)
+        host.ended.wait(60)
+
+    host.scripts["/a"] = script
+    with pytest.raises(Interrupted, match=r"silent|in time"):
+        fetched(f"{host.url}/a")
+
+
+@pytest.mark.parametrize("head", [b"", answer(b"abc", length=9)])
+def test_a_stop_ends_a_copy_that_waits(host: FileHost, head: bytes) -> None:
+    stop = Stop()
+
+    def script(sock: socket.socket) -> None:
+        sock.sendall(head)
+        stop.set()
+        host.ended.wait(60)
+
+    host.scripts["/a"] = script
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        fetched(f"{host.url}/a", stop)
+    assert time.monotonic() - began < 20
+    with pytest.raises(Stopped):
+        fetched(f"{host.url}/a", stop)
+
+
+def test_over_tls_the_host_must_be_who_it_says(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)
+    trusting = ssl.create_default_context(cafile=certificate)
+    with running_host(certificate) as host:
+        host.scripts["/a"] = says(answer(BODY, length=None))
+        assert fetched(f"{host.url}/a", tls=trusting) == BODY
+        with pytest.raises(Interrupted, match="certificate"):
+            fetched(f"{host.url}/a")
+        with pytest.raises(Interrupted, match="certificate"):
+            fetched(f"https://cdn.fal.media:{host.port}/a", tls=trusting, resolve=lambda *_: ["127.0.0.1"])
+
+
+def test_over_tls_an_end_that_is_no_end_is_noticed(tmp_path: Path) -> None:
+    """A body without a length that somebody cuts: TLS says how it ended."""
+    certificate = make_certificate(tmp_path)
+
+    def cut(sock: socket.socket) -> None:
+        sock.sendall(answer(BODY, length=None))
+        sock.shutdown(socket.SHUT_RDWR)
+
+    with running_host(certificate) as host:
+        host.scripts["/a"] = cut
+        with pytest.raises(Interrupted):
+            fetched(f"{host.url}/a", tls=ssl.create_default_context(cafile=certificate))

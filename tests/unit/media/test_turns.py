@@ -1,0 +1,109 @@
+"""Turns of copies."""
+
+import asyncio
+import threading
+
+import pytest
+
+from hookcast.media.failures import Stopped
+from hookcast.media.stopping import Stop
+from hookcast.media.turns import Turns
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_jobs_take_turns_and_no_more_than_the_limit_run() -> None:
+    turns = Turns(2)
+    order: list[str] = []
+    running = 0
+    lock = threading.Lock()
+    gate = threading.Event()
+
+    def work(name: str) -> int:
+        nonlocal running
+        with lock:
+            running += 1
+            order.append(name)
+            now = running
+        gate.wait(60)
+        with lock:
+            running -= 1
+        return now
+
+    tasks = [asyncio.create_task(turns.run("big", lambda _: work("big"))) for _ in range(6)]
+    tasks += [asyncio.create_task(turns.run("small", lambda _: work("small"))) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert turns.waiting == 6
+    gate.set()
+    assert max(await asyncio.gather(*tasks)) <= 2
+    assert order[:2] == ["big", "big"]
+    assert set(order[2:4]) == {"big", "small"}
+    assert set(order[4:6]) == {"big", "small"}
+    assert turns.waiting == 0
+    turns.close()
+
+
+async def test_work_raises_to_its_caller_and_frees_its_turn() -> None:
+    turns = Turns(1)
+    with pytest.raises(ZeroDivisionError):
+        await turns.run("a", lambda _: 1 // 0)
+    assert await turns.run("a", lambda _: 7) == 7
+    turns.close()
+
+
+async def test_a_cancelled_caller_stops_its_work_and_waits_for_its_end() -> None:
+    turns = Turns(1)
+    began, ended = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def work(stop: Stop) -> None:
+        loop.call_soon_threadsafe(began.set)
+        try:
+            while True:
+                stop.check()
+                threading.Event().wait(0.001)
+        except Stopped:
+            ended.set()
+            raise
+
+    task = asyncio.create_task(turns.run("a", work))
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+    assert await turns.run("b", lambda _: 7) == 7
+    turns.close()
+
+
+async def test_a_cancelled_wait_costs_no_turn() -> None:
+    turns = Turns(1)
+    gate = threading.Event()
+    first = asyncio.create_task(turns.run("a", lambda _: gate.wait(60)))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(turns.run(name, lambda _: False)) for name in ("a", "b", "b")]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    await asyncio.gather(waiting[1], return_exceptions=True)
+    assert turns.waiting == 2
+    waiting[0].cancel()  # and a turn that comes in the same moment passes on
+    gate.set()
+    assert await first
+    assert await waiting[2] is False
+    assert await turns.run("c", lambda _: 7) == 7
+    turns.close()
+
+
+async def test_a_turn_that_comes_to_a_cancelled_caller_passes_on() -> None:
+    turns = Turns(1)
+    gate = threading.Event()
+    first = asyncio.create_task(turns.run("a", lambda _: gate.wait(60)))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(turns.run("b", lambda _: False))
+    await asyncio.sleep(0)
+    first.add_done_callback(lambda _: second.cancel())  # after the turn was given, before the second task runs
+    gate.set()
+    assert await first
+    await asyncio.gather(second, return_exceptions=True)
+    assert await asyncio.wait_for(turns.run("c", lambda _: 7), 60) == 7
+    turns.close()

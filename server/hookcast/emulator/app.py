@@ -15,10 +15,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from hookcast.emulator.content import IMAGE, MEDIA_FOLDER, SAMPLES
 from hookcast.emulator.faults import Fault, InputRefused, ModelInput, read_input
+from hookcast.emulator.hosting import HEADERS, answer
 from hookcast.emulator.play import Emulator
 from hookcast.emulator.queue import CancelAnswer, Job, Phase, UnknownJob
-from hookcast.emulator.results import IMAGE, MEDIA_FOLDER, MEDIA_TYPES, binary_result, outcome, status_body, urls
+from hookcast.emulator.results import binary_result, outcome, status_body, urls
 from hookcast.emulator.streams import status_stream
 from hookcast.emulator.webhooks import Keys, Sleep
 from hookcast.errors import BodyTimeout, BodyTooLarge, HookcastError
@@ -42,13 +44,14 @@ def create_emulator(
     """Create an ASGI application that emulates fal's queue; the server must run its lifespan, as uvicorn does.
 
     `speed` divides every duration of a job and every pause between webhooks. For tests: the Ed25519 `signing_key`, the
-    `webhook_transport`, the `sleep` between webhooks, and `now` (unix seconds), the clock of the signatures.
+    `webhook_transport`, the `sleep` between webhooks and pieces of slow files, and `now` (unix seconds), the clock of
+    the signatures.
     """
-    emulator = Emulator(speed=speed, keys=Keys.make(signing_key))
+    emulator = Emulator(speed=speed, keys=Keys.make(signing_key), sleep=sleep)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with emulator.running(transport=webhook_transport, sleep=sleep, now=now):
+        async with emulator.running(transport=webhook_transport, now=now):
             yield
 
     app = Starlette(
@@ -74,7 +77,8 @@ def _routes() -> list[Route]:
     job = "/{app:path}/requests/{request_id}"
     return [
         Route("/.well-known/jwks.json", _jwks),
-        Route("/media/{name}", _media),
+        Route("/media/{name}", _sample),
+        Route("/media/{request_id}/{place:int}/{name}", _file),
         Route(f"{job}/status/stream", _stream),
         Route(f"{job}/status", _status),
         Route(f"{job}/cancel", _cancel, methods=["PUT"]),
@@ -153,7 +157,7 @@ async def _result(request: Request) -> Response:
     if job.moment(asyncio.get_running_loop().time()).phase is not Phase.COMPLETED:
         return _json({"detail": "Request is still in progress"}, 400, job=job)
     if (found := binary_result(job)) is not None:
-        return Response(found, media_type=MEDIA_TYPES[IMAGE], headers=_request_id(job))
+        return Response(found, media_type=IMAGE, headers=_request_id(job))
     ended = outcome(job)
     response = _json(ended.body, ended.http_status, job=job)
     if "error_type" in ended.body and ended.error_type is not None:
@@ -174,13 +178,18 @@ async def _jwks(request: Request) -> Response:
     return _json(_of(request.app).keys.jwks())
 
 
-async def _media(request: Request) -> Response:
+async def _sample(request: Request) -> Response:
     name = request.path_params["name"]
-    if name not in MEDIA_TYPES:
-        raise HTTPException(404, "There is no such file.")
-    # fal's media hosts allow every origin, too.
-    headers = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=3600"}
-    return FileResponse(MEDIA_FOLDER / name, media_type=MEDIA_TYPES[name], headers=headers)
+    for content_type, known in SAMPLES.items():
+        if name == known:
+            return FileResponse(MEDIA_FOLDER / name, media_type=content_type, headers=HEADERS)
+    raise HTTPException(404, "There is no such file.")
+
+
+async def _file(request: Request) -> Response:
+    path, emulator = request.path_params, _of(request.app)
+    job = emulator.jobs.find(path["request_id"])
+    return answer(request, job, path["place"], clock=asyncio.get_running_loop().time(), sleep=emulator.sleep)
 
 
 def _of(app: Starlette) -> Emulator:

@@ -1,6 +1,6 @@
 """Emulator options that a model input carries under `_emulator`; pure.
 
-`{"_emulator": {"faults": ["model_error", "webhook_late"], "seconds": 5, "speed": 10}}`
+`{"_emulator": {"faults": ["model_error", "webhook_late"], "seconds": 5, "speed": 10, "files": [{"fault": "cut"}]}}`
 """
 
 from enum import StrEnum
@@ -9,6 +9,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from hookcast.emulator.files import MAX_FILES, FileWish, WrongFile, check_files
 from hookcast.errors import InvalidRequest
 
 
@@ -53,14 +54,19 @@ Detail: TypeAlias = dict[str, str | list[str | int]]
 
 Seconds = Annotated[float, Meta(ge=0, le=3600)]
 Speed = Annotated[float, Meta(ge=0.01, le=10_000)]
+Files = Annotated[list[FileWish], Meta(max_length=MAX_FILES)]
 
 
 class Wishes(Struct, frozen=True):
-    """The requested faults; `seconds` is the delay of `webhook_late`, `speed` overrides the emulator's."""
+    """The requested faults; `seconds` is the delay of `webhook_late`, `speed` overrides the emulator's.
+
+    `files` are the files of the result; empty for the one file that the endpoint makes.
+    """
 
     faults: frozenset[Fault] = frozenset()
     seconds: float = 5.0
     speed: float | None = None
+    files: tuple[FileWish, ...] = ()
 
 
 class ModelInput(Struct, frozen=True):
@@ -82,6 +88,7 @@ class _Options(Struct, forbid_unknown_fields=True):
     faults: list[str] = []
     seconds: Seconds = 5.0
     speed: Speed | None = None
+    files: Files = []
 
 
 def read_input(body: bytes) -> ModelInput:
@@ -112,7 +119,11 @@ def _wishes(raw: Raw | None) -> Wishes:
         if len(faults & group) > 1:
             names = " and ".join(sorted(faults & group))
             raise InputRefused(f"The faults {names} cannot be combined.", loc=["body", "_emulator", "faults"])
-    return Wishes(faults=faults, seconds=options.seconds, speed=options.speed)
+    try:
+        check_files(options.files)
+    except WrongFile as error:
+        raise InputRefused(str(error), loc=["body", "_emulator", *error.loc]) from None
+    return Wishes(faults=faults, seconds=options.seconds, speed=options.speed, files=tuple(options.files))
 
 
 def _fault(name: str, place: int) -> Fault:

@@ -27,6 +27,7 @@ class Emulator:
 
     speed: float
     keys: Keys
+    sleep: Sleep = asyncio.sleep
     max_running: int = MAX_RUNNING
     jobs: Jobs = field(default_factory=Jobs)
     closing: bool = True
@@ -39,7 +40,6 @@ class Emulator:
         self,
         *,
         transport: httpx.AsyncBaseTransport | None,
-        sleep: Sleep,
         now: Callable[[], float],
     ) -> AsyncIterator[None]:
         """Own the tasks of all jobs, and cancel them on exit, whatever they are waiting for."""
@@ -50,7 +50,7 @@ class Emulator:
             trust_env=False,  # never send loopback traffic through a proxy
         )
         async with client, asyncio.TaskGroup() as group:
-            self._webhooks = Webhooks(client, self.keys, sleep=sleep, now=now)
+            self._webhooks = Webhooks(client, self.keys, sleep=self.sleep, now=now)
             self._group = group
             self.closing = False
             try:

@@ -4,7 +4,7 @@ Times inside a timeline are seconds at speed 1; a job's own speed converts them 
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -101,7 +101,8 @@ class Signal:
 class Job:
     """One request. `submitted` is a time of the event loop's clock, `submitted_at` unix seconds.
 
-    `base_url` is the emulator's address as the client reached it, with a trailing slash.
+    `base_url` is the emulator's address as the client reached it, with a trailing slash. `fetches` counts the requests
+    for each file of the result, by its place.
     """
 
     request_id: str
@@ -118,6 +119,7 @@ class Job:
     cancelled: bool = False
     changed: Signal = field(default_factory=Signal)
     first_attempt: asyncio.Event = field(default_factory=asyncio.Event)
+    fetches: Counter[int] = field(default_factory=Counter)
 
     @property
     def url(self) -> str:
@@ -167,8 +169,15 @@ class Jobs:
 
     def get(self, app_id: str, request_id: str) -> Job:
         """Return the job with this id under this app. Raises UnknownJob."""
+        job = self.find(request_id)
+        if job.app_id != app_id:
+            raise UnknownJob(request_id)
+        return job
+
+    def find(self, request_id: str) -> Job:
+        """Return the job with this id under any app. Raises UnknownJob."""
         job = self._live.get(request_id) or self._ended.get(request_id)
-        if job is None or job.app_id != app_id:
+        if job is None:
             raise UnknownJob(request_id)
         return job
 

@@ -4,20 +4,18 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 from msgspec import Raw
 
+from hookcast.emulator.content import IMAGE, MEDIA_FOLDER, SAMPLES, VIDEO
 from hookcast.emulator.faults import Fault
+from hookcast.emulator.hosted import makes_images, named_files
 from hookcast.emulator.queue import LOG_LINES, STARTS, Job, Moment, Phase
 
 JsonObject: TypeAlias = dict[str, object]
 
-MEDIA_FOLDER = Path(__file__).parent / "media"
-VIDEO, IMAGE = "video.mp4", "image.png"
-MEDIA_TYPES = {VIDEO: "video/mp4", IMAGE: "image/png"}
 IMAGE_SIZE = (640, 360)
 BIG_RESULT_BYTES = 1024 * 1024
 
@@ -25,8 +23,6 @@ PAYLOAD_ERROR = (
     "Response payload is not JSON serializable. Either return a JSON serializable object or use "
     "the queue endpoint to retrieve the response."
 )
-
-_IMAGE_WORDS = ("flux", "image", "diffusion", "sdxl", "recraft", "ideogram", "seedream", "banana")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,12 @@ class Outcome:
 
 
 def outcome(job: Job) -> Outcome:
-    """Return how this job ends. A cancelled job ends with an error, whatever faults were requested."""
+    """Return how this job ends."""
+    return failure(job) or Outcome(200, result(job))
+
+
+def failure(job: Job) -> Outcome | None:
+    """Return the error of a job that fails. A cancelled job ends with an error, whatever faults were requested."""
     if job.cancelled:
         return _request_error(499, "Request was cancelled", "client_cancelled")
     if Fault.INFRASTRUCTURE_ERROR in job.wishes.faults:
@@ -51,25 +52,17 @@ def outcome(job: Job) -> Outcome:
         return _model_error()
     if Fault.PROMPT_BLOCKED in job.wishes.faults:
         return Outcome(400, {"error": {"message": "Prompt blocked"}}, error="Invalid status code: 400")
-    return Outcome(200, result(job))
+    return None
 
 
 def result(job: Job) -> JsonObject:
-    """Return a result in the shape of fal's own models, with the URL of a real file."""
-    found = _images(job) if makes_images(job.endpoint_id) else _video(job)
+    """Return a result in the shape of fal's own models, with the requested files or a small one."""
+    found = named_files(job) or _sample(job)
+    if makes_images(job.endpoint_id):
+        found |= _about_images(job)
     if Fault.BIG_RESULT in job.wishes.faults:
         found["filler"] = "x" * BIG_RESULT_BYTES
     return found
-
-
-def makes_images(endpoint_id: str) -> bool:
-    """Return whether the endpoint's name is an image model's. `image-to-video` and unknown names make videos."""
-    words = endpoint_id.lower().split("/")[1:]
-    if words and words[-1].endswith("to-image"):
-        return True
-    if any("video" in word for word in words):
-        return False
-    return any(mark in word for word in words for mark in _IMAGE_WORDS)
 
 
 def seed(request_id: str) -> int:
@@ -80,8 +73,8 @@ def seed(request_id: str) -> int:
 
 def binary_result(job: Job) -> bytes | None:
     """Return the result of a model that answers with a file instead of JSON; None for every other job."""
-    wanted = Fault.BINARY_RESULT in job.wishes.faults and outcome(job).error is None
-    return (MEDIA_FOLDER / IMAGE).read_bytes() if wanted else None
+    wanted = Fault.BINARY_RESULT in job.wishes.faults and failure(job) is None
+    return (MEDIA_FOLDER / SAMPLES[IMAGE]).read_bytes() if wanted else None
 
 
 def status_body(job: Job, moment: Moment, *, with_logs: bool, skip_logs: int = 0) -> JsonObject:
@@ -91,10 +84,10 @@ def status_body(job: Job, moment: Moment, *, with_logs: bool, skip_logs: int = 0
         body["queue_position"] = moment.queue_position
     body["logs"] = _logs(job, skip_logs, moment.log_lines) if with_logs else None
     if moment.phase is Phase.COMPLETED:
-        ended = outcome(job)
+        failed = failure(job)
         body["metrics"] = {"inference_time": round(max(job.ends - STARTS, 0.0) / job.speed, 3)}
-        if ended.error is not None:
-            body |= {"error": ended.error, "error_type": ended.error_type}
+        if failed is not None:
+            body |= {"error": failed.error, "error_type": failed.error_type}
     return _odd(body) if Fault.ODD_STATUS in job.wishes.faults else body
 
 
@@ -148,14 +141,15 @@ def _model_error() -> Outcome:
     return Outcome(422, {"detail": [detail]}, error="Invalid status code: 422", error_type="validation_error")
 
 
-def _video(job: Job) -> JsonObject:
-    return {"video": _file(job, VIDEO)}
-
-
-def _images(job: Job) -> JsonObject:
+def _sample(job: Job) -> JsonObject:
+    if not makes_images(job.endpoint_id):
+        return {"video": _file(job, VIDEO)}
     width, height = IMAGE_SIZE
+    return {"images": [{**_file(job, IMAGE), "width": width, "height": height}]}
+
+
+def _about_images(job: Job) -> JsonObject:
     return {
-        "images": [{**_file(job, IMAGE), "width": width, "height": height}],
         "timings": {"inference": 1.25},
         "seed": seed(job.request_id),
         "has_nsfw_concepts": [False],
@@ -163,10 +157,11 @@ def _images(job: Job) -> JsonObject:
     }
 
 
-def _file(job: Job, name: str) -> JsonObject:
+def _file(job: Job, content_type: str) -> JsonObject:
+    name = SAMPLES[content_type]
     return {
         "url": f"{job.base_url}media/{name}",
-        "content_type": MEDIA_TYPES[name],
+        "content_type": content_type,
         "file_name": name,
         "file_size": _size(name),
     }

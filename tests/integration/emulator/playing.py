@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from hookcast.emulator import create_emulator
 from hookcast.fal.signature import SignedHeaders, decode_key
+from hookcast.serving.server import config_of
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -31,7 +32,9 @@ IMAGE = "fal-ai/flux/dev"
 
 class _Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, port: int) -> None:
-        super().__init__(uvicorn.Config(app, port=port, log_config=None, timeout_graceful_shutdown=5))
+        config = config_of(app)
+        config.port = port
+        super().__init__(config)
         self.ready = asyncio.Event()
         self.stopping = asyncio.Event()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from msgspec import Raw
 
 from hookcast.emulator.faults import Fault, Wishes
+from hookcast.emulator.files import FileWish
 from hookcast.emulator.queue import Job
 
 WEBHOOK_URL = "http://127.0.0.1:9/api/webhooks/fal"
@@ -20,6 +21,7 @@ def make_job(
     speed: float = 1.0,
     request_id: str = "019f6af7-aaaa-bbbb-cccc-000000000001",
     ends: float = 8.0,
+    files: Iterable[FileWish] = (),
 ) -> Job:
     """A job that was submitted now when an event loop runs, else at 0."""
     try:
@@ -33,7 +35,7 @@ def make_job(
         base_url="http://127.0.0.1:8787/",
         webhook_url=webhook_url,
         prompt=Raw(b'"a cat"'),
-        wishes=Wishes(faults=frozenset(faults), seconds=seconds),
+        wishes=Wishes(faults=frozenset(faults), seconds=seconds, files=tuple(files)),
         speed=speed,
         submitted=submitted,
         submitted_at=1_790_000_000.0,

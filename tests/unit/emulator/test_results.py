@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from hookcast.emulator.content import MEDIA_FOLDER
 from hookcast.emulator.faults import Fault
+from hookcast.emulator.hosted import makes_images
 from hookcast.emulator.queue import moment
 from hookcast.emulator.results import (
     BIG_RESULT_BYTES,
-    MEDIA_FOLDER,
-    makes_images,
     outcome,
     result,
     seed,

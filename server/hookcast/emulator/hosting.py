@@ -29,7 +29,7 @@ LIES: dict[FileFault | None, int] = {FileFault.LENGTH_TOO_LONG: LIE_BYTES, FileF
 def answer(request: Request, job: Job, place: int, *, clock: float, sleep: Sleep) -> Response:
     """Answer a request for the file at this place; `clock` is the event loop's time.
 
-    Raises HTTPException: 404 for no such file and for one that has expired, 503 and 416.
+    Raises HTTPException: 404 for no such file and for one that has expired, and 503.
     """
     try:
         file = hosted_file(job, place)

@@ -6,6 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypedDict
+from urllib.parse import urlsplit
 
 import httpx
 from starlette.applications import Starlette
@@ -19,11 +20,14 @@ from hookcast.buckets import Buckets
 from hookcast.bus import open_bus
 from hookcast.consequences import Kind
 from hookcast.dispatcher import Dispatcher
-from hookcast.errors import HookcastError, StoreRefused
+from hookcast.errors import HookcastError, SettingsError, StoreRefused
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock
 from hookcast.jwks import PublishedKeys
+from hookcast.keeping import Keeping
+from hookcast.media.parts import Media, open_media
+from hookcast.media.storage.local import LocalStorage
 from hookcast.metrics import Metrics
 from hookcast.opening import Opening
 from hookcast.outcomes import Outcomes
@@ -33,6 +37,7 @@ from hookcast.routes import health, jobs, openapi, submit, tokens, webhooks, web
 from hookcast.routes import sse as streams
 from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
 from hookcast.routes.credentials import cors
+from hookcast.routes.media import KeptFiles
 from hookcast.routes.methods import WrongMethods
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Node, Services
@@ -43,12 +48,15 @@ from hookcast.tasks import beside
 from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import MAX_AT_ONCE, MAX_SECONDS, Collector
 from hookcast.upkeep.follower import Follower
+from hookcast.upkeep.keeper import MAX_COPY_SECONDS, MAX_ERASE_SECONDS, MAX_JOBS, Keeper
 from hookcast.upkeep.leases import LeaseKeeper
 from hookcast.upkeep.readiness import Readiness
 from hookcast.upkeep.reconciler import Reconciler
 from hookcast.upkeep.resync import Resync
 from hookcast.upkeep.retention import Retention
 from hookcast.upkeep.worker import Handler, Worker
+from hookcast.urls import is_loopback
+from hookcast.wire import encode
 
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HTTP_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=32)
@@ -91,18 +99,21 @@ def create_app(
 ) -> Starlette:
     """Create one node. The server must drain its admission before shutdown; `transport` simulates fal in tests.
 
+    Raises SettingsError for a HOOKCAST_MEDIA_URL that names no storage.
+
     `on_refusal` is called when the database cannot be used until it is changed; None = the lifespan fails.
     """
     admitted = admission or make_admission(settings)
+    media = _media(settings)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[LifespanState]:
         node = Node(clock)
-        async with Opening(node, partial(_services, settings, admitted, clock, transport), on_refusal).running():
+        async with Opening(node, partial(_services, settings, admitted, media, clock, transport), on_refusal).running():
             yield {"node": node}
 
     return Starlette(
-        routes=_routes(),
+        routes=_routes(media),
         lifespan=lifespan,
         middleware=cors(settings),
         exception_handlers={
@@ -115,7 +126,11 @@ def create_app(
 
 @asynccontextmanager
 async def _services(
-    settings: Settings, admission: Admission, clock: Clock, transport: httpx.AsyncBaseTransport | None
+    settings: Settings,
+    admission: Admission,
+    media: Media | None,
+    clock: Clock,
+    transport: httpx.AsyncBaseTransport | None,
 ) -> AsyncIterator[Services]:
     """Open the services and run what runs in the background. Raises StoreUnavailable when the database is away."""
     hub = Hub(admission.clock)
@@ -126,10 +141,12 @@ async def _services(
     ):
         queue = _queue(settings, client)
         fal = None if queue is None else Asking(queue, clock)
-        dispatcher = Dispatcher(store, bus, clock)
+        show = partial(encode, link=None if media is None else media.links)
+        keeping = None if media is None else Keeping(settings.kept_endpoints)
+        dispatcher = Dispatcher(store, bus, clock, show, keeping)
         outcomes = Outcomes(store, dispatcher)
         keys = FalKeys(client, settings.fal_jwks_url, store, clock)
-        push = Engine(admission, hub, store, bus, _gate(settings, client, store, clock))
+        push = Engine(admission, hub, store, bus, _gate(settings, client, store, clock), show=show)
         node = Services(
             settings,
             clock,
@@ -145,10 +162,29 @@ async def _services(
             uploads=Bodies(settings.max_webhook_bytes, CALLERS),
             submitting=_submitting(settings, push),
             metrics=_metrics(settings),
+            media=media,
         )
         background = _background(node, fal, uuid.uuid4().hex)
         async with aclosing(keys), aclosing(push.gate), push.running(), beside(*background):
             yield node
+
+
+def _media(settings: Settings) -> Media | None:
+    """Return what keeps files. Raises SettingsError."""
+    if settings.media_url is None:
+        return None
+    try:
+        return open_media(
+            settings.media_url.get_secret_value(),
+            settings.media_public_url,
+            served_at=f"{settings.public_url or ''}/media",
+            link_seconds=settings.media_link_seconds,
+            max_bytes=settings.media_max_bytes,
+            concurrency=settings.media_concurrency,
+            allow_local=is_loopback(urlsplit(settings.fal_queue_url).hostname or ""),
+        )
+    except ValueError as error:
+        raise SettingsError(f"Wrong settings: HOOKCAST_MEDIA_URL: {error}") from None
 
 
 def _submitting(settings: Settings, push: Engine) -> Buckets | None:
@@ -185,6 +221,10 @@ def _worker(node: Services, fal: Asking | None, name: str) -> Worker:
     if fal is not None:
         collector = Collector(node.store, node.dispatcher, fal, clock=node.clock)
         handlers[Kind.FETCH] = Handler(collector.fetch, MAX_AT_ONCE, MAX_SECONDS)
+    if node.media is not None:
+        keeper = Keeper(node.store, node.dispatcher, node.media, node.clock)
+        handlers[Kind.KEEP] = Handler(keeper.keep, MAX_JOBS, MAX_COPY_SECONDS)
+        handlers[Kind.ERASE] = Handler(keeper.erase, MAX_JOBS, MAX_ERASE_SECONDS)
     worker = Worker(node.store.work, handlers, name)
     node.dispatcher.listen(worker.wake)
     return worker
@@ -215,7 +255,7 @@ def _background(node: Services, fal: Asking | None, name: str) -> list[Coroutine
     return found
 
 
-def _routes() -> list[BaseRoute]:
+def _routes(media: Media | None = None) -> list[BaseRoute]:
     one = "/api/fal-jobs/{request_id}"
     routes: list[BaseRoute] = [  # matched in order: the busiest first
         Route("/api/webhooks/fal", webhooks.fal_webhook, methods=["POST"]),
@@ -229,9 +269,12 @@ def _routes() -> list[BaseRoute]:
         Route(f"{one}/cancel", jobs.cancel, methods=["POST"]),
         Route(one, jobs.register, methods=["PUT"]),
         Route(one, jobs.poll, methods=["GET"]),
+        Route(one, jobs.remove, methods=["DELETE"]),
         Route("/openapi.json", openapi.openapi, methods=["GET"]),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
         Route("/metrics", health.metrics),
     ]
+    if media is not None and isinstance(media.storage, LocalStorage):
+        routes.append(Mount("/media", KeptFiles(media.storage.root)))
     return [*routes, WrongMethods(routes), Mount("/", Pages(), name="pages")]

@@ -17,6 +17,8 @@ class Kind(StrEnum):
     """The kinds of durable work."""
 
     FETCH = "fetch"  # fetch a job's result from fal
+    KEEP = "keep"  # copy the files of its result
+    ERASE = "erase"  # remove these files, once the job is removed
 
 
 class Start(NamedTuple):
@@ -63,10 +65,10 @@ def consequences(cause: Cause) -> Consequences:
 
 
 def _fetch(cause: Cause) -> Consequences:
-    """A result is fetched once fal has finished the job, also while it is being cancelled, until the job ends."""
+    """A result is fetched once fal has finished the job, also while it is being cancelled, until it is known."""
     before, after, update, patience = cause
-    name = f"{Kind.FETCH}:{after.request_id}"
-    if after.status.terminal:
+    name = piece_id(Kind.FETCH, after.request_id)
+    if after.status.terminal or after.keeping:
         may_exist = before is not None and before.progress.phase in {Phase.SAVING, Phase.CANCELLING}
         return Consequences(ends=(name,)) if may_exist else NOTHING
     if after.progress.phase is Phase.SAVING or isinstance(update, Finished):
@@ -75,4 +77,24 @@ def _fetch(cause: Cause) -> Consequences:
     return NOTHING
 
 
-_RULES: tuple[Callable[[Cause], Consequences], ...] = (_fetch,)
+def _keep(cause: Cause) -> Consequences:
+    """Files are copied from the moment their result is known until the job is completed."""
+    before, after, _, _ = cause
+    was = before is not None and before.keeping
+    if after.keeping == was:
+        return NOTHING
+    name = piece_id(Kind.KEEP, after.request_id)
+    return Consequences(ends=(name,)) if was else Consequences(starts=(Start(name, Kind.KEEP, after.request_id),))
+
+
+def erasure(request_id: str) -> Start:
+    """Return the work of removing a removed job's files."""
+    return Start(piece_id(Kind.ERASE, request_id), Kind.ERASE, request_id)
+
+
+def piece_id(kind: Kind, request_id: str) -> str:
+    """Return the id of the only piece of its kind that a job has at a time."""
+    return f"{kind}:{request_id}"
+
+
+_RULES: tuple[Callable[[Cause], Consequences], ...] = (_fetch, _keep)

@@ -1,5 +1,6 @@
 """The only writer: every change of a job goes through advance → commit → publish, in this order."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -9,11 +10,12 @@ from msgspec.structs import replace
 from hookcast.bus import Bus
 from hookcast.consequences import Cause, Consequences, consequences
 from hookcast.errors import StoreUnavailable
-from hookcast.jobs import Clock, EndedBy, Job, Registered, Update, unseen
+from hookcast.jobs import Clock, Completed, EndedBy, Job, Registered, Update, unseen
+from hookcast.keeping import Keeping, named_files
 from hookcast.logs import get_logger
 from hookcast.store import Change, Intent, JobStore, Joining
-from hookcast.transitions import advance, joined
-from hookcast.wire import encode
+from hookcast.transitions import advance, joined, registered
+from hookcast.wire import LARGE_BYTES, Show, encode
 
 Source = Literal["webhook", "fal", "hookcast"]
 """The source of a change: fal's webhook, fal's answer to a request, or Hookcast itself (a time limit)."""
@@ -29,13 +31,18 @@ _log = get_logger(__name__)
 class Dispatcher:
     """Applies updates. The store's transactions order concurrent reports on a job.
 
-    `ended` counts the jobs that became terminal here, by status and source.
+    `show` makes the states, `keeping` says whose files are kept; None = nobody's. `ended` counts the jobs that became
+    terminal here, by status and source.
     """
 
-    def __init__(self, store: JobStore, bus: Bus, clock: Clock) -> None:
+    def __init__(
+        self, store: JobStore, bus: Bus, clock: Clock, show: Show = encode, keeping: Keeping | None = None
+    ) -> None:
         self._store = store
         self._bus = bus
         self._clock = clock
+        self._show = show
+        self._keeping = keeping
         self.ended: Counter[tuple[str, Source]] = Counter()
         self._listeners: list[Callable[[], None]] = []
 
@@ -59,13 +66,16 @@ class Dispatcher:
         its webhook can come first. Raises StoreUnavailable: it is then unknown whether the change was committed, and
         the update may be repeated.
         """
+        named = await self._with_files(update)
 
         def step(job: Job | None, intent: Intent | None = None) -> Job:
             now = self._clock()
             by = _ENDED_BY[source]
+            known = job or unseen(request_id, now=now if intent is None else intent.asked_at)
             if intent is None:
-                return advance(job or unseen(request_id, now=now), update, now=now, by=by)
-            return joined(job or unseen(request_id, now=intent.asked_at), intent.facts, update, now=now, by=by)
+                return advance(known, self._chosen(known, update, named), now=now, by=by)
+            told = self._chosen(registered(known, intent.facts), update, named)
+            return joined(known, intent.facts, told, now=now, by=by)
 
         def causes(before: Job | None, after: Job) -> Consequences:
             return consequences(Cause(before, after, update, patience))
@@ -75,12 +85,28 @@ class Dispatcher:
         if change.ended:
             self.ended[change.after.status, source] += 1
         if change.changed:
-            await self._bus.publish(encode(change.after))
+            await self._bus.publish(self._show(change.after))
             _log.debug("job_changed", request_id=request_id, status=change.after.status, version=change.after.version)
         if change.caused.starts:
-            for listener in self._listeners:
-                listener()
+            self.work_waits()
         return change
+
+    def work_waits(self) -> None:
+        """Tell the listeners that durable work has been committed."""
+        for listener in self._listeners:
+            listener()
+
+    async def _with_files(self, update: Update) -> Update:
+        """Return the update with the files that its result names, where files are kept."""
+        if self._keeping is None or not isinstance(update, Completed):
+            return update
+        if len(bytes(update.result)) <= LARGE_BYTES:
+            return replace(update, media=named_files(update.result))
+        return replace(update, media=await asyncio.to_thread(named_files, update.result))
+
+    def _chosen(self, job: Job, update: Update, named: Update) -> Update:
+        """Return `named` if the files of this job are kept, else `update`."""
+        return named if self._keeping is not None and self._keeping.wants(job) else update
 
     async def register(self, request_id: str, facts: Registered) -> Change:
         """Apply `facts`, adding the endpoint's usual duration; a job keeps the first one it gets."""

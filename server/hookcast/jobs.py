@@ -51,6 +51,40 @@ class EndedBy(StrEnum):
     CANCELLED = "cancelled"
 
 
+class MediaStatus(StrEnum):
+    """The state of a file that a result names: `left` = it stays where it was, `error` says why."""
+
+    WAITING = "waiting"
+    COPYING = "copying"
+    KEPT = "kept"
+    LEFT = "left"
+
+    @property
+    def settled(self) -> bool:
+        """True when nothing is left to do."""
+        return self in {MediaStatus.KEPT, MediaStatus.LEFT}
+
+
+class MediaFile(Struct, frozen=True, kw_only=True):
+    """A file that the result names, and its copy in the storage of the operator.
+
+    `source` is its URL, or what precedes the data of a `data:` URI (`data:image/png`). `spots` are the places in
+    `result`: start and end, in bytes, of each JSON string with its quotes. `called_a_file`: it stands in one of fal's
+    file objects, so that JSON and text are files, too. `bytes` counts what is copied so far. `key` is its name in the
+    storage once it is kept.
+    """
+
+    source: str
+    spots: tuple[tuple[int, int], ...]
+    called_a_file: bool = False
+    content_type: str | None = None
+    bytes: int = 0
+    sha256: str | None = None
+    status: MediaStatus = MediaStatus.WAITING
+    error: str | None = None
+    key: str | None = None
+
+
 class Progress(Struct, frozen=True, kw_only=True):
     """The progress so far. `expected_seconds` is the usual time from creation to completion."""
 
@@ -66,6 +100,9 @@ class Job(Struct, frozen=True, kw_only=True):
 
     `response_url`, `status_url` and `cancel_url` are fal's own, `cancel_asked_at` the time of a cancel request that fal
     has not refused; clients see none of them. A job at version 0 is not stored yet.
+
+    While the files of its result are copied, a job is pending and has its `result` and `ended_by` already; clients see
+    both once it is completed. `keep` is what the submit said about keeping them; None = nothing.
     """
 
     request_id: str
@@ -82,11 +119,18 @@ class Job(Struct, frozen=True, kw_only=True):
     error: str | None = None
     error_detail: Raw | None = None
     ended_by: EndedBy | None = None
+    media: tuple[MediaFile, ...] = ()
+    keep: bool | None = None
     owner: str | None = None
     group: str | None = None
     metadata: Mapping[str, Raw] = {}
     completed_at: datetime | None = None
     cancel_asked_at: datetime | None = None
+
+    @property
+    def keeping(self) -> bool:
+        """True while the files of its result are copied: fal is done, the job is pending."""
+        return self.result is not None and not self.status.terminal
 
 
 class Registered(Struct, frozen=True, kw_only=True):
@@ -99,6 +143,7 @@ class Registered(Struct, frozen=True, kw_only=True):
     owner: str | None = None
     group: str | None = None
     metadata: Mapping[str, Raw] = {}
+    keep: bool | None = None
     expected_seconds: float | None = None
     queue_position: int | None = None
 
@@ -133,9 +178,23 @@ class CancelRequested(Struct, frozen=True):
 
 
 class Completed(Struct, frozen=True):
-    """fal delivered the result."""
+    """fal delivered the result. `media` are its files to keep: the job is completed once they are settled (`Kept`)."""
 
     result: Raw
+    media: tuple[MediaFile, ...] = ()
+
+
+class Copying(Struct, frozen=True):
+    """The files of the result, as far as they are copied."""
+
+    media: tuple[MediaFile, ...]
+
+
+class Kept(Struct, frozen=True):
+    """Every file of the result is settled. `result` no longer contains the kept `data:` URIs."""
+
+    result: Raw
+    media: tuple[MediaFile, ...]
 
 
 class Failed(Struct, frozen=True):
@@ -150,7 +209,17 @@ class Cancelled(Struct, frozen=True):
 
 
 Update = (
-    Registered | Progressed | Finished | CancelAsked | CancelRefused | CancelRequested | Completed | Failed | Cancelled
+    Registered
+    | Progressed
+    | Finished
+    | CancelAsked
+    | CancelRefused
+    | CancelRequested
+    | Completed
+    | Copying
+    | Kept
+    | Failed
+    | Cancelled
 )
 
 

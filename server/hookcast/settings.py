@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-import jwt
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from hookcast.errors import SettingsError
+from hookcast.keys import ApiKeys, FalKey, TokenSecret
 from hookcast.strength import KEY_BYTES, SECRET_BYTES, weakness
 from hookcast.urls import (
     DatabaseUrl,
     HttpAddress,
+    MediaUrl,
     Networks,
     Origins,
     PublicUrl,
@@ -28,34 +29,6 @@ from hookcast.urls import (
 
 PREFIX = "HOOKCAST_"
 _LINE = re.compile(r"\s*(?:export\s+)?(HOOKCAST\w*|FAL_KEY)\b", re.IGNORECASE)
-
-
-def _fal_key(secret: SecretStr) -> SecretStr:
-    key = secret.get_secret_value()
-    scheme, _, rest = key.partition(" ")
-    if scheme.lower() in {"key", "bearer"} and rest:
-        raise ValueError(f"must be the key alone, without `{scheme}` before it")
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        raise ValueError("must be visible ASCII characters; copy it again from https://fal.ai/dashboard/keys")
-    return secret
-
-
-def _api_keys(secret: SecretStr) -> SecretStr:
-    keys = listed(secret.get_secret_value())
-    if not keys or not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
-        raise ValueError("must be one or more keys of visible ASCII characters, separated by commas")
-    return secret
-
-
-def _token_secret(secret: SecretStr) -> SecretStr:
-    try:  # reject asymmetric keys: their public half is published
-        for part in (secret.get_secret_value(), *listed(secret.get_secret_value())):
-            jwt.get_algorithm_by_name("HS256").prepare_key(part)
-    except (jwt.InvalidKeyError, UnicodeEncodeError):
-        raise ValueError(
-            "must be random text, such as the output of `openssl rand -hex 32`, not a PEM, SSH or JWK key"
-        ) from None
-    return secret
 
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
@@ -94,7 +67,7 @@ class Settings(ListenSettings):
     public_url: PublicUrl | None = None
     database_url: DatabaseUrl = SecretStr("sqlite:///hookcast.db")
     redis_url: RedisUrl | None = None
-    fal_key: Annotated[SecretStr, AfterValidator(_fal_key)] | None = Field(
+    fal_key: FalKey | None = Field(
         default=None, validation_alias=AliasChoices("HOOKCAST_FAL_KEY", "FAL_KEY", "fal_key")
     )
     fal_queue_url: HttpAddress = "https://queue.fal.run"
@@ -117,8 +90,15 @@ class Settings(ListenSettings):
     )
     forwarded_allow_ips: Networks = "127.0.0.1, ::1"
 
-    api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = None
-    token_secret: Annotated[SecretStr, AfterValidator(_token_secret)] | None = None
+    media_url: MediaUrl | None = None
+    media_public_url: ShownAddress | None = None
+    media_link_seconds: int = Field(default=24 * 3600, ge=60, le=7 * 24 * 3600)
+    media_endpoints: str = ""
+    media_max_bytes: int = Field(default=2 * 1024**3, ge=1, le=5 * 1024**3)
+    media_concurrency: int = Field(default=4, ge=1, le=64)
+
+    api_keys: ApiKeys | None = None
+    token_secret: TokenSecret | None = None
     token_jwks_url: ShownAddress | None = None
     token_issuer: str = ""
     token_audience: str = ""
@@ -186,6 +166,11 @@ class Settings(ListenSettings):
     def origins(self) -> tuple[str, ...]:
         """The origins allowed to make requests; `*` = all."""
         return tuple(listed(self.allowed_origins))
+
+    @property
+    def kept_endpoints(self) -> tuple[str, ...]:
+        """The endpoints whose files are kept, as shell patterns; none = all."""
+        return tuple(listed(self.media_endpoints))
 
     @property
     def proxies(self) -> list[str]:

@@ -163,7 +163,9 @@ def _digest(wish: Wish) -> str:
     """Return a digest of the body: of its members as sent, regardless of their order and the whitespace in between."""
     facts = wish.facts
     labels = sorted((name, bytes(value).decode()) for name, value in facts.metadata.items())
-    small = [wish.endpoint_id, facts.owner, facts.group, labels, sorted(wish.headers.items())]
+    small: list[object] = [wish.endpoint_id, facts.owner, facts.group, labels, sorted(wish.headers.items())]
+    if facts.keep is not None:  # keys from before this member existed keep their digests
+        small.append(facts.keep)
     found = hashlib.sha256(msgspec.json.encode(small))
     found.update(wish.input)
     return found.hexdigest()

@@ -1,6 +1,7 @@
 """The state machine of a job: one transition table; pure, `now` is passed in.
 
-A job is in one of seven stages: four are phases of a pending job, three are terminal. A report that does not fit the
+A job is in one of eight stages: four are phases of a pending job, `keeping` is the second half of phase `saving`, in
+which the result is known and its files are copied, and three are terminal. A report that does not fit the
 stage (late, repeated, out of order) changes nothing: `advance` then returns the very same object.
 """
 
@@ -16,11 +17,13 @@ from hookcast.jobs import (
     CancelRefused,
     CancelRequested,
     Completed,
+    Copying,
     EndedBy,
     Failed,
     Finished,
     Job,
     JobStatus,
+    Kept,
     Phase,
     Progressed,
     Registered,
@@ -33,12 +36,13 @@ CANCEL_COUNTS_FOR = timedelta(minutes=10)
 
 
 class Stage(StrEnum):
-    """A row of the table: the phase of a pending job, or its terminal status."""
+    """A row of the table: the phase of a pending job, `keeping`, or the terminal status."""
 
     QUEUED = "queued"
     RUNNING = "running"
     SAVING = "saving"
     CANCELLING = "cancelling"
+    KEEPING = "keeping"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -55,6 +59,9 @@ class Report(StrEnum):
     CANCEL_ASKED = "cancel_asked"
     CANCEL_REFUSED = "cancel_refused"
     CANCEL_REQUESTED = "cancel_requested"
+    DELIVERED = "delivered"
+    COPYING = "copying"
+    KEPT = "kept"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -63,30 +70,29 @@ class Report(StrEnum):
 # One row per stage, columns in the order of `Report`; None = the report is late or repeated and changes nothing.
 # A queued job can move to any stage. A cancelling job no longer changes phase, though fal keeps reporting them, unless
 # its result turns out to be ready. A failure while cancelling counts as cancelled, and `advance` sees to
-# one that comes before fal has answered our request.
-_Q, _R, _S, _X = Stage.QUEUED, Stage.RUNNING, Stage.SAVING, Stage.CANCELLING
+# one that comes before fal has answered our request. A result that was delivered is the outcome, whatever comes later.
+_Q, _R, _S, _X, _K = Stage.QUEUED, Stage.RUNNING, Stage.SAVING, Stage.CANCELLING, Stage.KEEPING
 _OK, _BAD, _OFF = Stage.COMPLETED, Stage.FAILED, Stage.CANCELLED
 _ROWS: dict[Stage, tuple[Stage | None, ...]] = {
-    #     registered queued running saving finished asked refused cancel completed failed cancelled
-    _Q: (_Q, _Q, _R, _S, _S, _Q, _Q, _X, _OK, _BAD, _OFF),
-    _R: (_R, None, _R, _S, _S, _R, _R, _X, _OK, _BAD, _OFF),
-    _S: (_S, None, None, _S, _S, _S, _S, None, _OK, _BAD, _OFF),
-    _X: (_X, None, None, _S, _X, None, None, _X, _OK, _OFF, _OFF),
-    _OK: (_OK, None, None, None, None, None, None, None, None, None, None),
-    _BAD: (_BAD, None, None, None, None, None, None, None, None, None, None),
-    _OFF: (_OFF, None, None, None, None, None, None, None, None, None, None),
+    # registered queued running saving finished asked refused cancel delivered copying kept completed failed cancelled
+    _Q: (_Q, _Q, _R, _S, _S, _Q, _Q, _X, _K, None, None, _OK, _BAD, _OFF),
+    _R: (_R, None, _R, _S, _S, _R, _R, _X, _K, None, None, _OK, _BAD, _OFF),
+    _S: (_S, None, None, _S, _S, _S, _S, None, _K, None, None, _OK, _BAD, _OFF),
+    _X: (_X, None, None, _S, _X, None, None, _X, _K, None, None, _OK, _OFF, _OFF),
+    _K: (_K, None, None, None, None, None, None, None, None, _K, _OK, None, None, None),
+    **{end: (end, *[None] * 13) for end in (_OK, _BAD, _OFF)},
 }
 TRANSITIONS: Mapping[tuple[Stage, Report], Stage | None] = {
     (stage, report): target for stage, row in _ROWS.items() for report, target in zip(Report, row, strict=True)
 }
 
 
-_PHASES = frozenset(Stage(phase) for phase in Phase if phase is not Phase.ENDED)
+_PHASES: Mapping[Stage, Phase] = {Stage(phase): phase for phase in Phase if phase is not Phase.ENDED}
 
 
 def stage_of(job: Job) -> Stage:
     """Return the table's row for this job."""
-    return Stage(job.status if job.status.terminal else job.progress.phase)
+    return Stage.KEEPING if job.keeping else Stage(job.status if job.status.terminal else job.progress.phase)
 
 
 _REPORTS: Mapping[type[Update], Report] = {
@@ -96,6 +102,8 @@ _REPORTS: Mapping[type[Update], Report] = {
     CancelRefused: Report.CANCEL_REFUSED,
     CancelRequested: Report.CANCEL_REQUESTED,
     Completed: Report.COMPLETED,
+    Copying: Report.COPYING,
+    Kept: Report.KEPT,
     Failed: Report.FAILED,
     Cancelled: Report.CANCELLED,
 }
@@ -103,7 +111,13 @@ _REPORTS: Mapping[type[Update], Report] = {
 
 def report_of(update: Update) -> Report:
     """Return the table's column for this update."""
-    return Report(update.phase) if isinstance(update, Progressed) else _REPORTS[type(update)]
+    match update:
+        case Progressed(phase=phase):
+            return Report(phase)
+        case Completed(media=media) if media:
+            return Report.DELIVERED
+        case _:
+            return _REPORTS[type(update)]
 
 
 def advance(job: Job, update: Update, *, now: datetime, by: EndedBy = EndedBy.ASKED) -> Job:
@@ -119,8 +133,10 @@ def advance(job: Job, update: Update, *, now: datetime, by: EndedBy = EndedBy.AS
     if target is None:
         return job
     changed = _fill(job, update, now)
-    if target in _PHASES:
-        changed = _enter(changed, Phase(target), now)
+    if target is Stage.KEEPING:
+        changed = _enter(changed if job.keeping else replace(changed, ended_by=by), Phase.SAVING, now)
+    elif target in _PHASES:
+        changed = _enter(changed, _PHASES[target], now)
     elif not job.status.terminal:
         changed = _end(changed, JobStatus(target), update, now, by)
     if changed == job and job.version > 0:
@@ -130,7 +146,7 @@ def advance(job: Job, update: Update, *, now: datetime, by: EndedBy = EndedBy.AS
 
 def joined(job: Job, facts: Registered, update: Update, *, now: datetime, by: EndedBy = EndedBy.ASKED) -> Job:
     """Return the job after `facts` and `update` together, one version newer; the same object when neither is news."""
-    known = _register(job, facts)
+    known = registered(job, facts)
     after = advance(known, update, now=now, by=by)
     return advance(job, facts, now=now) if after is known else after
 
@@ -141,24 +157,26 @@ def _being_cancelled(job: Job, now: datetime) -> bool:
 
 
 def _fill(job: Job, update: Update, now: datetime) -> Job:
-    """Add what the update contains besides the stage: names, labels, queue position, log lines, a cancel request."""
+    """Add what the update contains besides the stage: names, labels, queue position, log lines, the result."""
     match update:
         case Registered():
-            return _register(job, update)
+            return registered(job, update)
         case Progressed(queue_position=position, logs=logs):
             progress = replace(job.progress, queue_position=position, logs=aligned(job.progress.logs, logs))
             return replace(job, progress=progress)
         case Finished(logs=logs):
             return replace(job, progress=replace(job.progress, logs=aligned(job.progress.logs, logs)))
-        case CancelAsked():
-            return replace(job, cancel_asked_at=now)
-        case CancelRefused():
-            return replace(job, cancel_asked_at=None)
+        case CancelAsked() | CancelRefused():
+            return replace(job, cancel_asked_at=now if isinstance(update, CancelAsked) else None)
+        case Completed() | Copying() | Kept():
+            result = job.result if isinstance(update, Copying) else update.result
+            return replace(job, result=result, media=update.media)
         case _:
             return job
 
 
-def _register(job: Job, update: Registered) -> Job:
+def registered(job: Job, update: Registered) -> Job:
+    """Return the job with the facts that it lacked, at the same version."""
     progress = job.progress
     if not job.status.terminal:
         expected = progress.expected_seconds
@@ -175,6 +193,7 @@ def _register(job: Job, update: Registered) -> Job:
         owner=job.owner if job.owner is not None else update.owner,
         group=job.group if job.group is not None else update.group,
         metadata={**update.metadata, **job.metadata},
+        keep=job.keep if job.keep is not None else update.keep,
         progress=progress,
     )
 
@@ -184,16 +203,12 @@ def _end(job: Job, status: JobStatus, update: Update, now: datetime, by: EndedBy
         job,
         status=status,
         progress=replace(job.progress, phase=Phase.ENDED),
-        ended_by=EndedBy.CANCELLED if status is JobStatus.CANCELLED else by,
+        ended_by=EndedBy.CANCELLED if status is JobStatus.CANCELLED else job.ended_by or by,
         completed_at=max(now, job.created_at),
     )
-    match update:
-        case Completed(result=result):
-            return replace(ended, result=result)
-        case Failed(error=error, detail=detail):
-            return replace(ended, error=error, error_detail=detail)
-        case _:
-            return ended
+    if isinstance(update, Failed):
+        return replace(ended, error=update.error, error_detail=update.detail)
+    return ended
 
 
 def _enter(job: Job, phase: Phase, now: datetime) -> Job:

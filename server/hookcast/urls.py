@@ -101,6 +101,17 @@ def _networks(value: str) -> str:
     return value
 
 
+def _media_url(secret: SecretStr) -> SecretStr:
+    parts = urlsplit(secret.get_secret_value())
+    folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/") and parts.path != "/"
+    bucket = parts.scheme in {"s3", "gs", "az"} and bool(parts.netloc)
+    if parts.fragment or not (folder or bucket):
+        raise ValueError(
+            "must be file:///absolute/folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+        )
+    return secret
+
+
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
 PublicUrl = Annotated[HttpAddress, AfterValidator(_public_url)]
 ShownAddress = Annotated[HttpAddress, AfterValidator(_without_user)]
@@ -108,3 +119,4 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 Origins = Annotated[str, AfterValidator(_origins)]
 Networks = Annotated[str, AfterValidator(_networks)]
+MediaUrl = Annotated[SecretStr, AfterValidator(_media_url)]

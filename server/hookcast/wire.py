@@ -3,12 +3,13 @@
 SSE: WHATWG HTML, section 9.2 "Server-sent events". WebSocket: RFC 6455. Times: RFC 3339, UTC, milliseconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from msgspec import Raw, Struct, json
 
-from hookcast.jobs import Job
+from hookcast.jobs import Job, MediaFile
+from hookcast.links import Link, linked
 from hookcast.loglines import LogLine
 
 LARGE_BYTES = 16 * 1024  # larger states are read and sent in turns
@@ -76,6 +77,16 @@ class _Progress(Struct, rename="camel"):
     expected_seconds: float | None
 
 
+class _Media(Struct, rename="camel"):
+    source: str
+    url: str | None
+    content_type: str | None
+    bytes: int
+    sha256: str | None
+    status: str
+    error: str | None
+
+
 class JobJson(Struct, rename="camel"):
     """The members of the job's JSON, in the order of the protocol page."""
 
@@ -88,6 +99,7 @@ class JobJson(Struct, rename="camel"):
     error: str | None
     error_detail: Raw | None
     ended_by: str | None
+    media: list[_Media]
     owner: str | None
     group: str | None
     metadata: dict[str, Raw]
@@ -96,8 +108,16 @@ class JobJson(Struct, rename="camel"):
     completed_at: str | None
 
 
-def encode(job: Job) -> State:
-    """Encode the job as one JSON object; fal's own JSON inside it stays byte for byte."""
+Show = Callable[[Job], State]
+"""Returns the state of a job as clients see it: `encode`, with the links of the server's storage."""
+
+
+def encode(job: Job, link: Link | None = None) -> State:
+    """Encode the job as one JSON object; fal's own JSON inside it stays byte for byte, but for `link`s to kept files.
+
+    A result is shown once the job is completed; `link` is None where no files are kept.
+    """
+    ended = job.status.terminal
     body = json.encode(
         JobJson(
             request_id=job.request_id,
@@ -105,10 +125,11 @@ def encode(job: Job) -> State:
             version=job.version,
             endpoint_id=job.endpoint_id,
             progress=_progress(job),
-            result=job.result,
+            result=linked(job.result, job.media, link) if ended else None,
             error=job.error,
             error_detail=job.error_detail,
-            ended_by=job.ended_by,
+            ended_by=job.ended_by if ended else None,
+            media=[_media(file, link) for file in job.media],
             owner=job.owner,
             group=job.group,
             metadata=dict(job.metadata),
@@ -120,7 +141,7 @@ def encode(job: Job) -> State:
     return State(
         request_id=job.request_id,
         version=job.version,
-        terminal=job.status.terminal,
+        terminal=ended,
         body=body,
         group=job.group,
         owner=job.owner,
@@ -181,6 +202,18 @@ def _progress(job: Job) -> _Progress:
         logs=[_log_line(line) for line in progress.logs],
         started_at=_optional(progress.started_at),
         expected_seconds=progress.expected_seconds,
+    )
+
+
+def _media(file: MediaFile, link: Link | None) -> _Media:
+    return _Media(
+        source=file.source,
+        url=None if file.key is None or link is None else link(file.key),
+        content_type=file.content_type,
+        bytes=file.bytes,
+        sha256=file.sha256,
+        status=file.status,
+        error=file.error,
     )
 
 

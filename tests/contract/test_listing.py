@@ -16,8 +16,8 @@ from hookcast.auth import EVERYBODY, Caller
 from hookcast.jobs import Job, JobStatus, Phase, Progress
 from hookcast.store import JobQuery, JobStore, open_store
 from hookcast.store.database import open_database
-from hookcast.store.jobs import ended
 from hookcast.store.listing import latest_of_group, newest
+from hookcast.store.removal import ended
 from hookcast.store.schema import jobs, to_row
 
 pytestmark = pytest.mark.anyio

@@ -1,13 +1,11 @@
 """Every fault the emulator can play, through a whole server: the job ends right, and once."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from hookcast.emulator import begin_shutdown, create_emulator
-from hookcast.serving.server import Server, Site, bind
+from support.emulated import emulated_fal
 from support.fal import ENDPOINT, FalDouble
 from support.server import Node, running_node
 
@@ -17,15 +15,8 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def emulator() -> AsyncIterator[str]:
     """The URL of an emulated fal, forty times as fast as fal."""
-    app = create_emulator(speed=40)
-    listener = bind("127.0.0.1", 0)
-    ready = asyncio.Event()
-    server = Server(Site(app, listener, lambda: begin_shutdown(app)), ready.set)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(server.serve(sockets=[listener]))
-        await ready.wait()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
+    async with emulated_fal(speed=40) as url:
+        yield url
 
 
 @pytest.fixture

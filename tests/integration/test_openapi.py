@@ -26,7 +26,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
     described = {
         (method.upper(), path.replace("{requestId}", "{request_id}"))
         for path, item in describe()["paths"].items()
-        for method in item.keys() & {"get", "put", "post"}
+        for method in item.keys() & {"get", "put", "post", "delete"}
     }
     routed = {
         (method, route.path)
@@ -41,7 +41,7 @@ def test_every_code_of_an_answer_is_described_with_its_status() -> None:
     """Each error class that has a code of its own and reaches a client."""
     told: set[tuple[int, str]] = set()
     for item in describe()["paths"].values():
-        for operation in (item[method] for method in item.keys() & {"get", "put", "post"}):
+        for operation in (item[method] for method in item.keys() & {"get", "put", "post", "delete"}):
             for status, answer in operation["responses"].items():
                 for schema in answer.get("content", {}).get("application/problem+json", {}).values():
                     told |= {(int(status), code) for code in schema["allOf"][1]["properties"]["code"]["enum"]}

@@ -46,11 +46,11 @@ def job(
     owner: str | None = None,
     pad: int = 0,
 ) -> Job:
-    """Return a job as the store would, with `pad` bytes of result."""
+    """Return a job as the store would, with `pad` bytes of fal's error body: it is shown whatever the status."""
     status = JobStatus.COMPLETED if ended else JobStatus.PENDING
-    result = Raw(b'"%b"' % (b"x" * pad)) if pad else None
+    detail = Raw(b'"%b"' % (b"x" * pad)) if pad else None
     fresh = unseen(request_id, now=MOMENT)
-    return replace(fresh, version=version, status=status, group=group, owner=owner, result=result)
+    return replace(fresh, version=version, status=status, group=group, owner=owner, error_detail=detail)
 
 
 def state(request_id: str = "job-1", version: int = 1, **facts: Any) -> State:
@@ -72,10 +72,10 @@ class MemoryStore(JobStore):
         """Return one job's outline."""
         await self._answer()
         job = self.jobs.get(request_id)
-        size = len(bytes(job.result or b"")) if job is not None else 0
+        size = len(bytes(job.error_detail or b"")) if job is not None else 0
         if job is None or size <= LARGE_BYTES:
             return None if job is None else Outline(job, 0)
-        return Outline(replace(job, result=None), size)
+        return Outline(replace(job, error_detail=None), size)
 
     async def whole(self, request_id: str) -> Job | None:
         """Return one job."""

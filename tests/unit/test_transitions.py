@@ -14,10 +14,14 @@ from hookcast.jobs import (
     CancelRefused,
     CancelRequested,
     Completed,
+    Copying,
     EndedBy,
     Failed,
     Finished,
     Job,
+    Kept,
+    MediaFile,
+    MediaStatus,
     Phase,
     Progressed,
     Registered,
@@ -29,6 +33,8 @@ from hookcast.transitions import CANCEL_COUNTS_FOR, TRANSITIONS, Report, Stage, 
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=5)
+RESULT = Raw(b'{"video":{"url":"https://v3.fal.media/a.mp4"}}')
+FILE = MediaFile(source="https://v3.fal.media/a.mp4", spots=((16, 44),))
 UPDATES: dict[Report, Update] = {
     Report.REGISTERED: Registered(owner="user-1"),
     Report.QUEUED: Progressed(phase=Phase.QUEUED, queue_position=7),
@@ -38,6 +44,9 @@ UPDATES: dict[Report, Update] = {
     Report.CANCEL_ASKED: CancelAsked(),
     Report.CANCEL_REFUSED: CancelRefused(),
     Report.CANCEL_REQUESTED: CancelRequested(),
+    Report.DELIVERED: Completed(result=RESULT, media=(FILE,)),
+    Report.COPYING: Copying(media=(replace(FILE, status=MediaStatus.COPYING, bytes=7),)),
+    Report.KEPT: Kept(result=RESULT, media=(replace(FILE, status=MediaStatus.KEPT, key="job-1/0.mp4"),)),
     Report.COMPLETED: Completed(result=Raw(b'{"seed":12345678901234567890}')),
     Report.FAILED: Failed(error="It broke."),
     Report.CANCELLED: Cancelled(),
@@ -47,6 +56,7 @@ ROUTES: dict[Stage, tuple[Report, ...]] = {
     Stage.RUNNING: (Report.RUNNING,),
     Stage.SAVING: (Report.SAVING,),
     Stage.CANCELLING: (Report.CANCEL_REQUESTED,),
+    Stage.KEEPING: (Report.DELIVERED,),
     Stage.COMPLETED: (Report.COMPLETED,),
     Stage.FAILED: (Report.FAILED,),
     Stage.CANCELLED: (Report.CANCELLED,),

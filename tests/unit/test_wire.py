@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from websockets.frames import Opcode
 from websockets.protocol import CLIENT, Protocol
 
+from hookcast.jobs import EndedBy, JobStatus, MediaFile, MediaStatus
 from hookcast.wire import encode, split_frames, websocket_close, websocket_frame, websocket_text
 from support.push import job, state
 
@@ -43,7 +44,8 @@ def test_a_close_frame_carries_its_code_and_reason() -> None:
 
 def test_the_frames_of_a_state_are_made_once_and_hold_the_same_json() -> None:
     """Whoever watches gets the very same bytes; what fal wrote stays digit for digit."""
-    made = encode(replace(job(version=7), result=Raw(b'{"seed":\r\n 12345678901234567890}')))
+    done = replace(job(version=7), status=JobStatus.COMPLETED)
+    made = encode(replace(done, result=Raw(b'{"seed":\r\n 12345678901234567890}')))
     assert made.sse is made.sse
     assert made.websocket is made.websocket
     [(_, payload)] = split_frames(made.websocket)
@@ -69,6 +71,7 @@ def test_the_members_of_a_state_are_those_of_the_protocol_page_in_its_order() ->
         "error",
         "errorDetail",
         "endedBy",
+        "media",
         "owner",
         "group",
         "metadata",
@@ -82,3 +85,41 @@ def test_a_state_knows_what_the_hub_asks_for() -> None:
     """Without its JSON being read again."""
     made = state("job-9", 3, ended=True, group="g")
     assert (made.request_id, made.version, made.terminal, made.group) == ("job-9", 3, True, "g")
+
+
+FILE = MediaFile(source="https://v3.fal.media/a.mp4", spots=((7, 35),), content_type="video/mp4", bytes=12)
+RESULT = Raw(b'{"url":"https://v3.fal.media/a.mp4"}')
+
+
+def shown(status: JobStatus, file: MediaFile) -> dict[str, object]:
+    """The JSON of a job with one file."""
+    made = replace(job(), status=status, result=RESULT, ended_by=EndedBy.WEBHOOK, media=(file,))
+    found: dict[str, object] = msgspec.json.decode(encode(made, lambda key: f"https://cdn.example/{key}").body)
+    return found
+
+
+def test_while_files_are_copied_the_job_shows_them_and_no_result() -> None:
+    found = shown(JobStatus.PENDING, replace(FILE, status=MediaStatus.COPYING))
+    assert (found["result"], found["endedBy"]) == (None, None)
+    assert found["media"] == [
+        {
+            "source": "https://v3.fal.media/a.mp4",
+            "url": None,
+            "contentType": "video/mp4",
+            "bytes": 12,
+            "sha256": None,
+            "status": "copying",
+            "error": None,
+        }
+    ]
+
+
+def test_a_completed_job_has_our_links_in_its_result() -> None:
+    found = shown(JobStatus.COMPLETED, replace(FILE, status=MediaStatus.KEPT, key="job-1/0.mp4"))
+    assert found["result"] == {"url": "https://cdn.example/job-1/0.mp4"}
+    assert found["endedBy"] == "webhook"
+
+
+def test_a_file_that_is_left_keeps_fals_link() -> None:
+    found = shown(JobStatus.COMPLETED, replace(FILE, status=MediaStatus.LEFT, error="It is too big."))
+    assert found["result"] == {"url": "https://v3.fal.media/a.mp4"}

@@ -17,6 +17,7 @@ class Action(StrEnum):
     SUBMIT = "submit jobs"
     REGISTER = "register jobs"
     CANCEL = "cancel jobs"
+    REMOVE = "remove jobs"
     MINT = "mint tokens"
     MEASURE = "read metrics"
 

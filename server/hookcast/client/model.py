@@ -31,11 +31,27 @@ class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
     expected_seconds: float | None = None
 
 
+class MediaFile(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A file of the result and its copy: `status` is waiting, copying, kept, or left where it was (`error` says why).
+
+    `source` is fal's URL, `url` the copy's; None until it is kept. `bytes` counts what is copied so far.
+    """
+
+    source: str
+    url: str | None = None
+    content_type: str | None = None
+    bytes: int = 0
+    sha256: str | None = None
+    status: str = "waiting"
+    error: str | None = None
+
+
 class Job(Struct, frozen=True, kw_only=True, rename="camel"):
     """One version of a job's whole state: docs/protocol.md, "A state". Times are timezone-aware, in UTC.
 
     `result_json` and `error_detail` are fal's own JSON, byte for byte; `null` until there is one. `ended_by` is
-    webhook, asked, timeout or cancelled; None until the job has ended. `body` is the whole state as received.
+    webhook, asked, timeout or cancelled; None until the job has ended. `media` is empty unless the server keeps the
+    files of results. `body` is the whole state as received.
     """
 
     request_id: str
@@ -47,6 +63,7 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
     error: str | None = None
     error_detail: Raw = _NULL
     ended_by: str | None = None
+    media: tuple[MediaFile, ...] = ()
     owner: str | None = None
     group: str | None = None
     metadata: dict[str, Any] = {}

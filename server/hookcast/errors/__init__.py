@@ -23,6 +23,7 @@ HookcastError
 ├── JobNotFound             404
 ├── UnknownToFal            404
 ├── AlreadyTerminal         409
+├── NotTerminal             409
 ├── IdempotencyConflict     409
 ├── IdempotencyMismatch     422
 ├── SubmitOutcomeUnknown    409
@@ -77,6 +78,7 @@ from hookcast.errors.jobs import (
     IdempotencyConflict,
     IdempotencyMismatch,
     JobNotFound,
+    NotTerminal,
     SubmitOutcomeUnknown,
     UnknownToFal,
 )
@@ -134,6 +136,7 @@ __all__ = [
     "NoTokenSecret",
     "NodeFailed",
     "NotStorable",
+    "NotTerminal",
     "OriginNotAllowed",
     "RateLimited",
     "RequestError",

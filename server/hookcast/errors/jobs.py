@@ -25,6 +25,14 @@ class AlreadyTerminal(HookcastError):
     title = "The job has already ended"
 
 
+class NotTerminal(HookcastError):
+    """The job has not ended, so it cannot be removed: its webhook would create it again."""
+
+    status = 409
+    code = "not_terminal"
+    title = "The job has not ended"
+
+
 class UnknownToFal(HookcastError):
     """fal does not know the request, so it cannot be cancelled there."""
 

@@ -11,7 +11,7 @@ from hookcast.media.failures import Left, Reason
 from hookcast.media.fetching import Fetcher
 from hookcast.media.files import Spot, declared_type, inline_content
 from hookcast.media.stopping import Stop
-from hookcast.media.storage import Draft, Storage, key_of
+from hookcast.media.storage import Draft, Storage, folder_of, key_of
 from hookcast.media.types import HEAD, file_type, is_kept
 
 BLOCK = 1024 * 1024
@@ -84,7 +84,7 @@ class Copier:
         if not is_kept(found.content_type, called_a_file=called_a_file):
             raise Left(Reason.WRONG_TYPE, f"Files of the type {found.content_type} are not kept.")
         digest, total = hashlib.sha256(), 0
-        with self._draft(source.length, found.content_type, stop) as draft:
+        with self._draft(place, source.length, found.content_type, stop) as draft:
             while count:
                 stop.check()
                 digest.update(buffer[:count])
@@ -97,8 +97,8 @@ class Copier:
         return Copied(key, found.content_type, total, digest.hexdigest())
 
     @contextmanager
-    def _draft(self, length: int | None, content_type: str, stop: Stop) -> Iterator[Draft]:
-        draft = self._storage.begin(length, content_type, stop)
+    def _draft(self, place: Place, length: int | None, content_type: str, stop: Stop) -> Iterator[Draft]:
+        draft = self._storage.begin(folder_of(place.request_id), length, content_type, stop)
         try:
             yield draft
         finally:

@@ -118,6 +118,11 @@ def file_type(header: str | None, name: str | None, head: bytes) -> FileType:
     return FileType(content_type, _extension(content_type, ending))
 
 
+def type_of_name(name: str) -> str:
+    """Return the type of a file in the storage, whose name we chose by its type."""
+    return _EXTENSIONS.get(name.rpartition(".")[2], _OCTETS)
+
+
 def is_kept(content_type: str, *, called_a_file: bool) -> bool:
     """Return whether files of this type are kept. Web pages never are; texts when called a file."""
     if content_type in _PAGES:

@@ -13,6 +13,7 @@ from hookcast.push.subscriptions import Subscriptions
 from hookcast.push.wheel import Wheel
 from hookcast.store import JobStore
 from hookcast.tasks import Tasks, beside
+from hookcast.wire import Show, encode
 
 WHEEL_STEPS = 100  # per heartbeat: the timer's resolution
 # Rate limit of names per WebSocket: a page may subscribe to its 1,000 jobs one by one, and then to all of them again.
@@ -21,12 +22,15 @@ NAMES_PER_SECOND = 100
 
 
 class Engine:
-    """The shared parts of a node's streams. Use it in one event loop."""
+    """The shared parts of a node's streams; `show` makes the states. Use it in one event loop."""
 
-    def __init__(self, admission: Admission, hub: Hub, store: JobStore, bus: Bus, gate: Gate) -> None:
+    def __init__(
+        self, admission: Admission, hub: Hub, store: JobStore, bus: Bus, gate: Gate, *, show: Show = encode
+    ) -> None:
+        self.show = show
         self.admission = admission
         self.hub = hub
-        self.recent = Recent()
+        self.recent = Recent(show)
         self.turns = Turns()  # to read a large state for a stream
         self.answers = Turns()  # to read one for a list or a poll, and to send it
         self.subscriptions = Subscriptions(hub, store, bus, admission, self.recent)

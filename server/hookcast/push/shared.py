@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 from hookcast.jobs import Job
-from hookcast.wire import State, encode
+from hookcast.wire import Show, State, encode
 
 KEPT_BYTES = 8 * 1024 * 1024
 TURN_BYTES = 16 * 1024 * 1024
@@ -50,16 +50,20 @@ class Recent:
     Of each job the newest state is kept, and also those that were sent in part.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, show: Show = encode) -> None:
+        self._show = show
         self._newest = Kept()
         self._partial = Kept()
 
     def encode(self, job: Job) -> State:
-        """Return the job's state: for the same version the same object, so that streams share its bytes."""
+        """Return the job's state: for the same version the same object, so that streams share its bytes.
+
+        Links to kept files may expire: a state with links is made again for each reader.
+        """
         known = self._newest.get(job.request_id)
-        if known is not None and known.version == job.version:
+        if known is not None and known.version == job.version and not (job.media and job.status.terminal):
             return known
-        state = encode(job)
+        state = self._show(job)
         self.put(state)
         return state
 

@@ -112,7 +112,7 @@ def cors(settings: Settings) -> list[Middleware]:
             Cors,
             allow_origins=settings.origins,
             allow_origin_regex=LOOPBACK_PAGES if settings.open else None,
-            allow_methods=("GET", "POST", "PUT"),
+            allow_methods=("GET", "POST", "PUT", "DELETE"),
             allow_headers=REQUEST_HEADERS,
             expose_headers=RESPONSE_HEADERS,
         )

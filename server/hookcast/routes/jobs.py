@@ -15,7 +15,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action, Caller
-from hookcast.errors import AlreadyTerminal, FalRejected, FalUnreachable, InvalidRequest, JobNotFound, UnknownToFal
+from hookcast.errors import (
+    AlreadyTerminal,
+    FalRejected,
+    FalUnreachable,
+    InvalidRequest,
+    JobNotFound,
+    NotTerminal,
+    UnknownToFal,
+)
 from hookcast.fal.answers import CancelAnswer
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import (
@@ -42,7 +50,7 @@ from hookcast.routes.submit import MAX_FACTS_BYTES, Facts
 from hookcast.store import JobQuery, Outline
 from hookcast.store.listing import Cursor
 from hookcast.upkeep.asking import unknown_to_fal
-from hookcast.wire import State, encode
+from hookcast.wire import State
 
 MAX_WAIT_SECONDS = 60
 WHOLE_BYTES = 256 * 1024  # limit of a list that is sent in one piece
@@ -55,7 +63,7 @@ async def register(request: Request) -> Response:
     await authorize(request, Action.REGISTER)
     facts = await read_json(request, Facts, MAX_FACTS_BYTES)
     change = await node.dispatcher.register(request_id, facts.registered())
-    return _state_response(encode(change.after), 201 if change.before is None else 200)
+    return _state_response(node.engine.show(change.after), 201 if change.before is None else 200)
 
 
 async def poll(request: Request) -> Response:
@@ -73,7 +81,7 @@ async def poll(request: Request) -> Response:
             found = watch.ended or await _waited(watch, seen, node.engine.clock, wait)
     else:
         outline = await node.store.outline(request_id)
-        found = encode(outline.job) if outline is not None and not outline.left_out else outline
+        found = node.engine.show(outline.job) if outline is not None and not outline.left_out else outline
         if outline is not None and not caller.sees(request_id, outline.job.owner, outline.job.group):
             found = None
     if found is None:
@@ -133,10 +141,28 @@ async def cancel(request: Request) -> Response:
     after = (await node.dispatcher.apply(request_id, _AFTER_CANCEL[answer])).after
     if answer is CancelAnswer.ALREADY_COMPLETED:
         raise AlreadyTerminal("fal has already finished the job; its result is being fetched.")
-    return _state_response(encode(after), 202)
+    return _state_response(node.engine.show(after), 202)
+
+
+async def remove(request: Request) -> Response:
+    """Handle DELETE /api/fal-jobs/{requestId}: remove an ended job and the files of its result."""
+    node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
+    check_origin(request)
+    outline = await node.store.outline(request_id)
+    if outline is None or not caller.sees(request_id, outline.job.owner, outline.job.group):
+        raise JobNotFound(request_id)
+    caller.check(Action.REMOVE)
+    if not outline.job.status.terminal:
+        raise NotTerminal("Only a job that has ended can be removed. Cancel it first, or wait for its end.")
+    if not await node.store.remove_job(request_id):
+        raise JobNotFound(request_id)
+    node.dispatcher.work_waits()
+    return Response(status_code=204)
 
 
 def _check_pending(job: Job) -> None:
+    if job.keeping:
+        raise AlreadyTerminal("fal has already finished the job; the files of its result are being copied.")
     if job.status.terminal:
         raise AlreadyTerminal(f"The job has been {job.status} since {job.completed_at:%Y-%m-%d %H:%M:%S} UTC.")
 

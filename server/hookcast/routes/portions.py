@@ -11,7 +11,6 @@ from hookcast.errors import JobNotFound, StoreUnavailable
 from hookcast.push import Engine
 from hookcast.push.shared import cost
 from hookcast.store import Outline
-from hookcast.wire import encode
 
 PIECE_BYTES = 64 * 1024
 CHUNK = 50  # jobs read at once for a list
@@ -49,7 +48,7 @@ async def write_list(engine: Engine, request_ids: list[str], cursor: str | None,
     for start in range(0, len(request_ids), CHUNK):
         for outline in await engine.subscriptions.outlines(request_ids[start : start + CHUNK]):
             if not outline.left_out:
-                await write(before + encode(outline.job).body)
+                await write(before + engine.show(outline.job).body)
             elif not await _write_large(engine, outline, write, before):
                 continue
             before = b","
@@ -71,7 +70,7 @@ async def _write_large(engine: Engine, outline: Outline, write: Write, before: b
     while True:
         async with engine.answers.turn(cost(outline.left_out)):
             job = await engine.subscriptions.whole(outline.job.request_id)
-            body = b"" if job is None else before + encode(job).body
+            body = b"" if job is None else before + engine.show(job).body
             if sent and hash(body) != known:
                 raise StoreUnavailable("The job changed while it was sent.")
             size, known = len(body), hash(body)

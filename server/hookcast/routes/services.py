@@ -12,6 +12,7 @@ from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock
 from hookcast.logs import Throttle
+from hookcast.media.parts import Media
 from hookcast.metrics import Metrics
 from hookcast.push import Engine
 from hookcast.routes.bodies import Bodies
@@ -46,7 +47,7 @@ class Services:
 
     `webhooks` and `uploads` are the bodies being received, of strangers and of authorized callers. `heard` holds the
     signatures of recent webhooks. `submitting` is the rate limit of submits per caller; None = no limit.
-    `refusals` logs what strangers cause.
+    `refusals` logs what strangers cause. `media` keeps files; None = no storage.
     """
 
     settings: Settings
@@ -65,6 +66,7 @@ class Services:
     refusals: Throttle = field(default_factory=Throttle)
     submitting: Buckets | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    media: Media | None = None
 
 
 class Node:

@@ -23,7 +23,6 @@ from hookcast.routes.requests import read_json
 from hookcast.routes.services import Services, services
 from hookcast.routes.tokens import issue
 from hookcast.submitter import Wish
-from hookcast.wire import encode
 
 MAX_FACTS_BYTES = 256 * 1024  # of a body without its `input`
 TOKEN_SPARE_SECONDS = 600  # past the job's timeout, to read the result
@@ -64,6 +63,7 @@ class Facts(Struct, rename="camel", forbid_unknown_fields=True):
     owner: Label | None = None
     group: Label | None = None
     metadata: dict[str, Raw] = {}
+    keep: bool | None = None
 
     def __post_init__(self) -> None:
         if self.endpoint_id is not None:
@@ -72,7 +72,11 @@ class Facts(Struct, rename="camel", forbid_unknown_fields=True):
     def registered(self) -> Registered:
         """Return the facts as an update of the job."""
         return Registered(
-            endpoint_id=self.endpoint_id, owner=self.owner, group=self.group, metadata=_copied(self.metadata)
+            endpoint_id=self.endpoint_id,
+            owner=self.owner,
+            group=self.group,
+            metadata=_copied(self.metadata),
+            keep=self.keep,
         )
 
 
@@ -155,7 +159,7 @@ def _accepted(node: Services, job: Job) -> Response:
     body = {
         "requestId": job.request_id,
         "status": job.status,
-        "job": Raw(encode(job).body),
+        "job": Raw(node.engine.show(job).body),
         **issue(node, Grant(jobs=frozenset({job.request_id})), lifetime),
         "links": {"status": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
     }

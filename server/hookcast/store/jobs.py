@@ -20,7 +20,7 @@ from hookcast.store.deployment import deployment_id
 from hookcast.store.leases import Leases
 from hookcast.store.listing import JobPage, JobQuery, latest_of_group, newest, page_of
 from hookcast.store.outlines import Outline, columns, from_outline, size
-from hookcast.store.removal import STEP_SECONDS, remove
+from hookcast.store.removal import STEP_SECONDS, remove_ended_jobs, remove_job
 from hookcast.store.schema import fal_keys, jobs, jobs_of
 from hookcast.store.submits import Submits
 from hookcast.store.work import WorkTable
@@ -147,7 +147,11 @@ class JobStore:
 
     async def remove_ended(self, before: datetime, limit: int) -> int:
         """Delete at most `limit` of the jobs that ended before `before`; return how many (see `remove`)."""
-        return await remove(self._database, ended(before), limit, last=jobs.c.changed_at)
+        return await remove_ended_jobs(self._database, before, limit)
+
+    async def remove_job(self, request_id: str) -> bool:
+        """Delete an ended job and all that belongs to it; return False if there is none."""
+        return await remove_job(self._database, request_id)
 
     async def shrink(self) -> bool:
         """Return unused space to the file system for `STEP_SECONDS`; return whether there is more."""
@@ -195,8 +199,3 @@ class JobStore:
 
         found = await self._database.read(read)
         return [found.get(request_id) for request_id in request_ids]
-
-
-def ended(before: datetime) -> Select[Any]:
-    """Return the selection of the jobs that ended before `before`, by name, the oldest first."""
-    return select(jobs.c.request_id).where(jobs.c.completed_at < before).order_by(jobs.c.completed_at)

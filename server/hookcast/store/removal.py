@@ -1,21 +1,37 @@
-"""Removal of old rows in small steps: each holds the writer for a moment, however large the rows are."""
+"""Removal of jobs with what belongs to them, and of old rows in small steps.
+
+Each step holds the writer for a moment, however large the rows are.
+"""
 
 import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Column, Connection, Select, delete, func, select
 
+from hookcast.consequences import erasure
+from hookcast.jobs import JobStatus
 from hookcast.store.base import Database
+from hookcast.store.schema import jobs, submits
+from hookcast.store.work import add
 
 STEP_SECONDS = 0.005  # and the time of a commit, which takes about as long
 AT_ONCE = 5  # rows per statement where there is one writer
 
 
-async def remove(database: Database, due: Select[Any], limit: int, *, last: Column[Any] | None = None) -> int:
+Before = Callable[[Connection, Sequence[str]], None]
+
+
+async def remove(
+    database: Database, due: Select[Any], limit: int, *, last: Column[Any] | None = None, before: Before | None = None
+) -> int:
     """Delete at most `limit` of the rows whose primary key `due` selects; return how many. 0 = none is left.
 
     Where there is one writer, fewer are deleted: those that hold it for `STEP_SECONDS`. `last` is a column behind the
     large ones: SQLite reads a row up to it, so that deleting the row, which reads all of it, finds it in memory.
+    `before` is called in each transaction with the keys that are about to be deleted.
     """
     [key] = due.selected_columns
     named = database.among(key)
@@ -32,7 +48,10 @@ async def remove(database: Database, due: Select[Any], limit: int, *, last: Colu
     def write(connection: Connection) -> int:
         removed, until = 0, time.monotonic() + STEP_SECONDS
         for first in range(0, len(keys), at_once):
-            removed += connection.execute(delete_these, {"ids": keys[first : first + at_once]}).rowcount
+            some = keys[first : first + at_once]
+            if before is not None:
+                before(connection, some)
+            removed += connection.execute(delete_these, {"ids": some}).rowcount
             if time.monotonic() > until:
                 break
         return removed
@@ -41,3 +60,39 @@ async def remove(database: Database, due: Select[Any], limit: int, *, last: Colu
     removed = await database.write(write) if keys else 0
     await database.settle()
     return removed
+
+
+def ended(before: datetime) -> Select[Any]:
+    """Return the selection of the jobs that ended before `before`, by name, the oldest first."""
+    return select(jobs.c.request_id).where(jobs.c.completed_at < before).order_by(jobs.c.completed_at)
+
+
+async def remove_ended_jobs(database: Database, before: datetime, limit: int) -> int:
+    """Delete at most `limit` of the jobs that ended before `before`, the oldest first; return how many (see `remove`).
+
+    The removal of their files is committed with it.
+    """
+    return await remove(database, ended(before), limit, last=jobs.c.changed_at, before=partial(_erase_files, database))
+
+
+async def remove_job(database: Database, request_id: str) -> bool:
+    """Delete an ended job with its submits, and commit the removal of its files; return False if there is none."""
+    gone = delete(jobs).where(jobs.c.request_id == request_id, jobs.c.status != JobStatus.PENDING.value)
+
+    def write(connection: Connection) -> bool:
+        _erase_files(database, connection, [request_id])
+        if not connection.execute(gone).rowcount:
+            return False
+        connection.execute(delete(submits).where(submits.c.request_id == request_id))
+        return True
+
+    return await database.write(write)
+
+
+def _erase_files(database: Database, connection: Connection, request_ids: Sequence[str]) -> None:
+    with_files = select(jobs.c.request_id).where(
+        database.among(jobs.c.request_id), jobs.c.media != "[]", jobs.c.completed_at.is_not(None)
+    )
+    found = connection.execute(with_files, {"ids": list(request_ids)}).scalars().all()
+    if found:
+        add(database, connection, [erasure(name) for name in sorted(found)])

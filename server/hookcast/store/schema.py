@@ -32,7 +32,7 @@ from sqlalchemy import (
     text,
 )
 
-from hookcast.jobs import EndedBy, Job, JobStatus, Phase, Progress
+from hookcast.jobs import EndedBy, Job, JobStatus, MediaFile, Phase, Progress
 from hookcast.loglines import LogLine
 
 T = TypeVar("T")
@@ -85,6 +85,8 @@ jobs = Table(
     Column("error", Text),
     Column("error_detail", Text),
     Column("ended_by", String(16)),
+    Column("media", Text, nullable=False, server_default="[]"),
+    Column("keep", Boolean),
     Column("owner", Text),
     Column("group_name", Text),
     Column("metadata", Text, nullable=False),
@@ -124,6 +126,7 @@ submits = Table(
     Column("owner", Text),
     Column("group_name", Text),
     Column("metadata", Text, nullable=False),
+    Column("keep", Boolean),
     Column("asked_at", UtcDateTime, nullable=False),
     Column("until", UtcDateTime, nullable=False),  # by then the node that asks fal has finished or is dead
     Index("submits_by_age", "asked_at"),
@@ -172,6 +175,7 @@ _PHASES: Mapping[str, Phase] = {phase.value: phase for phase in Phase if phase i
 _ENDS: Mapping[str | None, EndedBy] = {end.value: end for end in EndedBy}
 _LOGS = Decoder(tuple[LogLine, ...])
 _METADATA = Decoder(Mapping[str, Raw])
+_MEDIA = Decoder(tuple[MediaFile, ...])
 
 
 # PostgreSQL stores no NUL, and no database half a surrogate pair. In fal's JSON both are escapes, which are plain text.
@@ -206,6 +210,8 @@ def to_row(job: Job) -> dict[str, Any]:
         "error": job.error,
         "error_detail": _text(job.error_detail),
         "ended_by": job.ended_by,
+        "media": msgspec.json.encode(job.media).decode(),
+        "keep": job.keep,
         "owner": job.owner,
         "group_name": job.group,
         "metadata": labels_text(job.metadata),
@@ -239,6 +245,8 @@ def from_row(row: RowMapping) -> Job:
         error=row["error"],
         error_detail=_raw(row["error_detail"]),
         ended_by=_ENDS.get(row["ended_by"]),
+        media=() if row["media"] == "[]" else _decode(row["media"], _MEDIA, ()),
+        keep=row["keep"],
         owner=row["owner"],
         group=row["group_name"],
         metadata=labels_of(row["metadata"]),

@@ -142,6 +142,7 @@ def _to_row(intent: Intent) -> dict[str, Any]:
         "owner": facts.owner,
         "group_name": facts.group,
         "metadata": labels_text(facts.metadata),
+        "keep": facts.keep,
         "asked_at": intent.asked_at,
         "until": intent.until,
     }
@@ -153,6 +154,7 @@ def _from_row(row: RowMapping) -> Intent:
         owner=row["owner"],
         group=row["group_name"],
         metadata=labels_of(row["metadata"]),
+        keep=row["keep"],
     )
     names = ("id", "key", "caller", "digest", "asked_at", "until")
     return Intent(facts=facts, **{name: row[name] for name in names})

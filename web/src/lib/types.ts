@@ -29,6 +29,20 @@ export interface Progress {
   readonly expectedSeconds: number | null;
 }
 
+/** A file of the result and its copy in the operator's storage; `left`: it stays where it was, `error` says why. */
+export interface MediaFile {
+  /** fal's link. */
+  readonly source: string;
+  /** The copy's link, null until it is kept. */
+  readonly url: string | null;
+  readonly contentType: string | null;
+  /** The bytes copied so far. */
+  readonly bytes: number;
+  readonly sha256: string | null;
+  readonly status: "waiting" | "copying" | "kept" | "left";
+  readonly error: string | null;
+}
+
 /** A job at one version. Times are RFC 3339 in UTC. */
 export interface Job<JobResult = unknown> {
   readonly requestId: string;
@@ -46,6 +60,8 @@ export interface Job<JobResult = unknown> {
   readonly errorDetail: unknown;
   /** Null while the job is pending, and where it is not known. */
   readonly endedBy: EndedBy | null;
+  /** The files of the result, empty unless the server keeps them. Absent on older servers. */
+  readonly media?: readonly MediaFile[];
   /** `owner`, `group` and `metadata` are as submitted. */
   readonly owner: string | null;
   readonly group: string | null;

@@ -31,11 +31,17 @@ class Draft(Protocol):
 class Storage(Protocol):
     """Files by key: `folder/name`. Drafts lie under `incoming/` until they are committed."""
 
-    def begin(self, length: int | None, content_type: str, stop: Stop) -> Draft:
-        """Begin a file of `length` bytes, None when that is not known."""
+    def begin(self, folder: str, length: int | None, content_type: str, stop: Stop) -> Draft:
+        """Begin a file of `length` bytes for a folder, None when the length is not known."""
 
     def delete(self, folder: str) -> int:
-        """Remove all files of a folder, and return how many there were. Idempotent."""
+        """Remove all files of a folder, its drafts too, and return how many files there were. Idempotent."""
+
+    def discard(self, folder: str) -> None:
+        """Remove the drafts of a folder: those of attempts that have ended, perhaps with their process."""
+
+    def remove(self, keys: list[str]) -> None:
+        """Remove files. Idempotent."""
 
     def files(self, folder: str = "") -> Iterator[Stored]:
         """Yield the files of a folder, or of all folders, without drafts; in no order."""

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from hookcast.media.failures import StorageFailed
 from hookcast.media.stopping import Stop
 from hookcast.media.storage.base import Stored
-from hookcast.media.storage.names import INCOMING, draft_name
+from hookcast.media.storage.names import INCOMING, draft_name, draft_prefix
 
 
 @contextlib.contextmanager
@@ -25,14 +25,14 @@ class LocalStorage:
     """Files below `root`, on one node or on a file system that all nodes share. Links begin with `public_url`."""
 
     def __init__(self, root: Path, public_url: str) -> None:
-        self._root = root
+        self.root = root
         self._public_url = public_url.rstrip("/")
 
-    def begin(self, length: int | None, content_type: str, stop: Stop) -> "LocalDraft":  # noqa: ARG002 - not needed here
+    def begin(self, folder: str, length: int | None, content_type: str, stop: Stop) -> "LocalDraft":  # noqa: ARG002
         """See Storage."""
         with _failures("to begin a file"):
-            (self._root / INCOMING).mkdir(parents=True, exist_ok=True)
-            return LocalDraft(self._root)
+            (self.root / INCOMING).mkdir(parents=True, exist_ok=True)
+            return LocalDraft(self.root, folder)
 
     def delete(self, folder: str) -> int:
         """See Storage."""
@@ -40,14 +40,28 @@ class LocalStorage:
             count = _emptied(self.path(folder))
             with contextlib.suppress(FileNotFoundError):
                 self.path(folder).rmdir()
-            return count
+        self.discard(folder)
+        return count
+
+    def discard(self, folder: str) -> None:
+        """See Storage."""
+        prefix = draft_prefix(folder).removeprefix(f"{INCOMING}/")
+        self.remove(
+            [f"{INCOMING}/{entry.name}" for entry in _entries(self.root / INCOMING) if entry.name.startswith(prefix)]
+        )
+
+    def remove(self, keys: list[str]) -> None:
+        """See Storage."""
+        with _failures("to remove files"):
+            for key in keys:
+                self.path(key).unlink(missing_ok=True)
 
     def files(self, folder: str = "") -> Iterator[Stored]:
         """See Storage."""
         with _failures("to list files"):
-            folders = [folder] if folder else [entry.name for entry in _entries(self._root) if entry.name != INCOMING]
+            folders = [folder] if folder else [entry.name for entry in _entries(self.root) if entry.name != INCOMING]
             for name in folders:
-                for entry in _entries(self._root / name):
+                for entry in _entries(self.root / name):
                     if (found := self.find(f"{name}/{entry.name}")) is not None:
                         yield found
 
@@ -64,7 +78,7 @@ class LocalStorage:
         """See Storage."""
         count = 0
         with _failures("to remove drafts"):
-            for entry in _entries(self._root / INCOMING):
+            for entry in _entries(self.root / INCOMING):
                 with contextlib.suppress(FileNotFoundError):
                     if entry.stat().st_mtime < before.timestamp():
                         Path(entry.path).unlink()
@@ -77,7 +91,7 @@ class LocalStorage:
 
     def probe(self) -> None:
         """See Storage."""
-        draft, key = self.begin(None, "application/octet-stream", Stop()), draft_name()
+        draft, key = self.begin("", None, "application/octet-stream", Stop()), draft_name("")
         try:
             draft.write(memoryview(key.encode()))
             draft.commit(key)
@@ -92,15 +106,15 @@ class LocalStorage:
         """Return where the file of a key is. Raise ValueError for a key that cannot be ours."""
         if any(part in {"", ".", ".."} or "\\" in part or "\0" in part for part in key.split("/")):
             raise ValueError("not a key of the storage")
-        return self._root / key
+        return self.root / key
 
 
 class LocalDraft:
     """See Draft."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._path = root / draft_name()
+    def __init__(self, root: Path, folder: str) -> None:
+        self.root = root
+        self._path = root / draft_name(folder)
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
         self._file = os.open(self._path, flags, 0o644)
         self._open = True
@@ -116,10 +130,10 @@ class LocalDraft:
         with _failures("to finish a file"):
             os.fsync(self._file)
             self._close()
-            goal = self._root / key
+            goal = self.root / key
             if not goal.parent.is_dir():
                 goal.parent.mkdir(exist_ok=True)
-                _flush_directory(self._root)
+                _flush_directory(self.root)
             self._path.replace(goal)
             _flush_directory(goal.parent)
 

@@ -27,6 +27,11 @@ def key_of(request_id: str, position: int, sha256: str, extension: str) -> str:
     return f"{folder_of(request_id)}/{position}-{sha256[:16]}.{extension}"
 
 
-def draft_name() -> str:
-    """Return a new name for a draft."""
-    return f"{INCOMING}/{secrets.token_hex(16)}"
+def draft_name(folder: str) -> str:
+    """Return a new name for a draft of a file that goes to a folder."""
+    return f"{draft_prefix(folder)}{secrets.token_hex(16)}"
+
+
+def draft_prefix(folder: str) -> str:
+    """Return what the names of a folder's drafts begin with: no folder's name contains a dot."""
+    return f"{INCOMING}/{folder}."

@@ -17,7 +17,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from hookcast.media.failures import StorageFailed
 from hookcast.media.stopping import Stop
 from hookcast.media.storage.base import Stored
-from hookcast.media.storage.names import INCOMING, draft_name
+from hookcast.media.storage.names import INCOMING, draft_name, draft_prefix
 from hookcast.media.storage.uploading import Upload
 
 SMALL = 8 * 1024 * 1024  # bytes: at most that much of a copy is held in memory
@@ -42,21 +42,28 @@ class ObjectStorage:
         self._public_url = public_url and public_url.rstrip("/")
         self._headers = {"x-ms-blob-type": "BlockBlob"} if isinstance(store, AzureStore) else {}
 
-    def begin(self, length: int | None, content_type: str, stop: Stop) -> "ObjectDraft | UploadedDraft":
+    def begin(self, folder: str, length: int | None, content_type: str, stop: Stop) -> "ObjectDraft | UploadedDraft":
         """See Storage."""
         if length is None or length <= SMALL:
             return ObjectDraft(self, content_type, stop)
-        return UploadedDraft(self, length, content_type, stop)
+        return UploadedDraft(self, folder, length, content_type, stop)
 
     def delete(self, folder: str) -> int:
         """See Storage."""
         count = 0
         for _ in range(_ROUNDS):  # some storages stop at a file that another node has just removed
             keys = [stored.key for stored in self.files(folder)]
-            count += self._remove(keys)
+            self.remove(keys)
+            count += len(keys)
             if not keys:
+                self.discard(folder)
                 return count
         raise StorageFailed("The bucket of kept files still lists files that were removed.")
+
+    def discard(self, folder: str) -> None:
+        """See Storage."""
+        prefix = draft_prefix(folder)
+        self.remove([stored.key for stored in self._listed(INCOMING) if stored.key.startswith(prefix)])
 
     def files(self, folder: str = "") -> Iterator[Stored]:
         """See Storage."""
@@ -73,7 +80,9 @@ class ObjectStorage:
 
     def sweep(self, before: datetime) -> int:
         """See Storage."""
-        return self._remove([stored.key for stored in self._listed(INCOMING) if stored.modified < before])
+        old = [stored.key for stored in self._listed(INCOMING) if stored.modified < before]
+        self.remove(old)
+        return len(old)
 
     def links(self, keys: list[str], seconds: int) -> list[str]:
         """See Storage. Signing takes 10 µs a link, and a request when credentials of a role have to be renewed."""
@@ -84,7 +93,7 @@ class ObjectStorage:
 
     def probe(self) -> None:
         """See Storage."""
-        draft, copy = draft_name(), draft_name()
+        draft, copy = draft_name(""), draft_name("")
         content = memoryview(draft.encode())
         try:
             upload = self.upload(draft, len(content), "application/octet-stream", Stop())
@@ -98,7 +107,7 @@ class ObjectStorage:
                 if bytes(obstore.get(self._store, copy).bytes()) != bytes(content):
                     raise StorageFailed("The bucket of kept files returned other bytes than it was given.")
         finally:
-            self._remove([draft, copy])
+            self.remove([draft, copy])
 
     def put(self, key: str, content: memoryview, content_type: str) -> None:
         """Store a small file at once."""
@@ -120,14 +129,14 @@ class ObjectStorage:
     def remove_draft(self, name: str) -> None:
         """Remove a draft if it is there; a failure leaves it to `sweep`."""
         with contextlib.suppress(StorageFailed):
-            self._remove([name])
+            self.remove([name])
 
-    def _remove(self, keys: list[str]) -> int:
+    def remove(self, keys: list[str]) -> None:
+        """See Storage."""
         with _failures("to remove files"):
             for at in range(0, len(keys), _BATCH):
                 with contextlib.suppress(FileNotFoundError):
                     obstore.delete(self._store, keys[at : at + _BATCH])
-        return len(keys)
 
     def _listed(self, folder: str) -> Iterator[Stored]:
         with _failures("to list files"):
@@ -179,9 +188,9 @@ class ObjectDraft:
 class UploadedDraft:
     """See Draft. A large file of known length: uploaded while it comes."""
 
-    def __init__(self, storage: ObjectStorage, length: int, content_type: str, stop: Stop) -> None:
+    def __init__(self, storage: ObjectStorage, folder: str, length: int, content_type: str, stop: Stop) -> None:
         self._storage = storage
-        self._name = draft_name()
+        self._name = draft_name(folder)
         self._upload = storage.upload(self._name, length, content_type, stop)
         self._done = False
 

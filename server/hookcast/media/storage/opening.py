@@ -35,15 +35,15 @@ def parse(url: str) -> Path | Bucket:
     return Bucket(parts.scheme, parts.netloc, unquote(parts.path).strip("/") or None, _options(parts))
 
 
-def open_storage(url: str, public_url: str | None) -> Storage:
+def open_storage(url: str, public_url: str | None, served_at: str = "/media") -> Storage:
     """Return the storage of `HOOKCAST_MEDIA_URL`. Raise ValueError as `parse` does.
 
-    `public_url` is what links begin with; without it, those of a directory begin with `/media` and those of a bucket
-    are presigned. Nothing is connected to yet. Credentials come from the usual variables of the environment.
+    `public_url` is what links begin with; without it, those of a directory begin with `served_at` and those of a
+    bucket are presigned. Nothing is connected to yet. Credentials come from the usual variables of the environment.
     """
     found = parse(url)
     if isinstance(found, Path):
-        return LocalStorage(found, public_url or "/media")
+        return LocalStorage(found, public_url or served_at)
     from hookcast.media.storage.buckets import open_bucket  # noqa: PLC0415 - obstore is large
 
     return open_bucket(*found, public_url)

@@ -44,7 +44,7 @@ def paths() -> Json:
     named = {"parameters": [{"$ref": "#/components/parameters/requestId"}]}
     return {
         "/api/fal-jobs": {"post": _submit(), "get": _list()},
-        one: {**named, "put": _register(), "get": _poll()},
+        one: {**named, "put": _register(), "get": _poll(), "delete": _remove()},
         f"{one}/events": {**named, "get": _events("The stream of one job", [], errors.BadPath)},
         "/api/fal-jobs/events": {
             "get": _events(
@@ -162,6 +162,14 @@ def _cancel() -> Json:
         "Ask fal to cancel a job",
         {"202": json_answer("fal was asked to cancel; the job's state.", reference("JobJson"), **_ETAG)},
         problems=[*_NOT_THERE, errors.UnknownToFal, errors.AlreadyTerminal, errors.FalRejected, errors.FalUnreachable],
+    )
+
+
+def _remove() -> Json:
+    return operation(
+        "Remove an ended job and the kept files of its result",
+        {"204": {"description": "Removed; its files are being removed."}},
+        problems=[*_NOT_THERE, errors.NotTerminal],
     )
 
 

@@ -1,0 +1,28 @@
+"""Links to kept files. One that expires is made again at half its life, so that each read of a job gets a good one."""
+
+from collections.abc import Callable
+
+from hookcast.media.storage import Storage
+
+MAX_LINKS = 10_000
+
+
+class Links:
+    """Links by key: `seconds` is their life where they end, `clock` counts seconds."""
+
+    def __init__(self, storage: Storage, seconds: int, clock: Callable[[], float]) -> None:
+        self._storage = storage
+        self._seconds = seconds
+        self._clock = clock
+        self._made: dict[str, tuple[str, float]] = {}
+
+    def __call__(self, key: str) -> str:
+        """Return a link valid for at least half of `seconds`. It stays the same for a while: it is part of states."""
+        now = self._clock()
+        link, until = self._made.pop(key, ("", 0.0))
+        if until <= now:
+            [link], until = self._storage.links([key], self._seconds), now + self._seconds / 2
+        self._made[key] = link, until
+        if len(self._made) > MAX_LINKS:
+            del self._made[next(iter(self._made))]
+        return link

@@ -1,0 +1,174 @@
+"""Files of results: copied into a directory before the job is completed, served, and removed with the job."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from hookcast.emulator import file_content
+from support.emulated import emulated_fal
+from support.fal import ENDPOINT, FalDouble
+from support.server import DEADLINE, Node, running_node, until
+
+pytestmark = pytest.mark.anyio
+MP4, PNG = "video/mp4", "image/png"
+
+
+@pytest.fixture
+async def fal_url() -> AsyncIterator[str]:
+    """The URL of an emulated fal."""
+    async with emulated_fal(speed=100) as url:
+        yield url
+
+
+@pytest.fixture
+async def keeping(fal_url: str, database_url: str, tmp_path: Path) -> AsyncIterator[Node]:
+    """A server that keeps files in `tmp_path/media`."""
+    async with keeper(fal_url, database_url, tmp_path) as node:
+        yield node
+
+
+@asynccontextmanager
+async def keeper(fal_url: str, database_url: str, folder: Path, **settings: Any) -> AsyncIterator[Node]:
+    """Run a server that keeps files below the folder."""
+    given = {"database_url": database_url, "media_url": f"file://{folder}/media", **settings}
+    async with running_node(FalDouble(), emulator=fal_url, **given) as node:
+        yield node
+
+
+async def submit(node: Node, *files: dict[str, Any], **members: Any) -> str:
+    """Submit a job whose result has these files; return its requestId."""
+    body = {"endpointId": ENDPOINT, "input": {"prompt": "x", "_emulator": {"files": files}}, **members}
+    answer = await node.client.post("/api/fal-jobs", json=body)
+    found: str = answer.raise_for_status().json()["requestId"]
+    return found
+
+
+async def ended(node: Node, request_id: str) -> dict[str, Any]:
+    """Wait for the job's end; return its state."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            state = (await node.client.get(f"/api/fal-jobs/{request_id}?wait=30")).json()
+            if state["status"] != "pending":
+                return dict(state)
+            await node.client.get(f"/api/fal-jobs/{request_id}?wait=30&version={state['version']}")
+
+
+def links(result: object) -> list[str]:
+    """All values of members called `url`, in order."""
+    if isinstance(result, dict):
+        own = [value for name, value in result.items() if name == "url"]
+        return own + [link for value in result.values() for link in links(value)]
+    return [link for value in result for link in links(value)] if isinstance(result, list) else []
+
+
+async def test_each_file_is_kept_and_its_link_replaced(keeping: Node) -> None:
+    request_id = await submit(keeping, {"content_type": MP4, "bytes": 3_000_000}, {"content_type": PNG, "bytes": 7000})
+    state = await ended(keeping, request_id)
+    assert [file["status"] for file in state["media"]] == ["kept", "kept"]
+    assert sorted(links(state["result"])) == sorted(file["url"] for file in state["media"])
+    for place, (kind, size) in enumerate(((MP4, 3_000_000), (PNG, 7000))):
+        file = state["media"][place]
+        content = file_content(request_id, place, content_type=kind, size=size)
+        served = await keeping.client.get(file["url"])
+        assert (file["sha256"], file["bytes"], file["contentType"]) == (content.sha256(), size, kind)
+        assert hashlib.sha256(served.content).hexdigest() == file["sha256"]
+        assert served.headers["content-type"] == kind
+
+
+async def test_a_data_uri_becomes_a_file_and_leaves_the_state(keeping: Node) -> None:
+    state = await ended(keeping, await submit(keeping, {"content_type": PNG, "bytes": 100_000, "data_uri": True}))
+    assert state["media"][0]["source"] == "data:image/png"
+    assert links(state["result"]) == [state["media"][0]["url"]]
+    assert b"base64" not in (await keeping.client.get(f"/api/fal-jobs/{state['requestId']}")).content
+
+
+async def test_a_job_completes_though_a_file_is_not_to_be_had(keeping: Node) -> None:
+    state = await ended(
+        keeping,
+        await submit(
+            keeping,
+            {"content_type": PNG, "fault": "web_page"},
+            {"content_type": PNG, "fault": "redirect_loop"},
+            {"content_type": PNG, "bytes": 5000},
+        ),
+    )
+    assert state["status"] == "completed"
+    assert [file["status"] for file in state["media"]] == ["left", "left", "kept"]
+    assert [bool(file["error"]) for file in state["media"]] == [True, True, False]
+    for file in state["media"][:2]:
+        assert file["source"] in links(state["result"])
+
+
+async def test_a_file_that_breaks_off_once_is_copied_again(keeping: Node) -> None:
+    broken = {"content_type": MP4, "bytes": 2_000_000, "fault": "cut", "times": 1, "at": 700_000}
+    state = await ended(keeping, await submit(keeping, broken))
+    assert [(file["status"], file["bytes"]) for file in state["media"]] == [("kept", 2_000_000)]
+
+
+async def test_a_watcher_sees_the_copy_grow_before_the_result(keeping: Node) -> None:
+    slow = {"content_type": MP4, "bytes": 3_000_000, "bytes_per_second": 2_000_000}
+    request_id = await submit(keeping, slow)
+    seen = []
+    async with keeping.events(request_id) as events:
+        async for event in events:
+            if event.event == "job":
+                state = msgspec.json.decode(event.data)
+                seen += [(state["progress"]["phase"], file["status"], file["bytes"]) for file in state["media"]]
+                assert (state["result"] is None) == (state["status"] == "pending")
+    assert any(phase == "saving" and status == "copying" and size > 0 for phase, status, size in seen)
+    assert seen[-1] == ("ended", "kept", 3_000_000)
+
+
+async def test_a_removed_job_takes_its_files_along(keeping: Node, tmp_path: Path) -> None:
+    request_id = await submit(keeping, {"content_type": PNG, "bytes": 5000})
+    [file] = (await ended(keeping, request_id))["media"]
+    assert (await keeping.client.delete(f"/api/fal-jobs/{request_id}")).status_code == 204
+    assert (await keeping.client.get(f"/api/fal-jobs/{request_id}")).status_code == 404
+    await until(lambda: not list((tmp_path / "media").glob("*/0-*")))
+    assert (await keeping.client.get(file["url"])).status_code == 404
+    assert (await keeping.client.delete(f"/api/fal-jobs/{request_id}")).status_code == 404
+
+
+async def test_a_job_that_has_not_ended_is_not_removed(keeping: Node) -> None:
+    await keeping.client.put("/api/fal-jobs/job-1", json={})
+    answer = await keeping.client.delete("/api/fal-jobs/job-1")
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_terminal")
+
+
+async def test_a_submit_may_say_no(keeping: Node) -> None:
+    state = await ended(keeping, await submit(keeping, {"content_type": PNG, "bytes": 5000}, keep=False))
+    assert state["media"] == []
+
+
+async def test_endpoints_that_are_not_named_are_left_alone(fal_url: str, database_url: str, tmp_path: Path) -> None:
+    async with keeper(fal_url, database_url, tmp_path, media_endpoints="fal-ai/kling-video/*") as node:
+        state = await ended(node, await submit(node, {"content_type": PNG, "bytes": 5000}))
+    assert state["media"] == []
+
+
+async def test_a_copy_goes_on_after_a_restart(fal_url: str, database_url: str, tmp_path: Path) -> None:
+    slow = {"content_type": MP4, "bytes": 1_500_000, "bytes_per_second": 1_000_000}
+    async with keeper(fal_url, database_url, tmp_path) as node:
+        request_id = await submit(node, slow)
+        async with node.events(request_id) as events:
+            async for event in events:
+                if event.event == "job" and '"status":"copying"' in event.data:
+                    break
+    async with keeper(fal_url, database_url, tmp_path) as node:
+        state = await ended(node, request_id)
+    assert [file["status"] for file in state["media"]] == ["kept"]
+    assert len(list((tmp_path / "media").glob("*/0-*"))) == 1
+    assert not list((tmp_path / "media" / "incoming").iterdir())
+
+
+@pytest.mark.parametrize("path", ["incoming/x", "../hookcast.db", "%2e%2e/hookcast.db", "job/../../hookcast.db", ""])
+async def test_nothing_but_kept_files_is_served(keeping: Node, path: str) -> None:
+    async with httpx.AsyncClient(base_url=keeping.url) as client:
+        assert (await client.get(f"/media/{path}")).status_code == 404

@@ -1,8 +1,8 @@
 """One PUT of a file of known length to a presigned URL."""
 
 import contextlib
+import functools
 import re
-import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -27,8 +27,9 @@ class Upload:
         self._connection = _connection(parts.scheme, parts.netloc)
         self._held.callback(self._connection.close)
         with self._failures():
-            self._sock = self._connect()
-            self._held.enter_context(stop.watch(self._sock))
+            self._connection.connect()
+            self._held.enter_context(stop.watch(self._connection.sock))
+            self._connection.sock.settimeout(SILENCE_SECONDS)
             self._connection.putrequest("PUT", f"{parts.path}?{parts.query}", skip_accept_encoding=True)
             for name, value in {**headers, "Content-Length": str(length)}.items():
                 self._connection.putheader(name, value)
@@ -38,7 +39,7 @@ class Upload:
         """Send the next bytes. Raises StorageFailed or Stopped."""
         with self._failures():
             for at in range(0, len(data), PIECE):
-                self._sock.sendall(data[at : at + PIECE])
+                self._connection.sock.sendall(data[at : at + PIECE])
 
     def finish(self) -> None:
         """Wait for the storage to have the whole file. Raises StorageFailed or Stopped."""
@@ -48,12 +49,6 @@ class Upload:
     def close(self) -> None:
         """Close the connection; before `finish`, the storage forgets the file. Idempotent."""
         self._held.close()
-
-    def _connect(self) -> socket.socket:
-        self._connection.connect()
-        sock: socket.socket = self._connection.sock
-        sock.settimeout(SILENCE_SECONDS)
-        return sock
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
@@ -76,12 +71,14 @@ class Upload:
 
     def _reason(self) -> str | None:
         """Return what the storage answered before the end of the upload, and close the connection."""
+        if self._connection.sock is None:  # not connected yet
+            return None
         try:
-            self._sock.settimeout(1.0)
+            self._connection.sock.settimeout(1.0)
             _check(self._connection.getresponse())
         except StorageFailed as error:
             return str(error).rstrip(".")
-        except (OSError, HTTPException, AttributeError):
+        except (OSError, HTTPException):
             return None
         finally:
             self.close()
@@ -90,8 +87,13 @@ class Upload:
 
 def _connection(scheme: str, netloc: str) -> HTTPConnection:
     if scheme == "https":
-        return HTTPSConnection(netloc, timeout=CONNECT_SECONDS, context=ssl.create_default_context())
+        return HTTPSConnection(netloc, timeout=CONNECT_SECONDS, context=_tls())
     return HTTPConnection(netloc, timeout=CONNECT_SECONDS)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()  # reads all certificates of the system
 
 
 def _check(response: HTTPResponse) -> None:

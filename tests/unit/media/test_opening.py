@@ -1,0 +1,93 @@
+"""The storage that HOOKCAST_MEDIA_URL names."""
+
+from pathlib import Path
+
+import pytest
+
+from hookcast.media.storage import open_storage
+from hookcast.media.storage.opening import Bucket, parse
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every kind of bucket something to sign with."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AZURE_STORAGE_ACCOUNT_KEY": "c2VjcmV0",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("file:///var/lib/hookcast/my%20media", Path("/var/lib/hookcast/my media")),
+        ("file://localhost/media", Path("/media")),
+        ("s3://bucket", Bucket("s3", "bucket", None, {})),
+        ("s3://My.Bucket_1/a/b/", Bucket("s3", "My.Bucket_1", "a/b", {})),
+        (
+            "s3://bucket/p?endpoint=https://x.r2.cloudflarestorage.com&region=auto&path_style=true",
+            Bucket(
+                "s3",
+                "bucket",
+                "p",
+                {"endpoint": "https://x.r2.cloudflarestorage.com", "region": "auto", "path_style": "true"},
+            ),
+        ),
+        ("gs://bucket/p", Bucket("gs", "bucket", "p", {})),
+        ("az://container/p?account=name", Bucket("az", "container", "p", {"account": "name"})),
+    ],
+)
+def test_a_url_names_a_directory_or_a_bucket(url: str, found: Path | Bucket) -> None:
+    assert parse(url) == found
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("/var/lib/media", "must be file:///directory"),
+        ("https://bucket.s3.amazonaws.com", "must be file:///directory"),
+        ("file://media", "three slashes"),
+        ("file:media", "three slashes"),
+        ("s3://", "s3://bucket/prefix"),
+        ("s3:///prefix", "s3://bucket/prefix"),
+        ("s3://key:secret@bucket/", "without user"),
+        ("s3://bucket:9000/", "without user, port"),
+        ("s3://bucket?regio=x", "unknown option 'regio'; s3:// takes endpoint, path_style, region"),
+        ("s3://bucket?path_style=yes", "true or false"),
+        ("s3://bucket?endpoint=localhost:9000", "https:// or http://"),
+        ("gs://bucket?region=x", "unknown option 'region'"),
+    ],
+)
+def test_a_url_that_names_neither_is_told_what_to_be(url: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        parse(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "start"),
+    [
+        ("s3://bucket/p?region=eu-west-1", "https://s3.eu-west-1.amazonaws.com/bucket/p/a/0-x.png?X-Amz-"),
+        ("s3://bucket?region=eu-west-1&path_style=false", "https://bucket.s3.eu-west-1.amazonaws.com/a/0-x.png?X-Amz-"),
+        ("s3://bucket?endpoint=https://s3.example.com", "https://s3.example.com/bucket/a/0-x.png?X-Amz-"),
+        (
+            "s3://bucket/p?endpoint=https://fra1.example.com&path_style=false",
+            "https://bucket.fra1.example.com/p/a/0-x.png?X-Amz-",
+        ),
+        ("az://container/p?account=name", "https://name.blob.core.windows.net/container/p/a/0-x.png?s"),
+    ],
+)
+def test_without_a_public_address_links_of_buckets_are_presigned(url: str, start: str) -> None:
+    [link] = open_storage(url, None).links(["a/0-x.png"], 3600)
+    assert link.startswith(start)
+
+
+@pytest.mark.parametrize("url", ["file:///media", "s3://bucket/p"])
+def test_links_begin_with_the_public_address(url: str) -> None:
+    storage = open_storage(url, "https://cdn.example.com/x/")
+    assert storage.links(["a~2e/0-x.png"], 60) == ["https://cdn.example.com/x/a~2e/0-x.png"]
+
+
+def test_without_a_public_address_links_of_a_directory_are_the_server_s_own() -> None:
+    assert open_storage("file:///media", None).links(["a/0-x.png"], 60) == ["/media/a/0-x.png"]

@@ -5,9 +5,11 @@ multipart upload, so none can stay open, and its bytes pass in constant memory. 
 """
 
 import contextlib
+import io
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import IO
 from urllib.parse import quote
 
 import obstore
@@ -22,6 +24,7 @@ from hookcast.media.storage.uploading import Upload
 
 SMALL = 8 * 1024 * 1024  # bytes: at most that much of a copy is held in memory
 UPLOAD_TIME = timedelta(hours=1)  # for the request to arrive; it may take longer
+BLOCK = 256 * 1024
 _BATCH = 1000  # keys removed by one request
 _ROUNDS = 3
 
@@ -152,37 +155,51 @@ class ObjectDraft:
         self._storage = storage
         self._content_type = content_type
         self._stop = stop
-        self._file = tempfile.SpooledTemporaryFile(SMALL)  # noqa: SIM115 - closed by commit and discard
+        self._memory = io.BytesIO()
+        self._file: IO[bytes] | None = None
 
     def write(self, data: memoryview) -> None:
         """See Draft."""
         with _failures("to take a file, in the directory of temporary files,"):
-            self._file.write(data)
+            if self._file is None and self._memory.tell() + len(data) > SMALL:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by discard
+                _write(self._file, self._memory.getbuffer())
+                self._memory = io.BytesIO()
+            if self._file is None:
+                self._memory.write(data)
+            else:
+                _write(self._file, data)
 
     def commit(self, key: str) -> None:
         """See Draft."""
-        length = self._file.tell()
-        self._file.seek(0)
-        if length <= SMALL:
-            self._storage.put(key, memoryview(self._file.read()), self._content_type)
+        if self._file is None:
+            self._storage.put(key, self._memory.getbuffer(), self._content_type)
         else:
-            self._upload(key, length)
+            self._upload(key, self._file)
         self.discard()
 
     def discard(self) -> None:
         """See Draft."""
-        self._file.close()
+        self._memory = io.BytesIO()
+        if self._file is not None:
+            self._file.close()
 
-    def _upload(self, key: str, length: int) -> None:
+    def _upload(self, key: str, file: IO[bytes]) -> None:
         """Upload the file under its key: one PUT is seen whole, or not at all."""
-        upload = self._storage.upload(key, length, self._content_type, self._stop)
+        upload = self._storage.upload(key, file.tell(), self._content_type, self._stop)
+        file.seek(0)
         try:
-            block = memoryview(bytearray(256 * 1024))
-            while count := self._file.readinto(block):
-                upload.send(block[:count])
+            while block := file.read(BLOCK):
+                upload.send(memoryview(block))
             upload.finish()
         finally:
             upload.close()
+
+
+def _write(file: IO[bytes], data: memoryview) -> None:
+    """Write all of the data to an unbuffered file."""
+    while data:
+        data = data[file.write(data) :]
 
 
 class UploadedDraft:

@@ -73,8 +73,8 @@ class FileHost:
             wrapped = self._tls.wrap_socket(sock, server_side=True) if self._tls else sock
             with wrapped:
                 request = b""
-                while b"\r\n\r\n" not in request:
-                    if not (data := wrapped.recv(65536)):
+                while not request.endswith(b"\r\n\r\n"):
+                    if not (data := wrapped.recv(1)):  # not a byte of the body, which is the script's
                         return
                     request += data
                 self.requests.append(request.decode())

@@ -14,7 +14,6 @@ class Reason(StrEnum):
     ENCODED = "encoded"  # compressed although it was asked not to be
     EMPTY = "empty"
     UNREADABLE = "unreadable"  # a data URI that is not base64
-    TOO_MANY = "too_many_files"
 
 
 class Left(Exception):

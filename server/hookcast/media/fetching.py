@@ -46,6 +46,7 @@ class Download:
         self.name = name
         self.content_type = response.headers.get("Content-Type")
         self.length = None if response.chunked else response.length
+        self._unframed = self.length is None and not response.chunked  # ends with the connection
         self._received = 0
         self._check_size(self.length or 0)
 
@@ -63,6 +64,8 @@ class Download:
             raise Interrupted(f"The host was silent for {SILENCE_SECONDS:.0f} seconds.") from None
         except (OSError, HTTPException, ValueError) as error:
             raise Interrupted(f"The connection broke in the middle of the file: {_words(error)}.") from error
+        if not count and not self._received and self._unframed:
+            raise Interrupted("The host closed the connection before the file began.")  # or inside the answer's head
         self._received += count
         self._check_size(self._received)
         return count

@@ -9,6 +9,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from msgspec import Struct
 from hookcast.media.failures import Left, Reason
 
 MAX_FILES = 500
+MAX_TOKENS = 1_000_000
 MAX_URL = 8192  # characters
 SLICE = 768 * 1024  # characters of base64 decoded at once
 
@@ -67,14 +69,15 @@ class _Level:
 def files(result: bytes) -> list[Found]:
     """Return the files that a result names, in order of their first places, at most `MAX_FILES`.
 
-    A result without links takes one search; else about 10 MB are read a second, whatever the data URIs take.
+    A result without links takes one search, data URIs hardly more. Of a result that has more than `MAX_TOKENS` strings
+    and brackets, the first ones are read: about a second's work.
     """
     if _START.search(result) is None:
         return []
     spots: dict[bytes, list[Spot]] = {}
     called: set[bytes] = set()
     levels = [_Level(array=True, name=b"")]
-    for token in _TOKEN.finditer(result):
+    for token in islice(_TOKEN.finditer(result), MAX_TOKENS):
         level = levels[-1]
         text = token[1]
         if text is None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookcast.media.failures import Left
-from hookcast.media.files import MAX_FILES, SLICE, Found, Spot, cut, files, inline_content, spliced
+from hookcast.media.files import MAX_FILES, MAX_TOKENS, SLICE, Found, Spot, cut, files, inline_content, spliced
 from support.shapes import PNG_URI, SHAPES, cdn, file
 
 LINK = 'https://files.example.com/019f/0-abc.png?a=1&b="ü"'
@@ -143,6 +143,12 @@ def test_slashes_may_be_escaped() -> None:
     assert link.source == "https://a.example/x.png"
     assert (uri.source, uri.inline) == ("data:image/png", True)
     assert b"".join(inline_content(text, uri.spots[0])) == b"\xff\xff"
+
+
+def test_a_result_without_end_is_read_from_its_start() -> None:
+    start = encoded({"video": file("a.mp4"), "boxes": []})[:-2]
+    found = files(start + b"[]," * MAX_TOKENS + encoded(cdn("late.mp4")) + b"]}")
+    assert names(found) == ["a.mp4"]
 
 
 def test_files_beyond_the_limit_are_not_looked_at() -> None:

@@ -24,33 +24,36 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER",
 
 
 class Bucket:
-    """A bucket on a server. `client` is AWS's client for Python, unchanged."""
+    """A bucket on a server. `client` is AWS's client for Python, unchanged.
 
-    def __init__(self, port: int) -> None:
-        self.url = f"s3://{BUCKET}/some/prefix?endpoint=http://127.0.0.1:{port}"
+    `atomic`: what came of a PUT that broke off is never seen, as in S3.
+    """
+
+    def __init__(self, port: int, *, atomic: bool) -> None:
+        self.atomic = atomic
+        self._endpoint = f"http://127.0.0.1:{port}"
         self.client: Any = boto3.client(
             "s3",
-            endpoint_url=f"http://127.0.0.1:{port}",
+            endpoint_url=self._endpoint,
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             region_name=CREDENTIALS["AWS_REGION"],
             config=Config(s3={"addressing_style": "path"}),
         )
 
-    def all_keys(self) -> list[str]:
-        """Return all keys in the bucket, of files and of drafts."""
-        found = self.client.list_objects_v2(Bucket=BUCKET)
+    def url(self, prefix: str) -> str:
+        """Return the setting that names a prefix of this bucket."""
+        return f"s3://{BUCKET}/{prefix}?endpoint={self._endpoint}"
+
+    def keys_under(self, prefix: str) -> list[str]:
+        """Return all keys under a prefix, of files and of drafts."""
+        found = self.client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/")
         return [entry["Key"] for entry in found.get("Contents", [])]
 
     def read(self, key: str) -> tuple[bytes, str]:
         """Return a file's content and type."""
-        found = self.client.get_object(Bucket=BUCKET, Key=f"some/prefix/{key}")
+        found = self.client.get_object(Bucket=BUCKET, Key=key)
         return found["Body"].read(), found["ContentType"]
-
-    def empty(self) -> None:
-        """Remove everything."""
-        for key in self.all_keys():
-            self.client.delete_object(Bucket=BUCKET, Key=key)
 
 
 @contextmanager
@@ -68,7 +71,7 @@ def running_moto() -> Iterator[Bucket]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        bucket = Bucket(server.server_port)
+        bucket = Bucket(server.server_port, atomic=True)
         bucket.client.create_bucket(Bucket=BUCKET)
         yield bucket
     finally:
@@ -86,7 +89,7 @@ def running_s3rver(folder: Path) -> Iterator[Bucket]:
     environment = {**os.environ, "NODE_NO_WARNINGS": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
         try:
-            bucket = Bucket(port)
+            bucket = Bucket(port, atomic=False)
             _wait(bucket, server)
             yield bucket
         finally:

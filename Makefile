@@ -40,11 +40,11 @@ test: $(PAGE) tests/clients/node_modules/.package-lock.json ## Run every test; A
 	npm --prefix web test
 	$(PYTEST) $(ARGS)
 
-coverage: $(PAGE) ## Measure which lines the tests run that have the server in their own process
+coverage: $(PAGE) tests/clients/node_modules/.package-lock.json ## Measure which lines the tests run that have the server in their own process
 	@.ci/setup dev $(SERVICES)
 	$(PYTEST) --cov=hookcast tests/unit tests/contract tests/integration $(UNMEASURED)
 
-check-lowest: ## Run the tests of streams, store and bus on the lowest versions allowed
+check-lowest: tests/clients/node_modules/.package-lock.json ## Run the tests of streams, store and bus on the lowest versions allowed
 	@.ci/lowest
 
 test-image: ## Build the image on stand-in bases and run it; needs root and 2 GB of memory

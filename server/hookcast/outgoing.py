@@ -1,5 +1,9 @@
-"""Outgoing HTTP: through the proxies that the environment names, but never for loopback."""
+"""Outgoing HTTP: through the proxies that the environment names, but never for loopback; with its certificates."""
 
+import functools
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -11,8 +15,21 @@ NEVER_PROXIED = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 def http_client(**options: Any) -> httpx.AsyncClient:
     """Create a client with httpx's `options`. Raises SettingsError when the environment's proxies or CAs fail."""
-    try:
+    with _settings():
         return httpx.AsyncClient(mounts=dict.fromkeys(NEVER_PROXIED), **options)
+
+
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    """Return the TLS settings of connections without httpx: the same CAs. Raises SettingsError when they fail."""
+    with _settings():
+        return httpx.create_ssl_context()
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    try:
+        yield
     except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
         raise SettingsError(
             "A proxy or certificate file named in the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY, "

@@ -70,6 +70,7 @@ class FileHost:
     def _answer(self, sock: socket.socket) -> None:
         with suppress(OSError, ValueError), sock:  # ValueError: TLS on a socket that a script has shut down
             sock.settimeout(SECONDS)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wrapped = self._tls.wrap_socket(sock, server_side=True) if self._tls else sock
             with wrapped:
                 request = b""
@@ -78,7 +79,8 @@ class FileHost:
                         return
                     request += data
                 self.requests.append(request.decode())
-                self.scripts[request.split(b" ")[1].decode()](wrapped)
+                path = request.split(b" ")[1].decode()
+                self.scripts.get(path, says(answer(b"", status="404 Not Found")))(wrapped)
                 if isinstance(wrapped, ssl.SSLSocket):
                     wrapped.unwrap()
 

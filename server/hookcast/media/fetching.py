@@ -12,13 +12,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from email.message import Message
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import cast
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urljoin
 
 from hookcast import __version__
 from hookcast.media.addresses import Target, literal, target_of, usable
 from hookcast.media.failures import Interrupted, Left, Reason
 from hookcast.media.stopping import Stop
 from hookcast.media.wire import SILENCE_SECONDS, Wire
+from hookcast.outgoing import tls_context
 
 CONNECT_SECONDS = 10.0
 HEAD_SECONDS = 30.0
@@ -99,7 +100,7 @@ class Fetcher:
         self._allow_local = allow_local
         self._max_bytes = max_bytes
         self._resolve = resolve
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or tls_context()
         self._clock = clock
 
     @contextmanager
@@ -113,10 +114,10 @@ class Fetcher:
             with ExitStack() as held:
                 response, wire = self._ask(target, stop, held)
                 if response.status in _REDIRECTS and (location := response.headers.get("Location")):
-                    url = urljoin(url, location)
+                    url = _joined(url, location)
                     continue
                 _check_status(response.status, response.headers)
-                yield Download(response, wire, _name(url), self._max_bytes)
+                yield Download(response, wire, _name(target.path), self._max_bytes)
                 return
         raise Left(Reason.REDIRECTS, f"The address redirects more than {MAX_REDIRECTS} times.")
 
@@ -146,6 +147,7 @@ class Fetcher:
         held.enter_context(stop.watch(sock))
         if not target.tls:
             return sock
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else the request waits for an ACK of the handshake
         # An end without TLS's own one is an error: else nobody would know that a file without a length was cut.
         secured = self._tls.wrap_socket(sock, server_hostname=target.host, suppress_ragged_eofs=False)
         held.enter_context(secured)
@@ -191,8 +193,15 @@ def _seconds(retry_after: str | None) -> float | None:
     return float(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
 
 
-def _name(url: str) -> str:
-    return unquote(urlsplit(url).path.rpartition("/")[2])
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise Left(Reason.REFUSED, "Hookcast does not fetch from this address: its redirect is not valid.") from None
+
+
+def _name(path: str) -> str:
+    return unquote(path.partition("?")[0].rpartition("/")[2])
 
 
 def _words(error: Exception) -> str:

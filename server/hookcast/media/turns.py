@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from hookcast.media.stopping import Stop
 
+STOP_SECONDS = 5.0
+
 _T = TypeVar("_T")
 
 
@@ -28,7 +30,8 @@ class Turns:
     async def run(self, request_id: str, work: Callable[[Stop], _T]) -> _T:
         """Run the work of a job in a thread when it is its turn.
 
-        When the caller is cancelled, the work is stopped, and waited for: it ends at its next check.
+        When the caller is cancelled, the work is stopped, and waited for: it ends at its next check. A request to a
+        bucket that lasts longer than `STOP_SECONDS` is not waited for.
         """
         async with self._turn(request_id):
             stop = Stop()
@@ -37,9 +40,8 @@ class Turns:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:
                 stop.set()
-                await asyncio.wait([running])
-                if not running.cancelled():
-                    running.exception()  # seen: it is Stopped, or lost with the caller
+                running.add_done_callback(_seen)
+                await asyncio.wait([running], timeout=STOP_SECONDS)
                 raise
 
     def close(self) -> None:
@@ -87,3 +89,9 @@ class Turns:
             queue.remove(turn)
             if not queue:
                 del self._waiting[request_id]
+
+
+def _seen(done: "asyncio.Future[_T]") -> None:
+    """Take note of an error that nobody waits for: mostly Stopped."""
+    if not done.cancelled():
+        done.exception()

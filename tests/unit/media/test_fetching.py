@@ -1,16 +1,20 @@
 """A file from a stranger's host: what it may do, and what is told when it does not do it well."""
 
 import gzip
+import itertools
+import re
 import socket
 import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hookcast.media import wire
 from hookcast.media.failures import Interrupted, Left, Reason, Stopped
@@ -18,7 +22,7 @@ from hookcast.media.fetching import MAX_REDIRECTS, Fetcher
 from hookcast.media.stopping import Stop
 from support.certificates import make_certificate
 from support.filehost import FileHost, answer, redirect, running_host, says
-from support.forbidden import RESOLVED
+from support.forbidden import RESOLVED, WRITTEN
 
 BODY = bytes(range(256)) * 1000
 
@@ -93,29 +97,68 @@ def test_redirects_without_end_are_not_followed(host: FileHost) -> None:
     assert len(host.requests) == MAX_REDIRECTS + 1
 
 
-@pytest.mark.parametrize("address", RESOLVED)
-def test_a_redirect_to_an_address_that_is_not_public_is_not_followed(host: FileHost, address: str) -> None:
-    """Not even with the emulator, where the first address is loopback: only that one is."""
-    literal = f"[{address}]" if ":" in address else address
-    host.scripts["/literal"] = says(redirect(f"https://{literal}/latest/meta-data/"))
-    host.scripts["/name"] = says(redirect("https://rebound.fal.media/latest/meta-data/"))
-    resolve = lambda name, port: [address]  # noqa: E731, ARG005 - a resolver under an attacker's control
-    if address.startswith("127.") or address == "::1":
-        return  # allowed with the emulator
-    for path in ("/literal", "/name"):
+@pytest.fixture
+def public_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileHost]:
+    """Run a host that stands in for one on the public internet: 8.8.8.8 leads there."""
+    with running_host(make_certificate(tmp_path)) as host:
+        connect = socket.create_connection
+
+        def create_connection(address: tuple[str, int], timeout: float) -> socket.socket:
+            assert address == ("8.8.8.8", 443), "what was checked is what is connected to"
+            return connect(("127.0.0.1", host.port), timeout)
+
+        monkeypatch.setattr(socket, "create_connection", create_connection)
+        yield host
+
+
+def from_public(url: str, addresses: Iterator[list[str]]) -> bytes:
+    """Fetch as a server with fal itself does, from the stand-in."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    return fetched(url, allow_local=False, tls=tls, resolve=lambda *_: next(addresses))
+
+
+def test_a_redirect_is_refused_for_what_it_says(public_host: FileHost) -> None:
+    """Whatever the first address may not be, a later one may not be either."""
+    attempts = [url for url in WRITTEN if re.match(r"[a-z]+://[^/?\t\r\n\0][^\t\r\n\0]*$", url)]
+    assert len(attempts) > 40
+    for number, url in enumerate(attempts):
+        public_host.scripts[f"/{number}"] = says(redirect(url))
         with pytest.raises(Left) as left:
-            fetched(f"{host.url}{path}", resolve=resolve)
-        assert left.value.reason is Reason.REFUSED
+            from_public(f"https://cdn.fal.media/{number}", itertools.repeat(["8.8.8.8"]))
+        assert left.value.reason is Reason.REFUSED, url
+    assert len(public_host.requests) == len(attempts)
 
 
-@pytest.mark.parametrize(
-    "location", ["http://fal.media/", "https://a:b@fal.media/", "file:///etc/passwd", "https://fal.media:22/"]
-)
-def test_a_redirect_is_checked_as_the_first_address_is(host: FileHost, location: str) -> None:
-    host.scripts["/a"] = says(redirect(location))
-    with pytest.raises(Left) as left:
-        fetched(f"{host.url}/a", resolve=lambda name, port: ["8.8.8.8"])  # noqa: ARG005
-    assert left.value.reason is Reason.REFUSED
+def test_a_redirect_to_an_address_that_is_not_public_is_not_followed(public_host: FileHost) -> None:
+    """Named as it is, by a name that leads there, and by the same name as before, which now leads there."""
+    public_host.scripts["/name"] = says(redirect("https://other.fal.media/latest/meta-data/"))
+    public_host.scripts["/same"] = says(redirect("https://cdn.fal.media/latest/meta-data/"))
+    for address in RESOLVED:
+        literal = f"[{address}]" if ":" in address else address
+        public_host.scripts["/literal"] = says(redirect(f"https://{literal}/latest/meta-data/"))
+        for path in ("/literal", "/name", "/same"):
+            with pytest.raises(Left) as left:
+                from_public(f"https://cdn.fal.media{path}", iter([["8.8.8.8"], [address]]))
+            assert left.value.reason is Reason.REFUSED, address
+    assert len(public_host.requests) == 3 * len(RESOLVED)
+
+
+def test_a_redirect_to_another_public_host_is_followed(public_host: FileHost) -> None:
+    public_host.scripts["/a"] = says(redirect("https://storage.googleapis.com/b?X=1"))
+    public_host.scripts["/b?X=1"] = says(answer(BODY))
+    assert from_public("https://cdn.fal.media/a", itertools.repeat(["8.8.8.8"])) == BODY
+    assert [line for request in public_host.requests for line in request.split("\r\n") if line.startswith("Host")] == [
+        *("Host: cdn.fal.media", "Host: storage.googleapis.com")
+    ]
+
+
+def test_with_the_emulator_a_redirect_leads_to_no_private_address(host: FileHost) -> None:
+    for address in RESOLVED:
+        if address not in {"127.0.0.1", "127.255.255.254", "::1"}:
+            host.scripts["/a"] = says(redirect("https://rebound.fal.media/"))
+            with pytest.raises(Left):
+                fetched(f"{host.url}/a", resolve=lambda *_, found=address: [found])
 
 
 def test_without_the_emulator_loopback_is_refused_before_anything_is_sent(host: FileHost) -> None:
@@ -364,3 +407,36 @@ def test_over_tls_an_end_that_is_no_end_is_noticed(tmp_path: Path) -> None:
         host.scripts["/a"] = cut
         with pytest.raises(Interrupted):
             fetched(f"{host.url}/a", tls=ssl.create_default_context(cafile=certificate))
+
+
+HEADS = st.lists(
+    st.sampled_from(
+        [
+            *(
+                b"HTTP/1.1 ",
+                b"200 OK\r\n",
+                b"302 x\r\n",
+                b"Location: ",
+                b"https://[::1/\r\n",
+                b"/\xff\r\n",
+                b"\r\n",
+                b"5\r\n",
+            ),
+            *(
+                b"Content-Length: ",
+                b"Transfer-Encoding: chunked\r\n",
+                b"Content-Encoding: br\r\n",
+                b"Content-Type: \xff\r\n",
+            ),
+        ]
+    )
+    | st.binary(max_size=20)
+)
+
+
+@given(HEADS)
+def test_whatever_a_host_says_is_a_file_or_one_of_our_errors(parts: list[bytes]) -> None:
+    with running_host() as host:
+        host.scripts = {path: says(*parts) for path in ("/a", "/")}
+        with suppress(Left, Interrupted):
+            fetched(f"{host.url}/a")

@@ -106,5 +106,5 @@ def test_over_tls_the_storage_must_be_who_it_says(tmp_path: Path, monkeypatch: p
     with running_host(certificate) as host:
         with pytest.raises(StorageFailed, match="certificate"):
             upload(host, script)
-        monkeypatch.setattr(uploading, "_tls", lambda: ssl.create_default_context(cafile=certificate))
+        monkeypatch.setattr(uploading, "tls_context", lambda: ssl.create_default_context(cafile=certificate))
         upload(host, script)

@@ -1,15 +1,14 @@
 """One PUT of a file of known length to a presigned URL."""
 
 import contextlib
-import functools
 import re
-import ssl
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlsplit
 
 from hookcast.media.failures import Stopped, StorageFailed
 from hookcast.media.stopping import Stop
+from hookcast.outgoing import tls_context
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 60.0  # also for the answer, which comes once the storage has the file safe
@@ -87,13 +86,8 @@ class Upload:
 
 def _connection(scheme: str, netloc: str) -> HTTPConnection:
     if scheme == "https":
-        return HTTPSConnection(netloc, timeout=CONNECT_SECONDS, context=_tls())
+        return HTTPSConnection(netloc, timeout=CONNECT_SECONDS, context=tls_context())
     return HTTPConnection(netloc, timeout=CONNECT_SECONDS)
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()  # reads all certificates of the system
 
 
 def _check(response: HTTPResponse) -> None:

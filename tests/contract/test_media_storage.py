@@ -116,7 +116,7 @@ def nothing_is_left(kept: Kept) -> bool:
 
 def write(storage: Storage, key: str, content: bytes, *, told: bool = True, content_type: str = "video/mp4") -> None:
     """Write a file in pieces, its length told before or not."""
-    draft = storage.begin(len(content) if told else None, content_type, Stop())
+    draft = storage.begin(key.partition("/")[0], len(content) if told else None, content_type, Stop())
     try:
         for at in range(0, len(content), 1 << 20):
             draft.write(memoryview(content)[at : at + (1 << 20)])
@@ -130,7 +130,7 @@ def write(storage: Storage, key: str, content: bytes, *, told: bool = True, cont
 def test_a_file_is_there_whole_once_it_is_committed(kept: Kept, size: str, told: bool) -> None:
     content = SIZES[size]
     storage, key = kept.storage, "019f-a~2e/0-abc.mp4"
-    draft = storage.begin(len(content) if told else None, "video/mp4", Stop())
+    draft = storage.begin("a", len(content) if told else None, "video/mp4", Stop())
     draft.write(memoryview(content)[:50_000])
     assert storage.find(key) is None
     draft.write(memoryview(content)[50_000:])
@@ -160,7 +160,7 @@ def test_the_same_key_again_replaces_the_file(kept: Kept, size: str) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_of_a_draft_that_is_discarded_nothing_is_left(kept: Kept, size: str, told: bool) -> None:
     content = SIZES[size]
-    draft = kept.storage.begin(len(content) if told else None, "video/mp4", Stop())
+    draft = kept.storage.begin("a", len(content) if told else None, "video/mp4", Stop())
     draft.write(memoryview(content)[: len(content) // 2])
     draft.discard()
     draft.discard()
@@ -190,6 +190,27 @@ def test_drafts_that_a_crash_left_are_swept_once_they_are_old(kept: Kept) -> Non
     assert kept.storage.sweep(datetime.now(UTC) - timedelta(hours=1)) == 0
     assert kept.storage.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
     assert kept.everything() == ["a/0-x.png"]
+
+
+def test_drafts_of_a_folder_are_discarded_and_no_other_s(kept: Kept) -> None:
+    """Those of attempts that ended with their process, which nobody else will remove."""
+    for name in ("a.01", "a.02", "ab.01", "b~2e.01"):
+        write(kept.storage, f"incoming/{name}", b"left behind")
+    write(kept.storage, "a/0-x.png", b"kept")
+    kept.storage.discard("a")
+    kept.storage.discard("a")
+    assert sorted(kept.everything()) == ["a/0-x.png", "incoming/ab.01", "incoming/b~2e.01"]
+    kept.storage.delete("ab")
+    assert sorted(kept.everything()) == ["a/0-x.png", "incoming/b~2e.01"]
+
+
+def test_files_are_removed_by_their_keys(kept: Kept) -> None:
+    for key in ("a/0-x.png", "a/1-x.png", "b/0-x.png"):
+        write(kept.storage, key, key.encode())
+    kept.storage.remove(["a/0-x.png", "b/0-x.png"])
+    kept.storage.remove(["a/0-x.png"])
+    kept.storage.remove([])
+    assert kept.everything() == ["a/1-x.png"]
 
 
 def test_a_probe_leaves_nothing(kept: Kept) -> None:
@@ -267,7 +288,7 @@ def test_no_multipart_upload_is_ever_open(moto: Bucket, monkeypatch: pytest.Monk
         monkeypatch.setenv(name, value)
     storage = open_storage(moto.url("p"), None)
     for told in (True, False):
-        draft = storage.begin(len(LARGE) if told else None, "video/mp4", Stop())
+        draft = storage.begin("a", len(LARGE) if told else None, "video/mp4", Stop())
         draft.write(memoryview(LARGE)[:-1])
         assert "Uploads" not in moto.client.list_multipart_uploads(Bucket=BUCKET)
         draft.discard()

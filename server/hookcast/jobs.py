@@ -7,6 +7,7 @@ from enum import StrEnum
 from msgspec import Raw, Struct
 
 from hookcast.loglines import LogLine
+from hookcast.splicing import Spot
 
 
 def valid_request_id(request_id: str) -> bool:
@@ -68,14 +69,14 @@ class MediaStatus(StrEnum):
 class MediaFile(Struct, frozen=True, kw_only=True):
     """A file that the result names, and its copy in the storage of the operator.
 
-    `source` is its URL, or what precedes the data of a `data:` URI (`data:image/png`). `spots` are the places in
-    `result`: start and end, in bytes, of each JSON string with its quotes. `called_a_file`: it stands in one of fal's
+    `source` is its URL, or what precedes the data of a `data:` URI (`data:image/png`). `spots` are its places in
+    `result`. `called_a_file`: it stands in one of fal's
     file objects, so that JSON and text are files, too. `bytes` counts what is copied so far. `key` is its name in the
     storage once it is kept.
     """
 
     source: str
-    spots: tuple[tuple[int, int], ...]
+    spots: tuple[Spot, ...]
     called_a_file: bool = False
     content_type: str | None = None
     bytes: int = 0

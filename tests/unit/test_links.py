@@ -8,15 +8,16 @@ from msgspec.structs import replace
 
 from hookcast.jobs import MediaFile, MediaStatus
 from hookcast.links import linked, without_data
+from hookcast.splicing import Spot
 
 KEPT = MediaFile(source="https://fal.example/x", spots=(), status=MediaStatus.KEPT, key="k")
 
 
-def spots_of(result: bytes, token: bytes) -> tuple[tuple[int, int], ...]:
+def spots_of(result: bytes, token: bytes) -> tuple[Spot, ...]:
     """Where the token stands."""
     found, start = [], result.find(token)
     while start >= 0:
-        found.append((start, start + len(token)))
+        found.append(Spot(start, start + len(token)))
         start = result.find(token, start + 1)
     return tuple(found)
 
@@ -30,7 +31,7 @@ def test_every_other_byte_stays(parts: list[str]) -> None:
 
 
 def test_a_link_is_json_text() -> None:
-    file = replace(KEPT, spots=((0, 2),))
+    file = replace(KEPT, spots=(Spot(0, 2),))
     assert bytes(linked(Raw(b'""'), (file,), lambda _: 'a"b') or b"") == b'"a\\"b"'
 
 
@@ -52,5 +53,5 @@ def test_data_uris_leave_the_result_and_every_spot_moves_with_its_text() -> None
 
 
 def test_data_that_is_not_kept_stays() -> None:
-    file = MediaFile(source="data:image/png", spots=((0, 9),), status=MediaStatus.LEFT)
+    file = MediaFile(source="data:image/png", spots=(Spot(0, 9),), status=MediaStatus.LEFT)
     assert without_data(Raw(b'"data:,a"'), (file,)) == (Raw(b'"data:,a"'), (file,))

@@ -29,12 +29,13 @@ from hookcast.jobs import (
     unseen,
 )
 from hookcast.loglines import LogLine
+from hookcast.splicing import Spot
 from hookcast.transitions import CANCEL_COUNTS_FOR, TRANSITIONS, Report, Stage, advance, joined, report_of, stage_of
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=5)
 RESULT = Raw(b'{"video":{"url":"https://v3.fal.media/a.mp4"}}')
-FILE = MediaFile(source="https://v3.fal.media/a.mp4", spots=((16, 44),))
+FILE = MediaFile(source="https://v3.fal.media/a.mp4", spots=(Spot(16, 44),))
 UPDATES: dict[Report, Update] = {
     Report.REGISTERED: Registered(owner="user-1"),
     Report.QUEUED: Progressed(phase=Phase.QUEUED, queue_position=7),

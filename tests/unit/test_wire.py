@@ -10,6 +10,7 @@ from websockets.frames import Opcode
 from websockets.protocol import CLIENT, Protocol
 
 from hookcast.jobs import EndedBy, JobStatus, MediaFile, MediaStatus
+from hookcast.splicing import Spot
 from hookcast.wire import encode, split_frames, websocket_close, websocket_frame, websocket_text
 from support.push import job, state
 
@@ -87,7 +88,7 @@ def test_a_state_knows_what_the_hub_asks_for() -> None:
     assert (made.request_id, made.version, made.terminal, made.group) == ("job-9", 3, True, "g")
 
 
-FILE = MediaFile(source="https://v3.fal.media/a.mp4", spots=((7, 35),), content_type="video/mp4", bytes=12)
+FILE = MediaFile(source="https://v3.fal.media/a.mp4", spots=(Spot(7, 35),), content_type="video/mp4", bytes=12)
 RESULT = Raw(b'{"url":"https://v3.fal.media/a.mp4"}')
 
 

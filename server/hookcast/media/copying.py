@@ -9,10 +9,11 @@ from msgspec import Struct
 
 from hookcast.media.failures import Left, Reason
 from hookcast.media.fetching import Fetcher
-from hookcast.media.files import Spot, declared_type, inline_content
+from hookcast.media.files import declared_type, inline_content
 from hookcast.media.stopping import Stop
 from hookcast.media.storage import Draft, Storage, folder_of, key_of
 from hookcast.media.types import HEAD, file_type, is_kept
+from hookcast.splicing import Spot
 
 BLOCK = 1024 * 1024
 

@@ -8,13 +8,13 @@ bytes of their strings, and every other byte stays as it came.
 import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
 
 from msgspec import Struct
 
 from hookcast.media.failures import Left, Reason
+from hookcast.splicing import Spot
 
 MAX_FILES = 500
 MAX_TOKENS = 1_000_000
@@ -33,13 +33,6 @@ _TEXTS = re.compile(
     re.IGNORECASE,
 )
 _FILE_NAMES = frozenset({b"content_type", b"file_name", b"file_size"})  # fal's File has one of them beside `url`
-
-
-class Spot(NamedTuple):
-    """The bytes of a JSON string in a result, with its quotes. A spot of no bytes is a place to insert at."""
-
-    start: int
-    end: int
 
 
 class Found(Struct, frozen=True):
@@ -90,30 +83,6 @@ def files(result: bytes) -> list[Found]:
             if level.name == b"url" and not level.array:
                 level.urls.append(text)
     return [_found(text, places, text in called) for text, places in spots.items()]
-
-
-def spliced(result: bytes, links: Iterable[tuple[Spot, str]]) -> bytes:
-    """Return the result with each spot replaced by a link as a JSON string; spots do not overlap."""
-    parts, end = [], 0
-    for spot, link in sorted(links):
-        parts += [result[end : spot.start], json.dumps(link).encode()]
-        end = spot.end
-    return b"".join([*parts, result[end:]])
-
-
-def cut(result: bytes, spots: Iterable[Spot]) -> tuple[bytes, list[int]]:
-    """Return the result without the bytes of the spots, and where each was, in the order of the given spots.
-
-    `spliced` puts links back: `spliced(rest, [(Spot(at, at), link), …])`.
-    """
-    given = list(spots)
-    places, parts, end, removed = {}, [], 0, 0
-    for spot in sorted(given):
-        parts.append(result[end : spot.start])
-        places[spot] = spot.start - removed
-        removed += spot.end - spot.start
-        end = spot.end
-    return b"".join([*parts, result[end:]]), [places[spot] for spot in given]
 
 
 def declared_type(source: str) -> str | None:

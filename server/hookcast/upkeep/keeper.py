@@ -19,7 +19,6 @@ from hookcast.links import DATA, without_data
 from hookcast.logs import get_logger
 from hookcast.media.copying import Copied, Copier, Place
 from hookcast.media.failures import Interrupted, Left
-from hookcast.media.files import Spot
 from hookcast.media.parts import Media
 from hookcast.media.stopping import Stop
 from hookcast.media.storage import folder_of
@@ -162,7 +161,7 @@ class _Copies:
         file, place = self.files[number], Place(self._request_id, number)
         self.set(number, status=MediaStatus.COPYING, bytes=0, error=None)
         if file.source.startswith(DATA):
-            inline, spot = bytes(self.result), Spot(*file.spots[0])
+            inline, spot = bytes(self.result), file.spots[0]
             return copier.copy_inline(inline, spot, file.source, place, called_a_file=file.called_a_file, stop=stop)
         return copier.copy_url(
             file.source,

@@ -145,7 +145,7 @@ async def _services(
         keeping = None if media is None else Keeping(settings.kept_endpoints)
         dispatcher = Dispatcher(store, bus, clock, show, keeping)
         outcomes = Outcomes(store, dispatcher)
-        keys = FalKeys(client, settings.fal_jwks_url, store, clock)
+        keys = FalKeys(client, settings.fal_jwks_url, store, clock, user_id=settings.fal_user_id)
         push = Engine(admission, hub, store, bus, _gate(settings, client, store, clock), show=show)
         node = Services(
             settings,

@@ -85,7 +85,9 @@ class Dispatcher:
         if change.ended:
             self.ended[change.after.status, source] += 1
         if change.changed:
-            await self._bus.publish(self._show(change.after))
+            state = self._show(change.after)
+            change = replace(change, state=state)
+            await self._bus.publish(state)
             _log.debug("job_changed", request_id=request_id, status=change.after.status, version=change.after.version)
         if change.caused.starts:
             self.work_waits()
@@ -108,16 +110,16 @@ class Dispatcher:
         """Return `named` if the files of this job are kept, else `update`."""
         return named if self._keeping is not None and self._keeping.wants(job) else update
 
-    async def register(self, request_id: str, facts: Registered) -> Change:
+    async def register(self, request_id: str, facts: Registered, *, submit: str | None = None) -> Change:
         """Apply `facts`, adding the endpoint's usual duration; a job keeps the first one it gets."""
         if facts.endpoint_id is not None:
-            facts = replace(facts, expected_seconds=await self.usual_seconds(facts.endpoint_id))
-        return await self.apply(request_id, facts)
+            facts = replace(facts, expected_seconds=await self._usual_seconds(facts.endpoint_id))
+        return await self.apply(request_id, facts, submit=submit)
 
-    async def usual_seconds(self, endpoint_id: str) -> float | None:
+    async def _usual_seconds(self, endpoint_id: str) -> float | None:
         """Return the endpoint's usual duration; None also when it cannot be read, which must not fail a job."""
         try:
-            return await self._store.usual_seconds(endpoint_id)
+            return await self._store.durations.usual_seconds(endpoint_id)
         except StoreUnavailable as error:
             _log.warning("usual_seconds_not_read", endpoint_id=endpoint_id, reason=str(error))
             return None

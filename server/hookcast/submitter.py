@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -30,6 +31,7 @@ from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock, Job, Registered, valid_request_id
 from hookcast.outcomes import Outcomes
 from hookcast.store import Intent, JobStore, Standing
+from hookcast.wire import State
 
 TURN_SECONDS = 20.0
 UNDER_WAY = timedelta(seconds=30)  # longer than the deadlines of the database (3 times 5 s) and of fal (10 s)
@@ -44,6 +46,13 @@ class Wish(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     facts: Registered
     caller: str
+
+
+class Submitted(NamedTuple):
+    """The job of a submit, and its state if this submit has just published it."""
+
+    job: Job
+    state: State | None = None
 
 
 class Submitter:
@@ -71,7 +80,7 @@ class Submitter:
         self.turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.outcomes = outcomes
 
-    async def submit(self, wish: Wish, key: str | None = None, *, again: bool = False) -> Job:
+    async def submit(self, wish: Wish, key: str | None = None, *, again: bool = False) -> Submitted:
         """Submit the request and return its job, or the job that an earlier submit with the same key created.
 
         `again` submits again where the outcome of the earlier one is unknown. Raises FalUnreachable, FalRejected,
@@ -99,7 +108,7 @@ class Submitter:
         finally:
             lock.release()
 
-    async def _once(self, queue: FalQueue, wish: Wish, key: str | None, *, again: bool) -> Job:
+    async def _once(self, queue: FalQueue, wish: Wish, key: str | None, *, again: bool) -> Submitted:
         if key is not None:
             await self.outcomes.catch_up(key)
         now = self._clock()
@@ -119,10 +128,9 @@ class Submitter:
             raise
         if isinstance(known, Standing):
             raise _refusal(known)
-        return known or await self._ask(queue, wish, intent)
+        return await self._ask(queue, wish, intent) if known is None else Submitted(known)
 
-    async def _ask(self, queue: FalQueue, wish: Wish, intent: Intent) -> Job:
-        facts = replace(wish.facts, expected_seconds=await self._dispatcher.usual_seconds(wish.endpoint_id))
+    async def _ask(self, queue: FalQueue, wish: Wish, intent: Intent) -> Submitted:
         url = None if self._webhook_url is None else f"{self._webhook_url}?submit={intent.id}"
         try:
             taken = await queue.submit(wish.endpoint_id, wish.input, webhook_url=url, headers=wish.headers)
@@ -132,20 +140,21 @@ class Submitter:
             await self._failed(intent, error)
             raise
         facts = replace(
-            facts,
+            wish.facts,
             response_url=taken.response_url,
             status_url=taken.status_url,
             cancel_url=taken.cancel_url,
             queue_position=taken.queue_position,
         )
         try:
-            return (await self._dispatcher.apply(taken.request_id, facts, submit=intent.id)).after
+            change = await self._dispatcher.register(taken.request_id, facts, submit=intent.id)
         except StoreUnavailable as error:
             self.outcomes.store_later(intent, taken.request_id, facts)
             raise StoreUnavailable(
                 f"fal accepted the request as {taken.request_id}, but it could not be stored yet. Do not submit it "
                 "again: it is stored when the database is back. The same Idempotency-Key then returns it."
             ) from error
+        return Submitted(change.after, change.state)
 
     async def _failed(self, intent: Intent, error: FalError) -> None:
         """Free the intent's key, or leave it to the webhook if fal may have accepted the request."""

@@ -142,11 +142,11 @@ async def test_of_a_group_an_owner_is_told_the_own_jobs(store: JobStore) -> None
 
 
 async def test_the_usual_duration_is_the_median_of_completions(store: JobStore) -> None:
-    assert await store.usual_seconds("fal-ai/flux") is None
+    assert await store.durations.usual_seconds("fal-ai/flux") is None
     for number, seconds in enumerate((4, 8, 30)):
         await apply(store, f"job-{number}", Registered(endpoint_id="fal-ai/flux"))
         await apply(store, f"job-{number}", Completed(result=Raw(b"1")), now=NOW + timedelta(seconds=seconds))
-    assert await store.usual_seconds("fal-ai/flux") == 8
+    assert await store.durations.usual_seconds("fal-ai/flux") == 8
 
 
 async def test_the_last_good_keys_are_kept(store: JobStore) -> None:

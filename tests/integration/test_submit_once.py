@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from hookcast.errors import StoreUnavailable
-from hookcast.store import JobStore
+from hookcast.store.durations import Durations
 from support.access import ADMIN, SECOND_KEY, SETTINGS
 from support.fal import ENDPOINT, Answer, FalDouble, sign
 from support.server import Node, running_node, until
@@ -185,10 +185,10 @@ async def test_a_retry_is_spelled_as_documented(node: Node) -> None:
 
 async def test_a_duration_that_cannot_be_read_fails_no_job(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
 
-    async def broken(_store: JobStore, _endpoint: str) -> None:
+    async def broken(_store: Durations, _endpoint: str) -> None:
         raise StoreUnavailable("It takes too long.")
 
-    monkeypatch.setattr(JobStore, "usual_seconds", broken)
+    monkeypatch.setattr(Durations, "usual_seconds", broken)
     node.fal.script(ENDPOINT, taken("job-1"))
     answer = await submit(node)
     assert (answer.status_code, answer.json()["job"]["progress"]["expectedSeconds"]) == (202, None)

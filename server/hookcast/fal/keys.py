@@ -1,13 +1,13 @@
 """fal's webhook signing keys: Ed25519, published as a JWKS (RFC 8037)."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import httpx
 import msgspec
 from msgspec import Raw, Struct
 from nacl.signing import VerifyKey
 
-from hookcast.errors import KeysUnavailable, SignatureInvalid
+from hookcast.errors import KeysUnavailable, SignatureInvalid, UserMismatch
 from hookcast.fal.signature import SignedHeaders, check_timestamp, decode_key, verify
 from hookcast.jobs import Clock
 from hookcast.jwks import KeyCache, PublishedKeys, split_jwks
@@ -37,24 +37,34 @@ def _ed25519(raw: Raw) -> VerifyKey | None:
 
 
 class FalKeys:
-    """Verifies webhooks with the keys that fal publishes at `url`."""
+    """Verifies webhooks with the keys that fal publishes at `url`; with a `user_id`, only that fal user's."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, cache: KeyCache, clock: Clock) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, url: str, cache: KeyCache, clock: Clock, *, user_id: str = ""
+    ) -> None:
+        self._user_id = user_id
         self._keys = PublishedKeys(client, url, cache, clock, parse_jwks)
         self._clock = clock
 
-    async def admit(self, headers: Mapping[str, str]) -> SignedHeaders:
-        """Return a webhook's signature headers if they may be fal's: worth reading the body, not verified yet.
+    async def verified(
+        self, headers: Mapping[str, str], read: Callable[[], Awaitable[bytes]]
+    ) -> tuple[SignedHeaders, bytes]:
+        """Return the signature headers of a webhook, and its body, which `read` reads, once it is verified.
 
-        Raises the signature errors (401), and KeysUnavailable when there is no key to verify with.
+        The headers are checked before the body takes memory. Raises the signature errors (401), UserMismatch,
+        KeysUnavailable when there is no key to verify with, and what `read` raises.
         """
         signed = SignedHeaders.read(headers)
         check_timestamp(signed, now=self._clock().timestamp())
         await self._keys.current()
-        return signed
+        if self._user_id and signed.user_id != self._user_id:
+            raise UserMismatch("The webhook belongs to another fal user.")
+        body = await read()
+        await self.verify(signed, body)
+        return signed, body
 
     async def verify(self, signed: SignedHeaders, body: bytes) -> None:
-        """Verify a webhook's signature over its raw body. Raises the errors of `admit`."""
+        """Verify a webhook's signature over its raw body. Raises the signature errors and KeysUnavailable."""
         keys = await self._keys.current()
         try:
             verify(signed, body, keys, now=self._clock().timestamp())

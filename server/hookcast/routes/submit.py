@@ -15,14 +15,14 @@ from starlette.responses import Response
 from hookcast.auth import Action, Caller, Grant
 from hookcast.errors import BodyTooLarge, HookcastError, InvalidRequest, RateLimited
 from hookcast.fal.endpoints import app_id
-from hookcast.jobs import Job, Registered
+from hookcast.jobs import Registered
 from hookcast.labels import Label
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
 from hookcast.routes.requests import read_json
 from hookcast.routes.services import Services, services
 from hookcast.routes.tokens import issue
-from hookcast.submitter import Wish
+from hookcast.submitter import Submitted, Wish
 
 MAX_FACTS_BYTES = 256 * 1024  # of a body without its `input`
 TOKEN_SPARE_SECONDS = 600  # past the job's timeout, to read the result
@@ -152,14 +152,15 @@ def _check_rate(node: Services, caller: Caller) -> None:
         raise RateLimited(text, retry_after=math.ceil(wait))
 
 
-def _accepted(node: Services, job: Job) -> Response:
+def _accepted(node: Services, submitted: Submitted) -> Response:
     """Return the job, and a token that shows it until TOKEN_SPARE_SECONDS past its timeout."""
+    job, state = submitted
     path = f"/api/fal-jobs/{quote(job.request_id, safe='')}"  # a header is ASCII, and the id may contain "?"
     lifetime = timedelta(seconds=node.settings.job_timeout_seconds + TOKEN_SPARE_SECONDS)
     body = {
         "requestId": job.request_id,
         "status": job.status,
-        "job": Raw(node.engine.show(job).body),
+        "job": Raw((state or node.engine.show(job)).body),
         **issue(node, Grant(jobs=frozenset({job.request_id})), lifetime),
         "links": {"status": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
     }

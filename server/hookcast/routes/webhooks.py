@@ -1,12 +1,12 @@
 """fal's webhooks: verified over the raw body, committed, then acknowledged."""
 
 import re
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hookcast.errors import HookcastError, UserMismatch, WebhookRefused
-from hookcast.fal.signature import SignedHeaders
+from hookcast.errors import HookcastError, WebhookRefused
 from hookcast.fal.webhook import parse
 from hookcast.logs import get_logger
 from hookcast.problems import json_response
@@ -32,10 +32,8 @@ async def fal_webhook(request: Request) -> Response:
 
 async def _take(node: Services, request: Request) -> str:
     try:
-        signed = await _admit(node, request)
         with node.webhooks.share() as share:  # until a signature is verified, a body counts as a stranger's
-            body = await share.read(request)
-            await node.keys.verify(signed, body)
+            signed, body = await node.keys.verified(request.headers, partial(share.read, request))
         report = parse(body)
     except WebhookRefused as error:
         node.refusals.warning("webhook_refused", code=error.code, reason=str(error), client=address_of(request))
@@ -52,12 +50,3 @@ def _intent_id(request: Request) -> str | None:
     """Return the submit that the webhook's URL names, if any. Use it only after the signature has been verified."""
     found = _INTENT.search(request.scope["query_string"])
     return None if found is None else found[1].decode()
-
-
-async def _admit(node: Services, request: Request) -> SignedHeaders:
-    """Check the headers, before the body takes memory."""
-    signed = await node.keys.admit(request.headers)
-    expected = node.settings.fal_user_id
-    if expected and signed.user_id != expected:
-        raise UserMismatch("The webhook belongs to another fal user.")
-    return signed

@@ -19,6 +19,7 @@ from hookcast.store import work
 from hookcast.store.base import Database
 from hookcast.store.schema import from_row, jobs, storable, to_row
 from hookcast.store.submits import Intent, named, settle
+from hookcast.wire import State
 
 MAX_TRIES = 20
 
@@ -26,12 +27,13 @@ MAX_TRIES = 20
 class Change(Struct, frozen=True):
     """A job before and after one change; `before` is None when the change created it.
 
-    `caused` is the durable work that was committed with it.
+    `caused` is the durable work that was committed with it, `state` the new state once it was published.
     """
 
     before: Job | None
     after: Job
     caused: Consequences = NOTHING
+    state: State | None = None
 
     @property
     def changed(self) -> bool:

@@ -1,7 +1,6 @@
 """The operations of the job store. Each is a transaction with a deadline and raises only StoreUnavailable."""
 
 import asyncio
-import statistics
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -10,13 +9,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, select
 
 from hookcast.auth import EVERYBODY, Caller
-from hookcast.jobs import Job, JobStatus
+from hookcast.jobs import Job
 from hookcast.jwks import StoredKeys
 from hookcast.store.base import Database, deadline
 from hookcast.store.batching import Batch
 from hookcast.store.changes import Ask, Causes, Change, Changes, Joining, no_work
 from hookcast.store.database import open_database
 from hookcast.store.deployment import deployment_id
+from hookcast.store.durations import Durations
 from hookcast.store.leases import Leases
 from hookcast.store.listing import JobPage, JobQuery, latest_of_group, newest, page_of
 from hookcast.store.outlines import Outline, columns, from_outline, size
@@ -25,9 +25,6 @@ from hookcast.store.schema import fal_keys, jobs, jobs_of
 from hookcast.store.submits import Submits
 from hookcast.store.work import WorkTable
 from hookcast.tasks import beside
-
-MEDIAN_OF = 21
-MAX_COMPLETIONS = 100  # rows read to find these
 
 
 class Written(NamedTuple):
@@ -66,6 +63,7 @@ class JobStore:
         self.leases = Leases(database)
         self.submits = Submits(database)
         self.work = WorkTable(database)
+        self.durations = Durations(database)
 
     async def probe(self) -> None:
         """Commit a small write. Raises StoreUnavailable with the reason."""
@@ -156,21 +154,6 @@ class JobStore:
     async def shrink(self) -> bool:
         """Return unused space to the file system for `STEP_SECONDS`; return whether there is more."""
         return await self._database.shrink(STEP_SECONDS)
-
-    async def usual_seconds(self, endpoint_id: str) -> float | None:
-        """Return the median seconds from creation to completion over the endpoint's last completions, None without any.
-
-        Jobs first known from their webhook have no duration and do not count.
-        """
-        recent = (
-            select(jobs.c.created_at, jobs.c.completed_at)
-            .where(jobs.c.endpoint_id == endpoint_id, jobs.c.status == JobStatus.COMPLETED.value)
-            .order_by(jobs.c.completed_at.desc())
-            .limit(MAX_COMPLETIONS)
-        )
-        rows = await self._database.read(lambda connection: connection.execute(recent).all())
-        durations = [(end - start).total_seconds() for start, end in rows if end > start][:MEDIAN_OF]
-        return round(statistics.median(durations), 3) if durations else None
 
     async def load_keys(self, url: str) -> StoredKeys | None:
         """Return the last good JWKS fetched from `url`, if any."""

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import time as wall_time
@@ -20,7 +20,8 @@ from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job, JobStatus, unseen
 from hookcast.push import Admission, Engine, Hub, Limits, Names, SseStream, WebSocketStream
 from hookcast.push.direct import KERNEL_BYTES
-from hookcast.store import JobStore, Outline
+from hookcast.push.subscriptions import Jobs
+from hookcast.store import Outline
 from hookcast.wire import LARGE_BYTES, State, encode, split_frames
 
 MOMENT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -58,7 +59,7 @@ def state(request_id: str = "job-1", version: int = 1, **facts: Any) -> State:
     return encode(job(request_id, version, **facts))
 
 
-class MemoryStore(JobStore):
+class MemoryStore:
     """Jobs by requestId. `hold` makes reads wait for `let_go`; `down` makes them fail; `read` lists whole reads."""
 
     def __init__(self, *jobs: Job) -> None:
@@ -76,6 +77,11 @@ class MemoryStore(JobStore):
         if job is None or size <= LARGE_BYTES:
             return None if job is None else Outline(job, 0)
         return Outline(replace(job, error_detail=None), size)
+
+    async def outlines(self, request_ids: Iterable[str]) -> list[Outline]:
+        """Return the outlines of those that exist."""
+        found = await asyncio.gather(*map(self.outline, request_ids))
+        return [outline for outline in found if outline is not None]
 
     async def whole(self, request_id: str) -> Job | None:
         """Return one job."""
@@ -195,7 +201,7 @@ class Watcher:
 
 
 def make_engine(
-    store: JobStore | None = None, bus: Bus | None = None, *, time: Callable[[], float] | None = None, **limits: Any
+    store: Jobs | None = None, bus: Bus | None = None, *, time: Callable[[], float] | None = None, **limits: Any
 ) -> Engine:
     """Create an engine without running it. Default store: no jobs; default bus: the local one."""
     admission = Admission(Limits(**limits), time or Time())

@@ -9,9 +9,8 @@ from hookcast.bus import Bus
 from hookcast.push.admission import Admission
 from hookcast.push.hub import Hub
 from hookcast.push.shared import Recent, Turns
-from hookcast.push.subscriptions import Subscriptions
+from hookcast.push.subscriptions import Jobs, Subscriptions
 from hookcast.push.wheel import Wheel
-from hookcast.store import JobStore
 from hookcast.tasks import Tasks, beside
 from hookcast.wire import Show, encode
 
@@ -25,7 +24,7 @@ class Engine:
     """The shared parts of a node's streams; `show` makes the states. Use it in one event loop."""
 
     def __init__(
-        self, admission: Admission, hub: Hub, store: JobStore, bus: Bus, gate: Gate, *, show: Show = encode
+        self, admission: Admission, hub: Hub, store: Jobs, bus: Bus, gate: Gate, *, show: Show = encode
     ) -> None:
         self.show = show
         self.admission = admission

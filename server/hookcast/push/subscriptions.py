@@ -1,9 +1,9 @@
 """Bring a subscriber up to date: subscribe on the bus → read the store → go live, dropping older states."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.bus import Bus
@@ -13,12 +13,28 @@ from hookcast.push.backlog import Backlog
 from hookcast.push.hub import Hub, Names, Subscriber, Topics
 from hookcast.push.shared import Recent
 from hookcast.push.watch import Watch
-from hookcast.store import JobStore, Outline
+from hookcast.store import Outline
 from hookcast.wire import State
 
 GROUP_STATES = 1000  # initial states per group, of the most recently changed jobs
 CHUNK = 100  # jobs read at once for a stream
 READS = 8  # such reads at a time, of all streams
+
+
+class Jobs(Protocol):
+    """The reads of the job store that subscribers need."""
+
+    async def outline(self, request_id: str) -> Outline | None:
+        """Return the job's outline, or None."""
+
+    async def outlines(self, request_ids: Iterable[str]) -> list[Outline]:
+        """Return the outlines of the jobs that exist, in this order."""
+
+    async def whole(self, request_id: str) -> Job | None:
+        """Return the job with its large columns, or None."""
+
+    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[str]:
+        """Return at most `limit` requestIds of the group that `seen_by` sees, most recently changed first."""
 
 
 class Joined(NamedTuple):
@@ -35,7 +51,7 @@ class Joined(NamedTuple):
 class Subscriptions:
     """Connects subscribers to the hub, bus and store of one node. `resynced` counts jobs the bus did not deliver."""
 
-    def __init__(self, hub: Hub, store: JobStore, bus: Bus, admission: Admission, recent: Recent) -> None:
+    def __init__(self, hub: Hub, store: Jobs, bus: Bus, admission: Admission, recent: Recent) -> None:
         self.resynced = 0
         self._hub = hub
         self._store = store

@@ -234,7 +234,7 @@ class SlowStore:
 
 async def test_a_token_that_expires_while_the_database_is_asked_opens_no_sse_stream(world: World) -> None:
     """Nothing of what was read is sent."""
-    world.engine.subscriptions._store = SlowStore(world, 6)  # type: ignore[assignment]
+    world.engine.subscriptions._store = SlowStore(world, 6)
     with pytest.raises(TokenExpired):
         await world.events(world.caller(5, jobs=frozenset({"mine"})), Names(("mine",)))
     assert not world.engine.admission.streams
@@ -244,7 +244,7 @@ async def test_a_token_that_expires_while_the_database_is_asked_opens_no_sse_str
 async def test_a_token_that_expires_while_the_database_is_asked_shows_a_socket_nothing(world: World) -> None:
     """The names are confirmed before; states are not sent any more."""
     stream, transport = world.socket(world.caller(5, jobs=frozenset({"mine"})))
-    world.engine.subscriptions._store = SlowStore(world, 6)  # type: ignore[assignment]
+    world.engine.subscriptions._store = SlowStore(world, 6)
     await stream.receive(subscribe("mine"))
     assert b'"type":"job"' not in transport.take()
     await world.pass_time(0.2)

@@ -86,18 +86,24 @@ async def repeat(
 ) -> None:
     """Await `look`, a periodic check, every `seconds()` until cancelled.
 
-    While checks fail, the pauses double up to `longest` seconds (None = they stay). `failed` is the event to log.
+    While checks fail, the pauses double up to `longest` seconds (None = they stay). `failed` is the event to log: at
+    the first failure in a row, the second, the fourth, and so on.
     """
     failures = 0
     while True:
         pause = seconds()
-        await sleep(pause if longest is None else min(pause * 2**failures, max(pause, longest)))
+        await sleep(pause if longest is None else min(pause * 2 ** min(failures, 16), max(pause, longest)))
         try:
             await look()
             failures = 0
-        except (FalUnreachable, Unavailable) as error:
-            failures = min(failures + 1, 16)
-            _log.warning(failed, reason=str(error))
         except Exception as error:  # noqa: BLE001 - the next look may find another state
-            failures = min(failures + 1, 16)
-            _log.error(failed, exc_info=error)
+            failures += 1
+            if failures & (failures - 1) == 0:
+                _tell(failed, error, failures)
+
+
+def _tell(event: str, error: Exception, failures: int) -> None:
+    if isinstance(error, (FalUnreachable, Unavailable)):
+        _log.warning(event, reason=str(error), failures=failures)
+    else:
+        _log.error(event, exc_info=error, failures=failures)

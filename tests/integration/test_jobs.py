@@ -304,6 +304,13 @@ async def test_cancelling_a_request_that_fal_does_not_know_says_so(node: Node) -
     assert ENDPOINT in told["detail"]
 
 
+async def test_a_job_without_an_endpoint_cannot_be_cancelled(node: Node) -> None:
+    await node.register("job-1", endpointId=None)
+    answer = await node.client.post("/api/fal-jobs/job-1/cancel")
+    assert (answer.status_code, answer.json()["code"]) == (409, "endpoint_unknown")
+    assert node.fal.requests == []
+
+
 async def test_a_second_cancel_does_not_forget_the_first(node: Node) -> None:
     """fal calls a cancelled job completed: what comes of it is fetched, and the job ends as cancelled."""
     answers = [httpx.Response(202, json={}), httpx.Response(400, json={"status": "ALREADY_COMPLETED"})]

@@ -94,7 +94,7 @@ async def _pauses(look: Callable[[], object], count: int, longest: float | None)
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("down"), LookupError("a bug")])
-async def test_looks_go_on_after_a_failure_with_growing_pauses(error: Exception) -> None:
+async def test_looks_go_on_after_a_failure_with_growing_pauses_and_fewer_lines(error: Exception) -> None:
     answers = iter([error, error, error, error, None, None])
 
     def look() -> None:
@@ -104,7 +104,7 @@ async def test_looks_go_on_after_a_failure_with_growing_pauses(error: Exception)
 
     with capture_logs() as lines:
         assert await _pauses(look, 6, longest=5.0) == [1.0, 2.0, 4.0, 5.0, 5.0, 1.0]
-    assert [line["event"] for line in lines] == ["look_failed"] * 4
+    assert [(line["event"], line["failures"]) for line in lines] == [("look_failed", count) for count in (1, 2, 4)]
 
 
 async def test_pauses_stay_where_no_longest_is_given() -> None:

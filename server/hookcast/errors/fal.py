@@ -90,9 +90,17 @@ class FalRejected(FalError):
 class EndpointUnknown(FalRejected):
     """fal cannot be asked about a job, because neither its URLs nor its endpoint are known."""
 
+    status = 409
+    code = "endpoint_unknown"
+    title = "The job's endpoint is not known"
+
     def __init__(self) -> None:
         message = "fal cannot be asked about a job whose endpointId is unknown; register it with PUT."
         super().__init__(message, fal_status=404)
+
+    def extensions(self) -> dict[str, Any]:
+        """Return nothing: fal was not asked."""
+        return {}
 
 
 class UnusableResult(FalRejected):

@@ -11,7 +11,7 @@ from hookcast.labels import MAX_LENGTH, is_label
 from hookcast.nesting import MAX_DEPTH, too_deep
 from hookcast.routes.services import services
 
-RESERVED_IDS = frozenset({"events", "ws"})
+RESERVED_IDS = frozenset({"events", "ws", "refused"})
 _T = TypeVar("_T")
 
 
@@ -32,7 +32,7 @@ def request_id_of(request: Request) -> str:
     """Return the requestId of the path. Raises BadPath."""
     request_id: str = request.path_params["request_id"]
     if not valid_request_id(request_id) or request_id in RESERVED_IDS:
-        raise BadPath("A requestId has 1 to 200 printable characters, no '..', and is not 'events' or 'ws'.")
+        raise BadPath("A requestId has 1 to 200 printable characters, no '..', and is not 'events', 'ws' or 'refused'.")
     return request_id
 
 

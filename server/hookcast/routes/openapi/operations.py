@@ -23,7 +23,7 @@ REQUEST_ID: Json = {
     "type": "string",
     "minLength": 1,
     "maxLength": 200,
-    "pattern": r"^(?!(events|ws)$)(?!.*\.\.)[^/\\\x00-\x1f\x7f-\x9f]+$",
+    "pattern": r"^(?!(events|ws|refused)$)(?!.*\.\.)[^/\\\x00-\x1f\x7f-\x9f]+$",
 }
 _ETAG: Json = {"ETag": {"description": "The version in quotes.", "schema": {"type": "string", "pattern": r'^"\d+"$'}}}
 _STREAM = (
@@ -161,7 +161,11 @@ def _cancel() -> Json:
     return operation(
         "Ask fal to cancel a job",
         {"202": json_answer("fal was asked to cancel; the job's state.", reference("JobJson"), **_ETAG)},
-        problems=[*_NOT_THERE, errors.UnknownToFal, errors.AlreadyTerminal, errors.FalRejected, errors.FalUnreachable],
+        problems=[
+            *_NOT_THERE,
+            *(errors.UnknownToFal, errors.AlreadyTerminal, errors.EndpointUnknown),
+            *(errors.FalRejected, errors.FalUnreachable),
+        ],
     )
 
 

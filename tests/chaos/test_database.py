@@ -168,7 +168,8 @@ async def test_a_fail_over_loses_no_webhook(chaos: Chaos, several: bool) -> None
                     await asyncio.sleep(CALM_SECONDS)
                     await asyncio.to_thread(old.fence)
                     await _until_refused(sender)
-                    await _not_ready(chaos, nodes[0], "read_only")
+                    for node in nodes:
+                        await _not_ready(chaos, node, "read_only")
                     await asyncio.to_thread(new.promote)
                     line.redirect(new.port)
                     began = asyncio.get_running_loop().time()

@@ -11,13 +11,16 @@ from sqlalchemy.util import await_only
 
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
+from hookcast.errors import StoreUnavailable, Trouble
 from hookcast.jobs import Registered
 from hookcast.store import JobStore, Written, open_store
 from hookcast.store.base import Database
 from hookcast.store.database import open_database
 from hookcast.store.schema import jobs
 from hookcast.upkeep.resync import Resync
+from support.postgres import running_postgres
 from support.push import make_engine
+from support.server import DEADLINE
 
 pytestmark = pytest.mark.anyio
 
@@ -88,3 +91,21 @@ async def test_a_first_look_that_comes_late_finds_what_was_written_before(any_da
             state = await watch.next(1.0)
             assert state is not None
             assert state.version == 1
+
+
+async def test_a_node_that_only_reads_notices_a_server_that_takes_no_writes() -> None:
+    """After a fail-over, a former primary would answer it from the past."""
+    with running_postgres() as server:
+        async with open_store(server.create("fenced")) as store:
+            await store.changed_since(0.0)
+            await asyncio.to_thread(server.fence)
+            with pytest.raises(StoreUnavailable) as raised:
+                await looking(store)
+    assert raised.value.trouble is Trouble.READ_ONLY
+
+
+async def looking(store: JobStore) -> None:
+    """Look until it fails: open connections hear of it a moment later."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            await store.changed_since(0.0)

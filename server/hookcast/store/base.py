@@ -56,6 +56,9 @@ class Database(ABC):
         Rows not committed yet, on any node, were written after it, however long their commit takes.
         """
 
+    def check_writable(self, connection: Connection) -> None:  # noqa: B027 - a file has no other server
+        """Raise StoreUnavailable on a server that takes no writes: a former primary answers reads from the past."""
+
     @abstractmethod
     def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         """Return the condition that `column` is in the list parameter `ids`."""

@@ -109,11 +109,13 @@ class JobStore:
         """Return the rows written after `moment` (unix seconds by the database's clock), and the moment to pass next.
 
         Rows become visible out of order, some long after their `changed_at`. The returned moment precedes every row
-        that is not visible yet.
+        that is not visible yet. Raises StoreUnavailable also on a server that takes no writes: after a fail-over, a
+        node that only reads would not notice otherwise, and show states of the past.
         """
         written = select(jobs.c.request_id, jobs.c.version, jobs.c.group_name).where(jobs.c.changed_at > moment)
 
         def read(connection: Connection) -> tuple[list[Written], float]:
+            self._database.check_writable(connection)
             horizon = connection.execute(select(self._database.horizon)).scalar_one()
             rows = connection.execute(written.order_by(jobs.c.changed_at))
             return [Written(*row) for row in rows], horizon

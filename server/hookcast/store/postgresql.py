@@ -39,6 +39,7 @@ _MIGRATION_LOCK = 4_826_163_950_127_731  # arbitrary; must be unused by other pr
 # After these the server may be another one, or shutting down: every connection is replaced.
 _DISTRUSTED = frozenset({Trouble.READ_ONLY, Trouble.UNREACHABLE, Trouble.TIMEOUT})
 _DISTRUST_SECONDS = 1.0  # at most this often
+_READ_ONLY = text("SELECT current_setting('transaction_read_only')")
 _SPILL = text(  # sorts more than work_mem holds: PostgreSQL writes it to temporary files, and leaves nothing behind
     "SELECT count(*) FROM (SELECT row_number() OVER (ORDER BY md5(i::text) || repeat('x', 500)) FROM "
     "generate_series(1, 500) AS i) AS sorted"
@@ -76,6 +77,11 @@ class Postgresql(Database):
         now = "clock_timestamp()"
         horizon = f"greatest(least({now}, {oldest}), {now} - interval '{MAX_OPEN_SECONDS} seconds')"
         return literal_column(f"extract(epoch from {horizon})::float8", Float)
+
+    def check_writable(self, connection: Connection) -> None:
+        """Raise StoreUnavailable on a standby and on a fenced primary, whose connections are then replaced."""
+        if connection.execute(_READ_ONLY).scalar_one() == "on":
+            raise StoreUnavailable("The database accepts no writes.", Trouble.READ_ONLY)
 
     def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         """Return ANY of an array: the same SQL for any length."""

@@ -35,6 +35,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True)
+def patient_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the database the time that it needs on a machine four times as slow."""
+    monkeypatch.setattr("hookcast.store.base.DEADLINE_SECONDS", 20.0)
+
+
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """Run one Chromium for all tests of a module."""

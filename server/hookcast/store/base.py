@@ -83,9 +83,9 @@ class Database(ABC):
     async def close(self) -> None:
         """Close every connection."""
 
-    async def write(self, work: Work[T], seconds: float = DEADLINE_SECONDS) -> T:
-        """Run `work` in a transaction and commit it."""
-        return await self._watched(work, seconds, writes=True)
+    async def write(self, work: Work[T], seconds: float | None = None) -> T:
+        """Run `work` in a transaction and commit it within `seconds`; None = DEADLINE_SECONDS."""
+        return await self._watched(work, seconds or DEADLINE_SECONDS, writes=True)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which must only read."""
@@ -160,10 +160,10 @@ class Database(ABC):
 
 
 @asynccontextmanager
-async def deadline(seconds: float = DEADLINE_SECONDS) -> AsyncIterator[None]:
-    """Limit the block's duration, and turn every library error into StoreUnavailable."""
+async def deadline(seconds: float | None = None) -> AsyncIterator[None]:
+    """Limit the block's duration (None = DEADLINE_SECONDS), and turn every library error into StoreUnavailable."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds or DEADLINE_SECONDS):
             yield
     except LIBRARY_ERRORS as error:
         raise unavailable(error) from error

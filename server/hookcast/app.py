@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from hookcast import problems
 from hookcast.auth import Gate, Provider
-from hookcast.auth.provider import parse_keys
+from hookcast.auth.published import parse_keys
 from hookcast.buckets import Buckets
 from hookcast.bus import open_bus
 from hookcast.consequences import Kind
@@ -208,11 +208,16 @@ def _queue(settings: Settings, client: httpx.AsyncClient) -> FalQueue | None:
 
 
 def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock: Clock) -> Gate:
-    provider = None
-    if settings.token_jwks_url is not None:
-        published = PublishedKeys(client, settings.token_jwks_url, store, clock, parse_keys)
-        provider = Provider(published, issuer=settings.token_issuer, audience=settings.token_audience)
-    return Gate(lambda: clock().timestamp(), api_keys=settings.keys, secrets=settings.secrets, provider=provider)
+    providers = settings.providers
+    published = {
+        url: PublishedKeys(client, url, store, clock, parse_keys) for url in {trust.jwks_url for trust in providers}
+    }
+    return Gate(
+        lambda: clock().timestamp(),
+        api_keys=settings.keys,
+        secrets=settings.secrets,
+        providers=[Provider(published[trust.jwks_url], trust) for trust in providers],
+    )
 
 
 def _worker(node: Services, fal: Asking | None, name: str) -> Worker:

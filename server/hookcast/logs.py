@@ -23,6 +23,7 @@ ROOM_BYTES = 256 * 1024  # of unwritten lines
 GATHER_SECONDS = 0.005  # lines of this period are written together: a thread switch costs more than a line
 EXIT_SECONDS = 1.0  # for the last lines
 STRANGERS_LINES = 5  # per second
+SHOWN_CHARACTERS = 120  # of a text that a stranger chose
 
 WARNING = logging.WARNING
 CRITICAL = logging.CRITICAL
@@ -208,6 +209,13 @@ def _to_bytes(_logger: object, _method: str, text: Any) -> bytes:
 
 def _to_text(_logger: object, _method: str, line: Any) -> str:
     return bytes(line).decode()
+
+
+def shown(text: str) -> str:
+    """Return a stranger's text for a log line: at most `SHOWN_CHARACTERS`, none of them a control character."""
+    cut = text[:SHOWN_CHARACTERS]
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    return safe if cut == text else f"{safe}…"
 
 
 def get_logger(name: str) -> FilteringBoundLogger:

@@ -14,9 +14,11 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 from hookcast.errors import SettingsError
 from hookcast.keys import ApiKeys, FalKey, TokenSecret
 from hookcast.strength import KEY_BYTES, SECRET_BYTES, weakness
+from hookcast.trust import USER_CLAIM, Trust, parse_trusts
 from hookcast.urls import (
     DatabaseUrl,
     HttpAddress,
+    KeyAddresses,
     MediaUrl,
     Networks,
     Origins,
@@ -99,14 +101,15 @@ class Settings(ListenSettings):
 
     api_keys: ApiKeys | None = None
     token_secret: TokenSecret | None = None
-    token_jwks_url: ShownAddress | None = None
+    token_jwks_url: KeyAddresses | None = None
     token_issuer: str = ""
     token_audience: str = ""
+    token_user_claim: str = USER_CLAIM
     allowed_origins: Origins = ""
 
     @model_validator(mode="after")
     def _check_access(self) -> "Settings":
-        problems = [problem for problem in (self._incomplete_provider(), self._open_to_all()) if problem]
+        problems = [problem for problem in (self._wrong_providers(), self._open_to_all()) if problem]
         if self.exposed:
             advice = "anyone who can reach this server could guess it; use the output of `openssl rand -hex 32`"
             problems += [f"{problem}: {advice}" for problem in self.weak()]
@@ -114,12 +117,12 @@ class Settings(ListenSettings):
             raise ValueError("; ".join(problems))
         return self
 
-    def _incomplete_provider(self) -> str | None:
-        names = ("token_jwks_url", "token_issuer", "token_audience")
-        missing = [PREFIX + name.upper() for name in names if not getattr(self, name)]
-        if not missing or len(missing) == len(names):
-            return None
-        return f"{', '.join(missing)}: also required, so that only tokens issued for this server are accepted"
+    def _wrong_providers(self) -> str | None:
+        try:
+            self.providers  # noqa: B018 - parses them
+        except ValueError as error:
+            return str(error)
+        return None
 
     def _open_to_all(self) -> str | None:
         if not self.open or is_loopback(self.host):
@@ -161,6 +164,11 @@ class Settings(ListenSettings):
     def secrets(self) -> tuple[str, ...]:
         """The secrets of tokens: the first signs, all verify."""
         return () if self.token_secret is None else tuple(listed(self.token_secret.get_secret_value()))
+
+    @property
+    def providers(self) -> tuple[Trust, ...]:
+        """The identity providers whose tokens are accepted."""
+        return parse_trusts(self.token_jwks_url or "", self.token_issuer, self.token_audience, self.token_user_claim)
 
     @property
     def origins(self) -> tuple[str, ...]:

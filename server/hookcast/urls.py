@@ -30,11 +30,12 @@ def listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _http_url(value: str) -> str:
+def _http_url(value: str, *, query: bool = False) -> str:
     parts = urlsplit(value)
     (parts.hostname or "").encode("idna")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or parts.query or parts.fragment:
-        raise ValueError("must be an http:// or https:// URL without query and fragment")
+    wrong = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or " " in value
+    if wrong or parts.fragment or (parts.query and not query):
+        raise ValueError(f"must be an http:// or https:// URL without {'' if query else 'query and '}fragment")
     return value.rstrip("/")
 
 
@@ -42,6 +43,10 @@ def _without_user(value: str) -> str:
     if urlsplit(value).username is not None:
         raise ValueError("must not contain a user name or password: this URL is shown in logs and messages")
     return value
+
+
+def _key_addresses(value: str) -> str:
+    return ",".join(_without_user(_http_url(url.strip(), query=True)) for url in value.split(","))
 
 
 def _database_url(secret: SecretStr) -> SecretStr:
@@ -115,6 +120,7 @@ def _media_url(secret: SecretStr) -> SecretStr:
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
 PublicUrl = Annotated[HttpAddress, AfterValidator(_public_url)]
 ShownAddress = Annotated[HttpAddress, AfterValidator(_without_user)]
+KeyAddresses = Annotated[str, AfterValidator(_key_addresses)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 Origins = Annotated[str, AfterValidator(_origins)]

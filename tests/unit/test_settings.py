@@ -96,7 +96,7 @@ def test_weak_keys_and_secrets_are_refused_where_others_come(where: dict[str, st
     message = str(caught.value)
     assert "HOOKCAST_API_KEYS (number 2)" in message
     assert "HOOKCAST_TOKEN_SECRET (number 2) is too short" in message
-    assert "HOOKCAST_TOKEN_AUDIENCE" in message
+    assert "HOOKCAST_TOKEN_JWKS_URL" in message
     assert not any(text in message for text in (API_KEY, SECRET, "changeme", "too-short"))
     assert load_settings(**where, api_keys=API_KEY, token_secret=SECRET).exposed
 

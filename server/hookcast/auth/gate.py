@@ -1,13 +1,14 @@
-"""Authentication of a credential: an API key, a token of ours, or a token of the users' identity provider."""
+"""Authentication of a credential: an API key, a token of ours, or a token of an identity provider of the users."""
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from hookcast.auth import tokens
+from hookcast.auth import jws, tokens
 from hookcast.auth.caller import EVERYBODY, NOBODY, Caller
-from hookcast.auth.provider import KEY_TYPES, Provider
-from hookcast.errors import TokenInvalid, Unauthorized
+from hookcast.auth.provider import Provider
+from hookcast.errors import Refusal, TokenExpired, TokenInvalid, Unauthorized
+from hookcast.logs import Throttle, shown
 
 
 class Gate:
@@ -22,13 +23,14 @@ class Gate:
         *,
         api_keys: Sequence[str] = (),
         secrets: Sequence[str] = (),
-        provider: Provider | None = None,
+        providers: Sequence[Provider] = (),
     ) -> None:
         self.clock = clock
         self._digests = [_digest(key) for key in api_keys]
         self._secrets = secrets
-        self._provider = provider
-        self.open = not (api_keys or secrets or provider)
+        self._providers = {issuer: provider for provider in providers for issuer in provider.trust.issuers}
+        self._log = Throttle()
+        self.open = not (api_keys or secrets or providers)
 
     async def admit(self, credential: str | None) -> Caller:
         """Return the credential's caller; NOBODY when there is no credential and one is needed.
@@ -40,28 +42,51 @@ class Gate:
         if not credential:
             return NOBODY
         if len(credential) > tokens.MAX_CREDENTIAL:
+            self._log.warning("token_refused", reason=Refusal.MALFORMED)
             raise TokenInvalid("The token is too long.")
         digest = _digest(credential)
         # Compare with every key, each in constant time, so that timing reveals nothing about any of them.
         if any([hmac.compare_digest(digest, known) for known in self._digests]):  # noqa: C419
             return Caller(full=True, name=f"key:{digest.hex()[:12]}")
         if credential.count(".") != 2:
+            self._log.warning("token_refused", reason=Refusal.NOT_A_TOKEN)
             raise Unauthorized("The API key or token is not valid for this server.")
         return await self._read(credential)
 
     async def aclose(self) -> None:
-        """Cancel the request for the provider's keys, if one is in progress."""
-        if self._provider is not None:
-            await self._provider.aclose()
+        """Cancel the requests for providers' keys that are in progress."""
+        for provider in self._providers.values():
+            await provider.aclose()
 
-    async def _read(self, token: str) -> Caller:
+    async def _read(self, text: str) -> Caller:
+        token = None
+        try:
+            token = jws.parse(text)
+            return await self._verify(token)
+        except TokenExpired:
+            self._refused(Refusal.EXPIRED, token, {})
+            raise
+        except TokenInvalid as error:
+            self._refused(error.refusal, token, error.facts)
+            raise
+
+    async def _verify(self, token: jws.Signed) -> Caller:
         """Verify the token with the checker for its algorithm; each checker accepts only its own kind of key."""
-        algorithm = tokens.algorithm_of(token)
-        if algorithm == "HS256" and self._secrets:
+        if token.algorithm == jws.HS256 and self._secrets:
             return tokens.read(token, self._secrets, now=self.clock())
-        if algorithm in KEY_TYPES and self._provider is not None:
-            return await self._provider.read(token, algorithm, now=self.clock())
-        raise TokenInvalid("This server does not accept the token's algorithm.")
+        if token.algorithm not in jws.ASYMMETRIC or not self._providers:
+            raise TokenInvalid("This server does not accept the token's algorithm.", Refusal.ALGORITHM_NOT_ALLOWED)
+        provider = self._providers.get(token.issuer or "")
+        if provider is None:
+            raise TokenInvalid("This server does not accept tokens of this issuer.", Refusal.WRONG_ISSUER)
+        return await provider.read(token, now=self.clock())
+
+    def _refused(self, reason: Refusal, token: jws.Signed | None, facts: Mapping[str, str]) -> None:
+        """Log why, for the operator: never the token, and of its content only what identifies its maker."""
+        if token is not None:
+            claimed = {"issuer": token.issuer, "algorithm": token.algorithm, "key_id": token.key_id}
+            facts = {**{name: text for name, text in claimed.items() if text is not None}, **facts}
+        self._log.warning("token_refused", reason=reason, **{name: shown(text) for name, text in facts.items()})
 
 
 def _digest(text: str) -> bytes:

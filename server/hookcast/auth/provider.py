@@ -1,89 +1,97 @@
 """Tokens of the users' own identity provider (Supabase Auth, Auth0, Clerk …), verified with the keys it publishes.
 
-JWTs (RFC 7519) signed with RS256, ES256 or EdDSA; keys as a JWKS (RFC 7517). Only `sub` is used: it names the owner.
+Only the user's id is used: it names the owner of jobs.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
-import jwt
 import msgspec
-from msgspec import Raw, Struct
 
 from hookcast.auth import tokens
 from hookcast.auth.caller import Caller
-from hookcast.errors import TokenInvalid
-from hookcast.jwks import PublishedKeys, split_jwks
+from hookcast.auth.jws import Signed
+from hookcast.auth.published import Key, Keys
+from hookcast.errors import Refusal, TokenInvalid
+from hookcast.jwks import PublishedKeys
+from hookcast.trust import Trust
 
-# The key type of each algorithm (RFC 7518 section 6.1, RFC 8037): the token alone never decides it.
-KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
-Keys = tuple[jwt.PyJWK, ...]
-
-
-class _Jwk(Struct):
-    """The members that a usable key has. A key published with its private part, `d`, is compromised: not accepted."""
-
-    kty: Literal["RSA", "EC", "OKP"]
-    alg: Literal["RS256", "ES256", "EdDSA"] | None = None
-    use: Literal["sig"] | None = None
-    kid: str | None = None
-    d: None = None
-
-
-def parse_keys(document: bytes) -> Keys:
-    """Return the usable signing keys of a JWKS. Raises ValueError when there is none."""
-    keys = tuple(key for key in map(_key, split_jwks(document)) if key is not None)
-    if not keys:
-        raise ValueError("no RS256, ES256 or EdDSA key in the JWKS")
-    return keys
-
-
-def _key(raw: Raw) -> jwt.PyJWK | None:
-    """Return the key, or None to ignore one that is not understood (RFC 7517 section 5)."""
-    try:
-        msgspec.json.decode(raw, type=_Jwk)
-        key = jwt.PyJWK(msgspec.json.decode(raw))
-        # RFC 7518 section 3.3: RSA keys have 2048 bits or more.
-        return key if key.Algorithm.check_key_length(key.key) is None else None
-    except (msgspec.DecodeError, jwt.PyJWTError, ValueError, TypeError):
-        return None
+MAX_TRIED = 20  # keys per token whose key is not named
 
 
 class Provider:
-    """One issuer, one audience, and the keys that the issuer publishes."""
+    """One identity provider: what its tokens must say, and the keys that it publishes."""
 
-    def __init__(self, keys: PublishedKeys[Keys], *, issuer: str, audience: str) -> None:
+    def __init__(self, keys: PublishedKeys[Keys], trust: Trust) -> None:
+        self.trust = trust
         self._keys = keys
-        self._issuer = issuer
-        self._audience = audience
 
     async def aclose(self) -> None:
         """Cancel the request for the keys, if one is in progress."""
         await self._keys.aclose()
 
-    async def read(self, token: str, algorithm: str, *, now: float) -> Caller:
-        """Return the caller that the token stands for. Raises TokenInvalid, TokenExpired and KeysUnavailable."""
+    async def read(self, token: Signed, *, now: float) -> Caller:
+        """Return the caller that the token stands for; its issuer is one of `trust.issuers`.
+
+        Raises TokenInvalid, TokenExpired and KeysUnavailable.
+        """
+        claims = await self._verified(token, now)
+        self._check_audience(claims)
+        times = {name: claims[name] for name in ("exp", "nbf") if name in claims}
+        return tokens.caller({**times, "sub": self._user(claims)}, now=now)
+
+    async def _verified(self, token: Signed, now: float) -> Mapping[str, Any]:
+        """Return the claims. Keys are fetched again only if no known one is named by the token: it may be a new one."""
         keys = await self._keys.current()
-        fitting = _fitting(keys, token, algorithm)
-        if not fitting:  # the provider may have rotated its keys
-            fitting = _fitting(await self._keys.refreshed(keys), token, algorithm)
-        for key in fitting:
-            try:
-                claims = self._decode(token, key, algorithm)
-            except TokenInvalid:
-                continue
-            return tokens.caller({name: claims[name] for name in ("exp", "nbf", "sub") if name in claims}, now=now)
-        raise TokenInvalid("The token is not valid for this server: check signature, issuer, audience and subject.")
+        fitting = _fitting(keys, token, now)
+        claims = _claims(fitting, token)
+        if claims is None and not any(key.key_id == token.key_id is not None for key in fitting):
+            fitting = _fitting(await self._keys.refreshed(keys), token, now)
+            claims = _claims(fitting, token)
+        if claims is not None:
+            return claims
+        if fitting:
+            raise TokenInvalid("The token's signature is not valid.", Refusal.BAD_SIGNATURE)
+        raise TokenInvalid("The token's key is not among those its issuer publishes.", Refusal.UNKNOWN_KEY)
 
-    def _decode(self, token: str, key: jwt.PyJWK, algorithm: str) -> dict[str, Any]:
-        required = ("iss", "aud", "sub")
-        return tokens.decode(token, key, algorithm, issuer=self._issuer, audience=self._audience, require=required)
+    def _check_audience(self, claims: Mapping[str, Any]) -> None:
+        """Check for whom the token was issued (RFC 7519 section 4.1.3).
+
+        Without an `aud`, or with an empty one, `azp` or `client_id` says to which application it was issued.
+        """
+        given = claims.get("aud") or ()
+        named = [given] if isinstance(given, str) else given
+        if not named and not self.trust.audiences:
+            return
+        meant = named or (claims.get("azp"), claims.get("client_id"))
+        if not (isinstance(meant, list | tuple) and any(each in self.trust.audiences for each in meant)):
+            told = " ".join(each for each in meant if isinstance(each, str)) if isinstance(meant, list | tuple) else ""
+            raise TokenInvalid("The token was not issued for this server.", Refusal.WRONG_AUDIENCE, audience=told)
+
+    def _user(self, claims: Mapping[str, Any]) -> str:
+        """Return the user's id: text, or a whole number as text."""
+        value: Any = claims
+        for name in self.trust.user:
+            value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        try:
+            return msgspec.convert(value, tokens.Name)
+        except msgspec.ValidationError:
+            claim = ".".join(self.trust.user)
+            raise TokenInvalid(
+                f"The token has no user id in its claim {claim}.", Refusal.NO_USER, claim=claim
+            ) from None
 
 
-def _fitting(keys: Keys, token: str, algorithm: str) -> list[jwt.PyJWK]:
-    """Return the key that the token's `kid` names, or every key of the right kind when it has no `kid`."""
-    named = jwt.get_unverified_header(token).get("kid")
-    return [
-        key
-        for key in keys
-        if key.key_type == KEY_TYPES[algorithm] and key.algorithm_name == algorithm and named in {None, key.key_id}
-    ]
+def _fitting(keys: Keys, token: Signed, now: float) -> list[Key]:
+    """Return the keys to try: those that the token's `kid` names, or those that a lack of `kid` leaves open."""
+    usable = [key for key in keys if token.algorithm in key.algorithms and now < key.until]
+    if token.key_id is None:
+        return usable[:MAX_TRIED]
+    named = [key for key in usable if key.key_id == token.key_id]
+    return named or [key for key in usable if key.key_id is None][:MAX_TRIED]
+
+
+def _claims(keys: list[Key], token: Signed) -> Mapping[str, Any] | None:
+    return next((claims for key in keys if (claims := token.claims(key.material)) is not None), None)

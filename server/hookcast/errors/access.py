@@ -1,5 +1,7 @@
 """Access that is denied."""
 
+from enum import StrEnum
+
 from hookcast.errors.base import HookcastError
 
 
@@ -15,12 +17,32 @@ class Unauthorized(AccessError):
     title = "An API key or a token is required"
 
 
+class Refusal(StrEnum):
+    """Why a token is refused, for the log; stable."""
+
+    NOT_A_TOKEN = "not_a_token"  # noqa: S105 - a code
+    MALFORMED = "malformed"
+    ALGORITHM_NOT_ALLOWED = "algorithm_not_allowed"
+    WRONG_ISSUER = "wrong_issuer"
+    UNKNOWN_KEY = "unknown_key"
+    BAD_SIGNATURE = "bad_signature"
+    WRONG_AUDIENCE = "wrong_audience"
+    NO_USER = "no_user"
+    NOT_YET_VALID = "not_yet_valid"
+    EXPIRED = "expired"
+
+
 class TokenInvalid(AccessError):
-    """The token was not made for this server, or not as documented."""
+    """The token was not made for this server, or not as documented. `facts` help to find out why; none is secret."""
 
     status = 401
     code = "token_invalid"
     title = "The token is not accepted"
+
+    def __init__(self, message: str, refusal: Refusal = Refusal.MALFORMED, **facts: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+        self.facts = facts
 
 
 class TokenExpired(AccessError):

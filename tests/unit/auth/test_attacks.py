@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
 from hookcast.auth import Gate, Provider
-from hookcast.auth.provider import Keys, parse_keys
+from hookcast.auth.published import Keys, parse_keys
 from hookcast.errors import AccessError, TokenInvalid
+from hookcast.trust import Trust
 from support.access import A_DAY, AUDIENCE, ISSUER, SECRET, IdentityProvider, token
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +25,7 @@ IDP = IdentityProvider()
 GOOD = {key["alg"]: key for key in json.loads(IDP.document())["keys"]}
 RSA = GOOD["RS256"]
 PRIVATE = {**json.loads(RSAAlgorithm.to_jwk(IDP.keys["RS256"])), "kid": RSA["kid"], "alg": "RS256"}  # type: ignore[arg-type]
+TRUST = Trust(jwks_url="https://idp.test/jwks.json", issuers=(ISSUER,), audiences=(AUDIENCE,))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -51,7 +53,7 @@ class Published:
 def gate(*keys: Any) -> Gate:
     """A gate that knows our secret and these keys of a provider."""
     published = Published(parse_keys(json.dumps({"keys": keys}).encode()))
-    return Gate(time.time, secrets=(SECRET,), provider=Provider(published, issuer=ISSUER, audience=AUDIENCE))  # type: ignore[arg-type]
+    return Gate(time.time, secrets=(SECRET,), providers=(Provider(published, TRUST),))  # type: ignore[arg-type]
 
 
 def part(value: bytes) -> str:
@@ -119,7 +121,7 @@ async def test_a_key_that_the_token_brings_along_is_not_looked_at() -> None:
 async def test_a_token_of_ours_does_not_count_as_the_providers() -> None:
     """Without a secret there is no HS256, whatever was published."""
     published = Published(parse_keys(IDP.document()))
-    alone = Gate(time.time, provider=Provider(published, issuer=ISSUER, audience=AUDIENCE))  # type: ignore[arg-type]
+    alone = Gate(time.time, providers=(Provider(published, TRUST),))  # type: ignore[arg-type]
     for secret in (SECRET, RSA["n"]):
         with pytest.raises(TokenInvalid):
             await alone.admit(token(secret, sub="user-1", iss=ISSUER, aud=AUDIENCE))
@@ -155,7 +157,7 @@ USELESS: dict[str, Any] = {
 @pytest.mark.parametrize("name", USELESS)
 async def test_a_useless_key_is_passed_over(name: str) -> None:
     """Alone it is no key; beside good ones, before them too, these count all the same."""
-    with pytest.raises(ValueError, match="no RS256"):
+    with pytest.raises(ValueError, match="no key for RS256"):
         gate(USELESS[name])
     for algorithm in GOOD:
         for keys in ([USELESS[name], *GOOD.values()], [*GOOD.values(), USELESS[name]] * 2):

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookcast.auth import EVERYBODY, NOBODY, Gate, Grant, Provider, mint
-from hookcast.auth.provider import parse_keys
+from hookcast.auth.published import parse_keys
 from hookcast.errors import AccessError, KeysUnavailable, TokenExpired, TokenInvalid, Unauthorized
 from hookcast.jwks import PublishedKeys, StoredKeys
+from hookcast.trust import Trust
 from support.access import (
     A_DAY,
     API_KEY,
@@ -57,8 +58,8 @@ class World:
         client = httpx.AsyncClient(transport=self.net)
         url = f"https://project.idp.test{JWKS_PATH}"
         keys = PublishedKeys(client, url, self, lambda: datetime.fromtimestamp(self.now, UTC), parse_keys)
-        provider = Provider(keys, issuer=ISSUER, audience=AUDIENCE)
-        return Gate(lambda: self.now, api_keys=(API_KEY, SECOND_KEY), secrets=(SECRET,), provider=provider)
+        provider = Provider(keys, Trust(jwks_url=url, issuers=(ISSUER,), audiences=(AUDIENCE,)))
+        return Gate(lambda: self.now, api_keys=(API_KEY, SECOND_KEY), secrets=(SECRET,), providers=(provider,))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,67 @@
+"""Signed tokens in their compact form (RFC 7515, RFC 7519): parsed, then verified with a key; pure."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+
+from hookcast.errors import Refusal, TokenInvalid
+
+HS256 = "HS256"
+# RFC 9864 names the curves that EdDSA (RFC 8037) leaves open; the signatures are the same.
+_EDDSA = jwt.get_algorithm_by_name("EdDSA")
+_RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+_EC = ("ES256", "ES384", "ES512")
+ASYMMETRIC = {
+    **{name: jwt.get_algorithm_by_name(name) for name in (*_RSA, *_EC)},
+    **dict.fromkeys(("EdDSA", "Ed25519", "Ed448"), _EDDSA),
+}
+"""The algorithms of tokens that an identity provider signs. None is symmetric: its keys are public."""
+
+_ALL = {**ASYMMETRIC, HS256: jwt.get_algorithm_by_name(HS256)}
+_JWS = jwt.PyJWS()
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A token as received. `algorithm`, `key_id` and `issuer` are claimed by its sender: use them to choose a key."""
+
+    algorithm: str
+    key_id: str | None
+    issuer: str | None
+    _input: bytes = field(repr=False)
+    _signature: bytes = field(repr=False)
+    _claims: dict[str, Any] = field(repr=False)
+
+    def claims(self, key: Any) -> dict[str, Any] | None:
+        """Return the claims if this key made the signature, else None. The key must be one for `algorithm`."""
+        try:
+            return self._claims if _ALL[self.algorithm].verify(self._input, key, self._signature) else None
+        except (ValueError, TypeError):  # a signature of impossible size
+            return None
+
+
+def parse(token: str) -> Signed:
+    """Return the token's parts. Raises TokenInvalid."""
+    try:
+        parts = _JWS.decode_complete(token, options={"verify_signature": False})
+        claims = json.loads(parts["payload"])
+        algorithm = parts["header"]["alg"]
+    except (jwt.PyJWTError, ValueError, KeyError, RecursionError):
+        raise _malformed() from None
+    if not isinstance(claims, dict) or not isinstance(algorithm, str):
+        raise _malformed()
+    issuer = claims.get("iss")
+    return Signed(
+        algorithm,
+        parts["header"].get("kid"),
+        issuer if isinstance(issuer, str) else None,
+        token.rpartition(".")[0].encode(),
+        parts["signature"],
+        claims,
+    )
+
+
+def _malformed() -> TokenInvalid:
+    return TokenInvalid("The token is not a signed JWT.", Refusal.MALFORMED)

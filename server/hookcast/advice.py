@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from hookcast import postgres_url
 from hookcast.settings import PREFIX, ClientSettings, Settings, given_names
+from hookcast.trust import Trust
 from hookcast.urls import is_loopback
 
 # Kubernetes sets these in every pod, after the name of each Service: noise when that name begins with "hookcast".
@@ -96,6 +97,7 @@ def _access_warnings(settings: Settings) -> list[str]:
         found.append(f"No {PREFIX}API_KEYS is set: nobody can submit, register or cancel jobs.")
     if not settings.secrets and settings.token_jwks_url is None:
         found.append(f"No {PREFIX}TOKEN_SECRET is set: browsers cannot watch jobs; API keys are for your backend.")
+    found += [warning for trust in settings.providers for warning in _provider_warnings(trust)]
     if set(settings.keys) & set(settings.secrets):
         found.append(f"A secret of {PREFIX}TOKEN_SECRET is also a key in {PREFIX}API_KEYS: generate one for each.")
     if not settings.fal_user_id:
@@ -103,3 +105,25 @@ def _access_warnings(settings: Settings) -> list[str]:
             f"No {PREFIX}FAL_USER_ID is set: webhooks of every fal user are accepted; set it to your own fal user id."
         )
     return found
+
+
+def _provider_warnings(trust: Trust) -> list[str]:
+    found = []
+    if not trust.audiences:
+        found.append(
+            f"No {PREFIX}TOKEN_AUDIENCE is set for {trust.issuers[0]}: tokens with an `aud` are refused, and those "
+            "without one are accepted from every application of this issuer. Set it unless the issuer is yours alone."
+        )
+    insecure = [
+        url for url in (trust.jwks_url, *trust.issuers) if url.startswith("http://") and not is_loopback(_host(url))
+    ]
+    if insecure:
+        found.append(
+            f"{' and '.join(insecure)} in {PREFIX}TOKEN_JWKS_URL and {PREFIX}TOKEN_ISSUER should be https: others on "
+            "the network could replace the keys, and sign in as anybody."
+        )
+    return found
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""

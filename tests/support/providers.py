@@ -15,16 +15,16 @@ from typing import Any
 import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from hookcast.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = ("jose", "jsonwebtoken", "PyJWT")
-_MAKERS = {"RSA": jwt.algorithms.RSAAlgorithm, "EC": jwt.algorithms.ECAlgorithm, "OKP": jwt.algorithms.OKPAlgorithm}
-_CURVES = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
+_CURVES: dict[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
 SECRET = "legacy-secret-of-a-project-0123456789-abcdef"
 USER = "5f1b7a3c-user"
 
@@ -69,7 +69,7 @@ def settings_of(*names: str) -> Settings:
 def private_key(provider: str, algorithm: str) -> Any:
     """Return the key with which the provider signs. RSA keys are slow to make: two serve all providers."""
     if algorithm in _CURVES:
-        return ec.generate_private_key(_CURVES[algorithm]())
+        return ec.generate_private_key(_CURVES[algorithm])
     if algorithm in {"EdDSA", "Ed25519"}:
         return ed25519.Ed25519PrivateKey.generate() if algorithm == "EdDSA" else private_key(provider, "EdDSA")
     return _rsa_key("of a stranger" if provider == "stranger" else "of the providers")
@@ -87,10 +87,11 @@ def key_id(algorithm: str) -> str:
 
 def jwk_of(key: Any) -> dict[str, Any]:
     """Return the private key as a JWK."""
-    kind = (
-        "RSA" if isinstance(key, rsa.RSAPrivateKey) else "EC" if isinstance(key, ec.EllipticCurvePrivateKey) else "OKP"
-    )
-    return dict(_MAKERS[kind].to_jwk(key, as_dict=True))
+    if isinstance(key, rsa.RSAPrivateKey):
+        return RSAAlgorithm.to_jwk(key, as_dict=True)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return ECAlgorithm.to_jwk(key, as_dict=True)
+    return OKPAlgorithm.to_jwk(key, as_dict=True)
 
 
 def published(provider: str, algorithms: set[str]) -> bytes:
@@ -120,7 +121,7 @@ def certificate(key: Any, *, days: float = 10) -> str:
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(now - timedelta(days=90))
     signed = builder.not_valid_after(now + timedelta(days=days)).sign(
-        key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+        key, None if isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) else hashes.SHA256()
     )
     return signed.public_bytes(Encoding.PEM).decode()
 

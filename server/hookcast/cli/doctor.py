@@ -19,7 +19,7 @@ from rich.text import Text
 
 from hookcast import advice
 from hookcast.bus import Bus, job_topic, open_bus
-from hookcast.cli import doctor_database, installation
+from hookcast.cli import doctor_database, doctor_providers, installation
 from hookcast.cli.findings import Finding, Level, where_of
 from hookcast.cli.terminal import plain
 from hookcast.errors import FalRejected, FalUnreachable, SettingsError
@@ -74,6 +74,7 @@ async def examine(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
         "fal keys": _fal_keys,
         "FAL_KEY": _fal_key,
         "PUBLIC_URL": _public_url,
+        doctor_providers.SUBJECT: doctor_providers.look,
         "open files": _open_files,
     }
     async with http_client(timeout=ANSWER_SECONDS, transport=transport) as web:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -301,6 +302,24 @@ async def test_a_provider_that_is_away_is_told(closed: Node) -> None:
     answer = await closed.client.get("/api/fal-jobs/job-1", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (503, "keys_unavailable")
     assert (await closed.client.get("/api/fal-jobs/job-1", headers=ADMIN)).status_code == 200
+
+
+async def test_a_refused_token_is_logged_with_its_reason(closed: Node) -> None:
+    """Over HTTP, SSE and WebSocket, in the URL, in a header or in a message; the token itself is not."""
+    text = IDP.token(aud="somebody else")
+    url = f"ws{closed.url[4:]}/api/fal-jobs/ws"
+    with capture_logs() as lines:
+        await closed.client.get("/api/fal-jobs/job-1", headers={"Authorization": f"Bearer {text}"})
+        await closed.client.get(f"/api/fal-jobs/job-1/events?token={text}")
+        for address, first in ((f"{url}?token={text}", None), (url, {"type": "subscribe", "token": text})):
+            with contextlib.suppress(ConnectionClosed):
+                async with connect(address, proxy=None) as client:
+                    if first:
+                        await client.send(json.dumps({**first, "requestIds": ["job-1"]}))
+                    await client.recv()
+    told = [line for line in lines if line["event"] == "token_refused"]
+    assert [(line["reason"], line["audience"]) for line in told] == [("wrong_audience", "somebody else")] * 4
+    assert not any(part in str(lines) for part in text.split("."))
 
 
 async def test_a_stream_ends_with_its_token(closed: Node) -> None:

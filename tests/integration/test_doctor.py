@@ -20,7 +20,7 @@ from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.settings import Settings, load_settings
 from hookcast.store import inspect, open_store
 from hookcast.store.revision import Schema
-from support.access import API_KEY, SECRET
+from support.access import API_KEY, SECRET, IdentityProvider
 from support.commands import hookcast
 from support.fal import JWKS, QUEUE, FalDouble, jwk
 from support.falhost import served_app
@@ -226,6 +226,16 @@ def _of(node: Node, emulator: str, database_url: str) -> dict[str, str]:
         "HOOKCAST_FAL_JWKS_URL": f"{emulator}/.well-known/jwks.json",
         "HOOKCAST_PUBLIC_URL": node.url,
     }
+
+
+async def test_an_identity_provider_is_looked_at(fal: FalDouble, database_url: str) -> None:
+    """Its keys are fetched like fal's; nothing is asked where there is none."""
+    idp = IdentityProvider()
+    provider = {"token_jwks_url": "https://idp.test/keys", "token_issuer": "https://idp.test", "token_audience": "app"}
+    assert (await findings(fal, database_url, **provider))["provider"].level == "fail"
+    fal.script("/keys", idp.answer())
+    assert (await findings(fal, database_url, **provider))["provider"].level == "ok"
+    assert "provider" not in await findings(fal, database_url)
 
 
 async def test_few_open_files_are_a_warning(fal: FalDouble, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

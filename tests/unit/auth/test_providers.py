@@ -224,6 +224,17 @@ async def test_all_providers_at_once_each_have_their_own_rules(library: str) -> 
             assert (await every.admit(text)).sub == USER
 
 
+async def test_a_provider_cannot_speak_for_another() -> None:
+    """The issuer selects the keys: those of another accepted provider do not count."""
+    forged = Token("Stytch", "Supabase's user", _supabase(), "bad_signature", "ES256")
+    unnamed = Token("Stytch", "Supabase's user", _supabase(), "unknown_key", "ES256", {"kid": "key-of-stytch"})
+    for token in (forged, unnamed):
+        [text] = make("PyJWT", [token], time.time())
+        with capture_logs() as lines, pytest.raises(AccessError):
+            await gate(*NAMES).admit(text)
+        assert [line["reason"] for line in lines] == [token.reason]
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 async def test_supabases_legacy_secret_is_a_token_secret(library: str) -> None:
     token = next(token for token in TOKENS if token.kind == "session, legacy secret")

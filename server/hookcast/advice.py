@@ -108,21 +108,16 @@ def _access_warnings(settings: Settings) -> list[str]:
 
 
 def _provider_warnings(trust: Trust) -> list[str]:
-    found = []
-    if not trust.audiences:
-        found.append(
-            f"No {PREFIX}TOKEN_AUDIENCE is set for {trust.issuers[0]}: tokens with an `aud` are refused, and those "
-            "without one are accepted from every application of this issuer. Set it unless the issuer is yours alone."
-        )
     insecure = [
         url for url in (trust.jwks_url, *trust.issuers) if url.startswith("http://") and not is_loopback(_host(url))
     ]
-    if insecure:
-        found.append(
-            f"{' and '.join(insecure)} in {PREFIX}TOKEN_JWKS_URL and {PREFIX}TOKEN_ISSUER should be https: others on "
-            "the network could replace the keys, and sign in as anybody."
-        )
-    return found
+    if not insecure:
+        return []
+    warning = (
+        f"{' and '.join(insecure)} in {PREFIX}TOKEN_JWKS_URL and {PREFIX}TOKEN_ISSUER should be https: others on the "
+        "network could replace the keys, and sign in as anybody."
+    )
+    return [warning]
 
 
 def _host(url: str) -> str:

@@ -141,12 +141,9 @@ def test_one_text_for_a_key_and_a_secret_is_warned_of() -> None:
 IDP = {"token_jwks_url": "https://idp.example/keys", "token_issuer": "https://idp.example", "token_audience": "app"}
 
 
-def test_a_provider_without_an_audience_or_without_tls_is_warned_of() -> None:
-    """Each with its issuer or address; nothing of one that is complete, or on this machine."""
+def test_a_provider_without_tls_is_warned_of() -> None:
+    """By its address; nothing of one that is complete, or on this machine."""
     assert told(**COMPLETE, **IDP) == ""
-    assert "No HOOKCAST_TOKEN_AUDIENCE is set for https://idp.example" in told(
-        **COMPLETE, **{**IDP, "token_audience": ""}
-    )
     insecure = {"token_jwks_url": "http://idp.example/keys", "token_issuer": "http://idp.example"}
     assert "http://idp.example/keys and http://idp.example in" in told(**COMPLETE, **{**IDP, **insecure})
     local = {"token_jwks_url": "http://127.0.0.1:9999/keys", "token_issuer": "http://localhost:9999"}

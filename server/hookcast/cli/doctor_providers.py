@@ -56,7 +56,7 @@ async def _look_at(trust: Trust, web: httpx.AsyncClient) -> list[Finding]:
     keys = parse_keys(answer.content)
     wrong = _wrong_issuer(trust, discovered) or await _foreign_keys(trust, keys, discovered, web)
     found = [_fail(wrong)] if wrong else [_of_keys(trust, keys, discovered)]
-    return [*found, *_unwanted(trust, answer), *_clock(answer)]
+    return [*found, *_unaddressed(trust), *_unwanted(trust, answer), *_clock(answer)]
 
 
 async def _get(web: httpx.AsyncClient, url: str) -> httpx.Response | str:
@@ -166,6 +166,15 @@ def _of_keys(trust: Trust, keys: Keys, discovered: Discovery | None) -> Finding:
     whose = "" if discovered else "; it has no discovery document, so the issuer could not be checked"
     count = "1 key" if len(keys) == 1 else f"{len(keys)} keys"
     return Finding(Level.OK, SUBJECT, f"{trust.jwks_url} returns {count} ({algorithms}){whose}")
+
+
+def _unaddressed(trust: Trust) -> list[Finding]:
+    """Warn where any application of the issuer is accepted: right for some providers, so the server says nothing."""
+    text = (
+        f"no {PREFIX}TOKEN_AUDIENCE is set for {trust.issuers[0]}: tokens with an `aud` are refused, and those without "
+        "one are accepted from every application of this issuer. Set it unless the issuer is yours alone"
+    )
+    return [] if trust.audiences else [Finding(Level.WARN, SUBJECT, text)]
 
 
 def _unwanted(trust: Trust, answer: httpx.Response) -> list[Finding]:

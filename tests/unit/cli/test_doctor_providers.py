@@ -32,7 +32,12 @@ def discovery(issuer: str = ISSUER, keys: str = KEYS) -> dict[str, Any]:
 
 
 async def said(
-    answers: dict[str, Any], *, keys: str = KEYS, issuer: str = ISSUER, headers: dict[str, str] | None = None
+    answers: dict[str, Any],
+    *,
+    keys: str = KEYS,
+    issuer: str = ISSUER,
+    audience: str = "app",
+    headers: dict[str, str] | None = None,
 ) -> list[Finding]:
     """Return the findings where these URLs answer: text, JSON, a status, or an exception; all others answer 404."""
     web = {KEYS: json.loads(IDP.document()), DISCOVERY: discovery(), **answers}
@@ -46,9 +51,7 @@ async def said(
         content = given if isinstance(given, str) else json.dumps(given)
         return httpx.Response(200, content=content, headers=headers)
 
-    settings = Settings(
-        token_jwks_url=keys, token_issuer=issuer, token_audience="app" if "," not in issuer else "app, app"
-    )
+    settings = Settings(token_jwks_url=keys, token_issuer=issuer, token_audience=audience)
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer), trust_env=False) as client:
         return await look(settings, client)
 
@@ -104,6 +107,13 @@ async def test_a_right_configuration_is_told_with_its_keys() -> None:
     assert found.text == f"{KEYS} returns 3 keys (ES256, Ed25519, RS256)"
 
 
+async def test_a_missing_audience_is_a_warning_with_its_consequence() -> None:
+    """Some providers have none: the server starts, and logs nothing."""
+    found = await said({}, audience="")
+    assert [finding.level for finding in found] == ["ok", "warn"]
+    assert f"no HOOKCAST_TOKEN_AUDIENCE is set for {ISSUER}" in found[1].text
+
+
 @pytest.mark.parametrize("issuer", [ISSUER, "P2Example"])
 async def test_a_provider_without_a_discovery_document_is_fine(issuer: str) -> None:
     [found] = await said({DISCOVERY: 404}, issuer=issuer)
@@ -147,5 +157,5 @@ async def test_a_clock_that_differs_from_the_providers_is_noticed(
 
 async def test_each_of_several_providers_is_looked_at() -> None:
     answers: dict[str, Any] = {f"{OTHER}/keys": {"keys": []}}
-    found = await said(answers, keys=f"{KEYS}, {OTHER}/keys", issuer=f"{ISSUER}, {OTHER}")
+    found = await said(answers, keys=f"{KEYS}, {OTHER}/keys", issuer=f"{ISSUER}, {OTHER}", audience="app, app")
     assert [finding.level for finding in found] == ["ok", "fail"]

@@ -70,9 +70,9 @@ class MediaFile(Struct, frozen=True, kw_only=True):
     """A file that the result names, and its copy in the storage of the operator.
 
     `source` is its URL, or what precedes the data of a `data:` URI (`data:image/png`). `spots` are its places in
-    `result`. `called_a_file`: it stands in one of fal's
-    file objects, so that JSON and text are files, too. `bytes` counts what is copied so far. `key` is its name in the
-    storage once it is kept.
+    `result`. `called_a_file`: it stands in one of fal's file objects, so that JSON and text are files, too. `bytes`
+    counts what is copied so far, of `size` in total once that is known. `key` is its name in the storage once it is
+    kept.
     """
 
     source: str
@@ -80,6 +80,7 @@ class MediaFile(Struct, frozen=True, kw_only=True):
     called_a_file: bool = False
     content_type: str | None = None
     bytes: int = 0
+    size: int | None = None
     sha256: str | None = None
     status: MediaStatus = MediaStatus.WAITING
     error: str | None = None

@@ -82,6 +82,7 @@ class _Media(Struct, rename="camel"):
     url: str | None
     content_type: str | None
     bytes: int
+    size: int | None
     sha256: str | None
     status: str
     error: str | None
@@ -211,6 +212,7 @@ def _media(file: MediaFile, link: Link | None) -> _Media:
         url=None if file.key is None or link is None else link(file.key),
         content_type=file.content_type,
         bytes=file.bytes,
+        size=file.size,
         sha256=file.sha256,
         status=file.status,
         error=file.error,

@@ -120,10 +120,11 @@ async def test_a_watcher_sees_the_copy_grow_before_the_result(keeping: Node) -> 
         async for event in events:
             if event.event == "job":
                 state = msgspec.json.decode(event.data)
-                seen += [(state["progress"]["phase"], file["status"], file["bytes"]) for file in state["media"]]
+                phase = state["progress"]["phase"]
+                seen += [(phase, file["status"], file["bytes"], file["size"] or 0) for file in state["media"]]
                 assert (state["result"] is None) == (state["status"] == "pending")
-    assert any(phase == "saving" and status == "copying" and size > 0 for phase, status, size in seen)
-    assert seen[-1] == ("ended", "kept", 3_000_000)
+    assert any(at[:2] == ("saving", "copying") and 0 < at[2] < at[3] == 3_000_000 for at in seen)
+    assert seen[-1] == ("ended", "kept", 3_000_000, 3_000_000)
 
 
 async def test_a_removed_job_takes_its_files_along(keeping: Node, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_state_knows_what_the_hub_asks_for() -> None:
     assert (made.request_id, made.version, made.terminal, made.group) == ("job-9", 3, True, "g")
 
 
-FILE = MediaFile(source="https://v3.fal.media/a.mp4", spots=(Spot(7, 35),), content_type="video/mp4", bytes=12)
+FILE = MediaFile(source="https://v3.fal.media/a.mp4", spots=(Spot(7, 35),), content_type="video/mp4", bytes=12, size=99)
 RESULT = Raw(b'{"url":"https://v3.fal.media/a.mp4"}')
 
 
@@ -108,6 +108,7 @@ def test_while_files_are_copied_the_job_shows_them_and_no_result() -> None:
             "url": None,
             "contentType": "video/mp4",
             "bytes": 12,
+            "size": 99,
             "sha256": None,
             "status": "copying",
             "error": None,

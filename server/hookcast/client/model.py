@@ -34,13 +34,15 @@ class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
 class MediaFile(Struct, frozen=True, kw_only=True, rename="camel"):
     """A file of the result and its copy: `status` is waiting, copying, kept, or left where it was (`error` says why).
 
-    `source` is fal's URL, `url` the copy's; None until it is kept. `bytes` counts what is copied so far.
+    `source` is fal's URL, `url` the copy's; None until it is kept. `bytes` counts what is copied so far, of `size` in
+    total; None while unknown. A `url` that begins with a slash is a path on the server.
     """
 
     source: str
     url: str | None = None
     content_type: str | None = None
     bytes: int = 0
+    size: int | None = None
     sha256: str | None = None
     status: str = "waiting"
     error: str | None = None

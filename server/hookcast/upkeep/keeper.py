@@ -109,6 +109,7 @@ class Keeper:
                 key=copied.key,
                 content_type=copied.content_type,
                 bytes=copied.bytes,
+                size=copied.bytes,
                 sha256=copied.sha256,
                 error=None,
             )
@@ -168,5 +169,5 @@ class _Copies:
             place,
             called_a_file=file.called_a_file,
             stop=stop,
-            progress=lambda count, _length: self.set(number, bytes=count),
+            progress=lambda count, length: self.set(number, bytes=count, size=length),
         )

@@ -38,6 +38,8 @@ export interface MediaFile {
   readonly contentType: string | null;
   /** The bytes copied so far. */
   readonly bytes: number;
+  /** The bytes in total, null while unknown. */
+  readonly size: number | null;
   readonly sha256: string | null;
   readonly status: "waiting" | "copying" | "kept" | "left";
   readonly error: string | null;

@@ -17,6 +17,7 @@ export default defineConfig({
     proxy: {
       "/api": { target: server, ws: true },
       "/healthz": server,
+      "/media": server,
       "/readyz": server,
       "/metrics": server,
       "/openapi.json": server,

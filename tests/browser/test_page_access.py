@@ -21,20 +21,32 @@ def _violations(page: Page) -> list[Any]:
     return found
 
 
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    """A server that keeps files."""
+    return {"HOOKCAST_MEDIA_URL": f"file://{tmp_path}/media"}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_no_rule_of_axe_is_broken(dev: Dev, scheme: str, viewport: dict[str, int]) -> None:
-    """Empty; then with a job that ended well, a failed, a refused and a running one, a blocked transport, the key."""
+    """Empty; while files are copied; with jobs in every state, a blocked transport, the field for the key.
+
+    The files of the first job are a video, an image, a link, and one that was left where it is.
+    """
     with opened(dev, viewport=viewport, color_scheme=scheme, reduced_motion="reduce") as page:
         assert _violations(page) == []
         page.get_by_text("Try a fault").click()
         cards = page.get_by_test_id("job")
-        for number, fault in enumerate(["none", "model_error"], start=1):
+        for number, fault in enumerate(["files", "none", "model_error"], start=1):
             page.get_by_test_id("fault").select_option(fault)
             page.get_by_test_id("generate").click()
             expect(cards).to_have_count(number)
+        expect(cards.nth(2).get_by_test_id("phase")).to_have_text("Copying")
+        assert _violations(page) == []
         expect(cards.nth(0)).to_have_attribute("data-status", "failed", timeout=DEADLINE * 1000)
-        expect(cards.nth(1)).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
+        for done in (cards.nth(1), cards.nth(2)):
+            expect(done).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
         for summary in page.locator("summary:visible").all()[1:]:
             summary.click()
         page.get_by_test_id("block-websocket").click()

@@ -78,6 +78,7 @@ class Copier:
 
     def _copy(self, source: Source, place: Place, called_a_file: bool, stop: Stop, progress: Progress) -> Copied:
         buffer = memoryview(bytearray(min(BLOCK, max(source.length or BLOCK, 1))))
+        progress(0, source.length)
         count = source.read_into(buffer)
         if count == 0:
             raise Left(Reason.EMPTY, "The file is empty.")

@@ -10,9 +10,9 @@ export interface Media {
 }
 
 /** Return `value` as a URL that is safe in `src` and `href`, absolute and http(s); null if it is none. */
-export function safeUrl(value: unknown): string | null {
-  if (typeof value !== "string" || !URL.canParse(value)) return null;
-  const url = new URL(value);
+export function safeUrl(value: unknown, base?: string): string | null {
+  if (typeof value !== "string" || !URL.canParse(value, base)) return null;
+  const url = new URL(value, base);
   return url.protocol === "https:" || url.protocol === "http:" ? url.href : null;
 }
 

@@ -1,6 +1,7 @@
-/** Progress estimated from elapsed time: fal reports no percentage. */
+/** Progress: of the model estimated from elapsed time, since fal reports no percentage; of copies, what is copied. */
 
 import { isTerminal, type Job } from "../lib/index.js";
+import { copiedShare, filesOf, isCopying } from "./files";
 
 /** The share shown when the expected time has elapsed, and the maximum before completion. */
 const AT_EXPECTED = 0.8;
@@ -20,6 +21,10 @@ export function fraction(startedAt: string | null, expectedSeconds: number | nul
 /** Return the progress in percent, 0 to 100; null while it is unknown. */
 export function percentOf(job: Job, now: number): number | null {
   if (job.status === "completed") return 100;
+  if (isCopying(job)) {
+    const copied = copiedShare(filesOf(job));
+    return copied === null ? null : Math.min(99, copied * 100);
+  }
   const { startedAt, expectedSeconds } = job.progress;
   const at = job.completedAt === null ? now : Date.parse(job.completedAt);
   const share = fraction(startedAt, expectedSeconds, at);

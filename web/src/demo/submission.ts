@@ -23,11 +23,21 @@ export const FAULTS: readonly (readonly [name: string, words: string])[] = [
   ["webhook_late", "The webhook arrives 5 s late"],
   ["payload_error", "The webhook has no payload"],
   ["big_result", "The result is very big"],
+  ["files", "Several files, one of them gone"],
+];
+
+/** Several files for a server that keeps them: a slow video, an image, a 3D model, and one that is no file any more. */
+const FILES = [
+  { bytes: 2_000_000, bytes_per_second: 500_000 },
+  { content_type: "image/png" },
+  { content_type: "model/gltf-binary", bytes: 300_000 },
+  { content_type: "image/png", fault: "web_page" },
 ];
 
 /** Return `input._emulator`, null for no fault. */
 function emulatorOptions(fault: string): Record<string, unknown> | null {
   if (fault === "none") return null;
+  if (fault === "files") return { files: FILES };
   return fault === "webhook_late" ? { faults: [fault], seconds: 5 } : { faults: [fault] };
 }
 

@@ -1,6 +1,7 @@
 /** The page's texts about a job; pure. */
 
 import { isTerminal, type Job, type JobStatus, type Phase, type Transport } from "../lib/index.js";
+import { copyWords, countWords, filesOf, isCopying } from "./files";
 import type { Lag } from "./lag";
 import { type Run, type RunStatus, statusOf } from "./runs";
 
@@ -29,6 +30,7 @@ export const TRANSPORTS: Record<Transport, string> = {
 };
 
 export function phaseWords(job: Job): string {
+  if (isCopying(job)) return "Copying";
   return job.status === "pending" ? (PHASES[job.progress.phase] ?? "Pending") : ENDS[job.status];
 }
 
@@ -38,9 +40,10 @@ export function runWords(run: Run): string {
   return run.seen.job === null ? "Connecting" : phaseWords(run.seen.job);
 }
 
+/** Return what stands next to the phase: the place in the queue, or how far the files are copied. */
 export function positionWords(job: Job): string | null {
   const { phase, queuePosition } = job.progress;
-  if (isTerminal(job) || phase !== "queued" || queuePosition === null) return null;
+  if (isTerminal(job) || phase !== "queued" || queuePosition === null) return copyWords(job);
   return queuePosition === 0 ? "next in the queue" : `position ${queuePosition} in the queue`;
 }
 
@@ -65,7 +68,16 @@ export function lagWords(lag: Lag): readonly [text: string, meaning: string] {
 }
 
 /** A job's position on the path browser → Hookcast → fal → webhook → browser. */
-export type Stage = "idle" | "submitting" | "queued" | "running" | "saving" | "cancelling" | "done" | "failed";
+export type Stage =
+  | "idle"
+  | "submitting"
+  | "queued"
+  | "running"
+  | "saving"
+  | "copying"
+  | "cancelling"
+  | "done"
+  | "failed";
 
 export function stageOf(run: Run | undefined): Stage {
   if (run === undefined || run.problem !== null) return "idle";
@@ -73,6 +85,7 @@ export function stageOf(run: Run | undefined): Stage {
   const { job } = run.seen;
   if (job === null) return "idle";
   const { phase } = job.progress;
+  if (isCopying(job)) return "copying";
   if (job.status === "pending" && phase !== "ended") return phase;
   return job.status === "completed" ? "done" : "failed";
 }
@@ -85,6 +98,7 @@ export function captionOf(stage: Stage, lag: Lag | null): string {
     queued: "Hookcast put it in fal's queue, with its own address as the webhook.",
     running: "fal runs the model. Every change reaches this page at once.",
     saving: "fal is done. Its signed webhook is on the way to Hookcast.",
+    copying: "fal's webhook has arrived. Hookcast copies the files into its storage.",
     cancelling: "Hookcast asked fal to cancel.",
     done: `The webhook was verified and stored, then cast to this page${fast}.`,
     failed: `The job ended without a result, and this page was notified${fast || " at once"}.`,
@@ -98,11 +112,16 @@ const NEWS: Partial<Record<RunStatus, string>> = {
   cancelled: "cancelled",
 };
 
-/** Return the screen-reader announcement of jobs accepted, completed or cancelled since `before`; null for none. */
+/** Return the screen-reader announcement of jobs accepted, copied, completed or cancelled since `before`, or null. */
 export function newsOf(before: readonly Run[], after: readonly Run[]): string | null {
   const news = after.flatMap((run) => {
     const old = before.find(({ id }) => id === run.id);
-    if (old === undefined || statusOf(old) === statusOf(run)) return [];
+    if (old === undefined) return [];
+    const { job } = run.seen;
+    if (job !== null && isCopying(job) && !isCopying(old.seen.job)) {
+      return [`Job ${run.number}: copying ${countWords(filesOf(job).length)}.`];
+    }
+    if (statusOf(old) === statusOf(run)) return [];
     // Failures are announced by the alert in their card.
     const told = NEWS[statusOf(run)];
     return told && statusOf(old) !== "connecting" ? [`Job ${run.number} ${told}.`] : [];

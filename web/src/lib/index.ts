@@ -11,6 +11,7 @@ export type {
   JobStatus,
   JsonObject,
   LogLine,
+  MediaFile,
   Phase,
   Progress,
   Submission,

@@ -3,16 +3,18 @@
 import { act, type ReactNode } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { Actions } from "../../src/demo/parts/Actions";
 import { LeavingButton } from "../../src/demo/parts/LeavingButton";
 import { Problem } from "../../src/demo/parts/Problem";
 import { Progress } from "../../src/demo/parts/Progress";
 import { RawResult } from "../../src/demo/parts/RawResult";
 import { Screen } from "../../src/demo/parts/Screen";
+import { Troubles } from "../../src/demo/parts/Troubles";
 import { UNSEEN } from "../../src/demo/runs";
 import { problemOf } from "../../src/demo/trouble";
 import { HookcastError, type Job } from "../../src/lib/index.js";
 import { asJob } from "../../src/lib/wire.js";
-import { job, run } from "./fixtures";
+import { COPY, completed, copying, file, job, kept, run, SOURCE } from "./fixtures";
 
 let root: Root;
 let box: HTMLElement;
@@ -100,4 +102,71 @@ it("a result without media has a screen that says so", async () => {
   expect(box.textContent).toContain("a result without media");
   await show(<Screen run={seen({ status: "completed", result: { audio: { url: "https://h/a.mp3" } } })} now={0} />);
   expect(box.querySelector("audio")?.getAttribute("src")).toBe("https://h/a.mp3");
+});
+
+it("a video that plays goes on where it was when the copy takes the place of fal's", async () => {
+  await show(<Screen run={seen(copying(file()))} now={0} />);
+  const video = box.querySelector("video");
+  if (video === null) throw new Error("There is no video");
+  const play = vi.spyOn(video, "play").mockResolvedValue();
+  Object.defineProperty(video, "paused", { value: false });
+  video.currentTime = 3;
+  await show(<Screen run={seen(completed(kept()))} now={0} />);
+  expect(box.querySelector("video")).toBe(video);
+  expect([video.getAttribute("src"), video.currentTime, play.mock.calls.length]).toEqual([COPY, 3, 1]);
+});
+
+it("a video that was stopped stays so with the copy", async () => {
+  await show(<Screen run={seen(copying(file()))} now={0} />);
+  const video = box.querySelector("video");
+  if (video === null) throw new Error("There is no video");
+  expect(video.autoplay).toBe(true);
+  video.currentTime = 3;
+  await show(<Screen run={seen(completed(kept()))} now={0} />);
+  expect([video.getAttribute("src"), video.currentTime, video.autoplay]).toEqual([COPY, 3, false]);
+});
+
+it("a file that cannot be loaded from fal is loaded from the copy", async () => {
+  const image = { source: "https://fal.media/a.png" };
+  await show(<Screen run={seen(copying(file(image)))} now={0} />);
+  await act(async () => box.querySelector("img")?.dispatchEvent(new Event("error")));
+  expect(box.textContent).toContain("This image could not be loaded.");
+  await show(<Screen run={seen(completed(kept({ ...image, contentType: "image/png", url: COPY })))} now={0} />);
+  expect(box.querySelector("img")?.getAttribute("src")).toBe(COPY);
+});
+
+it("several files are a gallery: media by their place, others as links with name and size", async () => {
+  const files = [kept(), kept({ source: "https://h/mesh.glb", contentType: "model/gltf-binary", size: 1500 })];
+  await show(<Screen run={seen(completed(...files, file({ source: "data:image/png" })))} now={0} />);
+  const [video, mesh, inline] = box.querySelectorAll("figure");
+  expect(video?.querySelector("video")?.getAttribute("aria-label")).toBe("a lighthouse (1 of 3)");
+  expect(mesh?.querySelector("a")?.getAttribute("href")).toBe(COPY);
+  expect([mesh?.textContent, inline?.textContent, inline?.querySelector("a")]).toEqual([
+    "mesh.glb1.5 kB",
+    "image",
+    null,
+  ]);
+});
+
+it("of very many files the first are shown and the others counted", async () => {
+  await show(<Screen run={seen(completed(...Array.from({ length: 30 }, () => kept())))} now={0} />);
+  expect(box.querySelectorAll("figure")).toHaveLength(24);
+  expect(box.textContent).toContain("and 6 more in the result");
+});
+
+it("files that are not kept are listed with the reason", async () => {
+  const left = Array.from({ length: 7 }, () => file({ status: "left", error: "It is too big." }));
+  await show(<Troubles job={completed(...left)} />);
+  const lines = [...box.querySelectorAll("li")].map(({ textContent }) => textContent);
+  expect(lines).toHaveLength(6);
+  expect([lines[0], lines[5]]).toEqual(["File 1 (a.mp4) was left where it is. It is too big.", "and 2 more"]);
+});
+
+it("a job whose files are copied cannot be cancelled any more", async () => {
+  const cancel = { asking: false, trouble: null, cancel: nothing };
+  const actions = (of: Job) => <Actions run={seen(of)} cancel={cancel} onRetry={nothing} onLeave={nothing} />;
+  await show(actions(job()));
+  expect(part("cancel")).not.toBeNull();
+  await show(actions(copying(file({ source: SOURCE }))));
+  expect(part("cancel")).toBeNull();
 });

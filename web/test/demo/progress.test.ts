@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { elapsedSeconds, formatSeconds, fraction, percentOf } from "../../src/demo/progress";
-import { job } from "./fixtures";
+import { copying, file, job } from "./fixtures";
 
 const START = "2026-11-23T10:00:00.000Z";
 const at = (seconds: number) => Date.parse(START) + seconds * 1000;
@@ -66,6 +66,12 @@ describe("the percentage", () => {
     expect(percentOf(job({ progress }), at(50))).toBeCloseTo(40);
     expect(percentOf(job({ status: "completed" }), at(50))).toBe(100);
     expect(percentOf(job({ status: "failed" }), at(50))).toBe(0);
+  });
+
+  it("is that of the bytes while files are copied, and never 100 before the end", () => {
+    expect(percentOf(copying(file()), at(50))).toBeNull();
+    expect(percentOf(copying(file({ bytes: 30, size: 100 })), at(50))).toBe(30);
+    expect(percentOf(copying(file({ bytes: 100, size: 100 })), at(50))).toBe(99);
   });
 
   it("stands still where a job failed", () => {

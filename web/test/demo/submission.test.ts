@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { submissionOf } from "../../src/demo/submission";
+import { FAULTS, submissionOf } from "../../src/demo/submission";
 
 it("asks for no fault unless one is chosen", () => {
   expect(submissionOf("p", "e", "none")).toEqual({ endpointId: "e", input: { prompt: "p" } });
@@ -11,4 +11,10 @@ it("says how late a late webhook is", () => {
     prompt: "p",
     _emulator: { faults: ["webhook_late"], seconds: 5 },
   });
+});
+
+it("asks for the files of a result", () => {
+  const { _emulator } = submissionOf("p", "e", "files").input as { _emulator: { files: unknown[] } };
+  expect(FAULTS.map(([name]) => name)).toContain("files");
+  expect(_emulator.files).toHaveLength(4);
 });

@@ -11,7 +11,7 @@ import {
   stageOf,
 } from "../../src/demo/words";
 import type { Job } from "../../src/lib/index.js";
-import { job, run } from "./fixtures";
+import { copying, file, job, kept, run } from "./fixtures";
 
 const seen = (changes: Partial<Job>): Run => run({ seen: { ...UNSEEN, job: job(changes) } });
 
@@ -29,6 +29,14 @@ describe("the words on a card", () => {
     expect(runWords(run())).toBe("Connecting");
     expect(runWords(seen({}))).toBe("Queued");
     expect(runWords(seen({ status: "failed" }))).toBe("Failed");
+  });
+
+  it("tell of copies how many files are kept, and of how many", () => {
+    const job = copying(kept(), file({ bytes: 900 }));
+    expect([runWords(seen(job)), positionWords(job)]).toEqual(["Copying", "1 of 2 files, 1.0 kB"]);
+    expect(captionOf(stageOf(seen(job)), null)).toBe(
+      "fal's webhook has arrived. Hookcast copies the files into its storage.",
+    );
   });
 
   it("say when updates are interrupted, and nothing while they are live", () => {
@@ -66,6 +74,13 @@ describe("what is said aloud", () => {
     expect(newsOf(before, [seen({})])).toBe("Job 1 submitted.");
     expect(newsOf([seen({})], [seen({ status: "completed" })])).toBe("Job 1 completed.");
     expect(newsOf([seen({})], [seen({ status: "cancelled" })])).toBe("Job 1 cancelled.");
+  });
+
+  it("is that files are copied, once", () => {
+    const started = seen(copying(file()));
+    expect(newsOf([seen({})], [started])).toBe("Job 1: copying 1 file.");
+    expect(newsOf([started], [seen(copying(kept(), file()))])).toBeNull();
+    expect(newsOf([started], [seen({ status: "completed" })])).toBe("Job 1 completed.");
   });
 
   it("is not each state on the way, nor what was there at a reload, nor a failure, which is an alert itself", () => {

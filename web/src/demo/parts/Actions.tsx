@@ -1,5 +1,6 @@
 /** The buttons of a job: retry and cancel. */
 
+import { isCopying } from "../files";
 import type { Cancel } from "../hooks/useCancel";
 import { isActive, type Run } from "../runs";
 import { LeavingButton } from "./LeavingButton";
@@ -21,7 +22,7 @@ export function Actions({ run, cancel, onRetry, onLeave }: ActionsProps) {
           Try again
         </LeavingButton>
       )}
-      {isActive(run) && (
+      {isActive(run) && !isCopying(run.seen.job) && (
         <LeavingButton onClick={cancel.cancel} onLeave={onLeave} off={cancelling} testid="cancel">
           {cancelling ? "Cancelling…" : "Cancel"}
         </LeavingButton>

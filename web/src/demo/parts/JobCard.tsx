@@ -16,6 +16,7 @@ import { Progress } from "./Progress";
 import { RawResult } from "./RawResult";
 import { Screen } from "./Screen";
 import { Timing } from "./Timing";
+import { Troubles } from "./Troubles";
 
 interface JobCardProps {
   readonly run: Run;
@@ -63,6 +64,7 @@ export function JobCard({ run: known, clock, onSeen, onRetry }: JobCardProps) {
         </div>
         <Notice run={run} trouble={cancel.trouble} />
         <Problem run={run} />
+        <Troubles job={job} />
         <Logs job={job} />
         <RawResult job={job} />
         <Facts run={run} />

@@ -1,23 +1,15 @@
 /** The upper half of a card: queue position, elapsed time, then the result. */
 
 import type { Job } from "../../lib/index.js";
-import { mediaOf } from "../media";
+import { tilesOf } from "../files";
 import { elapsedSeconds, formatSeconds } from "../progress";
 import { type Run, statusOf } from "../runs";
-import { Media } from "./Media";
+import { Gallery } from "./Gallery";
 
 export function Screen({ run, now }: { readonly run: Run; readonly now: number }) {
   const { job } = run.seen;
-  const media = mediaOf(job?.result);
-  if (media.length > 0) {
-    return (
-      <div className="screen media">
-        {media.map((file) => (
-          <Media key={file.url} file={file} title={run.prompt} />
-        ))}
-      </div>
-    );
-  }
+  const tiles = tilesOf(job, location.href);
+  if (tiles.length > 0) return <Gallery tiles={tiles} title={run.prompt} />;
   const [big, small] = job?.status === "pending" ? waiting(job, now) : still(run);
   // Hidden from assistive technology: the text below says the same.
   return (

@@ -75,7 +75,7 @@ async def submit(settings: ClientSettings, wish: Wish, *, watch: bool, patience:
     async with _client(settings) as client:
         taken = await _submitted(client, wish)
         if watch:
-            return await _watch(client, taken.request_id, patience)
+            return await _watch(client, taken.request_id, settings.server, patience)
         if sys.stdout.isatty():
             console = _console()
             console.print(title(taken.job, taken.request_id), soft_wrap=True)
@@ -106,12 +106,12 @@ async def watch(settings: ClientSettings, request_id: str, *, patience: float | 
             await client.get(request_id)  # fails at once when no server answers, where a watch would retry
         except NotFound:
             sys.stderr.write(f"hookcast: no job {request_id} is known at {settings.server} yet; waiting for it\n")
-        return await _watch(client, request_id, patience)
+        return await _watch(client, request_id, settings.server, patience)
 
 
-async def _watch(client: Hookcast, request_id: str, patience: float | None) -> int:
+async def _watch(client: Hookcast, request_id: str, server: str, patience: float | None) -> int:
     last: Job | None = None
-    show, notify, display = _output(request_id)
+    show, notify, display = _output(request_id, server)
     with display:
         states: AsyncIterator[Job] = client.watch(request_id, timeout=patience, notify=notify)
         async with aclosing(states):  # type: ignore[type-var] # it is a generator
@@ -120,9 +120,9 @@ async def _watch(client: Hookcast, request_id: str, patience: float | None) -> i
     return 0 if last is not None and last.status == "completed" else FAILED
 
 
-def _output(request_id: str) -> tuple[Callable[[Job], None], Callable[[Notice], None], Any]:
+def _output(request_id: str, server: str) -> tuple[Callable[[Job], None], Callable[[Notice], None], Any]:
     if sys.stdout.isatty():
-        display = JobDisplay(_console(), request_id)
+        display = JobDisplay(_console(), request_id, server)
         return display.show, display.notify, display
     return _print_line, _complain, nullcontext()
 

@@ -1,9 +1,10 @@
 """A job on a terminal, rendered with Rich. Control characters in remote text are replaced."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urljoin
 
 from rich.console import Console, ConsoleRenderable, Group
 from rich.live import Live
@@ -12,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from hookcast.client import Job, Notice, Transport
+from hookcast.client import Job, MediaFile, Notice, Transport
 
 BAR_WIDTH = 32
 MAX_URLS = 20
@@ -24,11 +25,15 @@ _TRANSPORTS = {Transport.LONG_POLL: "long polling", Transport.POLL: "polling eve
 
 
 class JobDisplay:
-    """A live view of a pending job that leaves the outcome on the screen. Use it as a context manager."""
+    """A live view of a pending job that leaves the outcome on the screen. Use it as a context manager.
 
-    def __init__(self, console: Console, request_id: str) -> None:
+    `server` is the URL that the paths of kept files belong to.
+    """
+
+    def __init__(self, console: Console, request_id: str, server: str = "") -> None:
         self._console = console
         self._request_id = request_id
+        self._server = server
         self._job: Job | None = None
         self._notice: Notice | None = None
         self._spinner = Spinner("dots", style="cyan")
@@ -49,7 +54,7 @@ class JobDisplay:
         if self._job is not None:
             self._console.print(title(self._job, self._request_id), soft_wrap=True)
             if self._job.ended:
-                self._console.print(outcome(self._job), soft_wrap=True)
+                self._console.print(outcome(self._job, self._server), soft_wrap=True)
             else:
                 self._console.print(
                     f"Stopped watching; the job continues: hookcast watch {self._request_id}", soft_wrap=True
@@ -76,10 +81,12 @@ def title(job: Job | None, request_id: str) -> Text:
 
 
 def pending(job: Job | None, spinner: Spinner, *, now: datetime) -> ConsoleRenderable:
-    """Render phase, progress bar, time and the last log line of a job that has not ended."""
+    """Render phase, progress bar, time and the last log line of a pending job, or how far its files are copied."""
     if job is None:
         return _row(spinner, Text("Waiting for the server to know this job"))
     progress = job.progress
+    if progress.phase == "saving" and job.media:
+        return Group(*_copying(job.media, spinner, seconds_between(job.created_at, now)))
     phase = _PHASES.get(progress.phase, plain(progress.phase))
     if progress.phase == "queued" and progress.queue_position is not None:
         phase += f", position {progress.queue_position}"
@@ -94,6 +101,27 @@ def pending(job: Job | None, spinner: Spinner, *, now: datetime) -> ConsoleRende
     return Group(*rows)
 
 
+def _copying(files: Sequence[MediaFile], spinner: Spinner, elapsed: float) -> Iterator[ConsoleRenderable]:
+    kept = sum(file.status == "kept" for file in files)
+    yield _row(spinner, Text(f"Copying the files, {kept} of {len(files)}"))
+    troubles = [file.error for file in files if file.error]
+    if troubles:
+        yield Text(f"  {plain(troubles[-1])}", style="yellow", no_wrap=True, overflow="ellipsis")
+    copied = size_words(sum(file.bytes for file in files))
+    yield _row(Text(" "), _bar(*copied_bytes(files)), Text(f"{copied}, {duration(elapsed)}", style="dim"))
+
+
+def copied_bytes(files: Sequence[MediaFile]) -> tuple[float, float | None]:
+    """Return the bytes copied, and those of all files together; None while no size is known.
+
+    A file whose size is not known yet counts as much as the others do on average; one that is left does not count.
+    """
+    copied = [file for file in files if file.status != "left"]
+    sizes = [file.size for file in copied if file.size is not None]
+    total = sum(sizes) / len(sizes) * len(copied) if sizes else None
+    return float(sum(file.bytes for file in copied)), total
+
+
 def connection(notice: Notice | None) -> Iterator[Text]:
     """Yield a line about the connection: an error, or a fallback from streaming."""
     if notice is None:
@@ -106,34 +134,39 @@ def connection(notice: Notice | None) -> Iterator[Text]:
         yield Text(f"  Streaming does not work: {_TRANSPORTS[notice.transport]}.", style="dim yellow")
 
 
-def outcome(job: Job) -> Text:
-    """Render the outcome: how long the job took, and the URLs of its media or the error."""
+def outcome(job: Job, server: str = "") -> Text:
+    """Render the outcome: how long the job took, and the URLs of its media or the error.
+
+    A kept file's link that is a path belongs to the URL `server`.
+    """
     sign, words, colour = _ENDS.get(job.status, _FAILED)
     took = duration(seconds_between(job.created_at, job.completed_at or job.updated_at))
     text = Text.assemble((f"{sign} {words} {took}", f"bold {colour}"))
     if job.error:
         text.append(f"\n  {plain(job.error)}")
     try:
-        urls = list(media(job.result()))
+        urls = list(media(job.result(), own=[file.url for file in job.media if file.url]))
     except ValueError:  # a number that no Python float can hold; the JSON still has the media
         urls = []
     width = max((len(label) for label, _ in urls[:MAX_URLS]), default=0)
     for label, url in urls[:MAX_URLS]:
-        text.append(f"\n  {label:<{width}}  ", style="dim").append(url, style="cyan underline")
+        text.append(f"\n  {label:<{width}}  ", style="dim").append(urljoin(server, url), style="cyan underline")
     if len(urls) > MAX_URLS:
         text.append(f"\n  … and {len(urls) - MAX_URLS} more", style="dim")
+    for file in [file for file in job.media if file.status == "left"][:MAX_URLS]:
+        text.append(f"\n  not kept: {plain(file.source)} ({plain(file.error or '').rstrip('.')})", style="yellow")
     return text
 
 
-def media(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every http(s) URL in a result with its path, such as `images[0]` or `video`."""
+def media(value: Any, path: str = "", own: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    """Yield every http(s) URL in a result, and every link in `own`, with its path, such as `images[0]` or `video`."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from media(inner, path if name == "url" and path else f"{path}.{name}".lstrip("."))
+            yield from media(inner, path if name == "url" and path else f"{path}.{name}".lstrip("."), own)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from media(inner, f"{path}[{number}]")
-    elif isinstance(value, str) and value.startswith(("https://", "http://")):
+            yield from media(inner, f"{path}[{number}]", own)
+    elif isinstance(value, str) and (value in own or value.startswith(("https://", "http://"))):
         yield plain(path), plain(value)
 
 
@@ -156,17 +189,30 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def size_words(count: int) -> str:
+    """Format a number of bytes: `999 bytes`, `4.2 MB`."""
+    if count < 1000:
+        return f"{count} bytes"
+    value, units = count / 1000, iter(("kB", "MB", "GB", "TB"))
+    unit = next(units)
+    for larger in units:
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.{1 if value < 9.95 else 0}f} {unit}"
+
+
 def _row(*parts: ConsoleRenderable) -> Table:
     row = Table.grid(padding=(0, 1, 0, 0))
     row.add_row(*parts)
     return row
 
 
-def _bar(elapsed: float, expected: float | None) -> ConsoleRenderable:
-    """Render the elapsed share of the expected time; a pulse once that is exceeded or unknown."""
-    if not expected or elapsed >= expected:
+def _bar(done: float, expected: float | None) -> ConsoleRenderable:
+    """Render the share of the expected time or bytes; a pulse once that is exceeded or unknown."""
+    if not expected or done >= expected:
         return ProgressBar(width=BAR_WIDTH, pulse=True, pulse_style="cyan")
-    return ProgressBar(total=expected, completed=elapsed, width=BAR_WIDTH, complete_style="cyan")
+    return ProgressBar(total=expected, completed=done, width=BAR_WIDTH, complete_style="cyan")
 
 
 def _time(elapsed: float, expected: float | None) -> Text:

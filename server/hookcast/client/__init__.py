@@ -19,7 +19,7 @@ from hookcast.client.errors import (
     Unreachable,
 )
 from hookcast.client.ladder import Transport
-from hookcast.client.model import Job, LogLine, Progress
+from hookcast.client.model import Job, LogLine, MediaFile, Progress
 from hookcast.client.token import Token
 from hookcast.client.watching import Notice
 
@@ -32,6 +32,7 @@ __all__ = [
     "JobCancelled",
     "JobFailed",
     "LogLine",
+    "MediaFile",
     "NotFound",
     "Notice",
     "Progress",

@@ -82,6 +82,30 @@ async def test_a_terminal_shows_the_job_until_its_end_and_then_where_the_media_a
     assert screen.raw.rindex(b"\x1b[?25h") > screen.raw.rindex(b"\x1b[?25l")  # the cursor is back
 
 
+SLOW_FILE = {"bytes": 2_200_000, "bytes_per_second": 1_000_000}
+FILES = json.dumps({"prompt": "a cat", "_emulator": {"files": [SLOW_FILE, {"fault": "web_page"}]}})
+
+
+async def test_a_terminal_shows_the_files_while_they_are_copied_and_where_they_are_kept(
+    tmp_path: Path, keeping: Node
+) -> None:
+    """The file that is left where it is, too."""
+    screen = await on_screen(tmp_path, "submit", KLING, "--input", FILES, "--watch", "--url", keeping.url)
+    try:
+        assert await screen.code() == 0
+    finally:
+        await screen.close()
+    for part in ("Copying the files, 0 of 2", "1.0 MB, ", f"videos[0]  {keeping.url}/media/", "not kept: http://"):
+        assert part in screen.text
+
+
+async def test_piped_a_watch_prints_the_files_in_each_state(tmp_path: Path, keeping: Node) -> None:
+    said = await hookcast(tmp_path, "submit", KLING, "--input", FILES, "--watch", "--url", keeping.url)
+    states = [json.loads(line) for line in said.out.splitlines()]
+    assert any(file["bytes"] for state in states if state["status"] == "pending" for file in state["media"])
+    assert [file["status"] for file in states[-1]["media"]] == ["kept", "left"]
+
+
 async def test_ctrl_c_leaves_with_130_and_says_how_to_go_on(tmp_path: Path, node: Node) -> None:
     """The job goes on; no traceback, and the stream is gone."""
     await node.register("job-1", endpointId=ENDPOINT)

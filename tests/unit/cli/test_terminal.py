@@ -9,7 +9,18 @@ import pytest
 from rich.console import Console, ConsoleRenderable, Group
 from rich.spinner import Spinner
 
-from hookcast.cli.terminal import JobDisplay, connection, duration, media, outcome, pending, plain, title
+from hookcast.cli.terminal import (
+    JobDisplay,
+    connection,
+    copied_bytes,
+    duration,
+    media,
+    outcome,
+    pending,
+    plain,
+    size_words,
+    title,
+)
 from hookcast.client import Job, Notice, Transport
 from hookcast.client.model import decode_job
 
@@ -67,6 +78,65 @@ def test_what_others_wrote_cannot_move_the_cursor() -> None:
     seen += drawn(title(ended, evil), outcome(ended), *connection(Notice(Transport.SSE, evil)))
     assert not {"\x1b", "\x07", "\x9b", "\u202e", "\r"} & set(seen)
     assert plain(evil).startswith("a\N{REPLACEMENT CHARACTER}[2J")
+
+
+FILE = {"source": "https://fal.media/a.mp4", "status": "copying", "bytes": 0, "size": None}
+
+
+def copying(*files: dict[str, Any], width: int = 80) -> str:
+    """A job whose files are copied."""
+    facts = job(12.0, progress={"phase": "saving"}, media=[{**FILE, **file} for file in files])
+    return drawn(pending(facts, Spinner("dots"), now=NOW), width=width)
+
+
+def test_files_that_are_copied_show_how_many_are_kept_and_a_bar_of_bytes() -> None:
+    seen = copying({"status": "kept", "bytes": 3_000_000, "size": 3_000_000}, {"bytes": 1_000_000, "size": 5_000_000})
+    assert "Copying the files, 1 of 2" in seen
+    assert "4.0 MB, 12.0 s" in seen
+    assert "━" * 16 in seen
+
+
+def test_a_file_that_is_tried_again_shows_why() -> None:
+    """In one line, of the terminal's width."""
+    seen = copying({"status": "waiting", "error": "The host answered 503.\x1b[2J" + "x" * 200}, width=40)
+    assert "The host answered 503." in seen
+    assert max(map(len, seen.splitlines())) <= 40
+
+
+@pytest.mark.parametrize(
+    ("files", "share"),
+    [
+        ([{}], (0, None)),
+        ([{"bytes": 5, "size": 20}], (5, 20)),
+        ([{"bytes": 5, "size": 20}, {}], (5, 40)),
+        ([{"bytes": 5, "size": 20}, {"status": "left", "size": 7}], (5, 20)),
+    ],
+)
+def test_a_file_of_unknown_size_counts_as_the_others_and_one_that_is_left_does_not(
+    files: list[dict[str, Any]], share: tuple[float, float | None]
+) -> None:
+    assert copied_bytes(job(media=[{**FILE, **file} for file in files]).media) == share
+
+
+def test_sizes_are_short() -> None:
+    sizes = (0, 999, 1000, 9_940, 9_960, 999_600, 2_147_483_648, 5 * 10**15)
+    words = ["0 bytes", "999 bytes", "1.0 kB", "9.9 kB", "10 kB", "1.0 MB", "2.1 GB", "5000 TB"]
+    assert list(map(size_words, sizes)) == words
+
+
+def test_kept_files_are_shown_at_the_server_and_those_that_are_left_with_the_reason() -> None:
+    """A link to a kept file may be a path."""
+    media = [
+        {**FILE, "status": "kept", "url": "/media/job-1/0.mp4"},
+        {**FILE, "status": "left", "source": "https://x/b.mp4", "error": "It is too big."},
+    ]
+    result = {"videos": [{"url": "/media/job-1/0.mp4"}, {"url": "https://x/b.mp4"}], "path": "/media/other"}
+    done = job(status="completed", completedAt=NOW.isoformat(), result=result, media=media)
+    seen = drawn(outcome(done, "https://hooks.example"))
+    assert "videos[0]  https://hooks.example/media/job-1/0.mp4" in seen
+    assert "videos[1]  https://x/b.mp4" in seen
+    assert "/media/other" not in seen
+    assert "not kept: https://x/b.mp4 (It is too big)" in seen
 
 
 def test_a_completed_job_shows_where_its_media_are() -> None:

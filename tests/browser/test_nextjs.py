@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import httpx
@@ -127,6 +128,32 @@ def test_a_reload_finds_the_jobs_and_a_stranger_does_not(page: Page, browser: Br
     stranger = _visit(browser, site)
     _generate(stranger, "a windmill")
     expect(stranger.get_by_role("article")).to_have_count(1)
+
+
+@pytest.fixture
+def _keeping(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hookcast keeps the files of results."""
+    monkeypatch.setenv("HOOKCAST_MEDIA_URL", f"file://{tmp_path}/media")
+
+
+@pytest.mark.usefixtures("_keeping")
+def test_a_video_can_be_watched_while_it_is_saved_and_is_not_interrupted_then(page: Page, dev: Dev) -> None:
+    """A reload shows the copy."""
+    _generate(page, "a lighthouse")
+    expect(page.get_by_role("article", name="a lighthouse")).to_be_visible()
+    [first] = _jobs(dev)
+    slow = {"_emulator": {"files": [{"bytes": 2_000_000, "bytes_per_second": 500_000}]}}
+    facts = {"owner": first["owner"], "metadata": {"prompt": "a windmill"}}
+    job = {"endpointId": first["endpointId"], "input": slow, **facts}
+    httpx.post(f"{dev.address.rstrip('/')}/api/fal-jobs", headers=ADMIN, json=job, timeout=DEADLINE).raise_for_status()
+    page.reload()
+    card = page.get_by_role("article", name="a windmill")
+    expect(card.get_by_role("progressbar", name="The video is being saved")).to_be_visible()
+    expect(card.locator("video")).to_have_attribute("src", re.compile(r"/0/output\.mp4$"))
+    expect(card).to_have_attribute("data-status", "completed")
+    expect(card.locator("video")).to_have_attribute("src", re.compile(r"/0/output\.mp4$"))
+    page.reload()
+    expect(card.locator("video")).to_have_attribute("src", re.compile(r"/0-[0-9a-f]{16}\.mp4$"))
 
 
 def test_a_server_that_is_away_is_told_and_the_prompt_kept(page: Page, dev: Dev) -> None:

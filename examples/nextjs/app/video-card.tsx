@@ -1,8 +1,8 @@
 "use client";
 
-import { isTerminal, type Job } from "hookcast";
+import { isTerminal, type Job, type MediaFile } from "hookcast";
 import { useFalJob } from "hookcast/react";
-import { useActionState } from "react";
+import { useActionState, useState } from "react";
 import { OFFLINE, type Video } from "@/lib/video";
 import { cancelVideo } from "./actions";
 
@@ -12,12 +12,16 @@ export function VideoCard({ known }: { known: Job<Video> }) {
   const live = useFalJob<Video>({ requestId, enabled: !isTerminal(known), keepListening: true });
   const job = live.job && live.job.version > known.version ? live.job : known;
   const prompt = String(job.metadata.prompt ?? "");
+  const file = beingSaved(job);
+  const url = file?.source ?? job.result?.video?.url;
   return (
     <article aria-label={prompt} data-status={job.status}>
       <p className="prompt">{prompt}</p>
       <p role="status">{progressOf(job)}</p>
-      {job.status === "pending" && <Waiting job={job} trouble={troubleOf(live.error?.code)} />}
-      {job.status === "completed" && <Player url={job.result?.video?.url} prompt={prompt} />}
+      {url && <Player url={url} prompt={prompt} />}
+      {file && <Saving file={file} />}
+      {job.status === "pending" && !file && <Waiting job={job} trouble={troubleOf(live.error?.code)} />}
+      {job.status === "completed" && !url && <p role="alert">The model made no video.</p>}
       {job.status === "failed" && <p role="alert">{job.error ?? "The model gave no reason."}</p>}
     </article>
   );
@@ -42,9 +46,20 @@ function Waiting({ job, trouble }: { job: Job; trouble: string | null }) {
   );
 }
 
-function Player({ url, prompt }: { url: string | undefined; prompt: string }) {
-  if (!url) return <p role="alert">The model made no video.</p>;
-  return <video src={url} controls playsInline preload="metadata" aria-label={prompt} />;
+/** Return the video while Hookcast copies it into your storage: it can already be watched at fal. */
+function beingSaved({ status, media }: Job): MediaFile | undefined {
+  return status === "pending" ? media?.find(({ source }) => source.startsWith("http")) : undefined;
+}
+
+function Saving({ file: { bytes, size } }: { file: MediaFile }) {
+  return <progress aria-label="The video is being saved" value={size ? bytes : undefined} max={size ?? undefined} />;
+}
+
+/** A video that plays keeps the link that it began with, which may be fal's, unless that stops working. */
+function Player({ url, prompt }: { url: string; prompt: string }) {
+  const [first, setFirst] = useState<string | null>(url);
+  const drop = () => setFirst(null);
+  return <video src={first ?? url} onError={drop} controls playsInline preload="metadata" aria-label={prompt} />;
 }
 
 function progressOf({ status, progress }: Job): string {

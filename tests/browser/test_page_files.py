@@ -67,7 +67,7 @@ def test_a_file_that_is_left_where_it_is_says_why(page: Page) -> None:
     generate(page, [{"content_type": PNG}, {"content_type": PNG, "fault": "web_page"}])
     card = page.get_by_test_id("job")
     expect(card).to_have_attribute("data-status", "completed")
-    expect(card.get_by_test_id("position")).to_have_text("1 of 2 files kept")
+    expect(card.get_by_test_id("position")).to_have_text("1 of 2 kept")
     expect(card.get_by_test_id("troubles")).to_have_text(
         "File 2 (output.png) was left where it is. Files of the type text/html are not kept."
     )

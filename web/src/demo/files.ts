@@ -95,7 +95,7 @@ export function copyWords(job: Job): string | null {
   const all = countWords(files.length);
   if (isCopying(job)) return `${kept} of ${all}, ${bytesWords(sum(files.map(({ bytes }) => bytes)))}`;
   if (kept === 0) return null;
-  return kept === files.length ? `${all} kept` : `${kept} of ${all} kept`;
+  return kept === files.length ? `${all} kept` : `${kept} of ${files.length} kept`;
 }
 
 /** `1 file`, `3 files`. */

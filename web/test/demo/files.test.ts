@@ -82,7 +82,7 @@ describe("the copies", () => {
     const left = file({ status: "left", error: "It is too big." });
     expect(copyWords(copying(kept(), file({ bytes: 4_200_000 })))).toBe("1 of 2 files, 4.2 MB");
     expect(copyWords(completed(kept()))).toBe("1 file kept");
-    expect(copyWords(completed(kept(), kept(), left))).toBe("2 of 3 files kept");
+    expect(copyWords(completed(kept(), kept(), left))).toBe("2 of 3 kept");
     for (const none of [completed(left), completed(), job()]) expect(copyWords(none)).toBeNull();
   });
 

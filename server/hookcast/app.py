@@ -227,7 +227,7 @@ def _worker(node: Services, fal: Asking | None, name: str) -> Worker:
         collector = Collector(node.store, node.dispatcher, fal, clock=node.clock)
         handlers[Kind.FETCH] = Handler(collector.fetch, MAX_AT_ONCE, MAX_SECONDS)
     if node.media is not None:
-        keeper = Keeper(node.store, node.dispatcher, node.media, node.clock)
+        keeper = Keeper(node.store, node.dispatcher, node.media, node.clock, node.metrics)
         handlers[Kind.KEEP] = Handler(keeper.keep, MAX_JOBS, MAX_COPY_SECONDS)
         handlers[Kind.ERASE] = Handler(keeper.erase, MAX_JOBS, MAX_ERASE_SECONDS)
     worker = Worker(node.store.work, handlers, name)
@@ -252,7 +252,7 @@ def _background(node: Services, fal: Asking | None, name: str) -> list[Coroutine
     found = [_worker(node, fal, name).run(), resync.run(), reconciler.run(), retention.run()]
     found += [node.readiness.run(), node.submitter.outcomes.run()]
     if settings.metrics_folder is not None:
-        found.append(node.metrics.run(node.engine, node.dispatcher, node.bus))
+        found.append(node.metrics.run(node.engine, node.dispatcher, node.bus, node.media and node.media.turns))
     if fal is not None:
         keeper = LeaseKeeper(store.leases, name)
         follower = Follower(store=store, dispatcher=node.dispatcher, engine=node.engine, fal=fal, keeper=keeper)

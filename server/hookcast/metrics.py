@@ -6,7 +6,7 @@ Components count streams and states as plain integers, which are read only on a 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -23,15 +23,19 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from hookcast import __version__
 from hookcast.bus import Bus
+from hookcast.consequences import Kind
 from hookcast.dispatcher import Dispatcher, Source
 from hookcast.errors import Draining, TooManyStreams, TooManyStreamsOfClient
 from hookcast.jobs import JobStatus
+from hookcast.media.failures import Reason, TryAgain
+from hookcast.media.turns import Turns
 from hookcast.push import Engine
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that prometheus_client reads on import."""
 READ_SECONDS = 1.0
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+COPY_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
 KINDS = ("sse", "websocket", "long_poll")
 REFUSALS = (Draining.code, TooManyStreams.code, TooManyStreamsOfClient.code)
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nothing here reads
@@ -70,11 +74,23 @@ class Metrics:
         self._seconds = Histogram(
             "hookcast_webhook_seconds", "Seconds from a webhook's head to its response.", registry=own, buckets=BUCKETS
         )
+        self._kept = _counter(own, "media_bytes", "Bytes of files copied to the storage.")
+        self._lost = _counter(own, "media_failures", "Attempts to copy a file that failed, by reason.", "reason")
+        self._copies = _gauge(own, "media_copies", "Copies of files that run, or wait for their turn.", "state")
+        self._copy_seconds = Histogram(
+            "hookcast_media_copy_seconds", "Seconds of a copy of a file.", registry=own, buckets=COPY_BUCKETS
+        )
+        self._work = _gauge(own, "work_waiting", "Durable work of all nodes, by kind.", "kind", mode="livemostrecent")
         self._build.labels(__version__).set(1)
         self._begin(self._opened, KINDS)
         self._begin(self._refused, REFUSALS)
         self._begin(self._webhooks, ("accepted", "duplicate", *webhooks))
         self._begin(self._submits, ("accepted", *submits))
+        self._begin(self._lost, (*Reason, *TryAgain))
+        for state in ("running", "waiting"):
+            self._copies.labels(state)
+        for kind in Kind:
+            self._work.labels(kind)
         for status in JobStatus:
             if status.terminal:
                 self._begin(self._ended, get_args(Source), status)
@@ -88,8 +104,25 @@ class Metrics:
         """Count a submit; `answer` is `accepted`, or the code of the problem."""
         self._submits.labels(answer).inc()
 
-    def read(self, engine: Engine, dispatcher: Dispatcher, bus: Bus) -> None:
-        """Copy the components' counts into the metrics."""
+    def copied(self, count: int, seconds: float) -> None:
+        """Count a file of `count` bytes that was copied to the storage, and record the duration."""
+        self._kept.inc(count)
+        self._copy_seconds.observe(seconds)
+
+    def not_copied(self, reason: str) -> None:
+        """Count an attempt to copy a file that failed."""
+        self._lost.labels(reason).inc()
+
+    def work(self, waiting: Mapping[Kind, float]) -> None:
+        """Set how much work of each kind is not done; NaN where it is not known."""
+        for kind, count in waiting.items():
+            self._work.labels(kind).set(count)
+
+    def read(self, engine: Engine, dispatcher: Dispatcher, bus: Bus, turns: Turns | None = None) -> None:
+        """Copy the components' counts into the metrics. `turns` are those of copies, where files are kept."""
+        if turns is not None:
+            self._copies.labels("running").set(turns.running)
+            self._copies.labels("waiting").set(turns.waiting)
         counts = engine.admission.counts
         self._bus.set(bus.condition == "ok")
         self._limit.set(engine.limits.max_streams)
@@ -110,11 +143,12 @@ class Metrics:
         engine: Engine,
         dispatcher: Dispatcher,
         bus: Bus,
+        turns: Turns | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Read once a second until cancelled, so that any process can be scraped for all."""
         while True:
-            self.read(engine, dispatcher, bus)
+            self.read(engine, dispatcher, bus, turns)
             await sleep(READ_SECONDS)
 
     def text(self, accept: str) -> tuple[bytes, str]:

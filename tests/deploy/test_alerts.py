@@ -24,8 +24,9 @@ PAGE = (ROOT / "docs" / "operations.md").read_text()
 class World:
     """Starts a node, whose settings the fault chooses."""
 
-    def __init__(self, stack: AsyncExitStack, database_url: str) -> None:
+    def __init__(self, stack: AsyncExitStack, database_url: str, folder: Path) -> None:
         self.stack = stack
+        self.folder = folder
         self._database_url = database_url
 
     async def node(self, **settings: Any) -> Node:
@@ -33,18 +34,18 @@ class World:
         node = running_node(FalDouble(), database_url=self._database_url, **settings)
         return await self.stack.enter_async_context(node)
 
-    async def with_emulator(self, *, speed: float) -> Node:
+    async def with_emulator(self, *, speed: float, **settings: Any) -> Node:
         """Start the node with an emulated fal."""
         app = create_emulator(speed=speed)
         url = await self.stack.enter_async_context(served_app(app, lambda: begin_shutdown(app)))
-        return await self.node(emulator=url)
+        return await self.node(emulator=url, **settings)
 
 
 @pytest.fixture
-async def world(database_url: str) -> AsyncIterator[World]:
+async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
     """All that a fault starts ends with its test."""
     async with AsyncExitStack() as stack:
-        yield World(stack, database_url)
+        yield World(stack, database_url, tmp_path)
 
 
 Fault = Callable[[], Awaitable[None]]
@@ -120,12 +121,27 @@ async def crowded(world: World) -> tuple[Node, Fault]:
     return node, cause
 
 
+async def storage_away(world: World) -> tuple[Node, Fault]:
+    """A file stands where the directory of kept files should be."""
+    media = world.folder / "media"
+    node = await world.with_emulator(speed=50, media_url=media.as_uri())
+
+    async def cause() -> None:
+        media.touch()
+        await emulated(node, files=[{"content_type": "image/png", "bytes": 1000}] * 3)
+        while sum(value for name, value in (await scrape(node)).items() if "storage_failed" in name) < 3:
+            pass
+
+    return node, cause
+
+
 FAULTS = {
     "HookcastWebhooksForged": forged,
     "HookcastWebhooksFail": keys_away,
     "HookcastWebhooksLost": lost,
     "HookcastBusDown": no_redis,
     "HookcastStreamsNearLimit": crowded,
+    "HookcastStorageFails": storage_away,
 }
 
 LABELS = {"HookcastWebhooksFail": {"answer": "keys_unavailable"}}

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,8 +13,11 @@ import msgspec
 import pytest
 
 from hookcast.emulator import file_content
+from hookcast.errors import StoreUnavailable
+from hookcast.store import WorkTable
 from support.emulated import emulated_fal
 from support.fal import ENDPOINT, FalDouble
+from support.measured import values
 from support.server import DEADLINE, Node, running_node, until
 
 pytestmark = pytest.mark.anyio
@@ -173,3 +177,35 @@ async def test_a_copy_goes_on_after_a_restart(fal_url: str, database_url: str, t
 async def test_nothing_but_kept_files_is_served(keeping: Node, path: str) -> None:
     async with httpx.AsyncClient(base_url=keeping.url) as client:
         assert (await client.get(f"/media/{path}")).status_code == 404
+
+
+async def test_copies_are_measured(keeping: Node) -> None:
+    page = {"content_type": PNG, "fault": "web_page"}
+    cut = {"content_type": PNG, "bytes": 20_000, "fault": "cut", "times": 1, "at": 7_000}
+    await ended(keeping, await submit(keeping, {"content_type": MP4, "bytes": 3_000_000}, page, cut))
+    found = await values(keeping)
+    assert found["hookcast_media_bytes_total"] == 3_020_000
+    assert found["hookcast_media_copy_seconds_count"] == 2
+    assert found['hookcast_media_failures_total{reason="wrong_type"}'] == 1
+    assert found['hookcast_media_failures_total{reason="interrupted"}'] == 1
+    assert found['hookcast_media_copies{state="running"}'] == found['hookcast_media_copies{state="waiting"}'] == 0
+    assert found['hookcast_work_waiting{kind="keep"}'] == 0
+
+
+async def test_work_that_waits_is_measured_until_the_database_is_away(
+    keeping: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = {"content_type": MP4, "bytes": 1_000_000, "bytes_per_second": 1}
+    request_id = await submit(keeping, slow)
+    async with keeping.events(request_id) as events:
+        async for event in events:
+            if event.event == "job" and '"status":"copying"' in event.data:
+                break
+    found = await values(keeping)
+    assert found['hookcast_work_waiting{kind="keep"}'] == found['hookcast_media_copies{state="running"}'] == 1
+
+    async def away(_kind: str) -> int:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(WorkTable, "waiting", lambda _self, kind: away(kind))
+    assert math.isnan((await values(keeping))['hookcast_work_waiting{kind="keep"}'])

@@ -6,12 +6,12 @@ import httpx
 import pytest
 from nacl.signing import SigningKey
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
-from prometheus_client.parser import text_string_to_metric_families
 
 from hookcast.push.stream import Stream
 from hookcast.routes import openapi
 from support.access import ADMIN, API_KEY, SECRET, token
 from support.fal import ENDPOINT, FalDouble, sign
+from support.measured import values
 from support.server import Node, running_node, until
 
 pytestmark = pytest.mark.anyio
@@ -22,18 +22,6 @@ async def small(database_url: str, fal: FalDouble) -> AsyncIterator[Node]:
     """A server with room for one stream."""
     async with running_node(fal, database_url=database_url, max_streams=1) as node:
         yield node
-
-
-async def values(node: Node) -> dict[str, float]:
-    """Each sample as Prometheus names it, `name{label="value"}`."""
-    answer = await node.client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain; version=")
-    found = {}
-    for family in text_string_to_metric_families(answer.text):
-        for sample in family.samples:
-            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
-            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-    return found
 
 
 async def test_webhooks_are_counted_by_their_answer(node: Node) -> None:

@@ -16,6 +16,13 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"  # a data URI that is not base64
 
 
+class TryAgain(StrEnum):
+    """Why an attempt failed that is repeated: stable codes."""
+
+    INTERRUPTED = "interrupted"  # the host of the file
+    STORAGE = "storage_failed"
+
+
 class Left(Exception):
     """The file is left where it is: another attempt would end the same way. `str(error)` is one sentence for people."""
 
@@ -27,6 +34,8 @@ class Left(Exception):
 class Interrupted(Exception):
     """The attempt failed; another one may succeed, not before `after` seconds when the host said so."""
 
+    reason = TryAgain.INTERRUPTED
+
     def __init__(self, sentence: str, after: float | None = None) -> None:
         super().__init__(sentence)
         self.after = after
@@ -34,6 +43,8 @@ class Interrupted(Exception):
 
 class StorageFailed(Interrupted):
     """The storage did not take the file, or did not answer."""
+
+    reason = TryAgain.STORAGE
 
 
 class Stopped(Exception):

@@ -18,7 +18,7 @@ class Turns:
     """At most `limit` copies at once. Jobs that wait take turns: one of 500 files delays no other by more than one."""
 
     def __init__(self, limit: int) -> None:
-        self._free = limit
+        self._limit = self._free = limit
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._pool = ThreadPoolExecutor(limit, thread_name_prefix="media")
 
@@ -26,6 +26,11 @@ class Turns:
     def waiting(self) -> int:
         """The number of copies that wait for their turn."""
         return sum(len(queue) for queue in self._waiting.values())
+
+    @property
+    def running(self) -> int:
+        """The number of copies that run."""
+        return self._limit - self._free
 
     async def run(self, request_id: str, work: Callable[[Stop], _T]) -> _T:
         """Run the work of a job in a thread when it is its turn.

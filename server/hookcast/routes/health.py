@@ -1,14 +1,21 @@
 """For operators: liveness, readiness and metrics."""
 
+import asyncio
+import math
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action
+from hookcast.consequences import Kind
 from hookcast.errors import Draining, StoreUnavailable, Trouble
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
 from hookcast.routes.services import node_of, services
+from hookcast.store import WorkTable
 from hookcast.wire import rfc3339
+
+WORK_SECONDS = 2.0
 
 
 async def healthz(request: Request) -> Response:
@@ -53,9 +60,19 @@ async def metrics(request: Request) -> Response:
     """Handle GET /metrics, for Prometheus; it needs an API key unless the server is open."""
     await authorize(request, Action.MEASURE)
     node = services(request)
-    node.metrics.read(node.engine, node.dispatcher, node.bus)
+    node.metrics.read(node.engine, node.dispatcher, node.bus, node.media and node.media.turns)
+    node.metrics.work(await _waiting(node.store.work))
     try:
         text, media_type = node.metrics.text(request.headers.get("accept", ""))
     except (TypeError, ValueError):  # it names a version that is not a number
         text, media_type = node.metrics.text("")
     return Response(text, headers={"Content-Type": media_type, "Cache-Control": "no-store"})
+
+
+async def _waiting(table: WorkTable) -> dict[Kind, float]:
+    """Return how much work of each kind is not done; NaN while the database does not answer."""
+    try:
+        async with asyncio.timeout(WORK_SECONDS):
+            return {kind: await table.waiting(kind) for kind in Kind}
+    except (StoreUnavailable, TimeoutError):
+        return dict.fromkeys(Kind, math.nan)

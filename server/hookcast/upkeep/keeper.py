@@ -4,10 +4,11 @@ A file that is copied again has the same key, so that an attempt may end anywher
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -36,6 +37,16 @@ _T = TypeVar("_T")
 _log = get_logger(__name__)
 
 
+class Tally(Protocol):
+    """Counts copies."""
+
+    def copied(self, count: int, seconds: float) -> None:
+        """Count a file of `count` bytes that was copied."""
+
+    def not_copied(self, reason: str) -> None:
+        """Count an attempt that failed."""
+
+
 class _Facts(Struct, omit_defaults=True):
     """The facts of a piece: the last pause, and the time of the first attempt."""
 
@@ -46,13 +57,14 @@ class _Facts(Struct, omit_defaults=True):
 class Keeper:
     """Copies the files of results to the storage, and removes them."""
 
-    def __init__(self, store: JobStore, dispatcher: Dispatcher, media: Media, clock: Clock) -> None:
+    def __init__(self, store: JobStore, dispatcher: Dispatcher, media: Media, clock: Clock, tally: Tally) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._storage = media.storage
         self._copier = media.copier
         self._turns = media.turns
         self._clock = clock
+        self._tally = tally
 
     async def keep(self, piece: Piece) -> Outcome:
         """Copy the files of a job that are not settled; it is Done when the job is completed, or gone."""
@@ -94,11 +106,13 @@ class Keeper:
     async def _copy(self, job: Job, copies: "_Copies", number: int) -> float | None:
         """Copy one file; return None once it is settled, else the least seconds until another attempt."""
         try:
-            copied = await self._in_turn(job, partial(copies.copy, self._copier, number))
+            copied = await self._in_turn(job, partial(self._counted, copies, number))
         except Left as error:
+            self._tally.not_copied(error.reason)
             copies.set(number, status=MediaStatus.LEFT, bytes=0, error=str(error))
             _log.info("file_left", request_id=job.request_id, file=number, reason=error.reason, error=str(error))
         except Interrupted as error:
+            self._tally.not_copied(error.reason)
             copies.set(number, status=MediaStatus.WAITING, bytes=0, error=str(error))
             _log.warning("file_not_copied", request_id=job.request_id, file=number, reason=str(error))
             return error.after or 0.0
@@ -114,6 +128,12 @@ class Keeper:
                 error=None,
             )
         return None
+
+    def _counted(self, copies: "_Copies", number: int, stop: Stop) -> Copied:
+        began = time.monotonic()
+        copied = copies.copy(self._copier, number, stop)
+        self._tally.copied(copied.bytes, time.monotonic() - began)
+        return copied
 
     async def _end(self, job: Job, copies: "_Copies", *, again: bool) -> None:
         """Complete the job; files that could not be copied in time are left where they are."""

@@ -33,13 +33,13 @@ async def test_jobs_take_turns_and_no_more_than_the_limit_run() -> None:
     tasks = [asyncio.create_task(turns.run("big", lambda _: work("big"))) for _ in range(6)]
     tasks += [asyncio.create_task(turns.run("small", lambda _: work("small"))) for _ in range(2)]
     await asyncio.sleep(0)
-    assert turns.waiting == 6
+    assert (turns.running, turns.waiting) == (2, 6)
     gate.set()
     assert max(await asyncio.gather(*tasks)) <= 2
     assert order[:2] == ["big", "big"]
     assert set(order[2:4]) == {"big", "small"}
     assert set(order[4:6]) == {"big", "small"}
-    assert turns.waiting == 0
+    assert (turns.running, turns.waiting) == (0, 0)
     turns.close()
 
 

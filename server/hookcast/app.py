@@ -41,7 +41,7 @@ from hookcast.routes.media import KeptFiles
 from hookcast.routes.methods import WrongMethods
 from hookcast.routes.pages import Pages
 from hookcast.routes.services import Node, Services
-from hookcast.settings import Settings
+from hookcast.settings import Settings, export_cloud_variables
 from hookcast.store import JobStore, open_store
 from hookcast.submitter import Submitter
 from hookcast.tasks import beside
@@ -173,6 +173,7 @@ def _media(settings: Settings) -> Media | None:
     """Return what keeps files. Raises SettingsError."""
     if settings.media_url is None:
         return None
+    export_cloud_variables()
     try:
         return open_media(
             settings.media_url.get_secret_value(),

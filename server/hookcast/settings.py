@@ -3,6 +3,7 @@
 Units are in the names: `_seconds`, `_bytes`. Secrets are `SecretStr`, which hides them in reprs and logs.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -30,6 +31,7 @@ from hookcast.urls import (
 )
 
 PREFIX = "HOOKCAST_"
+_CLOUDS = ("AWS_", "AZURE_", "GOOGLE_")
 _LINE = re.compile(r"\s*(?:export\s+)?(HOOKCAST\w*|FAL_KEY)\b", re.IGNORECASE)
 
 
@@ -239,6 +241,13 @@ def given_names() -> set[str]:
     """Return the names of all variables in the environment and `.env`, in upper case."""
     sources = (EnvSettingsSource(Settings), DotEnvSettingsSource(Settings))
     return {name.upper() for source in sources for name in source.env_vars}
+
+
+def export_cloud_variables() -> None:
+    """Put the variables of clouds that stand in `.env` into the environment, where the clouds' library reads them."""
+    for name, value in DotEnvSettingsSource(Settings).env_vars.items():
+        if value and name.upper().startswith(_CLOUDS):
+            os.environ.setdefault(name.upper(), value)
 
 
 def load_client_settings(**overrides: Any) -> ClientSettings:

@@ -67,7 +67,7 @@ async def test_where_all_is_well_every_line_is_ok(fal: FalDouble, database_url: 
         access = {"api_keys": API_KEY, "token_secret": SECRET, "fal_user_id": "user-1"}
         found = await findings(fal, database_url, public_url=SITE, redis_url=redis_server.url, **access)
     assert {subject: each.level for subject, each in found.items() if subject != "open files"} == dict.fromkeys(
-        ["packages", "database", "clocks", "redis", "fal keys", "clock", "FAL_KEY", "PUBLIC_URL"], "ok"
+        ["packages", "database", "clocks", "media", "redis", "fal keys", "clock", "FAL_KEY", "PUBLIC_URL"], "ok"
     )
 
 
@@ -275,7 +275,7 @@ async def test_the_command_prints_a_line_each_and_ends_with_0_or_1(
     said = await hookcast(tmp_path, "doctor", **settings)
     assert (said.code, said.err) == (0, "")
     levels = [line.split()[0] for line in said.out.splitlines()]
-    assert len(levels) == 10
+    assert len(levels) == 11
     assert set(levels) <= {"ok", "warn"}
     gone = await hookcast(tmp_path, "doctor", **settings | {"HOOKCAST_PUBLIC_URL": f"http://127.0.0.1:{quiet_port()}"})
     assert (gone.code, gone.err) == (1, "")

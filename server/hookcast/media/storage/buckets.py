@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from hookcast.media.storage.objects import ObjectStorage
@@ -19,13 +20,19 @@ _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=
 def open_bucket(
     scheme: str, bucket: str, prefix: str | None, options: dict[str, str], public_url: str | None
 ) -> ObjectStorage:
-    """Return the storage of a bucket of S3 (`s3`), Google Cloud Storage (`gs`) or Azure (`az`)."""
+    """Return the storage of a bucket of S3 (`s3`), Google Cloud Storage (`gs`) or Azure (`az`). Raises ValueError."""
+    try:
+        return ObjectStorage(_store(scheme, bucket, prefix, options), public_url)
+    except BaseError as error:  # an option is missing in the environment
+        raise ValueError(str(error).partition("\n")[0].removeprefix("Generic ")) from None
+
+
+def _store(scheme: str, bucket: str, prefix: str | None, options: dict[str, str]) -> S3Store | GCSStore | AzureStore:
     shared: dict[str, Any] = {"prefix": prefix, "client_options": _CLIENT, "retry_config": _RETRIES}
     if scheme == "s3":
-        return ObjectStorage(S3Store(bucket, **shared, **_s3_options(bucket, options)), public_url)
+        return S3Store(bucket, **shared, **_s3_options(bucket, options))
     shared |= {_NAMES[scheme, name]: value for name, value in options.items()}
-    store = GCSStore(bucket, **shared) if scheme == "gs" else AzureStore(bucket, **shared)
-    return ObjectStorage(store, public_url)
+    return GCSStore(bucket, **shared) if scheme == "gs" else AzureStore(bucket, **shared)
 
 
 def _s3_options(bucket: str, options: dict[str, str]) -> dict[str, Any]:

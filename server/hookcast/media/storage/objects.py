@@ -34,7 +34,8 @@ def _failures(doing: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError, ValueError) as error:
-        raise StorageFailed(f"The bucket of kept files failed {doing}: {' '.join(str(error).split())[:300]}") from error
+        reason = " ".join(str(error).partition("Debug source")[0].split())
+        raise StorageFailed(f"The bucket of kept files failed {doing}: {reason[:500]}") from error
 
 
 class ObjectStorage:
@@ -96,21 +97,28 @@ class ObjectStorage:
 
     def probe(self) -> None:
         """See Storage."""
-        draft, copy = draft_name(""), draft_name("")
-        content = memoryview(draft.encode())
+        names = draft_name(""), draft_name("")
         try:
-            upload = self.upload(draft, len(content), "application/octet-stream", Stop())
-            try:
-                upload.send(content)
-                upload.finish()
-            finally:
-                upload.close()
-            self.copy(draft, copy)
-            with _failures("to read a file"):
-                if bytes(obstore.get(self._store, copy).bytes()) != bytes(content):
-                    raise StorageFailed("The bucket of kept files returned other bytes than it was given.")
+            self._try_out(*names)
+        except StorageFailed:
+            for name in names:
+                self.remove_draft(name)
+            raise
+
+    def _try_out(self, draft: str, copy: str) -> None:
+        content = memoryview(draft.encode())
+        upload = self.upload(draft, len(content), "application/octet-stream", Stop())
+        try:
+            upload.send(content)
+            upload.finish()
         finally:
-            self.remove([draft, copy])
+            upload.close()
+        self.copy(draft, copy)
+        next(self._listed(INCOMING), None)  # a permission of its own
+        with _failures("to read a file"):
+            if bytes(obstore.get(self._store, copy).bytes()) != bytes(content):
+                raise StorageFailed("The bucket of kept files returned other bytes than it was given.")
+        self.remove([draft, copy])
 
     def put(self, key: str, content: memoryview, content_type: str) -> None:
         """Store a small file at once."""

@@ -27,7 +27,7 @@ def warnings(settings: Settings) -> list[str]:
     """Return one sentence for each setting, or missing setting, that is likely to surprise."""
     names = given_names()
     found = unknown_names(names) + _without_prefix(names) + _fal_warnings(settings, names)
-    return found + _database_warnings(settings) + _access_warnings(settings)
+    return found + _database_warnings(settings) + _access_warnings(settings) + _media_warnings(settings)
 
 
 def unknown_names(names: Collection[str]) -> list[str]:
@@ -122,3 +122,26 @@ def _provider_warnings(trust: Trust) -> list[str]:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
+
+
+def _media_warnings(settings: Settings) -> list[str]:
+    if settings.media_url is None:
+        return (
+            [f"{PREFIX}MEDIA_PUBLIC_URL has no effect without {PREFIX}MEDIA_URL."] if settings.media_public_url else []
+        )
+    found = []
+    local = settings.media_url.get_secret_value().startswith("file:")
+    if local and settings.bus_url is not None:
+        found.append(
+            f"{PREFIX}MEDIA_URL is a directory, and {PREFIX}REDIS_URL means several nodes: each must see the same "
+            "files, on a shared file system, or some links lead nowhere. Else use a bucket."
+        )
+    if local and not settings.media_public_url and not settings.public_url:
+        found.append(
+            f"Links to kept files are relative (/media/…) without {PREFIX}PUBLIC_URL: they work only for pages of this "
+            "server's own origin, not for your backend or other pages."
+        )
+    shown = urlsplit(settings.media_public_url or "")
+    if shown.scheme == "http" and not is_loopback(shown.hostname or ""):
+        found.append(f"{PREFIX}MEDIA_PUBLIC_URL is not https: pages of https sites cannot show these files.")
+    return found

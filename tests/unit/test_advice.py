@@ -133,6 +133,37 @@ def test_weak_keys_and_secrets_are_a_warning_on_loopback(public: str | None) -> 
     assert "changeme" not in told(**given)
 
 
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"media_url": "file:///m", "redis_url": "redis://r"}, "shared file system"),
+        ({"media_url": "s3://b", "media_public_url": "http://cdn.example"}, "not https"),
+        ({"media_public_url": "https://cdn.example"}, "no effect without HOOKCAST_MEDIA_URL"),
+    ],
+)
+def test_a_storage_that_is_probably_set_wrong_is_warned_of(given: dict[str, str], word: str) -> None:
+    assert word in told(**COMPLETE, **given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"media_url": "file:///m"},
+        {"media_url": "s3://b", "redis_url": "redis://r", "media_public_url": "https://cdn.example/p"},
+        {"media_url": "file:///m", "media_public_url": "http://127.0.0.1:9000"},
+    ],
+)
+def test_a_storage_that_is_set_well_is_not_warned_of(given: dict[str, str]) -> None:
+    assert told(**COMPLETE, **given) == ""
+
+
+def test_relative_links_are_warned_of() -> None:
+    relative = {name: value for name, value in COMPLETE.items() if name != "public_url"}
+    assert "relative" in told(**relative, media_url="file:///m")
+    assert "relative" not in told(**relative, media_url="s3://b")
+    assert "relative" not in told(**relative, media_url="file:///m", media_public_url="https://cdn.example")
+
+
 def test_one_text_for_a_key_and_a_secret_is_warned_of() -> None:
     """Whoever has the one could make the other's."""
     assert "also a key" in told(**COMPLETE | {"api_keys": SECRET})

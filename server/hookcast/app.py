@@ -54,6 +54,7 @@ from hookcast.upkeep.readiness import Readiness
 from hookcast.upkeep.reconciler import Reconciler
 from hookcast.upkeep.resync import Resync
 from hookcast.upkeep.retention import Retention
+from hookcast.upkeep.sweeper import Sweeper
 from hookcast.upkeep.worker import Handler, Worker
 from hookcast.urls import is_loopback
 from hookcast.wire import encode
@@ -252,6 +253,8 @@ def _background(node: Services, fal: Asking | None, name: str) -> list[Coroutine
     retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
     found = [_worker(node, fal, name).run(), resync.run(), reconciler.run(), retention.run()]
     found += [node.readiness.run(), node.submitter.outcomes.run()]
+    if node.media is not None:
+        found.append(Sweeper(node.media, node.clock).run())
     if settings.metrics_folder is not None:
         found.append(node.metrics.run(node.engine, node.dispatcher, node.bus, node.media and node.media.turns))
     if fal is not None:

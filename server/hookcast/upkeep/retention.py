@@ -36,8 +36,8 @@ class Retention:
 
     async def run(self) -> None:
         """Clean up within a minute of the start, then every 30 to 60 minutes, until cancelled."""
-        pauses = _pauses()
-        await repeat(self.clean, lambda: next(pauses), self._sleep, failed="not_cleaned")
+        coming = pauses()
+        await repeat(self.clean, lambda: next(coming), self._sleep, failed="not_cleaned")
 
     async def clean(self) -> int:
         """Delete everything due, in small portions with a pause in between; return the number of jobs deleted."""
@@ -58,7 +58,7 @@ class Retention:
         return done
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
     """Yield pauses in seconds, jittered: nodes that start together do not clean up together."""
     pause = FIRST_SECONDS
     while True:

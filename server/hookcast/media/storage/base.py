@@ -46,6 +46,9 @@ class Storage(Protocol):
     def files(self, folder: str = "") -> Iterator[Stored]:
         """Yield the files of a folder, or of all folders, without drafts; in no order."""
 
+    def drafts(self) -> Iterator[Stored]:
+        """Yield the drafts, each with the time when it was last written."""
+
     def find(self, key: str) -> Stored | None:
         """Return the file with this key, None when there is none."""
 

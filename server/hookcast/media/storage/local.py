@@ -47,10 +47,8 @@ class LocalStorage:
 
     def discard(self, folder: str) -> None:
         """See Storage."""
-        prefix = draft_prefix(folder).removeprefix(f"{INCOMING}/")
-        self.remove(
-            [f"{INCOMING}/{entry.name}" for entry in _entries(self.root / INCOMING) if entry.name.startswith(prefix)]
-        )
+        prefix = draft_prefix(folder)
+        self.remove([stored.key for stored in self.drafts() if stored.key.startswith(prefix)])
 
     def remove(self, keys: list[str]) -> None:
         """See Storage."""
@@ -62,10 +60,12 @@ class LocalStorage:
         """See Storage."""
         with _failures("to list files"):
             folders = [folder] if folder else [entry.name for entry in _entries(self.root) if entry.name != INCOMING]
-            for name in folders:
-                for entry in _entries(self.root / name):
-                    if (found := self.find(f"{name}/{entry.name}")) is not None:
-                        yield found
+        for name in folders:
+            yield from self._listed(name)
+
+    def drafts(self) -> Iterator[Stored]:
+        """See Storage."""
+        return self._listed(INCOMING)
 
     def find(self, key: str) -> Stored | None:
         """See Storage."""
@@ -78,14 +78,9 @@ class LocalStorage:
 
     def sweep(self, before: datetime) -> int:
         """See Storage."""
-        count = 0
-        with _failures("to remove drafts"):
-            for entry in _entries(self.root / INCOMING):
-                with contextlib.suppress(FileNotFoundError):
-                    if entry.stat().st_mtime < before.timestamp():
-                        Path(entry.path).unlink()
-                        count += 1
-        return count
+        old = [stored.key for stored in self.drafts() if stored.modified < before]
+        self.remove(old)
+        return len(old)
 
     def links(self, keys: list[str], seconds: int) -> list[str]:  # noqa: ARG002 - these links do not end
         """See Storage."""
@@ -109,6 +104,12 @@ class LocalStorage:
         if any(part in {"", ".", ".."} or "\\" in part or "\0" in part for part in key.split("/")):
             raise ValueError("not a key of the storage")
         return self.root / key
+
+    def _listed(self, folder: str) -> Iterator[Stored]:
+        with _failures("to list files"):
+            for entry in _entries(self.root / folder):
+                if (found := self.find(f"{folder}/{entry.name}")) is not None:
+                    yield found
 
 
 class LocalDraft:

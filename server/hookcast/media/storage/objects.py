@@ -67,11 +67,15 @@ class ObjectStorage:
     def discard(self, folder: str) -> None:
         """See Storage."""
         prefix = draft_prefix(folder)
-        self.remove([stored.key for stored in self._listed(INCOMING) if stored.key.startswith(prefix)])
+        self.remove([stored.key for stored in self.drafts() if stored.key.startswith(prefix)])
 
     def files(self, folder: str = "") -> Iterator[Stored]:
         """See Storage."""
         yield from (stored for stored in self._listed(folder) if not stored.key.startswith(f"{INCOMING}/"))
+
+    def drafts(self) -> Iterator[Stored]:
+        """See Storage."""
+        return self._listed(INCOMING)
 
     def find(self, key: str) -> Stored | None:
         """See Storage."""
@@ -84,7 +88,7 @@ class ObjectStorage:
 
     def sweep(self, before: datetime) -> int:
         """See Storage."""
-        old = [stored.key for stored in self._listed(INCOMING) if stored.modified < before]
+        old = [stored.key for stored in self.drafts() if stored.modified < before]
         self.remove(old)
         return len(old)
 

@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     FETCH = "fetch"  # fetch a job's result from fal
     KEEP = "keep"  # copy the files of its result
+    RELINK = "relink"  # copy the files of a job that was completed without them
     ERASE = "erase"  # remove these files, once the job is removed
 
 
@@ -90,6 +91,11 @@ def _keep(cause: Cause) -> Consequences:
 def erasure(request_id: str) -> Start:
     """Return the work of removing a removed job's files."""
     return Start(piece_id(Kind.ERASE, request_id), Kind.ERASE, request_id)
+
+
+def relinking(request_id: str) -> Start:
+    """Return the work of keeping the files of a job that was completed without them."""
+    return Start(piece_id(Kind.RELINK, request_id), Kind.RELINK, request_id)
 
 
 def piece_id(kind: Kind, request_id: str) -> str:

@@ -136,7 +136,7 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class Registered(Struct, frozen=True, kw_only=True):
-    """The job was registered or submitted. Only fills missing fields; the only update that a terminal job accepts."""
+    """The job was registered or submitted. Only fills missing fields; a terminal job accepts it, too."""
 
     endpoint_id: str | None = None
     response_url: str | None = None
@@ -199,6 +199,13 @@ class Kept(Struct, frozen=True):
     media: tuple[MediaFile, ...]
 
 
+class Relinked(Struct, frozen=True):
+    """The files of a job that was completed without them are settled: as `Kept`, but the job stays as it ended."""
+
+    result: Raw
+    media: tuple[MediaFile, ...]
+
+
 class Failed(Struct, frozen=True):
     """The job ended without a result: `error` is one readable sentence, `detail` is fal's own error body."""
 
@@ -220,6 +227,7 @@ Update = (
     | Completed
     | Copying
     | Kept
+    | Relinked
     | Failed
     | Cancelled
 )

@@ -27,6 +27,7 @@ from hookcast.jobs import (
     Phase,
     Progressed,
     Registered,
+    Relinked,
     Update,
 )
 from hookcast.loglines import aligned
@@ -65,22 +66,25 @@ class Report(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    RELINKED = "relinked"
 
 
 # One row per stage, columns in the order of `Report`; None = the report is late or repeated and changes nothing.
 # A queued job can move to any stage. A cancelling job no longer changes phase, though fal keeps reporting them, unless
 # its result turns out to be ready. A failure while cancelling counts as cancelled, and `advance` sees to
 # one that comes before fal has answered our request. A result that was delivered is the outcome, whatever comes later.
+# A terminal job changes no more, but a completed one may get links to files that were copied later.
 _Q, _R, _S, _X, _K = Stage.QUEUED, Stage.RUNNING, Stage.SAVING, Stage.CANCELLING, Stage.KEEPING
 _OK, _BAD, _OFF = Stage.COMPLETED, Stage.FAILED, Stage.CANCELLED
 _ROWS: dict[Stage, tuple[Stage | None, ...]] = {
-    # registered queued running saving finished asked refused cancel delivered copying kept completed failed cancelled
-    _Q: (_Q, _Q, _R, _S, _S, _Q, _Q, _X, _K, None, None, _OK, _BAD, _OFF),
-    _R: (_R, None, _R, _S, _S, _R, _R, _X, _K, None, None, _OK, _BAD, _OFF),
-    _S: (_S, None, None, _S, _S, _S, _S, None, _K, None, None, _OK, _BAD, _OFF),
-    _X: (_X, None, None, _S, _X, None, None, _X, _K, None, None, _OK, _OFF, _OFF),
-    _K: (_K, None, None, None, None, None, None, None, None, _K, _OK, None, None, None),
-    **{end: (end, *[None] * 13) for end in (_OK, _BAD, _OFF)},
+    # registered queued running saving finished asked refused cancel delivered copying kept ok bad off relinked
+    _Q: (_Q, _Q, _R, _S, _S, _Q, _Q, _X, _K, None, None, _OK, _BAD, _OFF, None),
+    _R: (_R, None, _R, _S, _S, _R, _R, _X, _K, None, None, _OK, _BAD, _OFF, None),
+    _S: (_S, None, None, _S, _S, _S, _S, None, _K, None, None, _OK, _BAD, _OFF, None),
+    _X: (_X, None, None, _S, _X, None, None, _X, _K, None, None, _OK, _OFF, _OFF, None),
+    _K: (_K, None, None, None, None, None, None, None, None, _K, _OK, None, None, None, None),
+    _OK: (_OK, *[None] * 13, _OK),
+    **{end: (end, *[None] * 14) for end in (_BAD, _OFF)},
 }
 TRANSITIONS: Mapping[tuple[Stage, Report], Stage | None] = {
     (stage, report): target for stage, row in _ROWS.items() for report, target in zip(Report, row, strict=True)
@@ -106,6 +110,7 @@ _REPORTS: Mapping[type[Update], Report] = {
     Kept: Report.KEPT,
     Failed: Report.FAILED,
     Cancelled: Report.CANCELLED,
+    Relinked: Report.RELINKED,
 }
 
 
@@ -130,7 +135,7 @@ def advance(job: Job, update: Update, *, now: datetime, by: EndedBy = EndedBy.AS
     if report is Report.FAILED and _being_cancelled(job, now):
         report = Report.CANCELLED
     target = TRANSITIONS[stage_of(job), report]
-    if target is None:
+    if target is None or (report is Report.RELINKED and job.media):  # these have been settled
         return job
     changed = _fill(job, update, now)
     if target is Stage.KEEPING:
@@ -168,7 +173,7 @@ def _fill(job: Job, update: Update, now: datetime) -> Job:
             return replace(job, progress=replace(job.progress, logs=aligned(job.progress.logs, logs)))
         case CancelAsked() | CancelRefused():
             return replace(job, cancel_asked_at=now if isinstance(update, CancelAsked) else None)
-        case Completed() | Copying() | Kept():
+        case Completed() | Copying() | Kept() | Relinked():
             result = job.result if isinstance(update, Copying) else update.result
             return replace(job, result=result, media=update.media)
         case _:

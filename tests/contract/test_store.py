@@ -10,9 +10,24 @@ from msgspec import Raw
 
 from hookcast.auth import Caller
 from hookcast.errors import StoreUnavailable
-from hookcast.jobs import Completed, Failed, Job, JobStatus, Phase, Progressed, Registered, Update, unseen
+from hookcast.jobs import (
+    Completed,
+    Failed,
+    Job,
+    JobStatus,
+    Kept,
+    MediaFile,
+    MediaStatus,
+    Phase,
+    Progressed,
+    Registered,
+    Relinked,
+    Update,
+    unseen,
+)
 from hookcast.jwks import StoredKeys
 from hookcast.loglines import LogLine
+from hookcast.splicing import Spot
 from hookcast.store import Change, JobQuery, JobStore, open_store
 from hookcast.transitions import advance
 
@@ -54,6 +69,30 @@ async def test_an_unknown_job_is_none(store: JobStore) -> None:
     await apply(store, "job-1", Registered())
     assert await store.get("job-2") is None
     assert list(await store.get_many(["job-1", "job-2"])) == ["job-1"]
+
+
+@pytest.mark.parametrize(
+    "update", [Kept(result=BIG, media=()), Relinked(result=BIG, media=())], ids=["kept", "relinked"]
+)
+async def test_what_comes_after_the_removal_of_a_job_does_not_bring_it_back(store: JobStore, update: Update) -> None:
+    change = await apply(store, "job-1", update)
+    assert (change.before, change.changed) == (None, False)
+    assert await store.get("job-1") is None
+
+
+async def test_the_files_of_all_jobs_are_read_in_pages(store: JobStore) -> None:
+    """With the status of each, in the order of ids."""
+    file = MediaFile(
+        source="https://v3.fal.media/a.png", spots=(Spot(1, 30),), status=MediaStatus.KEPT, key="job-2/0-a.png"
+    )
+    for name in ("job-3", "job-1", "job-2"):
+        await apply(store, name, Registered())
+    await apply(store, "job-2", Completed(result=BIG))
+    await apply(store, "job-2", Relinked(result=BIG, media=(file,)))
+    first = await store.media_after("", 2)
+    assert first == [("job-1", "pending", ()), ("job-2", "completed", (file,))]
+    assert await store.media_after(first[-1].request_id, 2) == [("job-3", "pending", ())]
+    assert await store.media_after("job-3", 2) == []
 
 
 async def test_changes_that_arrive_together_are_all_applied_in_their_order(store: JobStore) -> None:

@@ -71,6 +71,16 @@ async def test_a_piece_is_claimed_by_one_node_until_its_lease_ends(table: WorkTa
     assert await table.waiting(FETCH) == 1
 
 
+async def test_work_without_a_cause_is_added_once(table: WorkTable) -> None:
+    """And its jobs are named, whether it is claimed or not."""
+    starts = [Start(f"fetch:{name}", FETCH, name) for name in ("job-2", "job-1")]
+    await table.start(starts)
+    assert len(await claimed(table, "one", limit=1)) == 1
+    await table.start([*starts, Start("keep:job-1", Kind.KEEP, "job-1")])
+    assert await table.request_ids() == {"job-1", "job-2"}
+    assert (await table.waiting(FETCH), await table.waiting(Kind.KEEP)) == (2, 1)
+
+
 async def test_those_that_have_waited_longest_are_claimed_first(table: WorkTable, any_database_url: str) -> None:
     """At most as many as asked for, none before it is due, and none of another kind."""
     await fill(any_database_url, "a", "b", "c", "later", after=-2.5)

@@ -1,12 +1,9 @@
 """Files of results: copied into a directory before the job is completed, served, and removed with the job."""
 
-import asyncio
 import hashlib
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import msgspec
@@ -16,12 +13,11 @@ from hookcast.emulator import file_content
 from hookcast.errors import StoreUnavailable
 from hookcast.store import WorkTable
 from support.emulated import emulated_fal
-from support.fal import ENDPOINT, FalDouble
+from support.keeping import MP4, PNG, ended, keeper, links, submit
 from support.measured import values
-from support.server import DEADLINE, Node, running_node, until
+from support.server import Node, until
 
 pytestmark = pytest.mark.anyio
-MP4, PNG = "video/mp4", "image/png"
 
 
 @pytest.fixture
@@ -36,40 +32,6 @@ async def keeping(fal_url: str, database_url: str, tmp_path: Path) -> AsyncItera
     """A server that keeps files in `tmp_path/media`."""
     async with keeper(fal_url, database_url, tmp_path) as node:
         yield node
-
-
-@asynccontextmanager
-async def keeper(fal_url: str, database_url: str, folder: Path, **settings: Any) -> AsyncIterator[Node]:
-    """Run a server that keeps files below the folder."""
-    given = {"database_url": database_url, "media_url": f"file://{folder}/media", **settings}
-    async with running_node(FalDouble(), emulator=fal_url, **given) as node:
-        yield node
-
-
-async def submit(node: Node, *files: dict[str, Any], **members: Any) -> str:
-    """Submit a job whose result has these files; return its requestId."""
-    body = {"endpointId": ENDPOINT, "input": {"prompt": "x", "_emulator": {"files": files}}, **members}
-    answer = await node.client.post("/api/fal-jobs", json=body)
-    found: str = answer.raise_for_status().json()["requestId"]
-    return found
-
-
-async def ended(node: Node, request_id: str) -> dict[str, Any]:
-    """Wait for the job's end; return its state."""
-    async with asyncio.timeout(DEADLINE):
-        while True:
-            state = (await node.client.get(f"/api/fal-jobs/{request_id}?wait=30")).json()
-            if state["status"] != "pending":
-                return dict(state)
-            await node.client.get(f"/api/fal-jobs/{request_id}?wait=30&version={state['version']}")
-
-
-def links(result: object) -> list[str]:
-    """All values of members called `url`, in order."""
-    if isinstance(result, dict):
-        own = [value for name, value in result.items() if name == "url"]
-        return own + [link for value in result.values() for link in links(value)]
-    return [link for value in result for link in links(value)] if isinstance(result, list) else []
 
 
 async def test_each_file_is_kept_and_its_link_replaced(keeping: Node) -> None:

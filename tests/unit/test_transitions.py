@@ -25,6 +25,7 @@ from hookcast.jobs import (
     Phase,
     Progressed,
     Registered,
+    Relinked,
     Update,
     unseen,
 )
@@ -51,6 +52,7 @@ UPDATES: dict[Report, Update] = {
     Report.COMPLETED: Completed(result=Raw(b'{"seed":12345678901234567890}')),
     Report.FAILED: Failed(error="It broke."),
     Report.CANCELLED: Cancelled(),
+    Report.RELINKED: Relinked(result=RESULT, media=(replace(FILE, status=MediaStatus.KEPT, key="job-1/0.mp4"),)),
 }
 ROUTES: dict[Stage, tuple[Report, ...]] = {
     Stage.QUEUED: (Report.QUEUED,),
@@ -180,8 +182,9 @@ def test_a_terminal_job_never_changes_and_versions_only_grow(updates: list[Updat
         after = advance(job, update, now=LATER)
         assert after is job or after.version == job.version + 1
         if job.status.terminal:
-            assert after is job or report_of(update) is Report.REGISTERED
-            kept = ("status", "result", "error", "error_detail", "ended_by", "progress", "completed_at")
+            assert after is job or report_of(update) in {Report.REGISTERED, Report.RELINKED}
+            kept = ["status", "error", "error_detail", "ended_by", "progress", "completed_at"]
+            kept += ["result"] if report_of(update) is not Report.RELINKED else []
             assert all(getattr(after, name) == getattr(job, name) for name in kept)
         job = after
 
@@ -204,3 +207,13 @@ def test_what_was_intended_makes_an_unknown_job() -> None:
     facts = Registered(endpoint_id="fal-ai/flux", owner="user-1")
     made = joined(unseen("job-1", now=NOW), facts, Completed(result=Raw(b"1")), now=LATER)
     assert (made.version, made.owner, made.created_at, made.completed_at) == (1, "user-1", NOW, LATER)
+
+
+def test_links_to_files_that_were_copied_later_leave_the_end_of_a_job_as_it_was() -> None:
+    """And they are set once: what a node that lost its lease reports later changes nothing."""
+    job, update = job_in(Stage.COMPLETED), UPDATES[Report.RELINKED]
+    after = advance(job, update, now=LATER)
+    assert isinstance(update, Relinked)
+    assert after == replace(job, result=RESULT, media=update.media, version=job.version + 1, updated_at=LATER)
+    other = Relinked(result=RESULT, media=(replace(FILE, status=MediaStatus.LEFT),))
+    assert advance(after, other, now=LATER) is after

@@ -19,6 +19,7 @@ from hookcast.auth.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
 from hookcast.auth.tokens import Grant, mint
 from hookcast.cli import installation, remote
 from hookcast.cli.health import health
+from hookcast.cli.media import app as media
 from hookcast.errors import HookcastError, InvalidRequest, SettingsError, StoreRefused, StoreUnavailable, UsageError
 from hookcast.settings import load_client_settings, load_settings
 
@@ -198,6 +199,7 @@ def doctor() -> None:
 
 
 app.command()(health)
+app.add_typer(media, name="media")
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from hookcast.store.changes import Change, Joining
 from hookcast.store.database import migrate
 from hookcast.store.inspection import Condition, inspect, room
-from hookcast.store.jobs import JobStore, Written, open_store
+from hookcast.store.jobs import JobStore, Named, Written, open_store
 from hookcast.store.listing import JobPage, JobQuery
 from hookcast.store.outlines import Outline
 from hookcast.store.submits import Intent, Standing
@@ -17,6 +17,7 @@ __all__ = [
     "JobQuery",
     "JobStore",
     "Joining",
+    "Named",
     "Outline",
     "Piece",
     "Standing",

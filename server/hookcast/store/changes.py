@@ -37,8 +37,8 @@ class Change(Struct, frozen=True):
 
     @property
     def changed(self) -> bool:
-        """True when the change made a new version."""
-        return self.before is None or self.before.version != self.after.version
+        """True when the change made a new version: not when an unknown job stays unknown."""
+        return self.after.version != (0 if self.before is None else self.before.version)
 
     @property
     def ended(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, select
 
 from hookcast.auth import EVERYBODY, Caller
-from hookcast.jobs import Job
+from hookcast.jobs import Job, MediaFile
 from hookcast.jwks import StoredKeys
 from hookcast.store.base import Database, deadline
 from hookcast.store.batching import Batch
@@ -21,10 +21,18 @@ from hookcast.store.leases import Leases
 from hookcast.store.listing import JobPage, JobQuery, latest_of_group, newest, page_of
 from hookcast.store.outlines import Outline, columns, from_outline, size
 from hookcast.store.removal import STEP_SECONDS, remove_ended_jobs, remove_job
-from hookcast.store.schema import fal_keys, jobs, jobs_of
+from hookcast.store.schema import fal_keys, jobs, jobs_of, media_of
 from hookcast.store.submits import Submits
 from hookcast.store.work import WorkTable
 from hookcast.tasks import beside
+
+
+class Named(NamedTuple):
+    """A job's status, and the files that its result names."""
+
+    request_id: str
+    status: str
+    media: tuple[MediaFile, ...]
 
 
 class Written(NamedTuple):
@@ -144,6 +152,13 @@ class JobStore:
         keys = (jobs.c.created_at, jobs.c.request_id, size(self._database))
         rows = await self._rows(newest(self._database, query), *keys)
         return page_of([(created_at, request_id, size) for created_at, request_id, size in rows], query.limit)
+
+    async def media_after(self, request_id: str, limit: int) -> list[Named]:
+        """Return the files of the `limit` jobs whose ids follow `request_id`, in the order of ids."""
+        named = select(jobs.c.request_id, jobs.c.status, jobs.c.media).where(jobs.c.request_id > request_id)
+        page = named.order_by(jobs.c.request_id).limit(limit)
+        rows = await self._database.read(lambda connection: connection.execute(page).all())
+        return [Named(name, status, media_of(media)) for name, status, media in rows]
 
     async def remove_ended(self, before: datetime, limit: int) -> int:
         """Delete at most `limit` of the jobs that ended before `before`; return how many (see `remove`)."""

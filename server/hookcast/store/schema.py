@@ -245,7 +245,7 @@ def from_row(row: RowMapping) -> Job:
         error=row["error"],
         error_detail=_raw(row["error_detail"]),
         ended_by=_ENDS.get(row["ended_by"]),
-        media=() if row["media"] == "[]" else _decode(row["media"], _MEDIA, ()),
+        media=media_of(row["media"]),
         keep=row["keep"],
         owner=row["owner"],
         group=row["group_name"],
@@ -255,6 +255,11 @@ def from_row(row: RowMapping) -> Job:
         completed_at=row["completed_at"],
         cancel_asked_at=row["cancel_asked_at"],
     )
+
+
+def media_of(text: str) -> tuple[MediaFile, ...]:
+    """Return the files in the column `media`."""
+    return () if text == "[]" else _decode(text, _MEDIA, ())
 
 
 def jobs_of(selection: Select[Any]) -> Callable[[Connection], list[Job]]:

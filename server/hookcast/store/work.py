@@ -98,6 +98,15 @@ class WorkTable:
         postpone = update(work).where(*_held(piece_id, holder)).values(values)
         return await self._database.write(lambda connection: connection.execute(postpone).rowcount > 0)
 
+    async def start(self, starts: Sequence[Start]) -> None:
+        """Add work that no change of a job causes. A piece that exists stays as it is."""
+        await self._database.write(lambda connection: add(self._database, connection, sorted(starts)))
+
+    async def request_ids(self) -> set[str]:
+        """Return the requestIds of all jobs that have work which is not done."""
+        every = select(work.c.request_id).distinct()
+        return await self._database.read(lambda connection: set(connection.execute(every).scalars()))
+
     async def waiting(self, kind: str) -> int:
         """Return the number of pieces that are not done, claimed ones included."""
         count = select(func.count()).select_from(work).where(work.c.kind == kind)

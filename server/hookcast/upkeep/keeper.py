@@ -1,4 +1,4 @@
-"""Keeps the files of results: the durable work `keep`, and `erase` once their job is removed.
+"""Keeps the files of results: the durable work `keep`, `relink` for older jobs, and `erase` once a job is removed.
 
 A file that is copied again has the same key, so that an attempt may end anywhere and be repeated on any node.
 """
@@ -15,7 +15,8 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from hookcast.dispatcher import Dispatcher
-from hookcast.jobs import Clock, Copying, Job, Kept, MediaFile, MediaStatus
+from hookcast.jobs import Clock, Copying, Job, JobStatus, Kept, MediaFile, MediaStatus, Relinked
+from hookcast.keeping import named_files
 from hookcast.links import DATA, without_data
 from hookcast.logs import get_logger
 from hookcast.media.copying import Copied, Copier, Place
@@ -30,6 +31,7 @@ REPORT_SECONDS = 0.5  # between two states of a job whose files are copied
 MAX_PAUSE_SECONDS = 300.0  # between two attempts
 GIVE_UP_AFTER = timedelta(hours=24)  # of a file that can be neither copied nor refused; fal's links live for days
 MAX_JOBS = 64  # at once on a node; how many copies run is the operator's choice
+MAX_RELINKS = 2  # jobs at once on a node, beside those that users wait for
 MAX_COPY_SECONDS = 24 * 3600.0  # of one attempt
 MAX_ERASE_SECONDS = 600.0
 
@@ -48,10 +50,11 @@ class Tally(Protocol):
 
 
 class _Facts(Struct, omit_defaults=True):
-    """The facts of a piece: the last pause, and the time of the first attempt."""
+    """The facts of a piece: the last pause, the time of the first attempt; the files so far, if no job has them."""
 
     pause: float = 0.0
     since: datetime | None = None
+    media: tuple[MediaFile, ...] = ()
 
 
 class Keeper:
@@ -68,26 +71,41 @@ class Keeper:
 
     async def keep(self, piece: Piece) -> Outcome:
         """Copy the files of a job that are not settled; it is Done when the job is completed, or gone."""
-        facts = msgspec.json.decode(piece.facts, type=_Facts)
-        facts.since = facts.since or self._clock()
         job = await self._store.whole(piece.request_id)
         if job is None or not job.keeping or job.result is None:
             return Done()
-        if piece.attempts > 1:
-            await self._in_turn(job, lambda _: self._storage.discard(folder_of(job.request_id)))
-        copies = _Copies(job, job.result)
-        wait = await self._copied(job, copies)
-        if wait is not None and self._clock() - facts.since < GIVE_UP_AFTER:
-            facts.pause = min(max(facts.pause, 0.5) * 2, MAX_PAUSE_SECONDS)
-            return Later(max(facts.pause, wait), msgspec.json.encode(facts).decode())
-        await self._end(job, copies, again=piece.attempts > 1)
-        return Done()
+        return await self._attempt(piece, job, _Copies(job.request_id, job.result, job.media))
+
+    async def relink(self, piece: Piece) -> Outcome:
+        """Copy the files of a job that was completed without them, and put links to them into its result."""
+        job = await self._store.whole(piece.request_id)
+        if job is None:  # removed since, perhaps while an attempt copied
+            return await self.erase(piece)
+        if job.status is not JobStatus.COMPLETED or job.media or job.result is None:
+            return Done()
+        facts = msgspec.json.decode(piece.facts, type=_Facts)
+        files = facts.media or await asyncio.to_thread(named_files, job.result)
+        return await self._attempt(piece, job, _Copies(job.request_id, job.result, files))
 
     async def erase(self, piece: Piece) -> Outcome:
         """Remove the files of a job that was removed."""
         count = await self._turns.run(piece.request_id, lambda _: self._storage.delete(folder_of(piece.request_id)))
         _log.info("files_removed", request_id=piece.request_id, files=count)
         return Done()
+
+    async def _attempt(self, piece: Piece, job: Job, copies: "_Copies") -> Outcome:
+        facts = msgspec.json.decode(piece.facts, type=_Facts)
+        facts.since = facts.since or self._clock()
+        if piece.attempts > 1:
+            await self._in_turn(job, lambda _: self._storage.discard(folder_of(job.request_id)))
+        wait = await self._copied(job, copies)
+        if wait is not None and self._clock() - facts.since < GIVE_UP_AFTER:
+            facts.pause = min(max(facts.pause, 0.5) * 2, MAX_PAUSE_SECONDS)
+            facts.media = () if job.keeping else copies.told()
+            return Later(max(facts.pause, wait), msgspec.json.encode(facts).decode())
+        if await self._end(job, copies, again=piece.attempts > 1):
+            return Done()
+        return await self.erase(piece)
 
     async def _copied(self, job: Job, copies: "_Copies") -> float | None:
         """Copy what is not settled, telling watchers; return the least seconds until another attempt, None = done."""
@@ -97,11 +115,16 @@ class Keeper:
             while any(not task.done() for task in tasks):
                 await asyncio.wait(tasks, timeout=REPORT_SECONDS)
                 if copies.news and any(not task.done() for task in tasks):
-                    await self._dispatcher.apply(job.request_id, Copying(copies.told()))
+                    await self._tell(job, copies)
         waits = [wait for task in tasks if (wait := task.result()) is not None]
         if waits:
-            await self._dispatcher.apply(job.request_id, Copying(copies.told()))
+            await self._tell(job, copies)
         return min(waits, default=None)
+
+    async def _tell(self, job: Job, copies: "_Copies") -> None:
+        """Tell watchers how far the files are; nobody waits for those of a job that was completed before."""
+        if job.keeping:
+            await self._dispatcher.apply(job.request_id, Copying(copies.told()))
 
     async def _copy(self, job: Job, copies: "_Copies", number: int) -> float | None:
         """Copy one file; return None once it is settled, else the least seconds until another attempt."""
@@ -135,8 +158,8 @@ class Keeper:
         self._tally.copied(copied.bytes, time.monotonic() - began)
         return copied
 
-    async def _end(self, job: Job, copies: "_Copies", *, again: bool) -> None:
-        """Complete the job; files that could not be copied in time are left where they are."""
+    async def _end(self, job: Job, copies: "_Copies", *, again: bool) -> bool:
+        """Settle the files: those that could not be copied in time are left. Return whether the job is still there."""
         for number, file in enumerate(copies.files):
             if not file.status.settled:
                 copies.set(number, status=MediaStatus.LEFT)
@@ -144,7 +167,8 @@ class Keeper:
         if again:  # an earlier attempt may have copied other bytes
             kept = {file.key for file in media}
             await self._in_turn(job, lambda _: self._forget_others(job.request_id, kept))
-        await self._dispatcher.apply(job.request_id, Kept(result, media))
+        update = Kept(result, media) if job.keeping else Relinked(result, media)
+        return (await self._dispatcher.apply(job.request_id, update)).before is not None
 
     def _forget_others(self, request_id: str, kept: set[str | None]) -> None:
         found = [stored.key for stored in self._storage.files(folder_of(request_id))]
@@ -157,11 +181,11 @@ class Keeper:
 class _Copies:
     """The files of one result while they are copied. `progress` of each is set by the thread that copies it."""
 
-    def __init__(self, job: Job, result: Raw) -> None:
+    def __init__(self, request_id: str, result: Raw, files: tuple[MediaFile, ...]) -> None:
         self.result = result
-        self.files = list(job.media)
-        self._request_id = job.request_id
-        self._told = job.media
+        self.files = list(files)
+        self._request_id = request_id
+        self._told = files
 
     @property
     def news(self) -> bool:

@@ -6,6 +6,7 @@ import secrets
 
 INCOMING = "incoming"
 MAX_FOLDER = 120  # characters: a file system allows 255 bytes
+_KEY = re.compile(r"[A-Za-z0-9_~-]{1,120}/[0-9]{1,3}-[0-9a-f]{16}\.[a-z0-9]{1,12}")
 _OTHER = re.compile(rb"[^A-Za-z0-9_-]")
 
 
@@ -25,6 +26,11 @@ def folder_of(request_id: str) -> str:
 def key_of(request_id: str, position: int, sha256: str, extension: str) -> str:
     """Return the key of a job's file: the same content at the same position has the same key, whoever copies it."""
     return f"{folder_of(request_id)}/{position}-{sha256[:16]}.{extension}"
+
+
+def is_key(name: str) -> bool:
+    """Return whether a file of this name may be ours: `key_of` returns no other names."""
+    return _KEY.fullmatch(name) is not None
 
 
 def draft_name(folder: str) -> str:

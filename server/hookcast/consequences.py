@@ -59,6 +59,8 @@ NOTHING = Consequences()
 
 def consequences(cause: Cause) -> Consequences:
     """Return what the change starts and ends: nothing for most, and for every webhook that ends a job at once."""
+    if cause.after.version == 0:  # unknown, and stays so
+        return NOTHING
     found = [each for each in (rule(cause) for rule in _RULES) if each is not NOTHING]
     if not found:
         return NOTHING

@@ -28,6 +28,11 @@ _ENDED_BY: Mapping[Source, EndedBy] = {
 _log = get_logger(__name__)
 
 
+def _makes_a_job(update: Update, source: Source) -> bool:
+    """Return whether an unknown job begins with this: other reports are of jobs removed since fal was asked."""
+    return source == "webhook" or isinstance(update, Registered)
+
+
 class Dispatcher:
     """Applies updates. The store's transactions order concurrent reports on a job.
 
@@ -72,6 +77,8 @@ class Dispatcher:
             now = self._clock()
             by = _ENDED_BY[source]
             known = job or unseen(request_id, now=now if intent is None else intent.asked_at)
+            if job is None and not _makes_a_job(update, source):
+                return known
             if intent is None:
                 return advance(known, self._chosen(known, update, named), now=now, by=by)
             told = self._chosen(registered(known, intent.facts), update, named)

@@ -17,7 +17,7 @@ from hookcast.bus import LocalBus
 from hookcast.consequences import Kind, Start
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import StoreUnavailable
-from hookcast.jobs import Cancelled, CancelRequested, Completed, Finished, Phase, Progressed, Registered
+from hookcast.jobs import Cancelled, CancelRequested, Completed, Finished, Phase, Progressed, Registered, Update
 from hookcast.store import JobStore, WorkTable, changes, migrations, open_store
 from hookcast.store.database import open_database
 from hookcast.store.work import add
@@ -79,6 +79,17 @@ async def test_work_without_a_cause_is_added_once(table: WorkTable) -> None:
     await table.start([*starts, Start("keep:job-1", Kind.KEEP, "job-1")])
     assert await table.request_ids() == {"job-1", "job-2"}
     assert (await table.waiting(FETCH), await table.waiting(Kind.KEEP)) == (2, 1)
+
+
+@pytest.mark.parametrize("update", [Progressed(phase=Phase.SAVING), Finished(), Completed(result=Raw(b"1"))])
+async def test_what_fal_is_asked_of_a_job_does_not_bring_it_back_once_it_is_removed(
+    store: JobStore, dispatcher: Dispatcher, update: Update
+) -> None:
+    """The answer may come after the removal: neither the job nor work is made of it."""
+    await dispatcher.apply("job-1", Completed(result=Raw(b"1")), "webhook")
+    assert await store.remove_job("job-1")
+    assert not (await dispatcher.apply("job-1", update)).changed
+    assert (await store.get("job-1"), await store.work.request_ids()) == (None, set())
 
 
 async def test_those_that_have_waited_longest_are_claimed_first(table: WorkTable, any_database_url: str) -> None:
@@ -176,6 +187,7 @@ async def test_work_is_committed_with_its_cause_and_ends_with_the_job(store: Job
     await dispatcher.apply("job-1", Progressed(phase=Phase.SAVING), "webhook")
     assert (await store.work.waiting(FETCH), await claimed(store.work, "one")) == (1, [])
     assert heard == [True, True]
+    await dispatcher.apply("job-2", Registered())
     await dispatcher.apply("job-2", Progressed(phase=Phase.SAVING))
     assert await claimed(store.work, "one") == ["job-2"]
     await store.work.finish("fetch:job-2", "one")
@@ -205,7 +217,7 @@ async def test_without_its_cause_no_work_is_committed(
 
     monkeypatch.setattr(changes, "settle", broken)  # the last statement of a change
     with pytest.raises(StoreUnavailable):
-        await dispatcher.apply("job-1", Progressed(phase=Phase.SAVING))
+        await dispatcher.apply("job-1", Progressed(phase=Phase.SAVING), "webhook")
     assert (await store.get("job-1"), await store.work.waiting(FETCH)) == (None, 0)
 
 

@@ -90,7 +90,7 @@ async def test_the_job_and_its_key_are_stored_together(store: JobStore) -> None:
     first = intent()
     await begin(store, first)
     later = NOW + timedelta(seconds=20)
-    change = await dispatcher(store, later).apply("job-1", Completed(result=Raw(b"{}")), submit=first.id)
+    change = await dispatcher(store, later).apply("job-1", Completed(result=Raw(b"{}")), "webhook", submit=first.id)
     job = change.after
     assert (job.version, job.owner, job.group, job.endpoint_id) == (1, "u", "g", "fal-ai/flux")
     assert (bytes(job.metadata["n"]), job.created_at, job.completed_at) == (b"1.0", NOW, later)
@@ -120,7 +120,7 @@ async def test_two_nodes_that_learn_of_one_job_make_it_one(any_database_url: str
             answer = Registered(response_url="https://queue.fal.run/x", queue_position=1)
             await asyncio.gather(
                 dispatcher(one).apply(f"job-{number}", answer, submit=first.id),
-                dispatcher(two).apply(f"job-{number}", Completed(result=Raw(b"1")), submit=first.id),
+                dispatcher(two).apply(f"job-{number}", Completed(result=Raw(b"1")), "webhook", submit=first.id),
             )
             job = await one.get(f"job-{number}")
             assert job is not None
@@ -144,15 +144,15 @@ async def test_a_webhook_reads_no_submit_once_fals_answer_is_stored(
     node = dispatcher(store)
     await node.apply("job-1", Registered(response_url="https://queue.fal.run/x"), submit=first.id)
     assert read == [[first.id]]
-    await node.apply("job-1", Completed(result=Raw(b"1")), submit=first.id)
-    await node.apply("job-2", Completed(result=Raw(b"1")))
+    await node.apply("job-1", Completed(result=Raw(b"1")), "webhook", submit=first.id)
+    await node.apply("job-2", Completed(result=Raw(b"1")), "webhook")
     assert read == [[first.id]]
 
 
 async def test_the_key_of_a_removed_job_is_free(store: JobStore) -> None:
     first = intent()
     await begin(store, first)
-    await dispatcher(store).apply("job-1", Completed(result=Raw(b"1")), submit=first.id)
+    await dispatcher(store).apply("job-1", Completed(result=Raw(b"1")), "webhook", submit=first.id)
     assert await store.remove_ended(NOW + timedelta(days=1), 10) == 1
     assert await begin(store, intent(digest="e")) is None
 
@@ -163,7 +163,7 @@ async def test_keys_end_with_retention(store: JobStore) -> None:
     for number, update in enumerate(updates):
         one = intent(f"k-{number}")
         await begin(store, one)
-        await dispatcher(store).apply(f"job-{number}", update, submit=one.id)
+        await dispatcher(store).apply(f"job-{number}", update, "webhook", submit=one.id)
     later = NOW + timedelta(days=40)
     await begin(store, intent("old"))
     await begin(store, intent(None))

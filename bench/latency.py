@@ -25,6 +25,7 @@ from bench.process import SERVER_CORE
 JOBS = 100
 RUN_SECONDS = 30
 KEY = SigningKey.generate()
+PAYLOAD = {"video": {"url": "https://v3.fal.media/files/x/output.mp4", "content_type": "video/mp4"}}
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -50,9 +51,8 @@ async def serve_keys(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
     writer.close()
 
 
-def webhook(request_id: str) -> bytes:
+def webhook(request_id: str, payload: object = PAYLOAD) -> bytes:
     """Return a signed webhook as an HTTP/1.1 request."""
-    payload = {"video": {"url": "https://v3.fal.media/files/x/output.mp4", "content_type": "video/mp4"}}
     body = json.dumps({"request_id": request_id, "status": "OK", "error": None, "payload": payload}).encode()
     seconds = str(int(time.time()))
     digest = hashlib.sha256(body).hexdigest()
@@ -77,7 +77,7 @@ async def watch(port: int, request_id: str, ready: asyncio.Event) -> float:
     return moment
 
 
-async def one_run(port: int, run: int | str, gap: float) -> list[float]:
+async def one_run(port: int, run: int | str, gap: float, payload: object = PAYLOAD) -> list[float]:
     """Return each job's latency in milliseconds; webhooks are sent `gap` seconds apart."""
     names = [f"run{run}-job{number}" for number in range(JOBS)]
     ready = [asyncio.Event() for _ in names]
@@ -87,7 +87,7 @@ async def one_run(port: int, run: int | str, gap: float) -> list[float]:
         await asyncio.gather(*(event.wait() for event in ready))
         sent = []
         for name in names:
-            message = webhook(name)
+            message = webhook(name, payload)
             sent.append(time.perf_counter())
             writer.write(message)
             await reader.readuntil(b'"accepted"}')

@@ -31,6 +31,7 @@ class Bucket:
 
     def __init__(self, port: int, *, atomic: bool) -> None:
         self.atomic = atomic
+        self.port = port
         self._endpoint = f"http://127.0.0.1:{port}"
         self.client: Any = boto3.client(
             "s3",
@@ -41,14 +42,19 @@ class Bucket:
             config=Config(s3={"addressing_style": "path"}),
         )
 
-    def url(self, prefix: str) -> str:
-        """Return the setting that names a prefix of this bucket."""
-        return f"s3://{BUCKET}/{prefix}?endpoint={self._endpoint}"
+    def url(self, prefix: str, endpoint: str | None = None) -> str:
+        """Return the setting that names a prefix of this bucket; `endpoint` is that of a proxy."""
+        return f"s3://{BUCKET}/{prefix}?endpoint={endpoint or self._endpoint}"
 
     def keys_under(self, prefix: str) -> list[str]:
         """Return all keys under a prefix, of files and of drafts."""
         found = self.client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/")
         return [entry["Key"] for entry in found.get("Contents", [])]
+
+    def open_uploads(self) -> list[str]:
+        """Return the keys of multipart uploads that have not ended."""
+        found = self.client.list_multipart_uploads(Bucket=BUCKET)
+        return [upload["Key"] for upload in found.get("Uploads", [])]
 
     def read(self, key: str) -> tuple[bytes, str]:
         """Return a file's content and type."""

@@ -76,8 +76,21 @@ def running_postgres_with_room(*, mount: bool = True) -> Iterator[tuple[Postgres
         shutil.rmtree(folder)
 
 
-def _mounted(folder: Path) -> bool:
+@contextmanager
+def small_disk(size: str) -> Iterator[tuple[Path, Disk | None]]:
+    """Yield a folder on a disk of its own, if mounting is allowed; else on the machine's, which is never full."""
+    folder = Path(tempfile.mkdtemp(prefix="hookcast-disk-"))
+    mounted = _mounted(folder, size)
+    try:
+        yield folder, Disk(folder) if mounted else None
+    finally:
+        if mounted:
+            subprocess.run(["umount", folder], timeout=SECONDS, check=True)
+        shutil.rmtree(folder)
+
+
+def _mounted(folder: Path, size: str = DISK) -> bool:
     if os.getuid() != 0:
         return False
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=0755", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(folder)]
     return subprocess.run(command, capture_output=True, timeout=SECONDS, check=False).returncode == 0

@@ -48,13 +48,14 @@ from hookcast.tasks import beside
 from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import MAX_AT_ONCE, MAX_SECONDS, Collector
 from hookcast.upkeep.follower import Follower
-from hookcast.upkeep.keeper import MAX_COPY_SECONDS, MAX_ERASE_SECONDS, MAX_JOBS, MAX_RELINKS, Keeper
+from hookcast.upkeep.keeper import Keeper
 from hookcast.upkeep.leases import LeaseKeeper
 from hookcast.upkeep.readiness import Readiness
 from hookcast.upkeep.reconciler import Reconciler
 from hookcast.upkeep.resync import Resync
 from hookcast.upkeep.retention import Retention
 from hookcast.upkeep.sweeper import Sweeper
+from hookcast.upkeep.unkept import Unkept
 from hookcast.upkeep.worker import Handler, Worker
 from hookcast.urls import is_loopback
 from hookcast.wire import encode
@@ -230,9 +231,9 @@ def _worker(node: Services, fal: Asking | None, name: str) -> Worker:
         handlers[Kind.FETCH] = Handler(collector.fetch, MAX_AT_ONCE, MAX_SECONDS)
     if node.media is not None:
         keeper = Keeper(node.store, node.dispatcher, node.media, node.clock, node.metrics)
-        handlers[Kind.KEEP] = Handler(keeper.keep, MAX_JOBS, MAX_COPY_SECONDS)
-        handlers[Kind.RELINK] = Handler(keeper.relink, MAX_RELINKS, MAX_COPY_SECONDS)
-        handlers[Kind.ERASE] = Handler(keeper.erase, MAX_JOBS, MAX_ERASE_SECONDS)
+        handlers |= keeper.handlers()
+    else:
+        handlers |= Unkept(node.store, node.dispatcher).handlers()
     worker = Worker(node.store.work, handlers, name)
     node.dispatcher.listen(worker.wake)
     return worker

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from hookcast.jobs import Finished, Job, Phase, Update
+from hookcast.jobs import Finished, Job, Kept, Phase, Relinked, Update
 
 
 class Kind(StrEnum):
@@ -19,7 +19,12 @@ class Kind(StrEnum):
     FETCH = "fetch"  # fetch a job's result from fal
     KEEP = "keep"  # copy the files of its result
     RELINK = "relink"  # copy the files of a job that was completed without them
+    TIDY = "tidy"  # remove what earlier attempts have left of them
     ERASE = "erase"  # remove these files, once the job is removed
+
+
+TIDY_SECONDS = 60.0
+"""A node that has lost its lease has ended its copies by then."""
 
 
 class Start(NamedTuple):
@@ -87,7 +92,20 @@ def _keep(cause: Cause) -> Consequences:
     if after.keeping == was:
         return NOTHING
     name = piece_id(Kind.KEEP, after.request_id)
-    return Consequences(ends=(name,)) if was else Consequences(starts=(Start(name, Kind.KEEP, after.request_id),))
+    if was:
+        return Consequences(ends=(name,))
+    facts = msgspec.json.encode({"since": after.updated_at}).decode()
+    return Consequences(starts=(Start(name, Kind.KEEP, after.request_id, facts=facts),))
+
+
+def _tidy(cause: Cause) -> Consequences:
+    """What other attempts have left is removed once the files of a job are settled."""
+    before, after, update, _ = cause
+    untidy = isinstance(update, Kept | Relinked) and update.untidy
+    if not untidy or before is None or before.version == after.version:
+        return NOTHING
+    name = piece_id(Kind.TIDY, after.request_id)
+    return Consequences(starts=(Start(name, Kind.TIDY, after.request_id, TIDY_SECONDS),))
 
 
 def erasure(request_id: str) -> Start:
@@ -105,4 +123,4 @@ def piece_id(kind: Kind, request_id: str) -> str:
     return f"{kind}:{request_id}"
 
 
-_RULES: tuple[Callable[[Cause], Consequences], ...] = (_fetch, _keep)
+_RULES: tuple[Callable[[Cause], Consequences], ...] = (_fetch, _keep, _tidy)

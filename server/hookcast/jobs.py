@@ -193,10 +193,14 @@ class Copying(Struct, frozen=True):
 
 
 class Kept(Struct, frozen=True):
-    """Every file of the result is settled. `result` no longer contains the kept `data:` URIs."""
+    """Every file of the result is settled. `result` no longer contains the kept `data:` URIs.
+
+    `untidy`: earlier attempts may have left other files of the job in the storage.
+    """
 
     result: Raw
     media: tuple[MediaFile, ...]
+    untidy: bool = False
 
 
 class Relinked(Struct, frozen=True):
@@ -204,6 +208,7 @@ class Relinked(Struct, frozen=True):
 
     result: Raw
     media: tuple[MediaFile, ...]
+    untidy: bool = False
 
 
 class Failed(Struct, frozen=True):

@@ -92,6 +92,14 @@ async def test_what_fal_is_asked_of_a_job_does_not_bring_it_back_once_it_is_remo
     assert (await store.get("job-1"), await store.work.request_ids()) == (None, set())
 
 
+async def test_a_substitute_claims_what_nobody_has_for_a_while(table: WorkTable, any_database_url: str) -> None:
+    await fill(any_database_url, "job-1", after=-60.0)
+    await fill(any_database_url, "job-2")
+    pieces = await table.claim(FETCH, 10, "two", NEVER, overdue=30.0)
+    assert [piece.request_id for piece in pieces] == ["job-1"]
+    assert await claimed(table, "one") == ["job-2"]
+
+
 async def test_those_that_have_waited_longest_are_claimed_first(table: WorkTable, any_database_url: str) -> None:
     """At most as many as asked for, none before it is due, and none of another kind."""
     await fill(any_database_url, "a", "b", "c", "later", after=-2.5)

@@ -1,7 +1,7 @@
 """Servers that keep files of the emulator's results in a directory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ async def keeper(fal_url: str, database_url: str, folder: Path, **settings: Any)
         yield node
 
 
-async def submit(node: Node, *files: dict[str, Any], **members: Any) -> str:
+async def submit(node: Node, *files: dict[str, Any], faults: Sequence[str] = (), **members: Any) -> str:
     """Submit a job whose result has these files; return its requestId."""
-    body = {"endpointId": ENDPOINT, "input": {"prompt": "x", "_emulator": {"files": files}}, **members}
+    wishes = {"files": files, "faults": faults}
+    body = {"endpointId": ENDPOINT, "input": {"prompt": "x", "_emulator": wishes}, **members}
     answer = await node.client.post("/api/fal-jobs", json=body)
     found: str = answer.raise_for_status().json()["requestId"]
     return found

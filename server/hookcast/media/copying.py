@@ -15,7 +15,9 @@ from hookcast.media.storage import Draft, Storage, folder_of, key_of
 from hookcast.media.types import HEAD, file_type, is_kept
 from hookcast.splicing import Spot
 
-BLOCK = 1024 * 1024
+BLOCK = (
+    128 * 1024
+)  # stays in a core's cache from the socket to the hash and the file: three quarters of the CPU of 1 MiB
 
 Progress = Callable[[int, int | None], None]  # (bytes copied, bytes in total or None)
 

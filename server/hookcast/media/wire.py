@@ -8,7 +8,7 @@ from typing import IO
 SILENCE_SECONDS = 30.0
 MIN_BYTES = 1024  # fewer in `SILENCE_SECONDS` count as silence: a host that drips holds no thread for ever
 MAX_HEAD = 64 * 1024  # bytes of the answer's head, interim answers included
-BLOCK = 256 * 1024
+BLOCK = 8 * 1024  # for heads; what a file asks for goes past it
 
 
 class Wire(io.RawIOBase):

@@ -47,7 +47,10 @@ class Leases:
         return await remove(self._database, ended, limit)
 
     async def to_ask_about(self, limit: int, *, created_before: datetime) -> list[Job]:
-        """Return at most `limit` pending jobs whose `ask:` lease is free, least recently asked about first."""
+        """Return at most `limit` pending jobs whose `ask:` lease is free, least recently asked about first.
+
+        Those whose files are being copied are left out: fal has nothing more to say about them.
+        """
         return await self._database.read(jobs_of(self._unasked(created_before).limit(limit)))
 
     def _unasked(self, created_before: datetime) -> Select[tuple[object, ...]]:
@@ -57,6 +60,7 @@ class Leases:
             select(jobs)
             .outerjoin(leases, leases.c.name == name)
             .where(jobs.c.status == JobStatus.PENDING.value, jobs.c.created_at <= created_before)
+            .where(jobs.c.result.is_(None))
             .where(or_(leases.c.until.is_(None), leases.c.until <= clock))
             .order_by(func.coalesce(leases.c.until, 0.0), jobs.c.created_at)
         )

@@ -58,11 +58,14 @@ class WorkTable:
         rows = await self._database.read(lambda connection: connection.execute(every).all())
         return {kind: seconds for kind, seconds in rows if seconds is not None}
 
-    async def claim(self, kind: str, limit: int, holder: str, seconds: float) -> list[Piece]:
-        """Claim at most `limit` due pieces for `seconds`, those first that have waited longest."""
+    async def claim(self, kind: str, limit: int, holder: str, seconds: float, *, overdue: float = 0.0) -> list[Piece]:
+        """Claim at most `limit` pieces for `seconds`, those first that have waited longest.
+
+        They have been due for `overdue` seconds at least.
+        """
         due = (
             select(work.c.id)
-            .where(*self._waiting(kind), work.c.due_at <= self._now)
+            .where(*self._waiting(kind), work.c.due_at <= self._now - overdue)
             .order_by(work.c.due_at)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -46,11 +46,15 @@ Outcome = Done | Later
 
 
 class Handler(NamedTuple):
-    """Runs the pieces of one kind: at most `at_once` on a node, and each for at most `seconds` at a time."""
+    """Runs the pieces of one kind: at most `at_once` on a node, and each for at most `seconds` at a time.
+
+    `overdue` is for a substitute: it takes only what no other node has taken for that many seconds.
+    """
 
     run: Callable[[Piece], Awaitable[Outcome]]
     at_once: int
     seconds: float
+    overdue: float = 0.0
 
 
 class _Held(Struct):
@@ -97,11 +101,13 @@ class Worker:
         """Claim what is due and start its handlers. Raises StoreUnavailable."""
         running = Counter(held.piece.kind for held in self._held.values())
         free = {kind: handler.at_once - running[kind] for kind, handler in self._handlers.items()}
-        due = await self._table.next_due(kind for kind, count in free.items() if count > 0)
+        found = await self._table.next_due(kind for kind, count in free.items() if count > 0)
+        due = {kind: seconds + self._handlers[kind].overdue for kind, seconds in found.items()}
         latest = LOOK_SECONDS * random.uniform(0.8, 1.0)  # noqa: S311
         self._pause = max(SOON_SECONDS, min([latest, *(seconds for seconds in due.values() if seconds > 0)]))
         for kind in (kind for kind, seconds in due.items() if seconds <= 0):
-            for piece in await self._table.claim(kind, free[kind], self._node, LEASE_SECONDS):
+            overdue = self._handlers[kind].overdue
+            for piece in await self._table.claim(kind, free[kind], self._node, LEASE_SECONDS, overdue=overdue):
                 self._start(piece)
 
     async def renew(self) -> None:

@@ -319,3 +319,19 @@ async def test_nodes_share_the_work_and_run_each_piece_once(world: World) -> Non
             await stack.enter_async_context(world.node(handling, node))
         await world.empty()
     assert sorted(handling.names) == names
+
+
+async def test_a_substitute_leaves_what_another_node_may_take(world: World) -> None:
+    ran: list[str] = []
+
+    async def run(piece: Piece) -> Outcome:
+        ran.append(piece.request_id)
+        return Done()
+
+    await world.add("old", after=-60.0)
+    await world.add("new", after=-1.0)
+    async with world.node({"fetch": Handler(run, 10, PATIENT, overdue=30.0)}) as worker:
+        await until(lambda: ran)
+        await worker.look()
+    assert ran == ["old"]
+    assert await world.left() == 1

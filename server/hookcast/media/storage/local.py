@@ -141,11 +141,11 @@ class LocalDraft:
             os.fsync(self._file)
             self._close()
             goal = self.root / key
-            if not goal.parent.is_dir():
-                goal.parent.mkdir(exist_ok=True)
-                _flush_directory(self.root)
+            made = _made(goal.parent)
             self._path.replace(goal)
             _flush_directory(goal.parent)
+            if made:  # last: most file systems have flushed it with the other one
+                _flush_directory(self.root)
 
     def discard(self) -> None:
         """See Draft."""
@@ -157,6 +157,14 @@ class LocalDraft:
         if self._open:
             self._open = False
             os.close(self._file)
+
+
+def _made(folder: Path) -> bool:
+    """Make a folder, and return whether it was not there."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        return True
+    return False
 
 
 def _flush_directory(path: Path) -> None:

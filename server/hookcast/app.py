@@ -137,7 +137,7 @@ async def _services(
     """Open the services and run what runs in the background. Raises StoreUnavailable when the database is away."""
     hub = Hub(admission.clock)
     async with (
-        open_store(settings.database_url.get_secret_value()) as store,
+        open_store(settings.database_url.get_secret_value(), settings.database_schema) as store,
         open_bus(settings.bus_url, await store.deployment(), hub.deliver) as bus,
         http_client(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport) as client,
     ):

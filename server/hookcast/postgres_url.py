@@ -11,11 +11,13 @@ from urllib.parse import unquote
 from msgspec import Struct
 
 PORT = 5432
+SCHEMA = "hookcast"  # where Hookcast's tables are, unless a setting names another
 SYSTEM = "system"  # libpq's name for the certificate authorities of the operating system
 TLS_MODES = ("disable", "allow", "prefer", "require", "no-verify", "verify-ca", "verify-full")
 
 _SHAPE = "must be postgresql://user:password@host/database"
 _SCHEME = re.compile(r"(?:postgres|postgresql)(?:\+\w+)?://")
+_SCHEMA = re.compile(r"(?!pg_|public$|information_schema$)[a-z_][a-z0-9_]{0,62}")
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>\d*))?")
 _NAMES_OF_SSL = {"true": "require", "1": "require", "on": "require", "false": "disable", "0": "disable"}
 _SETTINGS = (  # sent to the server, as asyncpg does
@@ -91,6 +93,15 @@ class PostgresUrl(Struct, frozen=True):
         pairs = zip(shown, self.hosts, strict=True)
         hosts = ",".join(host if port == PORT else f"{host}:{port}" for host, (_, port) in pairs)
         return f"postgresql://{hosts}/{self.database or ''}"
+
+
+def check_schema(name: str) -> str:
+    """Return the name of a schema. Raises ValueError unless it needs no quotes and may be Hookcast's own."""
+    if not _SCHEMA.fullmatch(name):
+        raise ValueError(
+            "must be a schema for Hookcast alone: at most 63 lower-case letters, digits and _, not public and not pg_…"
+        )
+    return name
 
 
 def parse(url: str) -> PostgresUrl:

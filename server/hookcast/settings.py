@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 
 from hookcast.errors import SettingsError
 from hookcast.keys import ApiKeys, FalKey, TokenSecret
+from hookcast.postgres_url import SCHEMA
 from hookcast.strength import KEY_BYTES, SECRET_BYTES, weakness
 from hookcast.trust import USER_CLAIM, Trust, parse_trusts
 from hookcast.urls import (
@@ -25,6 +26,7 @@ from hookcast.urls import (
     Origins,
     PublicUrl,
     RedisUrl,
+    SchemaName,
     ShownAddress,
     is_loopback,
     listed,
@@ -70,6 +72,7 @@ class Settings(ListenSettings):
 
     public_url: PublicUrl | None = None
     database_url: DatabaseUrl = SecretStr("sqlite:///hookcast.db")
+    database_schema: SchemaName = SCHEMA
     redis_url: RedisUrl | None = None
     fal_key: FalKey | None = Field(
         default=None, validation_alias=AliasChoices("HOOKCAST_FAL_KEY", "FAL_KEY", "fal_key")

@@ -131,6 +131,6 @@ async def _make_overdue(url: str) -> None:
     """Nobody waits until the jobs are old enough to be asked about."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("UPDATE jobs SET created_at = created_at - interval '1 minute'")
+        await connection.execute("UPDATE hookcast.jobs SET created_at = created_at - interval '1 minute'")
     finally:
         await connection.close()

@@ -168,7 +168,7 @@ async def test_a_server_killed_at_any_step_of_a_submit_loses_nothing_and_charges
 
     async def pass_time() -> None:
         connection = await asyncpg.connect(postgres_url)
-        await connection.execute("UPDATE submits SET until = $1", PAST)
+        await connection.execute("UPDATE hookcast.submits SET until = $1", PAST)
         await connection.close()
 
     async with asyncio.timeout(DEADLINE), AsyncExitStack() as stack:

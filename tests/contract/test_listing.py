@@ -127,7 +127,7 @@ def fill(connection: Connection) -> None:
         ]
         connection.execute(jobs.insert(), rows)
     if connection.dialect.name == "postgresql":
-        connection.execute(text("ANALYZE jobs"))
+        connection.execute(text("ANALYZE hookcast.jobs"))
 
 
 class Explain(Executable, ClauseElement):

@@ -9,6 +9,7 @@ import pytest
 
 from hookcast.errors import StoreRefused, StoreUnavailable
 from hookcast.store import inspect, open_store
+from support.older import make_older
 from support.ports import quiet_port
 from support.postgres import Postgres
 
@@ -48,7 +49,7 @@ async def refusal(url: str) -> str:
 
 
 def execute(url: str, postgres: Postgres, *statements: str) -> None:
-    """Run statements in a database."""
+    """Run statements in a database, on PostgreSQL in the schema hookcast."""
     if url.startswith("sqlite"):
         connection = sqlite3.connect(url.removeprefix("sqlite:///"))
         for statement in statements:
@@ -56,7 +57,8 @@ def execute(url: str, postgres: Postgres, *statements: str) -> None:
         connection.commit()
         connection.close()
     else:
-        postgres.sql(*statements, database=urlsplit(url).path[1:])
+        place = ("CREATE SCHEMA IF NOT EXISTS hookcast", "SET search_path TO hookcast")
+        postgres.sql(*place, *statements, database=urlsplit(url).path[1:])
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -85,22 +87,6 @@ async def test_a_newer_schema_is_not_touched(url: str, postgres: Postgres) -> No
             pass
 
 
-async def test_tables_in_another_schema_are_no_hindrance(postgres_url: str, postgres: Postgres) -> None:
-    """Beside another program, in a schema of its own, wherever the search path goes on."""
-    execute(
-        postgres_url,
-        postgres,
-        *FOREIGN["a table jobs"][0],
-        *FOREIGN["another program's revisions"][0],
-        "CREATE SCHEMA apart",
-    )
-    own = f"{postgres_url}?options=-csearch_path%3Dapart%2Cpublic"
-    for _ in range(2):
-        async with open_store(own) as store:
-            await store.probe()
-    assert "of another program" in await refusal(postgres_url)
-
-
 @pytest.fixture
 async def role(postgres: Postgres) -> AsyncIterator[str]:
     """A user with a password and no rights."""
@@ -124,18 +110,34 @@ async def test_a_wrong_password_a_missing_database_and_missing_rights_are_told(
     right = postgres_url.replace("hookcast@", f"{role}:right@")
     assert "does not exist" in await refusal(right.rpartition("/")[0] + "/nowhere")
     assert "does not exist" in await refusal(postgres_url.replace("hookcast@", "nobody@"))
-    execute(postgres_url, postgres, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-    with pytest.raises(StoreRefused) as caught:
-        async with open_store(right):
-            pass
-    assert "GRANT CREATE" in caught.value.reason
+    assert "run CREATE SCHEMA hookcast AUTHORIZATION guest; as an administrator" in await refusal(right)
+    execute(postgres_url, postgres)
+    assert "run GRANT CREATE, USAGE ON SCHEMA hookcast TO guest; as an administrator" in await refusal(right)
+    execute(postgres_url, postgres, f"GRANT CREATE, USAGE ON SCHEMA hookcast TO {role}")
+    async with open_store(right) as store:
+        await store.probe()
 
 
-async def test_missing_rights_on_tables_are_told(role: str, postgres_url: str) -> None:
-    """After a restore as another user, for instance."""
+async def test_missing_rights_on_tables_are_told(role: str, postgres_url: str, postgres: Postgres) -> None:
+    """After a restore as another user, for instance; with rights, row level security would hide every row."""
     async with open_store(postgres_url):
         pass
-    assert "permission denied" in await refusal(postgres_url.replace("hookcast@", f"{role}:right@"))
+    guest = postgres_url.replace("hookcast@", f"{role}:right@")
+    assert "permission denied" in await refusal(guest)
+    execute(postgres_url, postgres, f"GRANT USAGE ON SCHEMA hookcast TO {role}")
+    execute(postgres_url, postgres, f"GRANT ALL ON ALL TABLES IN SCHEMA hookcast TO {role}")
+    assert "run GRANT hookcast TO guest;" in await refusal(guest)
+
+
+async def test_tables_of_an_earlier_version_that_belong_to_another_user_are_told(
+    role: str, postgres_url: str, postgres: Postgres
+) -> None:
+    """Only their owner can move them."""
+    await make_older(postgres_url, "0012")
+    execute(postgres_url, postgres, f"GRANT CREATE, USAGE ON SCHEMA hookcast TO {role}")
+    execute(postgres_url, postgres, f"GRANT SELECT ON public.alembic_version TO {role}")
+    told = await refusal(postgres_url.replace("hookcast@", f"{role}:right@"))
+    assert "in the schema public belong to the user hookcast: run `hookcast migrate` once as hookcast" in told
 
 
 FILES = {

@@ -4,22 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from msgspec import Raw
 from sqlalchemy import Connection, text
 
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.jobs import Completed, Job, Registered, Update
-from hookcast.store import Intent, JobStore, Standing, changes, migrations, open_store
+from hookcast.store import Intent, JobStore, Standing, changes, open_store
 from hookcast.store.base import Database
-from hookcast.store.database import open_database
 from hookcast.store.submits import named
 from hookcast.upkeep.retention import Retention
+from support.older import make_older
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -186,10 +183,6 @@ async def test_keys_of_an_older_version_stay_what_they_were(any_database_url: st
     """For any body, since that is not known; without a job in the dark, and free when the job is gone."""
 
     def older(connection: Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0006")
         insert = "INSERT INTO idempotency_keys (key, request_id, claimed_at) VALUES (:key, :job, '2026-11-24 09:00:00')"
         keys: list[dict[str, str | None]] = [
             {"key": "k", "job": "job-1"},
@@ -201,9 +194,7 @@ async def test_keys_of_an_older_version_stay_what_they_were(any_database_url: st
         times = "'2026-11-24 09:00:00', '2026-11-24 09:00:00'"
         connection.execute(text(f"{job} ('job-1', 'pending', 1, 'queued', '[]', '{{}}', {times})"))
 
-    database = open_database(any_database_url)
-    await database.write(older, 60)
-    await database.close()
+    await make_older(any_database_url, "0006", older)
     async with open_store(any_database_url) as store:
         found = await begin(store, intent("k"))
         assert isinstance(found, Job)

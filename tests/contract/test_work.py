@@ -4,12 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from msgspec import Raw
 from sqlalchemy import Connection, Engine, event, text
 
@@ -18,9 +15,10 @@ from hookcast.consequences import Kind, Start
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Cancelled, CancelRequested, Completed, Finished, Phase, Progressed, Registered, Update
-from hookcast.store import JobStore, WorkTable, changes, migrations, open_store
+from hookcast.store import JobStore, WorkTable, changes, open_store
 from hookcast.store.database import open_database
 from hookcast.store.work import add
+from support.older import make_older
 
 pytestmark = pytest.mark.anyio
 NEVER = 3600.0
@@ -235,7 +233,7 @@ def statements() -> Iterator[list[str]]:
     found: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        found.append(" ".join(statement.split()[:3]))
+        found.append(" ".join(statement.split()[:3]).replace("hookcast.", ""))
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
@@ -260,10 +258,6 @@ async def test_a_job_whose_result_was_being_fetched_before_is_fetched(any_databa
     """Its database had no work yet; jobs in other phases get none."""
 
     def older(connection: Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0010")
         names = "request_id, status, version, phase, logs, metadata, created_at, updated_at, changed_at"
         values = ":name, :status, 1, :phase, '[]', '{}', '2026-11-24 09:00:00', '2026-11-24 09:00:00', 0"
         rows = [("job-1", "pending", "saving"), ("job-2", "pending", "running"), ("job-3", "completed", "ended")]
@@ -272,9 +266,7 @@ async def test_a_job_whose_result_was_being_fetched_before_is_fetched(any_databa
             [{"name": name, "status": status, "phase": phase} for name, status, phase in rows],
         )
 
-    database = open_database(any_database_url)
-    await database.write(older, 60)
-    await database.close()
+    await make_older(any_database_url, "0010", older)
     async with open_store(any_database_url) as store:
         [piece] = await store.work.claim(FETCH, 10, "one", NEVER)
         assert (piece.id, piece.request_id, piece.attempts) == ("fetch:job-1", "job-1", 1)

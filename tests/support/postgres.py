@@ -96,6 +96,8 @@ def running_postgres(parent: Path | None = None, *, fsync: bool = False) -> Iter
     with _folder("hookcast-postgres-", parent) as folder:
         _run(_program("initdb"), "-D", str(folder / "data"), "-U", "hookcast", "-A", "trust", "-E", "UTF8", "--no-sync")
         with _started(Postgres(folder, quiet_port(), fsync)) as server:
+            # The default search path begins with a schema of the user's name, which is Hookcast's.
+            server.sql("ALTER ROLE hookcast SET search_path TO public")
             yield server
 
 

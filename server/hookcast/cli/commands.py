@@ -140,7 +140,8 @@ def migrate_command(
     """Migrate the database to the newest schema; `serve` also does this when it starts."""
     from hookcast.store import migrate  # noqa: PLC0415
 
-    migrate(load_settings(host="127.0.0.1").database_url.get_secret_value(), compact=compact)
+    settings = load_settings(host="127.0.0.1")
+    migrate(settings.database_url.get_secret_value(), schema=settings.database_schema, compact=compact)
     _say("The database is up to date.")
 
 

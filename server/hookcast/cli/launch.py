@@ -80,7 +80,7 @@ def emulator(*, host: str, port: int, speed: float) -> None:
 def _check_database(settings: Settings) -> None:
     """Migrate once for all workers. Raises StoreRefused; they wait themselves for a database that is away."""
     try:
-        migrate(settings.database_url.get_secret_value(), CHECK_SECONDS)
+        migrate(settings.database_url.get_secret_value(), CHECK_SECONDS, schema=settings.database_schema)
     except StoreRefused:
         raise
     except StoreUnavailable as error:

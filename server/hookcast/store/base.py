@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import Insert
 from hookcast.errors import StoreUnavailable
 from hookcast.store.faults import LIBRARY_ERRORS, unavailable
 from hookcast.store.health import Health
-from hookcast.store.revision import check_revision
+from hookcast.store.revision import Schema, check_revision
 from hookcast.store.schema import leases
 
 T = TypeVar("T")
@@ -148,15 +148,22 @@ class Database(ABC):
 
     def _migrate(self, connection: Connection) -> None:
         self._await_turn(connection)
-        check_revision(connection)
+        self._before_migration(connection, check_revision(connection))
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        self._after_migration(connection)
 
     @abstractmethod
     def _await_turn(self, connection: Connection) -> None:
         """Wait for the nodes that migrate at the same time."""
+
+    def _before_migration(self, connection: Connection, found: Schema) -> None:  # noqa: B027 - a file needs nothing
+        """Prepare the place of the tables, in the transaction of the migration."""
+
+    def _after_migration(self, connection: Connection) -> None:  # noqa: B027 - a file needs nothing
+        """Protect the tables, in the transaction of the migration."""
 
 
 @asynccontextmanager

@@ -10,22 +10,24 @@ from hookcast.store.postgresql import Postgresql
 from hookcast.store.sqlite import Sqlite
 
 
-def open_database(url: str) -> Database:
-    """Return the database at `sqlite:///path` or `postgresql://…`, without connecting to it.
+def open_database(url: str, schema: str = postgres_url.SCHEMA) -> Database:
+    """Return the database at `sqlite:///path` or `postgresql://…`, there in `schema`, without connecting to it.
 
     Raises StoreRefused for certificates in the URL that cannot be used.
     """
-    return Sqlite(make_url(url)) if url.startswith("sqlite") else Postgresql(postgres_url.parse(url))
+    return Sqlite(make_url(url)) if url.startswith("sqlite") else Postgresql(postgres_url.parse(url), schema)
 
 
-def migrate(url: str, seconds: float = MIGRATION_SECONDS, *, compact: bool = False) -> None:
+def migrate(
+    url: str, seconds: float = MIGRATION_SECONDS, *, schema: str = postgres_url.SCHEMA, compact: bool = False
+) -> None:
     """Migrate the database to the newest schema, in at most `seconds`, and rewrite SQLite's file if `compact`.
 
     Raises StoreUnavailable.
     """
 
     async def run() -> None:
-        database = open_database(url)
+        database = open_database(url, schema)
         try:
             await database.migrate(seconds)
             if compact:

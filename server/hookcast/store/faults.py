@@ -92,7 +92,7 @@ _BY_CLASS: dict[type[BaseException], Trouble] = {  # the first that matches
 _REMEDIES = {
     "28": "Check user and password in HOOKCAST_DATABASE_URL",
     "3D": "Create the database, or check its name in HOOKCAST_DATABASE_URL",
-    "3F": "Create the schema, or check the search_path in HOOKCAST_DATABASE_URL",
+    "3F": "Create the schema again, or check HOOKCAST_DATABASE_SCHEMA",
     "22023": "Check the words after the ? in HOOKCAST_DATABASE_URL",
     "42704": "Check the words after the ? in HOOKCAST_DATABASE_URL",
     "42P07": "Give Hookcast a database of its own",

@@ -5,6 +5,8 @@ from pathlib import Path
 from msgspec import Struct
 from sqlalchemy import Connection, make_url, select
 
+from hookcast.postgres_url import SCHEMA
+from hookcast.store import moving, place
 from hookcast.store.base import Database
 from hookcast.store.database import open_database
 from hookcast.store.revision import Schema, schema_of
@@ -12,13 +14,17 @@ from hookcast.store.room import check_file, free_bytes
 
 
 class Condition(Struct, frozen=True):
-    """The state of a database. `clock` is its own, in unix seconds; None when the database does not exist yet."""
+    """The state of a database. `clock` is its own, in unix seconds; None when the database does not exist yet.
+
+    `earlier` is the schema of PostgreSQL that has tables of an earlier version, if there is one.
+    """
 
     schema: Schema
     clock: float | None
+    earlier: str | None = None
 
 
-async def inspect(url: str) -> Condition:
+async def inspect(url: str, schema: str = SCHEMA) -> Condition:
     """Inspect the database, without creating a missing SQLite file; a current one is written to, as `/readyz` does.
 
     Raises StoreUnavailable.
@@ -28,7 +34,7 @@ async def inspect(url: str) -> Condition:
         check_file(file)
         if not file.exists():
             return Condition(Schema.NONE, None)
-    database = open_database(url)
+    database = open_database(url, schema)
     try:
         condition = await database.read(lambda connection: _condition(database, connection))
         if condition.schema is Schema.CURRENT:
@@ -53,4 +59,16 @@ def _file_of(url: str) -> Path | None:
 
 def _condition(database: Database, connection: Connection) -> Condition:
     clock = connection.execute(select(database.clock)).scalar_one()
-    return Condition(schema_of(connection), float(clock))
+    found = schema_of(connection)
+    earlier = None if place.own_schema(connection) is None else _earlier(connection, found)
+    return Condition(found, float(clock), earlier)
+
+
+def _earlier(connection: Connection, found: Schema) -> str | None:
+    """Return the schema with tables of an earlier version. Raises StoreRefused as a migration would."""
+    earlier = moving.earlier(connection)
+    if found is Schema.NONE:
+        place.check_rights(connection)
+        if earlier is not None:
+            moving.check_owner(connection, earlier)
+    return earlier

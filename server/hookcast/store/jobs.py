@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, select
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.jobs import Job, MediaFile
 from hookcast.jwks import StoredKeys
+from hookcast.postgres_url import SCHEMA
 from hookcast.store.base import Database, deadline
 from hookcast.store.batching import Batch
 from hookcast.store.changes import Ask, Causes, Change, Changes, Joining, no_work
@@ -44,12 +45,12 @@ class Written(NamedTuple):
 
 
 @asynccontextmanager
-async def open_store(url: str) -> AsyncIterator["JobStore"]:
-    """Open the database, migrate it to the newest schema, and close it on exit.
+async def open_store(url: str, schema: str = SCHEMA) -> AsyncIterator["JobStore"]:
+    """Open the database, on PostgreSQL in `schema`, migrate it to the newest schema, and close it on exit.
 
     Raises StoreUnavailable when it cannot be opened, StoreRefused when it cannot be used as it is.
     """
-    database = open_database(url)
+    database = open_database(url, schema)
     store = JobStore(database)
     try:
         await database.migrate()

@@ -29,9 +29,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from hookcast.errors import StoreUnavailable, Trouble
-from hookcast.postgres_url import PostgresUrl
+from hookcast.postgres_url import SCHEMA, PostgresUrl
+from hookcast.store import moving, place
 from hookcast.store.base import MAX_OPEN_SECONDS, WAIT_SECONDS, Database, T, Work
 from hookcast.store.connecting import Connector
+from hookcast.store.revision import VERSIONS, Schema
+from hookcast.store.schema import metadata
 
 _CONNECTIONS = 5
 _MADE_AT = "made_at"  # monotonic seconds
@@ -51,7 +54,7 @@ class Postgresql(Database):
 
     one_writer = False
 
-    def __init__(self, url: PostgresUrl) -> None:
+    def __init__(self, url: PostgresUrl, schema: str = SCHEMA) -> None:
         super().__init__()
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
@@ -60,6 +63,7 @@ class Postgresql(Database):
             max_overflow=0,
             pool_timeout=WAIT_SECONDS,
             pool_recycle=1800,
+            execution_options={"schema_translate_map": {None: schema}},
         )
         self._distrusted_at = 0.0  # older connections are replaced when they leave the pool
         event.listen(self._engine.sync_engine, "connect", _note_age)
@@ -111,6 +115,15 @@ class Postgresql(Database):
 
     def _await_turn(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
+
+    def _before_migration(self, connection: Connection, found: Schema) -> None:
+        if found is Schema.NONE:
+            place.make(connection)
+            moving.move(connection)
+        place.enter(connection)
+
+    def _after_migration(self, connection: Connection) -> None:
+        place.close(connection, [VERSIONS, *metadata.tables])
 
     def _allocate(self, connection: Connection) -> None:
         connection.execute(text("SET LOCAL work_mem = '64kB'"))

@@ -8,9 +8,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from hookcast.errors import StoreRefused
+from hookcast.store.place import JOBS, check_visible, own_schema, qualified
 from hookcast.store.schema import metadata
 
-_VERSIONS = "alembic_version"
+VERSIONS = "alembic_version"
 _OWN_REVISION = re.compile(r"\d{4}(_\w+)?")
 
 
@@ -23,28 +24,27 @@ class Schema(Enum):
     NEWER = "newer"  # migrated by a newer version of Hookcast
 
 
-def check_revision(connection: Connection) -> None:
-    """Raise StoreRefused unless the schema can be migrated to the newest."""
-    if schema_of(connection) is Schema.NEWER:
+def check_revision(connection: Connection) -> Schema:
+    """Return the schema. Raises StoreRefused unless it can be migrated to the newest."""
+    found = schema_of(connection)
+    if found is Schema.NEWER:
         raise StoreRefused(
             "The database was migrated by a newer version of Hookcast: install that version, or restore a backup."
         )
+    return found
 
 
 def schema_of(connection: Connection) -> Schema:
-    """Return the schema. Raises StoreRefused for tables of another program.
-
-    On PostgreSQL only the first schema of the search path counts, where tables are made.
-    """
+    """Return the schema. Raises StoreRefused for tables of another program, or of another user."""
     tables = _Tables(connection)
-    revision = _revision(connection, tables) if _VERSIONS in tables.names else None
+    revision = _revision(connection, tables) if VERSIONS in tables.names else None
     if revision is None:
         taken = sorted(metadata.tables.keys() & tables.names)
         if taken:
             raise _foreign(taken[0])
         return Schema.NONE
-    if "request_id" not in tables.columns("jobs"):
-        raise _foreign(_VERSIONS)
+    if "request_id" not in tables.columns(JOBS):
+        raise _foreign(VERSIONS)
     scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
     known = {script.revision for script in scripts.walk_revisions()}
     if revision in known:
@@ -57,7 +57,7 @@ class _Tables:
 
     def __init__(self, connection: Connection) -> None:
         self._inspector = inspect(connection)
-        self._schema = connection.dialect.default_schema_name
+        self._schema = own_schema(connection)
         self.names = set(self._inspector.get_table_names(self._schema))
 
     def columns(self, table: str) -> set[str]:
@@ -67,18 +67,19 @@ class _Tables:
 
 
 def _revision(connection: Connection, tables: _Tables) -> str | None:
-    if "version_num" not in tables.columns(_VERSIONS):
-        raise _foreign(_VERSIONS)
-    found = connection.execute(text(f"SELECT version_num FROM {_VERSIONS}")).scalars().all()  # noqa: S608
+    if "version_num" not in tables.columns(VERSIONS):
+        raise _foreign(VERSIONS)
+    check_visible(connection, VERSIONS)
+    found = connection.execute(text(f"SELECT version_num FROM {qualified(connection, VERSIONS)}")).scalars().all()  # noqa: S608
     if not found:
         return None
     if len(found) > 1 or not _OWN_REVISION.fullmatch(str(found[0])):
-        raise _foreign(_VERSIONS)
+        raise _foreign(VERSIONS)
     return str(found[0])
 
 
 def _foreign(table: str) -> StoreRefused:
     return StoreRefused(
         f"The database has a table {table} of another program: give Hookcast a database of its own, or on PostgreSQL a "
-        "schema of its own, with ?options=-csearch_path%3Dhookcast at the end of HOOKCAST_DATABASE_URL."
+        "schema of its own with HOOKCAST_DATABASE_SCHEMA."
     )

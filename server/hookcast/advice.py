@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from hookcast import postgres_url
+from hookcast.postgres_url import PostgresUrl
 from hookcast.settings import PREFIX, ClientSettings, Settings, given_names
 from hookcast.trust import Trust
 from hookcast.urls import is_loopback
@@ -75,8 +76,25 @@ def _fal_warnings(settings: Settings, names: Iterable[str]) -> list[str]:
 
 def _database_warnings(settings: Settings) -> list[str]:
     url = settings.database_url.get_secret_value()
-    parsed = postgres_url.parse(url) if url.startswith("postgres") else None
-    if parsed is None or not parsed.binds_channel or parsed.tls.mode == "verify-full":
+    if not url.startswith("postgres"):
+        given = "database_schema" in settings.model_fields_set
+        return [f"{PREFIX}DATABASE_SCHEMA has no effect: a SQLite file has no schemas."] if given else []
+    parsed = postgres_url.parse(url)
+    return [*_search_path_warnings(settings, parsed), *_channel_warnings(parsed)]
+
+
+def _search_path_warnings(settings: Settings, parsed: PostgresUrl) -> list[str]:
+    if not any("search_path" in f"{name}={value}" for name, value in parsed.settings.items()):
+        return []
+    warning = (
+        f"search_path in {PREFIX}DATABASE_URL does not say where Hookcast's tables are: they are in the schema "
+        f"{settings.database_schema}, by {PREFIX}DATABASE_SCHEMA."
+    )
+    return [warning]
+
+
+def _channel_warnings(parsed: PostgresUrl) -> list[str]:
+    if not parsed.binds_channel or parsed.tls.mode == "verify-full":
         return []
     warning = (
         f"channel_binding=require in {PREFIX}DATABASE_URL is not enforced: the driver does not support channel "

@@ -105,10 +105,10 @@ async def test_two_deployments_have_a_schema_each(postgres_url: str) -> None:
     """Neither sees nor takes the other's tables, though the search path begins with those of the first."""
     async with open_store(postgres_url, "one") as one:
         await Dispatcher(one, LocalBus(lambda _: None), lambda: NOW).apply("job-1", Registered())
-        async with open_store(f"{postgres_url}?options=-csearch_path%3Done", "two") as two:
+        async with open_store(f"{postgres_url}?options=-csearch_path%3Done", "user") as two:
             assert await two.get("job-1") is None
             assert await one.get("job-1") is not None
-    assert await where(postgres_url) == [f"{schema}.{name}" for schema in ("one", "two") for name in TABLES]
+    assert await where(postgres_url) == [f"{schema}.{name}" for schema in ('"user"', "one") for name in TABLES]
 
 
 @pytest.mark.parametrize("statements", FOREIGN.values(), ids=FOREIGN)
@@ -132,13 +132,25 @@ async def test_tables_of_another_program_in_public_are_left_alone(
             execute(postgres_url, postgres, "DROP OWNED BY stranger", "DROP ROLE stranger")
 
 
-async def test_a_user_needs_rights_in_its_own_schema_only(postgres_url: str, postgres: Postgres) -> None:
+@pytest.mark.parametrize(
+    "made",
+    [
+        ["CREATE SCHEMA apart AUTHORIZATION modest"],
+        [
+            "CREATE SCHEMA apart",
+            "GRANT CREATE, USAGE ON SCHEMA apart TO modest",
+            "GRANT USAGE ON SCHEMA apart TO PUBLIC",
+        ],
+    ],
+    ids=["its own", "another user's"],
+)
+async def test_a_user_needs_rights_in_one_schema_only(postgres_url: str, postgres: Postgres, made: list[str]) -> None:
     """Neither in the database nor in public."""
     execute(
         postgres_url,
         postgres,
         "CREATE ROLE modest LOGIN",
-        "CREATE SCHEMA apart AUTHORIZATION modest",
+        *made,
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",
     )
     try:
@@ -208,6 +220,31 @@ async def test_a_table_that_a_later_revision_has_is_another_programs(url: str, p
     execute(url, postgres, "CREATE TABLE public.work (hours integer)")
     await complete(url, "old")
     assert await where(url) == [*(f"hookcast.{name}" for name in TABLES), "public.work"]
+
+
+async def test_tables_that_are_in_the_schema_already_stay_and_are_closed(postgres_url: str, postgres: Postgres) -> None:
+    """The URL of an earlier version named it as the search path."""
+    execute(postgres_url, postgres, "CREATE SCHEMA hookcast")
+    url = f"{postgres_url}?options=-csearch_path%3Dhookcast%2Cpublic"
+    await make_older(url, "0012", with_a_job)
+    await complete(url, "old")
+    assert await where(url) == [f"hookcast.{name}" for name in TABLES]
+    assert await ask(url, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relrowsecurity ORDER BY 1") == TABLES
+
+
+async def test_another_deployments_older_tables_are_no_hindrance(postgres_url: str, postgres: Postgres) -> None:
+    """They belong to a user that shares nothing; this one has its schema already."""
+    execute(postgres_url, postgres, "CREATE ROLE modest LOGIN", "CREATE SCHEMA apart AUTHORIZATION modest")
+    modest = postgres_url.replace("hookcast@", "modest@")
+    try:
+        async with open_store(modest, "apart"):
+            pass
+        await make_older(postgres_url, "0012")
+        async with open_store(modest, "apart"):
+            seen = await inspect(modest, "apart")
+        assert (seen.schema, seen.earlier) == (Schema.CURRENT, "public")
+    finally:
+        execute(postgres_url, postgres, "DROP OWNED BY modest", "DROP ROLE modest")
 
 
 async def test_tables_that_an_earlier_version_makes_afterwards_are_told(url: str) -> None:

@@ -96,7 +96,8 @@ async def rights(connection: asyncpg.Connection) -> set[tuple[str, str, str]]:
     rows = await connection.fetch(
         "WITH named AS (SELECT oid FROM pg_namespace WHERE nspname = 'hookcast'), objects AS ("
         "SELECT relname::text AS name, relowner AS owner, relacl AS acl FROM pg_class "
-        "WHERE relnamespace IN (TABLE named) UNION ALL SELECT attname, relowner, attacl FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid "
+        "WHERE relnamespace IN (TABLE named) UNION ALL "
+        "SELECT attname, relowner, attacl FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid "
         "WHERE relnamespace IN (TABLE named) "
         "UNION ALL SELECT proname, proowner, coalesce(proacl, acldefault('f', proowner)) FROM pg_proc "
         "WHERE pronamespace IN (TABLE named) "
@@ -159,7 +160,7 @@ async def test_row_level_security_holds_where_everything_is_granted(
             assert await owner.fetchval(f"SELECT count(*) FROM hookcast.{name}") == 0  # noqa: S608
             assert await owner.execute(f"DELETE FROM hookcast.{name}") == "DELETE 0"  # noqa: S608
             with pytest.raises(asyncpg.PostgresError):
-                await owner.execute(f"INSERT INTO hookcast.{name} DEFAULT VALUES")  # noqa: S608
+                await owner.execute(f"INSERT INTO hookcast.{name} DEFAULT VALUES")
     async with acting_as(owner, role):
         assert await owner.fetchval("SELECT count(*) FROM hookcast.jobs_json") == 0
 

@@ -7,18 +7,21 @@ import signal
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from support.commands import hookcast
+from support.older import make_older
 from support.ports import quiet_port
-from support.postgres import running_postgres
+from support.postgres import Postgres, running_postgres
 from support.redis import Redis
 from support.served import Served
 from support.web import Web
 
 pytestmark = pytest.mark.anyio
 DEADLINE = 120.0
+NOWHERE = dict.fromkeys(("HOOKCAST_FAL_QUEUE_URL", "HOOKCAST_FAL_JWKS_URL"), "http://127.0.0.1:1")
 
 
 def events(node: Served, name: str) -> list[dict[str, Any]]:
@@ -89,7 +92,7 @@ async def test_a_database_that_waiting_cannot_mend_ends_every_command(tmp_path: 
     connection.execute("CREATE TABLE jobs (id integer)")
     connection.close()
     settings = {"HOOKCAST_DATABASE_URL": f"sqlite:///{file}", "HOOKCAST_PORT": str(quiet_port())}
-    settings |= dict.fromkeys(("HOOKCAST_FAL_QUEUE_URL", "HOOKCAST_FAL_JWKS_URL"), "http://127.0.0.1:1")
+    settings |= NOWHERE
     for command in ("serve", "migrate"):
         said = await hookcast(tmp_path, command, **settings)
         told = [line for line in said.err.splitlines() if not line.startswith("{")]
@@ -111,3 +114,39 @@ async def test_workers_whose_database_cannot_be_used_do_not_start(tmp_path: Path
     said = await hookcast(tmp_path, "serve", "--workers", "2", **settings)
     assert (said.code, said.out, len(said.err.splitlines())) == (2, "", 1)
     assert "does not exist" in said.err
+
+
+async def test_a_user_that_may_not_create_the_schema_is_told_what_to_run(
+    tmp_path: Path, postgres: Postgres, postgres_url: str
+) -> None:
+    """By every command, in one line; afterwards it serves."""
+    postgres.sql("CREATE ROLE modest LOGIN")
+    settings = {
+        "HOOKCAST_DATABASE_URL": postgres_url.replace("hookcast@", "modest@"),
+        "HOOKCAST_DATABASE_SCHEMA": "own",
+    }
+    try:
+        for command in ("serve", "migrate", "doctor"):
+            said = await hookcast(tmp_path, command, HOOKCAST_PORT=str(quiet_port()), **settings, **NOWHERE)
+            told = [line for line in (said.err + said.out).splitlines() if "AUTHORIZATION" in line]
+            assert (said.code, len(told)) == (2, 1), said
+            assert "may not create the schema own: run CREATE SCHEMA own AUTHORIZATION modest; as an admin" in told[0]
+        database = urlsplit(postgres_url).path[1:]
+        postgres.sql("CREATE SCHEMA own AUTHORIZATION modest", database=database)
+        assert (await hookcast(tmp_path, "migrate", **settings)).code == 0
+        said = await hookcast(tmp_path, "doctor", **settings, **NOWHERE)
+        assert f"/{database}, schema own accepts writes and is up to date" in said.out
+    finally:
+        postgres.sql("DROP OWNED BY modest", database=urlsplit(postgres_url).path[1:])
+        postgres.sql("DROP ROLE modest")
+
+
+async def test_an_earlier_version_is_told_by_the_doctor_and_moved_by_migrate(tmp_path: Path, postgres_url: str) -> None:
+    await make_older(postgres_url, "0012")
+    settings = {"HOOKCAST_DATABASE_URL": postgres_url, **NOWHERE}
+    found = "schema hookcast is empty; `hookcast serve` or `migrate` moves its tables there from the schema public"
+    assert found in (await hookcast(tmp_path, "doctor", **settings)).out
+    assert (await hookcast(tmp_path, "migrate", **settings)).code == 0
+    assert "schema hookcast accepts writes" in (await hookcast(tmp_path, "doctor", **settings)).out
+    await make_older(postgres_url, "0012")
+    assert "public has tables of an earlier version, beside" in (await hookcast(tmp_path, "doctor", **settings)).out

@@ -179,3 +179,14 @@ def test_a_provider_without_tls_is_warned_of() -> None:
     assert "http://idp.example/keys and http://idp.example in" in told(**COMPLETE, **{**IDP, **insecure})
     local = {"token_jwks_url": "http://127.0.0.1:9999/keys", "token_issuer": "http://localhost:9999"}
     assert told(**COMPLETE, **{**IDP, **local}) == ""
+
+
+def test_a_search_path_and_a_schema_of_a_file_are_told_to_have_no_effect() -> None:
+    """The tables are where the setting says, on PostgreSQL."""
+    url = "postgresql://u:secret@h/d"
+    for words in ("?options=-csearch_path%3Dapart", "?search_path=apart"):
+        warned = told(**COMPLETE, database_url=url + words)
+        assert "in the schema hookcast, by HOOKCAST_DATABASE_SCHEMA" in warned
+        assert "secret" not in warned
+    assert told(**COMPLETE, database_url=url, database_schema="apart") == ""
+    assert "HOOKCAST_DATABASE_SCHEMA has no effect" in told(**COMPLETE, database_schema="apart")

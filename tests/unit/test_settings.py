@@ -279,3 +279,16 @@ def test_a_database_at_no_port_is_refused(port: str) -> None:
     with pytest.raises(SettingsError, match="HOOKCAST_DATABASE_URL") as caught:
         load_settings(database_url=f"postgresql://u:secret@127.0.0.1:{port}/x")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["hookcast", "_jobs2", "x" * 63, "public_jobs", "user"])
+def test_a_plain_name_of_a_schema_is_taken(name: str) -> None:
+    assert load_settings(database_schema=name).database_schema == name
+
+
+@pytest.mark.parametrize(
+    "name", ["public", "pg_jobs", "information_schema", "Hookcast", "hook-cast", "2jobs", "a.b", 'a"b', "x" * 64, "hö"]
+)
+def test_a_schema_that_is_not_hookcasts_alone_or_needs_quotes_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="HOOKCAST_DATABASE_SCHEMA: must be a schema for Hookcast alone"):
+        load_settings(database_schema=name)

@@ -31,7 +31,7 @@ _BEFORE = text(  # where an earlier version would have made its tables
     "WHERE place.name <> :own ORDER BY place.number LIMIT 1"
 )
 _COLUMNS = text(
-    "SELECT c.relname, array_agg(a.attname::text) FROM pg_class AS c "
+    "SELECT c.relname, array_agg(a.attname::text), bool_and(has_table_privilege(c.oid, 'SELECT')) FROM pg_class AS c "
     "JOIN pg_namespace AS n ON n.oid = c.relnamespace "
     "JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
     "WHERE n.nspname = :place AND c.relkind = 'r' AND c.relname = ANY(:names) GROUP BY c.relname"
@@ -78,13 +78,20 @@ def move(connection: Connection) -> None:
 
 
 def _tables(connection: Connection, place: str) -> list[str]:
-    """Return Hookcast's tables in this schema. Tables that are not are not read: there may be no right to."""
+    """Return Hookcast's tables in this schema. Another program's are not read, nor those that the user may not read."""
     rows = connection.execute(_COLUMNS, {"place": place, "names": list(_AT)}).all()
-    columns = {name: set(of_table) for name, of_table in rows}
+    columns = {name: set(of_table) for name, of_table, _ in rows}
     if not all(marks <= columns.get(name, set()) for name, marks in _MARKS.items()):
         return []
-    versions = qualified(connection, _VERSIONS, place)
-    found = [str(row) for row in connection.execute(text(f"SELECT version_num FROM {versions}")).scalars()]  # noqa: S608
-    if len(found) != 1 or not (found[0].isdigit() and len(found[0]) == len(FIRST) and found[0] < FIRST):
+    if not next(readable for name, _, readable in rows if name == _VERSIONS):
+        return sorted(columns)
+    revision = _revision(connection, place)
+    if not (revision.isdigit() and len(revision) == len(FIRST)):
         return []
-    return [name for name, (since, until) in _AT.items() if name in columns and since <= found[0] < until]
+    return [name for name, (since, until) in _AT.items() if name in columns and since <= revision < until]
+
+
+def _revision(connection: Connection, place: str) -> str:
+    versions = qualified(connection, _VERSIONS, place)
+    found = connection.execute(text(f"SELECT version_num FROM {versions}")).scalars().all()  # noqa: S608
+    return str(found[0]) if len(found) == 1 else ""

@@ -20,7 +20,7 @@ END
 $$
 """
 _VIEW = """
-CREATE VIEW jobs_json WITH ({options}) AS
+CREATE VIEW jobs_json{options} AS
 SELECT
     request_id, status, version, endpoint_id, phase, queue_position, json_of(logs) AS logs, started_at,
     expected_seconds, json_of(result) AS result, error, json_of(error_detail) AS error_detail, ended_by,
@@ -36,8 +36,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     if connection.dialect.name != "postgresql":
         return
-    version = connection.dialect.server_version_info or (0,)
-    options = "security_invoker = true, security_barrier = true" if version >= _INVOKER else "security_barrier = true"
+    options = " WITH (security_invoker = true)" if connection.dialect.server_version_info >= _INVOKER else ""
     connection.exec_driver_sql(_JSON_OF)
     connection.exec_driver_sql(_VIEW.format(options=options))
     revoke(connection, "FUNCTION", "json_of(text)")

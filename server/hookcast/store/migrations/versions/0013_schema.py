@@ -36,7 +36,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     if connection.dialect.name != "postgresql":
         return
-    options = " WITH (security_invoker = true)" if connection.dialect.server_version_info >= _INVOKER else ""
+    options = " WITH (security_invoker = true)" if (connection.dialect.server_version_info or ()) >= _INVOKER else ""
     connection.exec_driver_sql(_JSON_OF)
     connection.exec_driver_sql(_VIEW.format(options=options))
     revoke(connection, "FUNCTION", "json_of(text)")

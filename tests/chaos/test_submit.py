@@ -147,12 +147,12 @@ def _before_the_answer(_database: Proxy, _to_fal: Proxy, _client: Proxy, fal: Fa
 
 
 STEPS: dict[str, Step] = {
-    "after the intent": _at(lambda database, *_: database, b"ORDER BY jobs.completed_at DESC"),
+    "after the intent": _at(lambda database, *_: database, b"ORDER BY hookcast.jobs.completed_at DESC"),
     "before fal's answer": _before_the_answer,
-    "before the job's commit": _at(lambda database, *_: database, b"INSERT INTO jobs"),
+    "before the job's commit": _at(lambda database, *_: database, b"INSERT INTO hookcast.jobs"),
 }
 MORE_STEPS: dict[str, Step] = {
-    "before the intent": _at(lambda database, *_: database, b"INSERT INTO submits"),
+    "before the intent": _at(lambda database, *_: database, b"INSERT INTO hookcast.submits"),
     "before the intent's commit": _at(lambda database, *_: database, b"COMMIT;"),
     "before fal has heard": _at(lambda _database, fal, _client: fal, b"POST /"),
     "before fal's answer has arrived": _at(lambda _database, fal, _client: fal, b'"request_id"'),

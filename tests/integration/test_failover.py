@@ -75,7 +75,7 @@ async def test_a_read_only_server_is_left_at_once(node: Node, postgres: Postgres
     told = [line for line in lines if line["event"].startswith("database_")]
     assert [line["event"] for line in told] == ["database_unavailable", "database_available"]
     assert told[0]["trouble"] == "read_only"
-    assert "read-only transaction" in told[0]["reason"]
+    assert "read-only" in told[0]["reason"]
 
 
 async def test_a_node_without_writes_is_not_ready(node: Node, postgres: Postgres, postgres_url: str) -> None:

@@ -85,7 +85,9 @@ class Postgresql(Database):
     def check_writable(self, connection: Connection) -> None:
         """Raise StoreUnavailable on a standby and on a fenced primary, whose connections are then replaced."""
         if connection.execute(_READ_ONLY).scalar_one() == "on":
-            raise StoreUnavailable("The database accepts no writes.", Trouble.READ_ONLY)
+            why = "its transactions are read-only, as on a standby or a former primary"
+            said = "The database accepts no writes"
+            raise StoreUnavailable(f"{said}.", Trouble.READ_ONLY, reason=f"{said}: {why}.")
 
     def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
         """Return ANY of an array: the same SQL for any length."""

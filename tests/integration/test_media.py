@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -12,26 +11,11 @@ import pytest
 from hookcast.emulator import file_content
 from hookcast.errors import StoreUnavailable
 from hookcast.store import WorkTable
-from support.emulated import emulated_fal
 from support.keeping import MP4, PNG, ended, keeper, links, submit
 from support.measured import values
 from support.server import Node, until
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def fal_url() -> AsyncIterator[str]:
-    """The URL of an emulated fal."""
-    async with emulated_fal(speed=100) as url:
-        yield url
-
-
-@pytest.fixture
-async def keeping(fal_url: str, database_url: str, tmp_path: Path) -> AsyncIterator[Node]:
-    """A server that keeps files in `tmp_path/media`."""
-    async with keeper(fal_url, database_url, tmp_path) as node:
-        yield node
 
 
 async def test_each_file_is_kept_and_its_link_replaced(keeping: Node) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from hookcast.errors import HookcastError
 from hookcast.media.storage import key_of
 from hookcast.settings import Settings, load_settings
 from support.commands import hookcast, on_screen
-from support.emulated import emulated_fal
 from support.keeping import MP4, PNG, ended, keeper, links, submit
 from support.ports import quiet_port
 from support.server import DEADLINE, Node, until
@@ -25,20 +24,6 @@ from support.server import DEADLINE, Node, until
 pytestmark = pytest.mark.anyio
 OLD = 2 * 3600.0
 HASH = "0123456789abcdef"
-
-
-@pytest.fixture
-async def fal_url() -> AsyncIterator[str]:
-    """The URL of an emulated fal."""
-    async with emulated_fal(speed=100) as url:
-        yield url
-
-
-@pytest.fixture
-async def keeping(fal_url: str, database_url: str, tmp_path: Path) -> AsyncIterator[Node]:
-    """A server that keeps files in `tmp_path/media`."""
-    async with keeper(fal_url, database_url, tmp_path) as node:
-        yield node
 
 
 class Command:

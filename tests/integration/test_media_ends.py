@@ -1,31 +1,15 @@
 """Jobs whose files are being copied: what may end them, and results of unusual size."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from hookcast.upkeep import unkept
-from support.emulated import emulated_fal
 from support.fal import FalDouble
 from support.keeping import MP4, PNG, ended, keeper, links, submit
 from support.server import Node, running_node
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def fal_url() -> AsyncIterator[str]:
-    """The URL of an emulated fal."""
-    async with emulated_fal(speed=100) as url:
-        yield url
-
-
-@pytest.fixture
-async def keeping(fal_url: str, database_url: str, tmp_path: Path) -> AsyncIterator[Node]:
-    """A server that keeps files in `tmp_path/media`."""
-    async with keeper(fal_url, database_url, tmp_path) as node:
-        yield node
 
 
 async def begun(node: Node, request_id: str) -> None:

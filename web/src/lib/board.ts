@@ -1,5 +1,6 @@
 /** The watches of a page: each newer state is dispatched to the watches of its job and its group. */
 
+import type { HookcastError } from "./errors.js";
 import type { Link, LinkEvents, OpenLink } from "./link.js";
 import { isHidden, watchPage } from "./page.js";
 import type { CompletedJob, HookcastOptions, Job, Transport, WatchOptions } from "./types.js";
@@ -29,8 +30,11 @@ export interface Board {
   close(): void;
 }
 
-/** Create a board. `openLink` is called at the first watch. */
-export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whenHidden"]): Board {
+/** Find out why there is no connection, until the returned function is called; `met`: there was one before. */
+export type Doubt = (met: boolean, tell: (error: HookcastError) => void) => () => void;
+
+/** Create a board. `openLink` is called at the first watch, `doubt` while there is no connection. */
+export function createBoard(openLink: OpenLink, doubt: Doubt, whenHidden: HookcastOptions["whenHidden"]): Board {
   const watches = new Set<Watch>();
   const jobs = new Map<string, Job>();
   let shown: Transport = "connecting";
@@ -38,6 +42,9 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
   let link: Promise<Link> | undefined;
   let leavePage = () => {};
   let closed = false;
+  let met = false;
+  let trouble: HookcastError | undefined;
+  let calm: (() => void) | undefined;
 
   const settle = async () => {
     timer = undefined;
@@ -48,6 +55,14 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
     leavePage();
     if (topics.size > 0 && !closed) leavePage = watchPage(shared.page, whenHidden);
     shared.want([...topics]);
+    ask();
+  };
+  /** While something is watched without a connection, look for the reason. */
+  const ask = () => {
+    if (shown !== "connecting" || watches.size === 0) {
+      met ||= shown !== "connecting";
+      calm = trouble = void calm?.();
+    } else calm ??= doubt(met, events.error);
   };
   const gather = () => {
     if (!closed) timer ??= setTimeout(settle, jobs.size > 0 ? GATHER_MS : 0);
@@ -87,9 +102,11 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
     transport: (transport) => {
       if (closed || transport === shown) return;
       shown = transport;
+      ask();
       for (const watch of [...watches]) tell(watch, "onTransport", shown);
     },
     error: (error, topics) => {
+      if (!topics) trouble = error;
       for (const watch of [...watches]) {
         if (!topics || topics.includes(watch.topic)) tell(watch, "onError", error);
       }
@@ -108,6 +125,7 @@ export function createBoard(openLink: OpenLink, whenHidden: HookcastOptions["whe
       // Deliver known states in a microtask: by then the caller holds `stop`.
       queueMicrotask(() => {
         tell(watch, "onTransport", shown);
+        if (trouble) tell(watch, "onError", trouble);
         for (const job of jobs.values()) if (about(job).includes(watch)) show(watch, job);
       });
       return stop;

@@ -1,6 +1,6 @@
 /** The client: `createHookcast`. */
 
-import { createBoard, GATHER_MS } from "./board.js";
+import { createBoard, type Doubt, GATHER_MS } from "./board.js";
 import { openConnection } from "./connection.js";
 import { HookcastError } from "./errors.js";
 import { type Ask, jobPath, request, type Server } from "./http.js";
@@ -8,11 +8,14 @@ import type { Link, LinkEvents } from "./link.js";
 import { LADDER } from "./state.js";
 import { createTokens } from "./tokens.js";
 import type { Env } from "./transports/transport.js";
-import type { CallOptions, HookcastOptions, Job, Submission, Submitted, Transport, WatchOptions } from "./types.js";
-import { asJob, type Fields, isTerminal, parse, problem, rawJson, readJob, topicsOf } from "./wire.js";
+import type { CallOptions, HookcastOptions, Job, Submission, Submitted, WatchOptions } from "./types.js";
+import { asJob, type Fields, parse, problem, rawJson, readJob, topicsOf } from "./wire.js";
 
 export const SUBMIT_MS = 60_000;
 export const SUBMIT_TRIES = 3;
+/** After this time without a connection, the reason is looked for; `RELOAD_MS` later, code that cannot be loaded is one. */
+export const DOUBT_MS = 4_000;
+export const RELOAD_MS = 16_000;
 
 /** Options of `submit`. */
 export interface SubmitOptions extends CallOptions {
@@ -31,7 +34,7 @@ export interface Hookcast {
   watchGroup<JobResult = unknown>(name: string, options?: WatchOptions<JobResult>): () => void;
   /**
    * Iterate over the states of a job until it has ended or the client is closed. A slow consumer skips to the newest
-   * state. Throws the abort reason of `signal`.
+   * state. Throws the abort reason of `signal`; with `failFast`, what `onError` of a watch is told.
    */
   updates<JobResult = unknown>(requestId: string, options?: CallOptions): AsyncGenerator<Job<JobResult>, void>;
   /**
@@ -55,7 +58,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     fetch: (...args) => (options.fetch ?? fetch)(...args),
     tokens: createTokens(options.getToken),
   };
-  const board = createBoard((events) => connect(server, events, options), options.whenHidden);
+  const board = createBoard((events) => connect(server, events, options), doubter(server), options.whenHidden);
 
   const watch = (requestId: string, handlers: WatchOptions = {}) => board.add(`job:${requestId}`, handlers);
   const job = async (path: string, ask: Ask) => {
@@ -66,12 +69,16 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
   return {
     watch: watch as Hookcast["watch"],
     watchGroup: (name, handlers = {}) => board.add(`group:${name}`, handlers as WatchOptions),
-    updates: (requestId, ask = {}) => statesOf((handlers) => watch(requestId, handlers), ask) as never,
-    submit: async (submission, { idempotencyKey, signal } = {}) => {
+    updates: async function* (requestId, ask = {}) {
+      const { statesOf } = await import("./updates.js");
+      const own = (handlers: WatchOptions) => watch(requestId, handlers);
+      yield* statesOf(own, ask) as AsyncGenerator<never>;
+    },
+    submit: async (submission, { idempotencyKey, ...options } = {}) => {
       // `crypto.randomUUID` needs a secure context: it is missing on plain http, except on loopback.
       const key = idempotencyKey ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
       const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
-      const ask = { method: "POST", headers, signal, timeout: SUBMIT_MS, body: JSON.stringify(submission) };
+      const ask = { ...options, method: "POST", headers, timeout: SUBMIT_MS, body: JSON.stringify(submission) };
       for (let attempt = 1; ; attempt += 1) {
         try {
           return (await call(server, "", ask, readSubmitted)) as never;
@@ -104,54 +111,47 @@ async function connect(server: Server, events: LinkEvents, options: HookcastOpti
   return openConnection(env);
 }
 
+/** Return what finds out why there is no connection, with code that is loaded on demand. */
+function doubter(server: Server): Doubt {
+  return (met, tell) => {
+    const over = new AbortController();
+    const look = () =>
+      import("./diagnosis.js").then(
+        ({ diagnose }) => diagnose(server, over.signal, met, tell, HookcastError),
+        () => {
+          // The code comes from where the page came from, which is away.
+          if (!over.signal.aborted) timer = setTimeout(tell, RELOAD_MS, new HookcastError("unreachable", "No answer"));
+        },
+      );
+    let timer = setTimeout(look, DOUBT_MS);
+    return () => {
+      over.abort();
+      clearTimeout(timer);
+    };
+  };
+}
+
 /** Send a request, and return what `read` makes of a successful response. Rejects with HookcastError. */
 async function call<Answer>(
   server: Server,
   path: string,
-  ask: Ask,
+  ask: Ask & CallOptions,
   read: (body: string) => Answer | null,
 ): Promise<Answer> {
-  const { status, body } = await request(server, path, ask);
-  if (status >= 400) throw problem(status, body);
-  const answer = read(body);
-  if (!answer) throw new HookcastError("unreadable", "Unreadable answer");
-  return answer;
+  try {
+    const { status, body } = await request(server, path, ask);
+    if (status >= 400) throw problem(status, body);
+    const answer = read(body);
+    if (!answer) throw new HookcastError("unreadable", "Unreadable answer");
+    return answer;
+  } catch (error) {
+    throw ask.failFast
+      ? await (await import("./diagnosis.js")).explain(server, error as HookcastError, HookcastError)
+      : error;
+  }
 }
 
 function readSubmitted(body: string): Fields | null {
   const fields = parse(body);
   return asJob(fields.job) && fields;
-}
-
-/** Yield the states of a job as they arrive, or the newest one to a slow consumer. */
-async function* statesOf(
-  watch: (handlers: WatchOptions) => () => void,
-  { signal }: CallOptions,
-): AsyncGenerator<Job, void> {
-  let next: Job | undefined;
-  let closed = false;
-  let wake = () => {};
-  const onUpdate = (job: Job) => {
-    next = job;
-    wake();
-  };
-  const onTransport = (transport: Transport) => {
-    closed = transport === "closed";
-    wake();
-  };
-  const stop = watch({ onUpdate, onTransport });
-  signal?.addEventListener("abort", () => wake());
-  try {
-    while (!closed) {
-      signal?.throwIfAborted();
-      if (next) {
-        const job: Job = next;
-        next = undefined;
-        yield job;
-        if (isTerminal(job)) return;
-      } else await new Promise<void>((resolve) => (wake = resolve));
-    }
-  } finally {
-    stop();
-  }
 }

@@ -2,8 +2,16 @@
 
 import { HookcastError } from "./errors.js";
 import type { Link } from "./link.js";
-import type { TellPage } from "./page.js";
-import { type Effect, type End, type Event, initialState, type Lost, transition, transportOf } from "./state.js";
+import {
+  type Effect,
+  type End,
+  type Event,
+  initialState,
+  type Lost,
+  type State,
+  transition,
+  transportOf,
+} from "./state.js";
 import { KINDS } from "./transports/kinds.js";
 import { openGentlePolling } from "./transports/polling.js";
 import type { Env, Transport } from "./transports/transport.js";
@@ -28,155 +36,136 @@ interface Held extends Transport {
 type Opening = Extract<Effect, { type: "open" }>;
 type Pause = Extract<Effect, { type: "after" }>;
 
-/** Open a connection that reports to `env`. */
+/** Open a connection that reports to `env`: the state machine with its transports. Each effect is a function. */
 export function openConnection(env: Env): Link {
-  return new Connection(env);
-}
-
-/** The state machine with its transports. Each effect is a method: `open`, `probe`, `promote`, `authorize`, `after`. */
-class Connection implements Link {
-  readonly #env: Env;
+  const { tokens } = env;
   /** Topics that the token does not grant, as far as the transport knows. */
-  readonly #forbidden = new Set<Topic>();
-  #topics: readonly Topic[] = [];
-  /** Polls what the transport cannot carry. */
-  readonly #gentle;
-  #state;
-  #main: Held | undefined;
-  #probe: Held | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #looking: ReturnType<typeof setInterval> | undefined;
-
-  constructor(env: Env) {
-    this.#env = env;
-    this.#state = initialState(env.ladder);
-    this.#gentle = this.#hold("poll", openGentlePolling);
-  }
-
-  readonly want = (topics: readonly Topic[]): void => {
-    const env = this.#env;
-    const added = without(topics, this.#topics).length > 0;
-    this.#topics = topics;
-    this.#share();
-    if (topics.length === 0) this.#dispatch({ type: "stop" });
-    if (added) this.#dispatch({ type: "start" });
-    if (env.whenHidden === "pause" && env.hidden()) this.#dispatch({ type: "hide" });
-  };
-
-  readonly page: TellPage = (type, certain) => {
-    const heard = Date.now() + this.#env.heartbeatSeconds * 1000;
-    this.#dispatch({ type, stale: certain || heard > (this.#main?.silentAt ?? 0) });
-  };
-
-  close(): void {
-    this.#dispatch({ type: "close" });
-  }
+  const denied = new Set<Topic>();
+  let topics: readonly Topic[] = [];
+  let state = initialState(env.ladder);
+  let main: Held | undefined;
+  let probe: Held | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let looking: ReturnType<typeof setInterval> | undefined;
 
   /** Take an event: run its effects, close what the new phase does not allow, and report the transport. */
-  #dispatch(event: Event | Lost): void {
-    const [next, effects] = transition(this.#state, event);
-    if (next === this.#state) return;
-    this.#state = next;
-    clearTimeout(this.#timer);
-    clearInterval(this.#looking);
-    for (const effect of effects) this[effect.type](effect as never);
-    const { phase } = next;
+  const dispatch = (event: Event | Lost): void => {
+    const [next, steps] = transition(state, event);
+    if (next === state) return;
+    state = next;
+    clearTimeout(timer);
+    clearInterval(looking);
+    for (const step of steps) effects[step.type](step as never);
+    settle(next);
+  };
+  const settle = ({ phase }: State): void => {
     const live = phase === "live" || phase === "climbing";
     const open = live || phase === "connecting";
-    if (phase !== "climbing") this.#probe = void this.#probe?.close();
-    if (!open) this.#main = void this.#main?.close();
-    if (open) this.#looking = setInterval(() => this.#look(), LOOK_MS);
-    this.#share();
-    this.#env.transport(live ? transportOf(next) : phase === "paused" ? phase : "connecting");
-  }
+    if (phase !== "climbing") probe = void probe?.close();
+    if (open) looking = setInterval(look, LOOK_MS);
+    else main = void main?.close();
+    share();
+    env.transport(live ? transportOf(state) : phase === "paused" ? phase : "connecting");
+  };
 
-  open({ transport }: Opening): void {
-    this.#main?.close();
-    this.#forbidden.clear();
-    this.#main = this.#hold(transport);
-  }
+  const effects = {
+    open: ({ transport }: Opening) => {
+      main?.close();
+      denied.clear();
+      main = hold(transport);
+    },
+    probe: ({ transport }: Opening) => {
+      probe = hold(transport);
+    },
+    promote: () => {
+      main?.close();
+      main = probe;
+      probe = undefined;
+    },
+    authorize: async () => {
+      const renewed = await renewToken(env);
+      if (renewed !== undefined) dispatch({ type: "done" });
+      else if (tokens.renewable) dispatch({ type: "failed" });
+    },
+    after: ({ base, spread }: Pause) => {
+      timer = setTimeout(() => dispatch({ type: "elapsed" }), base + Math.random() * spread);
+    },
+  };
 
-  probe({ transport }: Opening): void {
-    this.#probe = this.#hold(transport);
-  }
-
-  promote(): void {
-    this.#main?.close();
-    this.#main = this.#probe;
-    this.#probe = undefined;
-  }
-
-  async authorize(): Promise<void> {
-    const renewed = await renewToken(this.#env);
-    if (renewed !== undefined) this.#dispatch({ type: "done" });
-    else if (this.#env.tokens.renewable) this.#dispatch({ type: "failed" });
-  }
-
-  after({ base, spread }: Pause): void {
-    this.#timer = setTimeout(() => this.#dispatch({ type: "elapsed" }), base + Math.random() * spread);
-  }
-
-  #hold(name: TransportName, open = KINDS[name][0]): Held {
-    const env = this.#env;
-    const transport = open(env, this.#carried(name), {
+  const hold = (name: TransportName, open = KINDS[name][0]): Held => {
+    const transport = open(env, carried(name), {
       alive: () => {
         held.silentAt = Date.now() + env.heartbeatSeconds * SILENT_MS;
         if (held.openedAt > 0) return;
         held.openedAt = Date.now();
-        if ([this.#main, this.#probe].includes(held)) this.#dispatch({ type: "done" });
+        if ([main, probe].includes(held)) dispatch({ type: "done" });
       },
       state: (job) => {
         if (job) env.state(job);
         // The token grants it now: move it back to the transport.
-        if (job && this.#forbidden.delete(`job:${job.requestId}`)) queueMicrotask(() => this.#share());
+        if (job && denied.delete(`job:${job.requestId}`)) queueMicrotask(share);
       },
       expiring: async () => {
         if (!(await renewToken(env))) return;
-        this.#forbidden.clear();
-        this.#main?.renew?.();
-        this.#probe?.renew?.();
-        this.#share();
+        denied.clear();
+        main?.renew?.();
+        probe?.renew?.();
+        share();
       },
-      forbidden: (topics) => {
-        for (const topic of topics) this.#forbidden.add(topic);
-        env.error(new HookcastError("not_visible", "Not visible"), topics);
-        this.#share();
+      forbidden: (names) => {
+        for (const topic of names) denied.add(topic);
+        env.error(new HookcastError("not_visible", "Not in the token's sub, jobs or groups"), names);
+        share();
       },
-      ended: (end) => this.#ended(held, end),
+      ended: (end) => ended(held, end),
     });
     const held: Held = { ...transport, name, silentAt: Date.now() + OPEN_MS, openedAt: 0 };
     return held;
-  }
+  };
 
   /** Check for silence, and for jobs that an event stream omits because the token does not grant them. */
-  #look(): void {
-    for (const held of [this.#main, this.#probe]) {
-      if (held && KINDS[held.name][1] && Date.now() >= held.silentAt) this.#ended(held, { why: "unfit" });
+  const look = (): void => {
+    for (const held of [main, probe]) {
+      if (held && KINDS[held.name][1] && Date.now() >= held.silentAt) ended(held, { why: "unfit" });
     }
-    const { tokens, version } = this.#env;
-    if (!tokens.renewable || this.#main?.name !== "sse") return;
+    if (!tokens.renewable || main?.name !== "sse") return;
     // It does not say so: assume it of every job without a state.
-    for (const topic of this.#topics.filter(isOfJob)) if (!version(nameOf(topic))) this.#forbidden.add(topic);
-    this.#share();
-  }
+    for (const topic of topics.filter(isOfJob)) if (!env.version(nameOf(topic))) denied.add(topic);
+    share();
+  };
 
-  #ended(held: Held, end: End): void {
-    if (held === this.#probe) this.#dispatch({ type: "failed" });
-    if (held === this.#main) this.#dispatch({ type: "lost", end, lasted: held.openedAt && Date.now() - held.openedAt });
-  }
+  const ended = (held: Held, end: End): void => {
+    if (held === probe) dispatch({ type: "failed" });
+    if (held === main) dispatch({ type: "lost", end, lasted: held.openedAt && Date.now() - held.openedAt });
+  };
 
   /** Return the topics that a transport carries. */
-  #carried(name: TransportName): readonly Topic[] {
-    return without(this.#topics, this.#forbidden).slice(0, KINDS[name][1]);
-  }
+  const carried = (name: TransportName): readonly Topic[] => without(topics, denied).slice(0, KINDS[name][1]);
 
   /** Assign the topics: the transport watches what it can carry; the rest is polled gently while it is live. */
-  #share(): void {
-    const main = this.#main;
-    main?.watch(this.#carried(main.name));
-    this.#probe?.watch(this.#carried(this.#probe.name));
-    this.#gentle.watch(main?.openedAt ? without(this.#topics, this.#carried(main.name)) : []);
-  }
+  const share = (): void => {
+    main?.watch(carried(main.name));
+    probe?.watch(carried(probe.name));
+    gentle.watch(main?.openedAt ? without(topics, carried(main.name)) : []);
+  };
+
+  /** Polls what the transport cannot carry. */
+  const gentle = hold("poll", openGentlePolling);
+  return {
+    want: (names) => {
+      const added = without(names, topics).length > 0;
+      topics = names;
+      share();
+      if (names.length === 0) dispatch({ type: "stop" });
+      if (added) dispatch({ type: "start" });
+      if (env.whenHidden === "pause" && env.hidden()) dispatch({ type: "hide" });
+    },
+    page: (type, certain) => {
+      const heard = Date.now() + env.heartbeatSeconds * 1000;
+      dispatch({ type, stale: certain || heard > (main?.silentAt ?? 0) });
+    },
+    close: () => dispatch({ type: "close" }),
+  };
 }
 
 /** Renew the token, and return whether it is another one; undefined if that failed. */

@@ -15,6 +15,8 @@ export class HookcastError extends Error {
 
   constructor(code: string, message: string, status = 0, detail: unknown = null) {
     super(message);
-    Object.assign(this, { code, status, detail });
+    this.code = code;
+    this.status = status;
+    this.detail = detail;
   }
 }

@@ -37,6 +37,9 @@ export function endOf({ status, headers }: Response): End | undefined {
   return status >= 500 || status === 429 ? { why: "failed", after: retryAfter(headers) } : undefined;
 }
 
+/** What only Hookcast answers: a job, a list or a problem, not the page of a login or a firewall. */
+const OURS = /"(requestId|jobs|code)":/;
+
 /** Map an exception to an end: `unauthorized` if there is no token to try with, else `failed`. */
 export function endBy(error: unknown): End {
   return { why: (error as HookcastError).code === "token_failed" ? "unauthorized" : "failed" };
@@ -56,7 +59,7 @@ export function authorization(token: string | null): Record<string, string> {
  * Send a request and return the response, whatever its status; on 401, renew the token and retry once. Rejects with
  * HookcastError `network` (no response, or not before the deadline) or `token_failed`, or the reason of `ask.signal`.
  */
-export async function request(server: Server, path: string, ask: Ask = {}, refused?: string | null): Promise<Answer> {
+export async function request(server: Server, path: string, ask: Ask, refused?: string | null): Promise<Answer> {
   const { timeout = ASK_MS, signal: given, ...init } = ask;
   const { tokens } = server;
   const token = await tokens.get(refused);
@@ -66,7 +69,10 @@ export async function request(server: Server, path: string, ask: Ask = {}, refus
   let answer: Answer;
   try {
     const response = await server.fetch(server.url(path), { ...init, headers, signal, cache: "no-store" });
-    answer = { status: response.status, body: await response.text(), end: endOf(response) };
+    const { status } = response;
+    const body = await response.text();
+    const strange = status !== 304 && !OURS.test(body);
+    answer = { status, body, end: endOf(response) ?? (strange ? { why: "failed" } : undefined) };
   } catch (error) {
     given?.throwIfAborted();
     throw new HookcastError("network", `No answer: ${error}`);

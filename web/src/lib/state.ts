@@ -165,12 +165,10 @@ function authorize(state: State): Step {
 
 /** Get a new token: at once after a connection that lasted, else after growing pauses. */
 function reauthorize(state: State): Step {
-  return state.attempt > 0 ? defer(state) : authorize({ ...state, attempt: 1 });
+  return state.attempt > 0 ? later(state, "authorizing") : authorize({ ...state, attempt: 1 });
 }
 
-function defer(state: State): Step {
-  return later(state, "authorizing");
-}
+type Action = (state: State, event: Event) => Step;
 
 export const ACTIONS = {
   connect,
@@ -180,28 +178,27 @@ export const ACTIONS = {
   settle: (state: State): Step => live({ ...state, climbs: state.climbs + 1 }),
   recover,
   authorize,
-  defer,
-  idle: (state: State): Step => go(state, "idle"),
-  close: (state: State): Step => go(state, "closed"),
-  pause: (state: State): Step => go(state, "paused"),
+  defer: (state: State): Step => later(state, "authorizing"),
   reopen: (state: State, event: Event): Step => (event.stale ? connect(state) : [state, []]),
-} satisfies Record<string, (state: State, event: Event) => Step>;
+} satisfies Record<string, Action>;
 
-type Row = { readonly [type in EventType]?: keyof typeof ACTIONS };
-const left: Row = { stop: "idle", hide: "pause", close: "close" };
+/** What an event does: an action, or a phase that it leads to without effects. */
+type Row = { readonly [type in EventType]?: keyof typeof ACTIONS | "idle" | "paused" | "closed" };
+const left: Row = { stop: "idle", hide: "paused", close: "closed" };
 
 export const TABLE: { readonly [phase in Phase]: Row } = {
-  idle: { start: "connect", close: "close" },
+  idle: { start: "connect", close: "closed" },
   connecting: { ...left, done: "live", lost: "recover" },
   live: { ...left, lost: "recover", elapsed: "climb", wake: "reopen" },
   climbing: { ...left, done: "promote", failed: "settle", lost: "recover", wake: "reopen" },
   waiting: { ...left, elapsed: "connect", wake: "connect" },
   authorizing: { ...left, done: "connect", failed: "defer", elapsed: "authorize", start: "authorize" },
-  paused: { stop: "idle", wake: "connect", close: "close" },
+  paused: { stop: "idle", wake: "connect", close: "closed" },
   closed: {},
 };
 
 export function transition(state: State, event: Event): Step {
   const action = TABLE[state.phase][event.type];
-  return action === undefined ? [state, []] : ACTIONS[action](state, event);
+  if (!action) return [state, []];
+  return action in ACTIONS ? ACTIONS[action as keyof typeof ACTIONS](state, event) : go(state, action as Phase);
 }

@@ -92,7 +92,10 @@ export interface WatchOptions<JobResult = unknown> {
   readonly onCompleted?: ((job: CompletedJob<JobResult>) => void) | undefined;
   /** Called once per job that has failed or was cancelled, after its `onUpdate`. */
   readonly onFailed?: ((job: Job<JobResult>) => void) | undefined;
-  /** Called with what blocks the states: `not_visible`, `unauthorized`, `token_failed`. The watch continues. */
+  /**
+   * Called with what blocks the states, within 10 s: `origin_not_allowed`, `unreachable`, `unauthorized` … The watch
+   * continues; `onTransport` tells that it is connected again.
+   */
   readonly onError?: ((error: HookcastError) => void) | undefined;
   /** Called with how states arrive, at the start and at each change. */
   readonly onTransport?: ((transport: Transport) => void) | undefined;
@@ -138,6 +141,8 @@ export interface Submitted<JobResult = unknown> {
 export interface CallOptions {
   /** Aborting it ends the call. */
   readonly signal?: AbortSignal | undefined;
+  /** Whether to reject with what blocks the call, such as `origin_not_allowed`, instead of trying again. */
+  readonly failFast?: boolean | undefined;
 }
 
 /** Options of `createHookcast`. */

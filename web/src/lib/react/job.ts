@@ -13,7 +13,7 @@ import {
 } from "../index.js";
 import { countDown, type Waited } from "./patience.js";
 import { useHookcast } from "./provider.js";
-import { type Store, useLatest, useOnce, useWatch } from "./watch.js";
+import { connected, type Store, useLatest, useOnce, useWatch } from "./watch.js";
 
 /** Options of `useFalJob`. */
 export interface FalJobOptions<JobResult = unknown> {
@@ -85,7 +85,7 @@ export function useFalJob<JobResult = unknown>(options: FalJobOptions<JobResult>
     store.set({ timedOut: null });
     if (enabled)
       return follow<JobResult>(client, requestId, { pollInterval, maxPollTime, keepListening }, waited, {
-        set: store.set,
+        ...store,
         onCompleted: (job) => once(job) && latest.current.onCompleted?.(job),
         onFailed: (job) => once(job) && latest.current.onFailed?.(job),
       });
@@ -98,8 +98,7 @@ export function useFalJob<JobResult = unknown>(options: FalJobOptions<JobResult>
 }
 
 type Limits = Required<Pick<FalJobOptions, "pollInterval" | "maxPollTime" | "keepListening">>;
-type Told<JobResult> = Pick<Store<Watched<JobResult>>, "set"> &
-  Pick<FalJobOptions<JobResult>, "onCompleted" | "onFailed">;
+type Told<JobResult> = Store<Watched<JobResult>> & Pick<FalJobOptions<JobResult>, "onCompleted" | "onFailed">;
 
 /** Watch a job until it has ended or `maxPollTime` has passed. Returns the function that ends the watch. */
 function follow<JobResult>(
@@ -107,13 +106,13 @@ function follow<JobResult>(
   requestId: string,
   { pollInterval, maxPollTime, keepListening }: Limits,
   waited: Waited,
-  { set, ...callbacks }: Told<JobResult>,
+  { get, set, ...callbacks }: Told<JobResult>,
 ): () => void {
   const over = new AbortController();
   const stop = client.watch<JobResult>(requestId, {
     ...callbacks,
     pollInterval,
-    onTransport: (transport) => set({ transport }),
+    onTransport: (transport) => set(connected(get(), transport)),
     onError: (error) => set({ error }),
     onUpdate: (job) => set({ job, error: failure(job) }),
   });

@@ -2,7 +2,7 @@
 
 import type { CompletedJob, HookcastError, Job, Transport } from "../index.js";
 import { useHookcast } from "./provider.js";
-import { type Store, useLatest, useOnce, useWatch } from "./watch.js";
+import { connected, type Store, useLatest, useOnce, useWatch } from "./watch.js";
 
 /** Options of `useFalJobs`. */
 export interface FalJobsOptions<JobResult = unknown> {
@@ -40,7 +40,7 @@ export function useFalJobs<JobResult = unknown>(
   const start = ({ get, set }: Store<FalJobs<JobResult>>) =>
     client.watchGroup<JobResult>(group ?? "", {
       pollInterval,
-      onTransport: (transport) => set({ transport }),
+      onTransport: (transport) => set(connected(get(), transport)),
       onError: (error) => set({ error }),
       onUpdate: (job) => set({ jobs: merged(get().jobs, job), error: null }),
       onCompleted: (job) => once(job) && latest.current.onCompleted?.(job),

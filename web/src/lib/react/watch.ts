@@ -1,7 +1,7 @@
 /** Shared by both hooks: a snapshot that a watch updates while the component is mounted. */
 
 import { useEffect, useMemo, useRef, useSyncExternalStore } from "react";
-import type { Job } from "../index.js";
+import type { Job, Transport } from "../index.js";
 
 /** Return a ref to the newest value: a watch calls the newest callbacks without being restarted. */
 export function useLatest<T>(value: T): { readonly current: T } {
@@ -16,6 +16,14 @@ export function useLatest<T>(value: T): { readonly current: T } {
 export function useOnce(): (job: Job) => boolean {
   const told = useRef(new Set<string>());
   return (job) => !told.current.has(job.requestId) && !!told.current.add(job.requestId);
+}
+
+/** Return the change to a new transport; a new connection clears the error that blocked the last one. */
+export function connected(
+  before: { readonly transport: Transport },
+  transport: Transport,
+): { readonly transport: Transport; readonly error?: null } {
+  return before.transport === "connecting" && transport !== "connecting" ? { transport, error: null } : { transport };
 }
 
 export interface Store<T> {

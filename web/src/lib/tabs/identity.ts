@@ -5,7 +5,7 @@ const FLEETING = "exp iat nbf jti auth_time nonce at_hash c_hash fva aio rh uti"
 
 /** Return what a renewal does not change: the lasting claims of a JWT, else the token itself. */
 export function identityOf(token: string | null): string {
-  const claims = Object.entries(claimsOf(token ?? "") ?? {}).filter(([name]) => !FLEETING.includes(name));
+  const claims = Object.entries(claimsOf(`${token}`) ?? {}).filter(([name]) => !FLEETING.includes(name));
   return JSON.stringify(claims.length > 0 ? claims.sort() : token);
 }
 

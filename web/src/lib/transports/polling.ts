@@ -11,7 +11,6 @@ export const MAX_HELD = 3;
 export const UNKNOWN_MS = 6_000;
 export const GENTLE_MS = 15_000;
 export const MAX_FAILURES = 3;
-const PAGE = "200";
 export const MAX_PAGES = 5;
 
 /** A response, and whether to ask again at once: after a long poll that brought a newer state. */
@@ -64,7 +63,7 @@ const polling =
       return [answer, soon && hold];
     };
     const group = async (topic: Topic, signal: AbortSignal): Promise<Outcome> => {
-      const query = new URLSearchParams({ group: nameOf(topic), limit: PAGE });
+      const query = new URLSearchParams({ group: nameOf(topic), limit: "200" });
       for (let page = 1; ; page += 1) {
         const answer = await ask(`?${query}`, { signal });
         const { jobs, nextCursor } = parse(answer.body);

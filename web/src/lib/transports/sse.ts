@@ -15,11 +15,6 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
   let controller = new AbortController();
 
   const close = () => controller.abort();
-  const open = async (names: readonly Topic[], signal: AbortSignal) => {
-    const query = new URLSearchParams(names.map((topic) => [isOfJob(topic) ? "requestId" : "group", nameOf(topic)]));
-    const headers = { Accept: "text/event-stream", ...authorization(await env.tokens.get()) };
-    return env.fetch(env.url(`/events?${query}`), { headers, signal, cache: "no-store" });
-  };
   const follow = async (names: readonly Topic[], signal: AbortSignal) => {
     let over = false;
     let why: End = { why: "failed" };
@@ -35,7 +30,12 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
       push(text);
     };
     try {
-      const response = await open(names, signal);
+      const query = new URLSearchParams(names.map((topic) => [isOfJob(topic) ? "requestId" : "group", nameOf(topic)]));
+      const response = await env.fetch(env.url(`/events?${query}`), {
+        headers: { Accept: "text/event-stream", ...authorization(await env.tokens.get()) },
+        signal,
+        cache: "no-store",
+      });
       const { status, headers, body } = response;
       if (body && status === 200 && headers.get("Content-Type")?.startsWith("text/event-stream")) {
         await body.pipeThrough(new TextDecoderStream()).pipeTo(new WritableStream({ write }), { signal });

@@ -5,8 +5,6 @@ import type { End } from "../state.js";
 import { asJob, isOfJob, list, nameOf, parse, split, type Topic, without } from "../wire.js";
 import type { Env, Listener, Transport } from "./transport.js";
 
-const PROTOCOL = "hookcast.v1";
-const JOB_FRAME = '{"type":"job","job":';
 export const OPEN = 1;
 
 /** Map a close code to an end; `after` is the reconnection time that the server announced before it. */
@@ -48,7 +46,8 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
     if (over) return;
     listener.alive();
     const { type, job, afterMs, code, requestIds, groups } = parse(text);
-    if (type === "job") listener.state(asJob(job, text.startsWith(JOB_FRAME) ? text.slice(20, -1) : undefined));
+    if (type === "job")
+      listener.state(asJob(job, text.startsWith('{"type":"job","job":') ? text.slice(20, -1) : undefined));
     if (type === "token-expiring") listener.expiring();
     if (type === "reconnect") after = Number(afterMs) || 0;
     if (code === "forbidden") {
@@ -65,7 +64,7 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
       await env.tokens.get();
       if (over) return;
       if (!env.WebSocket) return end({ why: "barred" });
-      socket = new env.WebSocket(env.url("/ws").replace(/^http/, "ws"), PROTOCOL);
+      socket = new env.WebSocket(env.url("/ws").replace(/^http/, "ws"), "hookcast.v1");
       socket.onopen = share;
       socket.onmessage = ({ data }) => receive(data);
       socket.onclose = ({ code }) => end(endOf(code, after, env.hidden()));

@@ -35,6 +35,22 @@ async def test_the_answer_has_the_time_by_which_jobs_are_dated(node: Node) -> No
     assert before <= datetime.fromisoformat(answer["now"]) <= utc_now()
 
 
+@pytest.mark.parametrize(
+    ("origins", "allowed"),
+    [("https://other.example", "*"), ("https://app.example", "https://app.example"), ("*", "*")],
+)
+async def test_pages_of_all_origins_may_read_the_answer(
+    fal: FalDouble, database_url: str, origins: str, allowed: str
+) -> None:
+    """Unlike that of the API: so a page learns that its origin is not allowed."""
+    async with running_node(fal, database_url=database_url, allowed_origins=origins) as node:
+        headers = {"Origin": "https://app.example"}
+        answer = await node.client.get("/healthz", headers=headers)
+        assert answer.headers.get_list("access-control-allow-origin") == [allowed]
+        jobs = await node.client.get("/api/fal-jobs", headers=headers)
+        assert jobs.headers.get("access-control-allow-origin") == (None if "other" in origins else allowed)
+
+
 async def test_a_dead_redis_takes_no_node_out(fal: FalDouble, database_url: str) -> None:
     """Nothing is lost without it; it is named, and used again once it is back."""
     with running_redis() as server:

@@ -18,6 +18,10 @@ from hookcast.wire import rfc3339
 WORK_SECONDS = 2.0
 
 
+# Pages of all origins may read it: a page that can, but cannot read the API, knows that its origin is not allowed.
+_FOR_ALL = {"Access-Control-Allow-Origin": "*"}
+
+
 async def healthz(request: Request) -> Response:
     """Handle GET /healthz: return the server's time, which a page compares with its own clock.
 
@@ -26,7 +30,9 @@ async def healthz(request: Request) -> Response:
     node = node_of(request)
     if node.ready and not node.services.engine.tasks.running:
         raise Draining("The server's background tasks have ended; the process is about to exit.")
-    return json_response({"now": rfc3339(node.clock()), "status": "ok"})
+    response = json_response({"now": rfc3339(node.clock()), "status": "ok"})
+    response.headers.update(_FOR_ALL)
+    return response
 
 
 async def readyz(request: Request) -> Response:

@@ -114,7 +114,7 @@ export function openConnection(env: Env): Link {
       },
       forbidden: (names) => {
         for (const topic of names) denied.add(topic);
-        env.error(new HookcastError("not_visible", "Not in the token's sub, jobs or groups"), names);
+        env.error(new HookcastError("not_visible", "Not in the token's claims"), names);
         share();
       },
       ended: (end) => ended(held, end),

@@ -12,7 +12,7 @@ import type { Server } from "./http.js";
 /** The deadline of each request. */
 export const LOOK_MS = 5_000;
 /** What may pass by itself, such as a restart of the server, is reported once it has lasted this long. */
-export const PATIENCE_MS = 8_900;
+export const PATIENCE_MS = 8_500;
 /** The same for a page that was connected before. */
 export const RECONNECT_MS = 20_000;
 /** The pause before it is examined again; it doubles. */
@@ -86,7 +86,8 @@ function judgeAnswer({ url, asked, token }: Facts, { status, code, detail = "", 
   if (status >= 500 && !ours) {
     return ["unavailable", `A proxy at ${url} answers ${status}: check that Hookcast runs behind it.`, false, status];
   }
-  if (!ours) return foreign(url, `with ${status}`, status);
+  // The list of jobs is never unknown: the path is wrong.
+  if (!ours || status === 404) return foreign(url, `with ${status}`, status);
   if (!code || (status < 429 && status !== 401 && code !== "origin_not_allowed")) return null;
   const missing = asked ? "`getToken` gave none; make it return one." : "pass `getToken`, which returns one.";
   if (status === 401 && !token) return ["unauthorized", `${url} requires a token: ${missing}`, true, status];
@@ -110,6 +111,13 @@ export async function examine(server: Server): Promise<Verdict | null> {
   } catch (error) {
     const reason = (error as HookcastError).code ? (error as Error).message : "getToken: no answer";
     return ["token_failed", `${reason.replace(/\.$/, "")}. Make \`getToken\` return a token or null.`, true];
+  }
+  if (token && !/^[!-~]+\s*$/.test(token)) {
+    return [
+      "token_invalid",
+      "`getToken` returned no token, but maybe a page: make it return the token's text or null.",
+      true,
+    ];
   }
   const known = { ...facts, token: !!token };
   const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};

@@ -37,8 +37,8 @@ export function endOf({ status, headers }: Response): End | undefined {
   return status >= 500 || status === 429 ? { why: "failed", after: retryAfter(headers) } : undefined;
 }
 
-/** What only Hookcast answers: a job, a list or a problem, not the page of a login or a firewall. */
-const OURS = /"(requestId|jobs|code)":/;
+/** What only Hookcast's API answers: a job, a list or a problem other than `not_found`, not the page of a login. */
+const OURS = /"(requestId"|jobs"|code":"[^n])/;
 
 /** Map an exception to an end: `unauthorized` if there is no token to try with, else `failed`. */
 export function endBy(error: unknown): End {

@@ -56,6 +56,7 @@ describe("the verdict", () => {
     ["not_hookcast", "url", { answer: { status: 401, ours: false } }],
     ["not_hookcast", "url", { answer: { status: 403, ours: false } }],
     ["not_hookcast", "url", { answer: { status: 404, ours: false } }],
+    ["not_hookcast", "path", { answer: { status: 404, code: "not_found", ours: true } }],
     ["unauthorized", "pass `getToken`", { asked: false, token: false, answer: UNAUTHORIZED }],
     ["unauthorized", "`getToken` gave none", { token: false, answer: UNAUTHORIZED }],
     ["unauthorized", "POST /api/tokens", { answer: UNAUTHORIZED }],
@@ -72,7 +73,6 @@ describe("the verdict", () => {
   it.each([
     { status: 200, ours: true },
     { status: 403, code: "forbidden", ours: true },
-    { status: 404, code: "job_not_found", ours: true },
   ])("is nothing where the API answers with $status", (answer) => {
     expect(judge({ ...FACTS, answer })).toBeNull();
   });
@@ -94,9 +94,9 @@ describe("a watch without a connection", () => {
   it("is told within 10 s that no server answers, once", async () => {
     const { client, errors, handlers } = setUp();
     client.watch("a", handlers);
-    await wait(8_500);
+    await wait(8_000);
     expect(errors).toEqual([]);
-    await wait(1_500);
+    await wait(2_000);
     expect(errors.map(({ code }) => code)).toEqual(["unreachable"]);
     await wait(60_000);
     expect(errors).toHaveLength(1);

@@ -115,6 +115,18 @@ describe("useFalJob", () => {
     expect(world.sockets).toHaveLength(1);
   });
 
+  it("shows what blocks it, until it is connected", async () => {
+    await show();
+    for (let passed = 0; passed < 10; passed += 1) {
+      await act(() => pass(1_000));
+      await act(() => vi.dynamicImportSettled());
+    }
+    expect(found).toMatchObject({ isPending: true, error: { code: "unreachable" } });
+    world.answer = () => json(job("a", { version: 1 }));
+    await act(() => pass(40_000));
+    expect(found).toMatchObject({ job: { version: 1 }, error: null });
+  });
+
   it("says why a job failed", async () => {
     const { seen, handlers } = recorder();
     await live(handlers);

@@ -1,0 +1,182 @@
+"""The usual mistakes in real Chromium: each is named within 10 s, and a healthy page hears of none."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, Route
+
+from support.access import API_KEY, SECRET, token
+from support.fal import FalDouble
+from support.ports import quiet_port
+from support.server import running_node
+from support.serving import Served, served
+
+pytestmark = pytest.mark.anyio
+LOADS, RESTARTS, PAGES = (1_000, 20, 10) if os.environ.get("ERRORS") == "long" else (10, 1, 3)
+WITHIN_MS = 10_000
+DEADLINE_MS = 120_000
+SECURE = "https://app.test/"
+POLICY = "Content-Security-Policy: connect-src 'self'\r\n"
+BLANK = b"<!doctype html><title>A page</title>"
+SCRIPT = """async ([library, given, options]) => {
+  const { createHookcast } = await import(library);
+  if (given !== null) options.getToken = new Function(`return ${given}`);
+  const errors = [], transports = [];
+  let began = 0;
+  const onError = ({ code, message }) => errors.push([code, message, performance.now() - began]);
+  const client = createHookcast(options);
+  const watch = () => {
+    began = performance.now();
+    client.watch("job-1", { onError, onTransport: (name) => transports.push(name) });
+  };
+  const live = () => transports.at(-1) !== "connecting";
+  Object.assign(globalThis, { errors, watch, live });
+}"""
+
+
+@asynccontextmanager
+async def answering(status: str = "200 OK", headers: str = "", *, silent: bool = False) -> AsyncIterator[str]:
+    """Run a server that gives every request this answer and a page, or accepts connections and says nothing."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            if silent:
+                await reader.read()
+            await reader.readuntil(b"\r\n\r\n")
+            head = f"HTTP/1.1 {status}\r\n{headers}Content-Type: text/html\r\nContent-Length: {len(BLANK)}\r\n"
+            writer.write(f"{head}Connection: close\r\n\r\n".encode() + BLANK)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        yield f"http://localhost:{server.sockets[0].getsockname()[1]}"
+
+
+class Mistake(NamedTuple):
+    """What a developer did: the page, the options of `createHookcast`, and the code and words that tell."""
+
+    page: str
+    url: str
+    given: str | None
+    code: str
+    words: str
+
+
+@asynccontextmanager
+async def mistakes(fal: FalDouble, database_url: str) -> AsyncIterator[tuple[str, dict[str, Mistake]]]:
+    """Run the servers of all mistakes; yield the library's URL and the mistakes by name."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        page, strict = await enter(answering()), await enter(answering(headers=POLICY))
+        silent, login = await enter(answering(silent=True)), await enter(answering("403 Forbidden"))
+        gateway = await enter(answering("502 Bad Gateway"))
+        keys = {"api_keys": API_KEY, "token_secret": SECRET, "database_url": database_url}
+        node = await enter(running_node(fal, allowed_origins=f"{page},{strict}", **keys))
+        valid, foreign = (f"'{token(secret, sub='user-1')}'" for secret in (SECRET, f"{SECRET}, not"))
+        away = f"http://127.0.0.1:{quiet_port()}"
+        yield (
+            f"{node.url}/hookcast.js",
+            {
+                "an origin that is not allowed": Mistake(
+                    f"{login}/", node.url, valid, "origin_not_allowed", "HOOKCAST_ALLOWED_ORIGINS"
+                ),
+                "an address where nothing runs": Mistake(page, away, None, "unreachable", "`url`"),
+                "an address that never answers": Mistake(page, silent, None, "unreachable", "`url`"),
+                "no getToken": Mistake(page, node.url, None, "unauthorized", "pass `getToken`"),
+                "getToken gives undefined": Mistake(
+                    page, node.url, "undefined", "unauthorized", "`getToken` gave none"
+                ),
+                "getToken gives a page": Mistake(page, node.url, "'<p>\\nLog in'", "token_invalid", "`getToken`"),
+                "getToken gives an object": Mistake(page, node.url, "({ token: 1 })", "token_invalid", "`getToken`"),
+                "getToken fails": Mistake(page, node.url, "Promise.reject('down')", "token_failed", "`getToken`"),
+                "a wrong key": Mistake(page, node.url, "'not-a-key'", "unauthorized", "POST /api/tokens"),
+                "another server's token": Mistake(page, node.url, foreign, "token_invalid", "POST /api/tokens"),
+                "a wrong path": Mistake(page, f"{node.url}/nope", valid, "not_hookcast", "its path"),
+                "a login with 200": Mistake(page, "/", None, "not_hookcast", "login"),
+                "a firewall with 403": Mistake(f"{login}/", "/", None, "not_hookcast", "firewall"),
+                "another origin's firewall": Mistake(page, login, None, "not_hookcast", "firewall"),
+                "a proxy without a server": Mistake(f"{gateway}/", "/", None, "unavailable", "proxy"),
+                "http in an https page": Mistake(SECURE, "http://hooks.test", None, "mixed_content", "https"),
+                "a strict policy": Mistake(strict, node.url, valid, "blocked_by_csp", "connect-src"),
+            },
+        )
+
+
+async def _show(context: BrowserContext, library: str, mistake: Mistake) -> Page:
+    page = await context.new_page()
+    page.set_default_timeout(DEADLINE_MS)
+    await page.goto(mistake.page)
+    source = "/hookcast.js" if mistake.page == SECURE else library
+    await page.evaluate(SCRIPT, [source, mistake.given, {"url": mistake.url}])
+    return page
+
+
+async def _secure(route: Route, library: str) -> None:
+    path = route.request.url.removeprefix(SECURE)
+    if not path:
+        return await route.fulfill(body=BLANK.decode(), content_type="text/html")
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(library.replace("hookcast.js", path))
+    return await route.fulfill(body=answer.text, content_type="text/javascript")
+
+
+async def test_each_mistake_is_named_within_10_s_with_the_setting_to_change(
+    fal: FalDouble, database_url: str, browser: Browser
+) -> None:
+    """All at once; each page measures its own time."""
+    async with mistakes(fal, database_url) as (library, made), await browser.new_context() as context:
+        await context.route(f"{SECURE}**", lambda route: _secure(route, library))
+        pages = {name: await _show(context, library, mistake) for name, mistake in made.items()}
+        for page in pages.values():
+            await page.evaluate("watch()")
+        found = await asyncio.gather(*(_told(page) for page in pages.values()))
+    for (name, mistake), (code, message, after) in zip(made.items(), found, strict=True):
+        assert (name, code) == (name, mistake.code), message
+        assert mistake.words in message
+        assert after < WITHIN_MS, name
+
+
+async def _told(page: Page) -> tuple[str, str, float]:
+    """Return what the page was told last, once its sentence names a setting."""
+    await page.wait_for_function("errors.at(-1)?.[1].length > 40", timeout=DEADLINE_MS)
+    code, message, after = await page.evaluate("errors.at(-1)")
+    return code, message, after
+
+
+@asynccontextmanager
+async def _healthy(context: BrowserContext, server: Served) -> AsyncIterator[Page]:
+    page = await context.new_page()
+    page.set_default_timeout(DEADLINE_MS)
+    await page.goto(f"{server.url}/healthz")
+    await page.evaluate(SCRIPT, [f"{server.url}/hookcast.js", None, {"shareTabs": False}])
+    yield page
+    await page.wait_for_function("live()")
+    assert await page.evaluate("errors") == []
+    await page.close()
+
+
+async def test_a_healthy_page_hears_of_no_mistake(tmp_path: Path, fal: FalDouble, browser: Browser) -> None:
+    """However often it loads, also while its server restarts; `ERRORS=long` loads it 1,000 times."""
+    async with served(tmp_path, fal) as server, await browser.new_context() as context:
+        await server.start()
+        for _ in range(LOADS - RESTARTS * PAGES):
+            async with _healthy(context, server) as page:
+                await page.evaluate("watch()")
+        for turn in range(RESTARTS):
+            async with AsyncExitStack() as stack:
+                pages = [await stack.enter_async_context(_healthy(context, server)) for _ in range(PAGES)]
+                for page in pages[turn % 2 :: 2]:
+                    await page.evaluate("watch()")
+                    await page.wait_for_function("live()")
+                await (server.kill() if turn % 2 else server.stop())
+                for page in pages[(turn + 1) % 2 :: 2]:
+                    await page.evaluate("watch()")
+                await server.start()

@@ -144,20 +144,25 @@ def error_of(response: httpx.Response, problem: "_Problem | None", url: str) -> 
     """Map an error response to its ClientError; `problem` is None when Hookcast did not send it."""
     status = response.status_code
     code, detail = (problem.code, problem.detail) if problem else ("", "")
-    facts: dict[str, Any] = {"status": status, "code": code, "detail": detail}
+    facts: dict[str, Any] = {"status": status, "detail": detail}
     if status in {429, 503} or (status in {502, 504} and problem is None) or code == "idempotency_in_flight":
         message = detail or f"{url} answered {status}: it, or a service it needs, is temporarily unavailable."
-        return Unavailable(message, retry_after=_retry_after(response), **facts)
+        return Unavailable(message, retry_after=_retry_after(response), code=code or "unavailable", **facts)
     if status in {401, 403}:
-        return AccessRefused(_access(status, problem, url), **facts)
+        return AccessRefused(_access(status, problem, url), code=code or "not_hookcast", **facts)
     if problem is None:
         where = f" to {response.headers['location']}" if "location" in response.headers else ""
-        return UnexpectedAnswer(f"{url} answered {status}{where}, not as Hookcast does; check the address.", **facts)
-    return (NotFound if code == "job_not_found" else Refused)(detail or problem.title, **facts)
+        return UnexpectedAnswer(f"{url} answered {status}{where}, not as Hookcast does; check `url`.", status=status)
+    return (NotFound if code == "job_not_found" else Refused)(detail or problem.title, code=code, **facts)
 
 
 def _access(status: int, problem: "_Problem | None", url: str) -> str:
-    said = (problem.detail or problem.title).rstrip(".") if problem else f"{url} answered {status}"
+    if problem is None:
+        return (
+            f"{url} answered {status}, not as Hookcast does; check `url`, and let a proxy, firewall or login in front "
+            "pass /api/fal-jobs."
+        )
+    said = (problem.detail or problem.title).rstrip(".")
     return f"{said}: {'send a valid token or API key' if status == 401 else 'use another token'}."
 
 

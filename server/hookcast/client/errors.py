@@ -42,7 +42,10 @@ class Unavailable(ClientError):
 
 
 class AccessRefused(ClientError):
-    """The token is missing, invalid or expired (401), or does not permit this (403)."""
+    """The token is missing, invalid or expired (401), or does not permit this (403).
+
+    `code` is `not_hookcast` where a proxy, a firewall or a login refuses, not Hookcast.
+    """
 
 
 class NotFound(ClientError):
@@ -54,7 +57,10 @@ class Refused(ClientError):
 
 
 class UnexpectedAnswer(ClientError):
-    """The response is not from Hookcast, or from a version that this client does not understand."""
+    """The response is not from Hookcast, or from a version that this client does not understand: `not_hookcast`."""
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message, status=status, code="not_hookcast")
 
 
 class DeadlinePassed(ClientError, TimeoutError):

@@ -44,11 +44,11 @@ class TokenSource:
                 return await ask()
         except (OSError, httpx.TransportError) as error:  # TimeoutError is an OSError
             reason = str(error) or type(error).__name__
-            raise Unreachable(f"Could not get a new token: {reason}.", code="no_token") from error
+            raise Unreachable(f"Could not get a new token: {reason}.", code="token_failed") from error
 
 
-def _checked(token: str) -> str:
+def _checked(token: object) -> str:
     """Validate a token here: an HTTP library's error message would contain the whole token."""
-    if token.isascii() and token.isprintable() and token and " " not in token:
+    if isinstance(token, str) and token.isascii() and token.isprintable() and token and " " not in token:
         return token
-    raise AccessRefused("A token has visible ASCII characters only.", code="token_invalid")
+    raise AccessRefused("`token` gave no token: a token is a string of visible ASCII characters.", code="token_invalid")

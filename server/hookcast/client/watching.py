@@ -240,7 +240,7 @@ class Watcher:
         return error if found is None else _Failed(found[0], str(error), at_least=found[1])
 
 
-_REACHED = {"unreachable": Trouble.AWAY, "no_token": Trouble.AWAY, "silent": Trouble.BARRED}
+_REACHED = {"unreachable": Trouble.AWAY, "token_failed": Trouble.AWAY, "silent": Trouble.BARRED}
 
 
 def trouble_of(error: ClientError, *, streaming: bool, met: bool) -> tuple[Trouble, float] | None:
@@ -256,7 +256,7 @@ def trouble_of(error: ClientError, *, streaming: bool, met: bool) -> tuple[Troub
     if isinstance(error, Unreachable):
         return _REACHED.get(error.code, Trouble.BROKEN), 0.0
     if (
-        isinstance(error, AccessRefused) and not error.code and met
+        isinstance(error, AccessRefused) and error.code == "not_hookcast" and met
     ):  # not a problem of Hookcast's: a firewall's response
         return Trouble.BROKEN, POLL_SECONDS
     strange = isinstance(error, UnexpectedAnswer)

@@ -129,9 +129,11 @@ ANSWERS: dict[str, tuple[Answer, type[ClientError], tuple[int, str]]] = {
     "fal's error": (problem(502, "fal_rejected"), Refused, (502, "fal_rejected")),
     "wrong": (problem(422, "invalid_request"), Refused, (422, "invalid_request")),
     "busy": (problem(503, "draining"), Unavailable, (503, "draining")),
-    "away": (plain(504), Unavailable, (504, "")),
-    "a stranger": (plain(404), UnexpectedAnswer, (404, "")),
-    "a page": (plain(200), UnexpectedAnswer, (0, "")),
+    "away": (plain(504), Unavailable, (504, "unavailable")),
+    "a firewall": (plain(403), AccessRefused, (403, "not_hookcast")),
+    "a login": (plain(401), AccessRefused, (401, "not_hookcast")),
+    "a stranger": (plain(404), UnexpectedAnswer, (404, "not_hookcast")),
+    "a page": (plain(200), UnexpectedAnswer, (0, "not_hookcast")),
 }
 
 

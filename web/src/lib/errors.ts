@@ -3,7 +3,8 @@
 /**
  * A failed request, job or watch, identified by a stable `code`: that of the server's problem document (RFC 9457),
  * `http_<status>` for error responses without one, or a code of the client: `network` (no response), `timeout`,
- * `unreadable`, `not_visible`, `unauthorized`, `token_failed`, `job_failed`, `job_cancelled`.
+ * `unreadable`, `not_visible`, `token_failed`, `job_failed`, `job_cancelled`, or those of a page without a connection, such
+ * as `origin_not_allowed`, `unreachable` and `not_hookcast`.
  */
 export class HookcastError extends Error {
   override readonly name = "HookcastError";

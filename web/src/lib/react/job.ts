@@ -51,7 +51,10 @@ export interface FalJob<JobResult = unknown> {
   readonly isCompleted: boolean;
   /** Whether the job failed or was cancelled. */
   readonly isFailed: boolean;
-  /** Why the job failed, or what blocks its states: `job_failed`, `job_cancelled`, `timeout`, `unauthorized` … */
+  /**
+   * Why the job failed, or what blocks its states: `job_failed`, `job_cancelled`, `timeout`, `origin_not_allowed`,
+   * `unreachable` … Null once it is connected.
+   */
   readonly error: HookcastError | null;
   /** How states arrive right now. */
   readonly transport: Transport;

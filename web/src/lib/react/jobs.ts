@@ -20,7 +20,7 @@ export interface FalJobsOptions<JobResult = unknown> {
 export interface FalJobs<JobResult = unknown> {
   /** The newest state of each job, newest job first. */
   readonly jobs: readonly Job<JobResult>[];
-  /** What blocks the states: `not_visible`, `unauthorized`, `token_failed`; null once a state arrives. */
+  /** What blocks the states: `not_visible`, `unauthorized`, `unreachable` …; null once it is connected. */
   readonly error: HookcastError | null;
   /** How states arrive right now. */
   readonly transport: Transport;

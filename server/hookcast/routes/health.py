@@ -30,9 +30,7 @@ async def healthz(request: Request) -> Response:
     node = node_of(request)
     if node.ready and not node.services.engine.tasks.running:
         raise Draining("The server's background tasks have ended; the process is about to exit.")
-    response = json_response({"now": rfc3339(node.clock()), "status": "ok"})
-    response.headers.update(_FOR_ALL)
-    return response
+    return json_response({"now": rfc3339(node.clock()), "status": "ok"}, headers=_FOR_ALL)
 
 
 async def readyz(request: Request) -> Response:

@@ -164,9 +164,12 @@ async def test_a_useless_key_is_passed_over(name: str) -> None:
             assert (await gate(*keys).admit(IDP.token(algorithm))).sub == "user-1"
 
 
-@given(st.sampled_from(sorted({*RSA, *GOOD["ES256"], *GOOD["EdDSA"], *PRIVATE, "x5c", "key_ops"})), JSON, st.data())
-async def test_whatever_a_provider_publishes_breaks_nothing(member: str, value: Any, data: st.DataObject) -> None:
+@given(
+    st.sampled_from(sorted({*RSA, *GOOD["ES256"], *GOOD["EdDSA"], *PRIVATE, "x5c", "key_ops"})),
+    JSON,
+    st.sampled_from(sorted(GOOD)),
+)
+async def test_whatever_a_provider_publishes_breaks_nothing(member: str, value: Any, algorithm: str) -> None:
     """Any member of a key may be anything."""
-    algorithm = data.draw(st.sampled_from(sorted(GOOD)))
     found = gate({**GOOD[algorithm], member: value}, *GOOD.values())
     assert (await found.admit(IDP.token(algorithm))).sub == "user-1"

@@ -120,7 +120,8 @@ async def test_a_token_that_could_not_be_renewed_in_time_is_replaced_after_its_e
         await tab.live(transport, states=len(JOBS))
         await all_end(node, tab)
         assert backend.asked == 3
-        assert set(await tab.ask("errors")) == {"token_failed"}
+        errors = set(await tab.ask("errors"))
+        assert {"token_failed"} <= errors <= {"token_failed", "token_expired"}  # the latter on a slow machine
 
 
 @pytest.mark.parametrize("transport", STREAMS)

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from hookcast.jobs import MediaFile
 from hookcast.splicing import Spot, spliced
 
-Link = Callable[[str], str]
-"""Returns the address of a file in the storage from its key."""
+Link = Callable[[str], str | None]
+"""Returns the address of a file in the storage from its key; None when there is none at the moment."""
 
 DATA = "data:"
 
@@ -18,7 +18,8 @@ def linked(result: Raw | None, media: Iterable[MediaFile], link: Link | None) ->
     """Return the result with our links to the files that are kept; as fal sent it without a `link`."""
     if result is None or link is None:
         return result
-    links = [(spot, link(file.key)) for file in media if file.key for spot in file.spots]
+    found = [(file.spots, address) for file in media if file.key and (address := link(file.key)) is not None]
+    links = [(spot, address) for spots, address in found for spot in spots]
     return Raw(spliced(bytes(result), links)) if links else result
 
 

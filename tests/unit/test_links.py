@@ -55,3 +55,9 @@ def test_data_uris_leave_the_result_and_every_spot_moves_with_its_text() -> None
 def test_data_that_is_not_kept_stays() -> None:
     file = MediaFile(source="data:image/png", spots=(Spot(0, 9),), status=MediaStatus.LEFT)
     assert without_data(Raw(b'"data:,a"'), (file,)) == (Raw(b'"data:,a"'), (file,))
+
+
+def test_a_file_that_has_no_link_now_keeps_fals() -> None:
+    result = b'{"a":"https://fal.example/x"}'
+    file = replace(KEPT, spots=spots_of(result, b'"https://fal.example/x"'))
+    assert bytes(linked(Raw(result), (file,), lambda _: None) or b"") == result

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+from hookcast.logs import get_logger
+from hookcast.media.failures import StorageFailed
 from hookcast.media.storage import Storage
 
 MAX_LINKS = 10_000
+_log = get_logger(__name__)
 
 
 class Links:
@@ -16,12 +19,19 @@ class Links:
         self._clock = clock
         self._made: dict[str, tuple[str, float]] = {}
 
-    def __call__(self, key: str) -> str:
-        """Return a link valid for at least half of `seconds`. It stays the same for a while: it is part of states."""
+    def __call__(self, key: str) -> str | None:
+        """Return a link valid for at least half of `seconds`. It stays the same for a while: it is part of states.
+
+        None when the storage cannot sign now: a state without this link is better than no state.
+        """
         now = self._clock()
         link, until = self._made.pop(key, ("", 0.0))
         if until <= now:
-            [link], until = self._storage.links([key], self._seconds), now + self._seconds / 2
+            try:
+                [link], until = self._storage.links([key], self._seconds), now + self._seconds / 2
+            except StorageFailed as error:  # credentials that cannot be renewed, for example
+                _log.warning("file_not_linked", reason=str(error))
+                return None
         self._made[key] = link, until
         if len(self._made) > MAX_LINKS:
             del self._made[next(iter(self._made))]

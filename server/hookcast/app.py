@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypedDict
@@ -167,8 +167,9 @@ async def _services(
             media=media,
         )
         background = _background(node, fal, uuid.uuid4().hex)
-        async with aclosing(keys), aclosing(push.gate), push.running(), beside(*background):
-            yield node
+        with nullcontext() if media is None else closing(media.turns):
+            async with aclosing(keys), aclosing(push.gate), push.running(), beside(*background):
+                yield node
 
 
 def _media(settings: Settings) -> Media | None:

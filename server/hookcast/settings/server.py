@@ -1,20 +1,14 @@
-"""Settings from the environment with the prefix `HOOKCAST_` and a `.env` file; no other module reads either.
+"""The settings of the server."""
 
-Units are in the names: `_seconds`, `_bytes`. Secrets are `SecretStr`, which hides them in reprs and logs.
-"""
-
-import os
-import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 
 from hookcast.errors import SettingsError
 from hookcast.keys import ApiKeys, FalKey, TokenSecret
 from hookcast.postgres_url import SCHEMA
+from hookcast.settings.listening import PREFIX, ListenSettings, Seconds
 from hookcast.strength import KEY_BYTES, SECRET_BYTES, weakness
 from hookcast.trust import USER_CLAIM, Trust, parse_trusts
 from hookcast.urls import (
@@ -31,40 +25,6 @@ from hookcast.urls import (
     is_loopback,
     listed,
 )
-
-PREFIX = "HOOKCAST_"
-_CLOUDS = ("AWS_", "AZURE_", "GOOGLE_")
-_LINE = re.compile(r"\s*(?:export\s+)?(HOOKCAST\w*|FAL_KEY)\b", re.IGNORECASE)
-
-
-Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
-
-
-class ListenSettings(BaseSettings):
-    """The listening address: all that the health check loads, so that no other setting can break it."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _without_quotes(cls, value: object) -> object:
-        """Strip blanks, and refuse quotes: `docker run --env-file` and Kubernetes pass them on, unlike a shell."""
-        if not isinstance(value, str):
-            return value
-        text = value.strip()
-        if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-            raise ValueError("must not be in quotes")
-        return text
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=1, le=65535)
 
 
 class Settings(ListenSettings):
@@ -214,87 +174,3 @@ class Settings(ListenSettings):
             missing.append(f"{PREFIX}REDIS_URL=redis://…")
         if missing:
             raise SettingsError(f"More than one worker needs {' and '.join(missing)}.")
-
-
-class ClientSettings(ListenSettings):
-    """Settings of the commands that call a running server: by default the one on this machine."""
-
-    url: ShownAddress | None = None
-    token: SecretStr | None = None
-
-    @property
-    def server(self) -> str:
-        """The server's URL."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.url or f"http://{host}:{self.port}"
-
-
-_Shape = TypeVar("_Shape", bound=BaseSettings)
-
-
-def load_settings(**overrides: Any) -> Settings:
-    """Load settings from the environment; `overrides` (from the command line) win, None means not given.
-
-    Raises SettingsError with one message that lists every invalid setting.
-    """
-    return _load(Settings, overrides)
-
-
-def given_names() -> set[str]:
-    """Return the names of all variables in the environment and `.env`, in upper case."""
-    sources = (EnvSettingsSource(Settings), DotEnvSettingsSource(Settings))
-    return {name.upper() for source in sources for name in source.env_vars}
-
-
-def export_cloud_variables() -> None:
-    """Put the variables of clouds that stand in `.env` into the environment, where the clouds' library reads them."""
-    for name, value in DotEnvSettingsSource(Settings).env_vars.items():
-        if value and name.upper().startswith(_CLOUDS):
-            os.environ.setdefault(name.upper(), value)
-
-
-def load_client_settings(**overrides: Any) -> ClientSettings:
-    """Load the settings of the commands that call a running server, like `load_settings`."""
-    return _load(ClientSettings, overrides)
-
-
-def load_listen_settings(**overrides: Any) -> ListenSettings:
-    """Load the settings of the health check, like `load_settings`."""
-    return _load(ListenSettings, overrides)
-
-
-def _load(shape: type[_Shape], overrides: dict[str, Any]) -> _Shape:
-    given = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        wrong = _unread_lines() if shape is Settings else []
-        settings = shape(**given)
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"Wrong settings: .env is not UTF-8 text: {error}.") from None
-    except ValidationError as error:
-        wrong += [_describe(list(entry["loc"]), entry["msg"]) for entry in error.errors()]
-        raise SettingsError("Wrong settings: " + "; ".join(wrong)) from None
-    if wrong:
-        raise SettingsError("Wrong settings: " + "; ".join(wrong))
-    return settings
-
-
-def _unread_lines() -> list[str]:
-    """Return one sentence for each line of `.env` that names a setting and cannot be read: the parser skips it."""
-    file = Path(".env")
-    if not file.is_file():
-        return []
-    read = DotEnvSettingsSource(Settings, env_ignore_empty=False).env_vars
-    found = []
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1):
-        named = _LINE.match(line)
-        if named is not None and read.get(named[1].lower()) is None:
-            found.append(f"line {number} of .env: must be {named[1]}=value, a quote closed where it is opened")
-    return found
-
-
-def _describe(location: list[int | str], message: str) -> str:
-    text = " ".join(message.removeprefix("Value error, ").split())  # one line, whatever the value that it shows
-    if not location:
-        return text
-    name = str(location[0])
-    return f"{name if name.isupper() else PREFIX + name.upper()}: {text}"

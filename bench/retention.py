@@ -24,7 +24,8 @@ from msgspec import Raw
 from hookcast.jobs import Completed, Job, Registered, unseen
 from hookcast.store import JobStore, open_store
 from hookcast.store.database import open_database
-from hookcast.store.schema import jobs, to_row
+from hookcast.store.rows import to_row
+from hookcast.store.schema import jobs
 from hookcast.transitions import advance
 from hookcast.upkeep.retention import Retention
 

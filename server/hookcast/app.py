@@ -1,9 +1,10 @@
 """The ASGI application; its lifespan opens the parts in order and closes them in reverse."""
 
+import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, closing, nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypedDict
 from urllib.parse import urlsplit
@@ -16,14 +17,15 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from hookcast import problems
 from hookcast.auth import Gate, Provider
 from hookcast.auth.published import parse_keys
+from hookcast.background import background
 from hookcast.buckets import Buckets
 from hookcast.bus import open_bus
-from hookcast.consequences import Kind
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError, SettingsError, StoreRefused
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock
+from hookcast.journal import Notebook, Refusals
 from hookcast.jwks import PublishedKeys
 from hookcast.keeping import Keeping
 from hookcast.media.parts import Media, open_media
@@ -33,7 +35,7 @@ from hookcast.opening import Opening
 from hookcast.outcomes import Outcomes
 from hookcast.outgoing import http_client
 from hookcast.push import Admission, Engine, Hub, Limits
-from hookcast.routes import health, jobs, openapi, submit, tokens, webhooks, websocket
+from hookcast.routes import actions, health, jobs, journal, openapi, submit, tokens, webhooks, websocket
 from hookcast.routes import sse as streams
 from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
 from hookcast.routes.credentials import cors
@@ -46,17 +48,8 @@ from hookcast.store import JobStore, open_store
 from hookcast.submitter import Submitter
 from hookcast.tasks import beside
 from hookcast.upkeep.asking import Asking
-from hookcast.upkeep.collector import MAX_AT_ONCE, MAX_SECONDS, Collector
-from hookcast.upkeep.follower import Follower
-from hookcast.upkeep.keeper import Keeper
-from hookcast.upkeep.leases import LeaseKeeper
 from hookcast.upkeep.readiness import Readiness
-from hookcast.upkeep.reconciler import Reconciler
-from hookcast.upkeep.resync import Resync
-from hookcast.upkeep.retention import Retention
-from hookcast.upkeep.sweeper import Sweeper
-from hookcast.upkeep.unkept import Unkept
-from hookcast.upkeep.worker import Handler, Worker
+from hookcast.upkeep.scribe import Scribe
 from hookcast.urls import is_loopback
 from hookcast.wire import encode
 
@@ -135,20 +128,21 @@ async def _services(
     transport: httpx.AsyncBaseTransport | None,
 ) -> AsyncIterator[Services]:
     """Open the services and run what runs in the background. Raises StoreUnavailable when the database is away."""
-    hub = Hub(admission.clock)
+    hub, name = Hub(admission.clock), _node_name()
+    notebook, refused = Notebook(clock), Refusals(clock)
     async with (
-        open_store(settings.database_url.get_secret_value(), settings.database_schema) as store,
+        open_store(settings.database_url.get_secret_value(), settings.database_schema, name) as store,
         open_bus(settings.bus_url, await store.deployment(), hub.deliver) as bus,
         http_client(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport) as client,
     ):
         queue = _queue(settings, client)
-        fal = None if queue is None else Asking(queue, clock)
+        fal = None if queue is None else Asking(queue, clock, notebook)
         show = partial(encode, link=None if media is None else media.links)
         keeping = None if media is None else Keeping(settings.kept_endpoints)
         dispatcher = Dispatcher(store, bus, clock, show, keeping)
         outcomes = Outcomes(store, dispatcher)
         keys = FalKeys(client, settings.fal_jwks_url, store, clock, user_id=settings.fal_user_id)
-        push = Engine(admission, hub, store, bus, _gate(settings, client, store, clock), show=show)
+        push = Engine(admission, hub, store, bus, _gate(settings, client, store, clock), notebook, show=show)
         node = Services(
             settings,
             clock,
@@ -156,9 +150,13 @@ async def _services(
             bus,
             push,
             dispatcher,
-            Submitter(store, dispatcher, outcomes, queue, webhook_url=settings.webhook_url, clock=clock),
+            Submitter(
+                store, dispatcher, outcomes, queue, webhook_url=settings.webhook_url, clock=clock, notebook=notebook
+            ),
             keys,
             queue,
+            fal,
+            Scribe(store, notebook, refused),
             Readiness(store, keys),
             webhooks=Bodies(settings.max_webhook_bytes, STRANGERS),
             uploads=Bodies(settings.max_webhook_bytes, CALLERS),
@@ -166,10 +164,14 @@ async def _services(
             metrics=_metrics(settings),
             media=media,
         )
-        background = _background(node, fal, uuid.uuid4().hex)
         with nullcontext() if media is None else closing(media.turns):
-            async with aclosing(keys), aclosing(push.gate), push.running(), beside(*background):
+            async with aclosing(keys), aclosing(push.gate), push.running(), beside(*background(node, name)):
                 yield node
+
+
+def _node_name() -> str:
+    """Return a name of this process that an operator recognizes, and no other process has."""
+    return f"{socket.gethostname()[:47]}-{uuid.uuid4().hex[:16]}"
 
 
 def _media(settings: Settings) -> Media | None:
@@ -224,49 +226,6 @@ def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock:
     )
 
 
-def _worker(node: Services, fal: Asking | None, name: str) -> Worker:
-    """Return the worker with the handler of each kind of work that this node can do."""
-    handlers: dict[str, Handler] = {}
-    if fal is not None:
-        collector = Collector(node.store, node.dispatcher, fal, clock=node.clock)
-        handlers[Kind.FETCH] = Handler(collector.fetch, MAX_AT_ONCE, MAX_SECONDS)
-    if node.media is not None:
-        keeper = Keeper(node.store, node.dispatcher, node.media, node.clock, node.metrics)
-        handlers |= keeper.handlers()
-    else:
-        handlers |= Unkept(node.store, node.dispatcher).handlers()
-    worker = Worker(node.store.work, handlers, name)
-    node.dispatcher.listen(worker.wake)
-    return worker
-
-
-def _background(node: Services, fal: Asking | None, name: str) -> list[Coroutine[None, None, None]]:
-    """Return the background tasks; `name` identifies this node in leases."""
-    settings, store = node.settings, node.store
-    timeout = timedelta(seconds=settings.job_timeout_seconds)
-    reconciler = Reconciler(
-        store=store,
-        dispatcher=node.dispatcher,
-        fal=fal,
-        clock=node.clock,
-        node=name,
-        timeout=timeout,
-    )
-    resync = Resync(store, node.engine.hub, node.engine.subscriptions, seconds=settings.resync_seconds)
-    retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
-    found = [_worker(node, fal, name).run(), resync.run(), reconciler.run(), retention.run()]
-    found += [node.readiness.run(), node.submitter.outcomes.run()]
-    if node.media is not None:
-        found.append(Sweeper(node.media, node.clock).run())
-    if settings.metrics_folder is not None:
-        found.append(node.metrics.run(node.engine, node.dispatcher, node.bus, node.media and node.media.turns))
-    if fal is not None:
-        keeper = LeaseKeeper(store.leases, name)
-        follower = Follower(store=store, dispatcher=node.dispatcher, engine=node.engine, fal=fal, keeper=keeper)
-        found += [keeper.run(), follower.run()]
-    return found
-
-
 def _routes(media: Media | None = None) -> list[BaseRoute]:
     one = "/api/fal-jobs/{request_id}"
     routes: list[BaseRoute] = [  # matched in order: the busiest first
@@ -278,10 +237,13 @@ def _routes(media: Media | None = None) -> list[BaseRoute]:
         Route("/api/fal-jobs/ws", websocket.not_a_socket, methods=["GET"]),
         WebSocketRoute("/api/fal-jobs/ws", websocket.JobSocket()),
         Route("/api/tokens", tokens.make_token, methods=["POST"]),
-        Route(f"{one}/cancel", jobs.cancel, methods=["POST"]),
+        Route(f"{one}/cancel", actions.cancel, methods=["POST"]),
+        Route(f"{one}/refresh", actions.refresh, methods=["POST"]),
+        Route(f"{one}/journal", journal.of_job, methods=["GET"]),
+        Route("/api/webhooks/refused", journal.refused, methods=["GET"]),
         Route(one, jobs.register, methods=["PUT"]),
         Route(one, jobs.poll, methods=["GET"]),
-        Route(one, jobs.remove, methods=["DELETE"]),
+        Route(one, actions.remove, methods=["DELETE"]),
         Route("/openapi.json", openapi.openapi, methods=["GET"]),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),

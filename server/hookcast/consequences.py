@@ -1,7 +1,7 @@
 """Durable work: its kinds, and the pieces that a change of a job starts or ends; pure.
 
 The store writes them in the transaction of the change; `upkeep/worker` runs them, on any node. To add a kind, name it
-in `Kind`, state in `_RULES` what starts and ends it, and give the node a handler (`app._worker`).
+in `Kind`, state in `_RULES` what starts and ends it, and give the node a handler (`background._worker`).
 """
 
 from collections.abc import Callable

@@ -3,17 +3,19 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Literal
 
 from msgspec.structs import replace
 
 from hookcast.bus import Bus
-from hookcast.consequences import Cause, Consequences, consequences
+from hookcast.consequences import Cause, consequences
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Clock, Completed, EndedBy, Job, Registered, Update, unseen
+from hookcast.journal import Told, lines_of
 from hookcast.keeping import Keeping, named_files
 from hookcast.logs import get_logger
-from hookcast.store import Change, Intent, JobStore, Joining
+from hookcast.store import Change, Effects, Intent, JobStore, Joining
 from hookcast.transitions import advance, joined, registered
 from hookcast.wire import LARGE_BYTES, Show, encode
 
@@ -31,6 +33,12 @@ _log = get_logger(__name__)
 def _makes_a_job(update: Update, source: Source) -> bool:
     """Return whether an unknown job begins with this: other reports are of jobs removed since fal was asked."""
     return source == "webhook" or isinstance(update, Registered)
+
+
+def _told(update: Update, source: Source, now: datetime, by: str | None, intent: Intent | None) -> Told:
+    if intent is None:
+        return Told(update, source, now, by)
+    return Told(update, source, now, intent.caller, intent.asked_at, intent.key is not None)
 
 
 class Dispatcher:
@@ -63,13 +71,15 @@ class Dispatcher:
         *,
         submit: str | None = None,
         patience: float = 0.0,
+        by: str | None = None,
     ) -> Change:
         """Apply `update` to the job (created if needed), commit it, then publish the new state.
 
         `submit` is the id of the submit that made the job: unless it already has another job, this one gets its facts.
-        The work that the change causes is committed with it; a result is not fetched for `patience` seconds, so that
-        its webhook can come first. Raises StoreUnavailable: it is then unknown whether the change was committed, and
-        the update may be repeated.
+        The work that the change causes and its lines of the journal are committed with it; a result is not fetched for
+        `patience` seconds, so that its webhook can come first. `by` names the caller that asked for the change.
+
+        Raises StoreUnavailable: it is then unknown whether the change was committed, and the update may be repeated.
         """
         named = await self._with_files(update)
 
@@ -84,8 +94,9 @@ class Dispatcher:
             told = self._chosen(registered(known, intent.facts), update, named)
             return joined(known, intent.facts, told, now=now, by=by)
 
-        def causes(before: Job | None, after: Job) -> Consequences:
-            return consequences(Cause(before, after, update, patience))
+        def causes(before: Job | None, after: Job, intent: Intent | None) -> Effects:
+            told = _told(update, source, self._clock(), by, intent)
+            return Effects(consequences(Cause(before, after, update, patience)), lines_of(before, after, told))
 
         joining = None if submit is None else Joining(submit, step)
         change = await self._store.change(request_id, step, joining, causes)
@@ -117,11 +128,13 @@ class Dispatcher:
         """Return `named` if the files of this job are kept, else `update`."""
         return named if self._keeping is not None and self._keeping.wants(job) else update
 
-    async def register(self, request_id: str, facts: Registered, *, submit: str | None = None) -> Change:
+    async def register(
+        self, request_id: str, facts: Registered, *, submit: str | None = None, by: str | None = None
+    ) -> Change:
         """Apply `facts`, adding the endpoint's usual duration; a job keeps the first one it gets."""
         if facts.endpoint_id is not None:
             facts = replace(facts, expected_seconds=await self._usual_seconds(facts.endpoint_id))
-        return await self.apply(request_id, facts, submit=submit)
+        return await self.apply(request_id, facts, submit=submit, by=by)
 
     async def _usual_seconds(self, endpoint_id: str) -> float | None:
         """Return the endpoint's usual duration; None also when it cannot be read, which must not fail a job."""

@@ -29,6 +29,7 @@ from hookcast.errors import (
 )
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock, Job, Registered, valid_request_id
+from hookcast.journal import Event, Notebook
 from hookcast.outcomes import Outcomes
 from hookcast.store import Intent, JobStore, Standing
 from hookcast.wire import State
@@ -71,12 +72,14 @@ class Submitter:
         *,
         webhook_url: str | None,
         clock: Clock,
+        notebook: Notebook,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._queue = queue
         self._webhook_url = webhook_url
         self._clock = clock
+        self._notebook = notebook
         self.turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.outcomes = outcomes
 
@@ -128,7 +131,10 @@ class Submitter:
             raise
         if isinstance(known, Standing):
             raise _refusal(known)
-        return await self._ask(queue, wish, intent) if known is None else Submitted(known)
+        if known is not None:
+            self._notebook.note(known.request_id, Event.REPEATED, by=wish.caller)
+            return Submitted(known)
+        return await self._ask(queue, wish, intent)
 
     async def _ask(self, queue: FalQueue, wish: Wish, intent: Intent) -> Submitted:
         url = None if self._webhook_url is None else f"{self._webhook_url}?submit={intent.id}"

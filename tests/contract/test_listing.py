@@ -18,7 +18,8 @@ from hookcast.store import JobQuery, JobStore, open_store
 from hookcast.store.database import open_database
 from hookcast.store.listing import latest_of_group, newest
 from hookcast.store.removal import ended
-from hookcast.store.schema import jobs, to_row
+from hookcast.store.rows import to_row
+from hookcast.store.schema import jobs
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

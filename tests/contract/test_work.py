@@ -243,15 +243,15 @@ def statements() -> Iterator[list[str]]:
 
 
 async def test_the_usual_webhook_costs_no_statement_for_work(dispatcher: Dispatcher) -> None:
-    """The job is read and written, and that is all."""
+    """The job is read and written, and the journal's lines with it."""
     await dispatcher.apply("job-1", Registered(endpoint_id="fal-ai/flux"))
     with statements() as made:
         await dispatcher.apply("job-1", Completed(result=Raw(b"1")), "webhook")
-    assert [each.split()[0] for each in made if not each.startswith("BEGIN")] == ["SELECT", "INSERT"]
-    assert made[-1] == "INSERT INTO jobs"
+    assert [each.split()[0] for each in made if not each.startswith("BEGIN")] == ["SELECT", "INSERT", "INSERT"]
+    assert made[-2:] == ["INSERT INTO jobs", "INSERT INTO journal"]
     with statements() as made:
         await dispatcher.apply("job-2", Progressed(phase=Phase.SAVING), "webhook")
-    assert made[-2:] == ["INSERT INTO jobs", "INSERT INTO work"]
+    assert made[-3:] == ["INSERT INTO jobs", "INSERT INTO work", "INSERT INTO journal"]
 
 
 async def test_a_job_whose_result_was_being_fetched_before_is_fetched(any_database_url: str) -> None:

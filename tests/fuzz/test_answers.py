@@ -22,6 +22,7 @@ from hookcast.errors import FalError
 from hookcast.fal.queue import FalQueue
 from hookcast.fal.sentences import MAX_SENTENCE
 from hookcast.jobs import CancelRequested, Job, JobStatus, Registered
+from hookcast.journal import Notebook
 from hookcast.loglines import KEPT_LOG_LINES, MAX_LOG_BYTES
 from hookcast.push import Engine
 from hookcast.store import JobStore, open_store
@@ -55,7 +56,7 @@ class World:
         self.store = store
         self.engine = SilentEngine()
         self.queue = FalQueue(client, QUEUE, "key", sleep=self._sleep, jitter=lambda: 0.0, max_result_bytes=100_000)
-        asking = Asking(self.queue, self._clock)
+        asking = Asking(self.queue, self._clock, Notebook(self._clock))
         self.dispatcher = Dispatcher(store, LocalBus(lambda _: None), self._clock)
         self.collector = Collector(store, self.dispatcher, asking, clock=self._clock)
         self.follower = Follower(

@@ -25,6 +25,7 @@ from hookcast.jobs import (
     Registered,
     unseen,
 )
+from hookcast.journal import Notebook
 from hookcast.store import JobStore, open_store
 from hookcast.transitions import advance
 from hookcast.upkeep.asking import Asking
@@ -89,7 +90,7 @@ async def opened_world(url: str, fal: FalDouble, *, node: str = "one") -> AsyncI
         def clock() -> datetime:
             return world.clock()
 
-        asking = Asking(fal_queue, clock)
+        asking = Asking(fal_queue, clock, Notebook(clock))
         dispatcher = Dispatcher(store, LocalBus(lambda _: None), clock)
         collector = Collector(store, dispatcher, asking, clock=clock)
         reconciler = Reconciler(store=store, dispatcher=dispatcher, fal=asking, clock=clock, node=node, timeout=LIMIT)

@@ -18,6 +18,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError, NotStorable, StoreUnavailable
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
+from hookcast.journal import Notebook, Refusals
 from hookcast.outcomes import EVERY_SECONDS, MAX_PAUSE_SECONDS, Outcomes
 from hookcast.routes import submit
 from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
@@ -27,6 +28,7 @@ from hookcast.store import Intent, JobStore, open_store
 from hookcast.store.submits import Submits
 from hookcast.submitter import Submitter
 from hookcast.upkeep.readiness import Readiness
+from hookcast.upkeep.scribe import Scribe
 from support.fakes import Outage, Sleeper
 from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble
 from support.push import make_engine
@@ -83,9 +85,12 @@ class World:
                 queue,
                 webhook_url="https://hookcast.example/api/webhooks/fal",
                 clock=_now,
+                notebook=Notebook(_now),
             ),
             keys=keys,
             queue=queue,
+            asking=None,
+            scribe=Scribe(outage.store, Notebook(_now), Refusals(_now)),
             readiness=Readiness(outage.store, keys),
             webhooks=Bodies(1024, STRANGERS),
             uploads=Bodies(1024, CALLERS),

@@ -18,6 +18,7 @@ from hookcast.auth import EVERYBODY, Caller, Gate
 from hookcast.bus import Bus, LocalBus
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Job, JobStatus, unseen
+from hookcast.journal import Notebook
 from hookcast.push import Admission, Engine, Hub, Limits, Names, SseStream, WebSocketStream
 from hookcast.push.direct import KERNEL_BYTES
 from hookcast.push.subscriptions import Jobs
@@ -189,6 +190,7 @@ class Watcher:
     """A subscriber that records the versions pushed to it."""
 
     active = True
+    kind = "sse"
 
     def __init__(self) -> None:
         self.got: list[tuple[str, int]] = []
@@ -206,7 +208,8 @@ def make_engine(
     """Create an engine without running it. Default store: no jobs; default bus: the local one."""
     admission = Admission(Limits(**limits), time or Time())
     hub = Hub(admission.clock)
-    return Engine(admission, hub, store or MemoryStore(), bus or LocalBus(hub.deliver), Gate(wall_time))
+    notebook = Notebook(lambda: MOMENT)
+    return Engine(admission, hub, store or MemoryStore(), bus or LocalBus(hub.deliver), Gate(wall_time), notebook)
 
 
 @asynccontextmanager

@@ -20,6 +20,8 @@ class Action(StrEnum):
     REMOVE = "remove jobs"
     MINT = "mint tokens"
     MEASURE = "read metrics"
+    INSPECT = "read journals"
+    REFRESH = "have fal asked about jobs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

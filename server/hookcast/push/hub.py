@@ -35,6 +35,9 @@ class Names(NamedTuple):
 class Subscriber(Protocol):
     """Receives the states of its topics. Must neither block nor raise."""
 
+    kind: str
+    """The transport of its client, such as `sse`."""
+
     active: bool
     """True if it stands for a client: only then does a job count as watched."""
 
@@ -105,6 +108,7 @@ class Hub:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.interest = Interest()
         self.pushed = 0  # states pushed to subscribers since the start
+        self.on_end: Callable[[State, int], object] | None = None  # of each pushed end: to how many subscribers
         self._clock = clock
         self._jobs: dict[str, JobTopic] = {}
         self._groups: dict[str, GroupTopic] = {}
@@ -146,7 +150,15 @@ class Hub:
         return by_group is not None and by_group.versions.get(request_id, 0) < version
 
     def deliver(self, state: State, *, skip: Subscriber | None = None) -> bool:
-        """Push a state to every subscriber but `skip` that has an older one. Return False if it is outdated.
+        """Push a state to every subscriber but `skip` that has an older one. Return False if it is outdated."""
+        before = self.pushed
+        current = self._deliver(state, skip)
+        if state.terminal and self.pushed > before and self.on_end is not None:
+            self.on_end(state, self.pushed - before)
+        return current
+
+    def _deliver(self, state: State, skip: Subscriber | None) -> bool:
+        """Push a state to the subscribers of its topics.
 
         What is outdated for one topic is so for both: a subscriber that has just joined the other topic got the newer
         state here, or will read it from the store.

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+from collections.abc import Iterable
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.errors import TokenExpired
@@ -80,6 +81,10 @@ class SseStream(FedStream):
         topics, self._topics = self._topics, _NOTHING
         self.engine.subscriptions.leave(self, topics)
 
+    def watched(self) -> Iterable[str]:
+        """Return the requestIds that the stream watches by name."""
+        return [topic.request_id for topic in self._topics.jobs]
+
     def settled(self) -> None:
         """End the stream once the terminal state of its last job has been written."""
         if self._mode is LIVE and not self._topics.groups and all(topic.ended for topic in self._topics.jobs):
@@ -106,4 +111,5 @@ class SseStream(FedStream):
 
     def expire(self) -> None:
         """Close; a reconnect with the old token gets 401."""
+        self.note_closed("token_expired")
         self.end(b"")

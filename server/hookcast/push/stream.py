@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 
 from hookcast.auth import EVERYBODY, Caller
+from hookcast.journal import Event
 from hookcast.push.direct import DirectSocket, bound, open_direct
 from hookcast.push.engine import Engine
 from hookcast.push.wheel import Looked
@@ -166,7 +167,9 @@ class Stream(asyncio.Protocol):
 
     def refuse_slow(self) -> None:
         """Count and close a slow reader."""
-        self.engine.admission.counts.slow += self._mode is not CLOSING
+        if self._mode is not CLOSING:
+            self.engine.admission.counts.slow += 1
+            self.note_closed("slow")
 
     def expiring(self) -> bytes:
         """Return the warning that the token is about to expire."""
@@ -223,6 +226,17 @@ class Stream(asyncio.Protocol):
             self._sent_at = now
             transport.write(self.ping())
         return self._next_look()
+
+    def watched(self) -> Iterable[str]:
+        """Return the requestIds that the stream watches by name."""
+        raise NotImplementedError
+
+    def note_closed(self, reason: str) -> None:
+        """Note in the journal of each job watched by name why its stream is closed."""
+        for request_id in self.watched():
+            self.engine.notebook.note_once(
+                request_id, Event.WATCH_CLOSED, f"{self.kind} {reason}", transport=self.kind, reason=reason
+            )
 
     def _due_end(self, now: float) -> Callable[[], None] | None:
         if now >= self._expires_at:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.bus import Bus
 from hookcast.jobs import Job
+from hookcast.journal import Event, Notebook
 from hookcast.push.admission import Admission
 from hookcast.push.backlog import Backlog
 from hookcast.push.hub import Hub, Names, Subscriber, Topics
@@ -51,13 +52,22 @@ class Joined(NamedTuple):
 class Subscriptions:
     """Connects subscribers to the hub, bus and store of one node. `resynced` counts jobs the bus did not deliver."""
 
-    def __init__(self, hub: Hub, store: Jobs, bus: Bus, admission: Admission, recent: Recent) -> None:
+    def __init__(  # noqa: PLR0917
+        self,
+        hub: Hub,
+        store: Jobs,
+        bus: Bus,
+        admission: Admission,
+        recent: Recent,
+        notebook: Notebook,
+    ) -> None:
         self.resynced = 0
         self._hub = hub
         self._store = store
         self._bus = bus
         self._admission = admission
         self._recent = recent
+        self._notebook = notebook
         self._reads = asyncio.Semaphore(READS)
 
     async def permitted(self, caller: Caller, names: Names) -> Names:
@@ -87,6 +97,8 @@ class Subscriptions:
         except BaseException:
             self.leave(subscriber, topics)
             raise
+        for request_id in names.jobs:
+            self._notebook.note_once(request_id, Event.WATCHED, subscriber.kind, transport=subscriber.kind)
         return Joined(topics, [state for state in states if self._hub.deliver(state, skip=subscriber)], rest)
 
     def leave(self, subscriber: Subscriber, topics: Topics) -> None:

@@ -15,6 +15,8 @@ class Drained(HookcastError):
 class Watch:
     """One slot for the newest unread state of a job; it never returns an older one. No queue, so bounded."""
 
+    kind = "long_poll"
+
     def __init__(self, *, active: bool) -> None:
         self.active = active
         self.ended: Outline | None = None

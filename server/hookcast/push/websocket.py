@@ -1,10 +1,18 @@
 """WebSocket streams of `hookcast.v1` (RFC 6455), whose subscriptions change while they are open."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hookcast.auth import EVERYBODY, NOBODY, Caller
-from hookcast.errors import AccessError, InvalidRequest, LimitReached, TokenExpired, Unauthorized, Unavailable
+from hookcast.errors import (
+    AccessError,
+    InvalidRequest,
+    JobNotFound,
+    LimitReached,
+    TokenExpired,
+    Unauthorized,
+    Unavailable,
+)
 from hookcast.jobs import valid_request_id
 from hookcast.logs import get_logger
 from hookcast.push import messages
@@ -78,6 +86,7 @@ class WebSocketStream(Socket):
         if self.caller is NOBODY:
             self.close(Close.UNAUTHORIZED)
         else:
+            self.note_closed("token_expired")
             self.close(Close.TOKEN_EXPIRED)
 
     def leave(self) -> None:
@@ -86,6 +95,10 @@ class WebSocketStream(Socket):
         topics = Topics(tuple(self._jobs.values()), tuple(self._groups.values()))
         self._jobs, self._groups = {}, _NO_GROUPS
         self.engine.subscriptions.leave(self, topics)
+
+    def watched(self) -> Iterable[str]:
+        """Return the requestIds that the connection watches by name."""
+        return self._jobs
 
     def drain(self) -> None:
         """Send `reconnect`, then close with 1012."""
@@ -165,7 +178,9 @@ class WebSocketStream(Socket):
         if self._mode is CLOSING:
             return
         if names != asked:
-            self._send(messages.forbidden(asked.without(names)))
+            hidden = asked.without(names)
+            self.engine.note_refused(hidden.jobs, self.kind, JobNotFound.code)
+            self._send(messages.forbidden(hidden))
             if names == Names():
                 return
         topics = self.engine.hub.join(self, names)

@@ -1,5 +1,7 @@
 """Authenticate requests and check their origin: credentials (RFC 6750), origins (WHATWG Fetch)."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from starlette.middleware import Middleware
@@ -8,7 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from hookcast.auth import NOBODY, Action, Caller
-from hookcast.errors import OriginNotAllowed, Unauthorized
+from hookcast.errors import AccessError, JobNotFound, OriginNotAllowed, Unauthorized
 from hookcast.routes.services import services
 from hookcast.settings import Settings
 from hookcast.urls import is_loopback
@@ -71,6 +73,24 @@ def check_origin(connection: HTTPConnection) -> None:
     origin = connection.headers.get("origin")
     if origin is not None and not _allowed(origin, connection.headers.get("host", ""), node.settings):
         raise OriginNotAllowed(f"Pages of {origin} may not do this; add the origin to HOOKCAST_ALLOWED_ORIGINS.")
+
+
+@contextmanager
+def noting_refusals(connection: HTTPConnection, request_ids: Iterable[str], transport: str) -> Iterator[None]:
+    """Note in the journals of these jobs why a client cannot watch them: a refusal in the block, or its origin.
+
+    A page of an origin that is not allowed gets the response, but the browser keeps it from reading it.
+    """
+    engine = services(connection).engine
+    try:
+        check_origin(connection)
+    except OriginNotAllowed as error:
+        engine.note_refused(request_ids, transport, error.code, connection.headers["origin"])
+    try:
+        yield
+    except (AccessError, JobNotFound) as error:
+        engine.note_refused(request_ids, transport, error.code)
+        raise
 
 
 def _allowed(origin: str, host: str, settings: Settings) -> bool:

@@ -1,9 +1,9 @@
-"""Register, poll, list and cancel jobs."""
+"""Register, poll and list jobs."""
 
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -16,32 +16,18 @@ from starlette.responses import Response
 
 from hookcast.auth import Action, Caller
 from hookcast.errors import (
-    AlreadyTerminal,
-    FalRejected,
-    FalUnreachable,
     InvalidRequest,
     JobNotFound,
-    NotTerminal,
-    UnknownToFal,
 )
-from hookcast.fal.answers import CancelAnswer
-from hookcast.fal.queue import FalQueue
 from hookcast.jobs import (
-    CancelAsked,
-    Cancelled,
-    CancelRefused,
-    CancelRequested,
-    Finished,
-    Job,
     JobStatus,
-    Phase,
-    Update,
     valid_request_id,
 )
+from hookcast.journal import Event
 from hookcast.problems import json_response
 from hookcast.push import Drained, Names, Watch
 from hookcast.routes.addresses import holders_of
-from hookcast.routes.credentials import authorize, caller_of, check_origin
+from hookcast.routes.credentials import authorize, caller_of, noting_refusals
 from hookcast.routes.numbers import digits, number, whole_number
 from hookcast.routes.portions import PiecesResponse, write_large, write_list
 from hookcast.routes.requests import label, read_json, request_id_of
@@ -49,7 +35,6 @@ from hookcast.routes.services import Services, services
 from hookcast.routes.submit import MAX_FACTS_BYTES, Facts
 from hookcast.store import JobQuery, Outline
 from hookcast.store.listing import Cursor
-from hookcast.upkeep.asking import unknown_to_fal
 from hookcast.wire import State
 
 MAX_WAIT_SECONDS = 60
@@ -60,15 +45,21 @@ _Cursor = tuple[Annotated[datetime, Meta(tz=True)], str]
 async def register(request: Request) -> Response:
     """Handle PUT /api/fal-jobs/{requestId}: register a job that was submitted elsewhere."""
     node, request_id = services(request), request_id_of(request)
-    await authorize(request, Action.REGISTER)
+    caller = await authorize(request, Action.REGISTER)
     facts = await read_json(request, Facts, MAX_FACTS_BYTES)
-    change = await node.dispatcher.register(request_id, facts.registered())
-    return _state_response(node.engine.show(change.after), 201 if change.before is None else 200)
+    change = await node.dispatcher.register(request_id, facts.registered(), by=caller.name)
+    return state_response(node.engine.show(change.after), 201 if change.before is None else 200)
 
 
 async def poll(request: Request) -> Response:
     """Handle GET /api/fal-jobs/{requestId}: return the state, at once or as a long poll."""
-    node, request_id, caller = services(request), request_id_of(request), await caller_of(request, in_url=True)
+    request_id = request_id_of(request)
+    with noting_refusals(request, (request_id,), "poll"):
+        return await _polled(request, request_id)
+
+
+async def _polled(request: Request, request_id: str) -> Response:
+    node, caller = services(request), await caller_of(request, in_url=True)
     wait = _patience(node, caller, number(request, "wait", 0, MAX_WAIT_SECONDS) or 0.0)
     seen = whole_number(request, "version", 0, 2**53)
     tags = _entity_tags(request.headers.get("if-none-match", ""))
@@ -81,6 +72,7 @@ async def poll(request: Request) -> Response:
             found = watch.ended or await _waited(watch, seen, node.engine.clock, wait)
     else:
         outline = await node.store.outline(request_id)
+        node.engine.notebook.note_once(request_id, Event.WATCHED, "poll", transport="poll")
         found = node.engine.show(outline.job) if outline is not None and not outline.left_out else outline
         if outline is not None and not caller.sees(request_id, outline.job.owner, outline.job.group):
             found = None
@@ -121,73 +113,6 @@ async def list_jobs(request: Request) -> Response:
 
     await content(keep)
     return json_response(b"".join(pieces))
-
-
-async def cancel(request: Request) -> Response:
-    """Handle POST /api/fal-jobs/{requestId}/cancel: ask fal to cancel the job."""
-    node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
-    check_origin(request)
-    job = await node.store.get(request_id)
-    if job is None or not caller.sees(request_id, job.owner, job.group):
-        raise JobNotFound(request_id)
-    caller.check(Action.CANCEL)
-    _check_pending(job)
-    if node.queue is None:
-        raise FalUnreachable("No FAL_KEY is set on the server, so fal cannot be asked to cancel.")
-    # Committed first: fal's webhook may arrive before its answer, and at another node.
-    job = (await node.dispatcher.apply(request_id, CancelAsked())).after
-    _check_pending(job)
-    answer = await _cancelled(node, node.queue, job)
-    after = (await node.dispatcher.apply(request_id, _AFTER_CANCEL[answer])).after
-    if answer is CancelAnswer.ALREADY_COMPLETED:
-        raise AlreadyTerminal("fal has already finished the job; its result is being fetched.")
-    return _state_response(node.engine.show(after), 202)
-
-
-async def remove(request: Request) -> Response:
-    """Handle DELETE /api/fal-jobs/{requestId}: remove an ended job and the files of its result."""
-    node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
-    check_origin(request)
-    outline = await node.store.outline(request_id)
-    if outline is None or not caller.sees(request_id, outline.job.owner, outline.job.group):
-        raise JobNotFound(request_id)
-    caller.check(Action.REMOVE)
-    if not outline.job.status.terminal:
-        raise NotTerminal("Only a job that has ended can be removed. Cancel it first, or wait for its end.")
-    if not await node.store.remove_job(request_id):
-        raise JobNotFound(request_id)
-    node.dispatcher.work_waits()
-    return Response(status_code=204)
-
-
-def _check_pending(job: Job) -> None:
-    if job.keeping:
-        raise AlreadyTerminal("fal has already finished the job; the files of its result are being copied.")
-    if job.status.terminal:
-        raise AlreadyTerminal(f"The job has been {job.status} since {job.completed_at:%Y-%m-%d %H:%M:%S} UTC.")
-
-
-_AFTER_CANCEL: Mapping[CancelAnswer, Update] = {
-    CancelAnswer.REQUESTED: CancelRequested(),
-    CancelAnswer.REMOVED: Cancelled(),
-    CancelAnswer.ALREADY_COMPLETED: Finished(),
-    CancelAnswer.NOT_FOUND: Cancelled(),  # of a job whose cancel fal has accepted earlier
-}
-
-
-async def _cancelled(node: Services, queue: FalQueue, job: Job) -> CancelAnswer:
-    """Ask fal to cancel the job; store that it refused. After FalUnreachable fal may have accepted the request."""
-    try:
-        answer = await queue.cancel(job)
-    except FalRejected:
-        await node.dispatcher.apply(job.request_id, CancelRefused())
-        raise
-    unknown = answer is CancelAnswer.NOT_FOUND and job.progress.phase is not Phase.CANCELLING
-    if unknown or answer is CancelAnswer.ALREADY_COMPLETED:
-        await node.dispatcher.apply(job.request_id, CancelRefused())
-    if unknown:
-        raise UnknownToFal(unknown_to_fal(job))
-    return answer
 
 
 def _patience(node: Services, caller: Caller, wait: float) -> float:
@@ -244,11 +169,12 @@ def _found_response(node: Services, found: State | Outline) -> Response:
     if not isinstance(found, State):
         return PiecesResponse(partial(write_large, node.engine, found), _headers(found.job.version))
     if found.small:
-        return _state_response(found)
+        return state_response(found)
     return PiecesResponse(lambda write: write(found.body), _headers(found.version))
 
 
-def _state_response(state: State, status: int = 200) -> Response:
+def state_response(state: State, status: int = 200) -> Response:
+    """Return the state with its ETag."""
     return json_response(state.body, status, _headers(state.version))
 
 

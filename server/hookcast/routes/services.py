@@ -19,7 +19,9 @@ from hookcast.routes.bodies import Bodies
 from hookcast.settings import Settings
 from hookcast.store import JobStore
 from hookcast.submitter import Submitter
+from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.readiness import Readiness
+from hookcast.upkeep.scribe import Scribe
 
 KEPT_SIGNATURES = 10_000
 
@@ -43,7 +45,9 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services of one node. `queue` is None without a FAL_KEY.
+    """The services of one node. `queue` and `asking` are None without a FAL_KEY.
+
+    `scribe` writes what the journal gets without a change of a job.
 
     `webhooks` and `uploads` are the bodies being received, of strangers and of authorized callers. `heard` holds the
     signatures of recent webhooks. `submitting` is the rate limit of submits per caller; None = no limit.
@@ -59,6 +63,8 @@ class Services:
     submitter: Submitter
     keys: FalKeys
     queue: FalQueue | None
+    asking: Asking | None
+    scribe: Scribe
     readiness: Readiness
     webhooks: Bodies
     uploads: Bodies

@@ -15,7 +15,7 @@ from hookcast.push import Names, SseStream
 from hookcast.push.handover import play_events, take
 from hookcast.push.messages import MAX_NAMES
 from hookcast.routes.addresses import holders_of
-from hookcast.routes.credentials import caller_of, cors_lines
+from hookcast.routes.credentials import caller_of, cors_lines, noting_refusals
 from hookcast.routes.requests import check_label, request_id_of
 from hookcast.routes.services import services
 from hookcast.wire import END_ID
@@ -40,6 +40,12 @@ class Events:
         """Subscribe, read the states, then respond: a failed read is a problem document, not a broken stream."""
         request = Request(scope, receive)
         asked = self._names(request)
+        with noting_refusals(request, asked.jobs, "sse"):
+            await self._answer(request, asked, send)
+
+    @staticmethod
+    async def _answer(request: Request, asked: Names, send: Send) -> None:
+        scope, receive = request.scope, request.receive
         caller = await caller_of(request, in_url=True)
         last = request.headers.get("last-event-id") or request.query_params.get("lastEventId")
         if last == END_ID:

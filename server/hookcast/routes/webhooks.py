@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from hookcast.errors import HookcastError, WebhookRefused
 from hookcast.fal.webhook import parse
+from hookcast.jobs import valid_request_id
 from hookcast.logs import get_logger
 from hookcast.problems import json_response
 from hookcast.routes.addresses import address_of
@@ -25,6 +26,7 @@ async def fal_webhook(request: Request) -> Response:
         answer = await _take(node, request)
     except HookcastError as error:
         node.metrics.webhook(error.code, node.engine.clock() - began)
+        _note(node, request, error)
         raise
     node.metrics.webhook(answer, node.engine.clock() - began)
     return json_response({"status": answer})
@@ -44,6 +46,13 @@ async def _take(node: Services, request: Request) -> str:
     if node.heard.first(report.request_id, signed.signature):
         _log.info("webhook", request_id=report.request_id, answer=answer)
     return answer
+
+
+def _note(node: Services, request: Request, error: HookcastError) -> None:
+    """Count the refusal for the operator. Nothing that the request claims has been verified."""
+    claimed = request.headers.get("x-fal-webhook-request-id")
+    request_id = claimed if claimed is not None and valid_request_id(claimed) else None
+    node.scribe.refusals.add(error.code, str(error), request_id, address_of(request), request.headers.raw)
 
 
 def _intent_id(request: Request) -> str | None:

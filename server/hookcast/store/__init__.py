@@ -1,9 +1,10 @@
 """The job store, the source of truth: jobs in a database. Only this package uses SQLAlchemy."""
 
-from hookcast.store.changes import Change, Joining
+from hookcast.store.changes import Change, Effects, Joining
 from hookcast.store.database import migrate
 from hookcast.store.inspection import Condition, inspect, room
 from hookcast.store.jobs import JobStore, Named, Written, open_store
+from hookcast.store.journal import Entry
 from hookcast.store.listing import JobPage, JobQuery
 from hookcast.store.outlines import Outline
 from hookcast.store.submits import Intent, Standing
@@ -12,6 +13,8 @@ from hookcast.store.work import Piece, WorkTable
 __all__ = [
     "Change",
     "Condition",
+    "Effects",
+    "Entry",
     "Intent",
     "JobPage",
     "JobQuery",

@@ -15,9 +15,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, Insert
 from hookcast.consequences import NOTHING, Consequences
 from hookcast.errors import NotStorable, StoreUnavailable, Trouble
 from hookcast.jobs import Job
+from hookcast.journal import Line
 from hookcast.store import work
 from hookcast.store.base import Database
-from hookcast.store.schema import from_row, jobs, storable, to_row
+from hookcast.store.journal import Journal
+from hookcast.store.rows import from_row, storable, to_row
+from hookcast.store.schema import jobs
 from hookcast.store.submits import Intent, named, settle
 from hookcast.wire import State
 
@@ -27,12 +30,14 @@ MAX_TRIES = 20
 class Change(Struct, frozen=True):
     """A job before and after one change; `before` is None when the change created it.
 
-    `caused` is the durable work that was committed with it, `state` the new state once it was published.
+    `caused` is the durable work that was committed with it, `lines` those of the journal, `state` the new state once it
+    was published.
     """
 
     before: Job | None
     after: Job
     caused: Consequences = NOTHING
+    lines: tuple[Line, ...] = ()
     state: State | None = None
 
     @property
@@ -53,13 +58,20 @@ class Joining(NamedTuple):
     step: Callable[[Job | None, Intent], Job]
 
 
-Causes = Callable[[Job | None, Job], Consequences]
-"""Returns the work that a change causes from the job before and after it; pure."""
+class Effects(NamedTuple):
+    """What is committed together with a change: durable work, and lines of the journal."""
+
+    work: Consequences = NOTHING
+    lines: tuple[Line, ...] = ()
 
 
-def no_work(_before: Job | None, _after: Job) -> Consequences:
-    """Return no work, whatever the change."""
-    return NOTHING
+Causes = Callable[[Job | None, Job, Intent | None], Effects]
+"""Returns the effects of a change from the job before and after it, and the submit that it settles; pure."""
+
+
+def no_effects(_before: Job | None, _after: Job, _intent: Intent | None) -> Effects:
+    """Return no effects, whatever the change."""
+    return Effects()
 
 
 class Ask(NamedTuple):
@@ -68,7 +80,7 @@ class Ask(NamedTuple):
     request_id: str
     step: Callable[[Job | None], Job]
     joining: Joining | None = None
-    causes: Causes = no_work
+    causes: Causes = no_effects
 
     def take(self, before: Job | None, intent: Intent | None) -> Change | Exception:
         """Return the change, or the exception of the step: the answer of this ask alone."""
@@ -77,7 +89,8 @@ class Ask(NamedTuple):
                 after = storable(self.step(before))
             else:
                 after = storable(self.joining.step(before, intent))
-            return Change(before, after, self.causes(before, after))
+            effects = self.causes(before, after, intent)
+            return Change(before, after, effects.work, effects.lines)
         except Exception as error:  # noqa: BLE001 - raised to the caller of this ask
             return error
 
@@ -85,8 +98,9 @@ class Ask(NamedTuple):
 class Changes:
     """Applies changes in batches (see `Batch`)."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, journal: Journal) -> None:
         self._database = database
+        self._journal = journal
         self._by_ids = select(jobs).where(database.among(jobs.c.request_id))
         self._upsert: Executable = _upsert_rows(database) if database.one_writer else _upsert_arrays(database)
 
@@ -137,9 +151,9 @@ class Changes:
             for number, answer in answers.items()
             if not isinstance(answer, Change) or not answer.changed or answer.after.request_id in written
         }
-        work.write(
-            self._database, connection, [change.caused for change in done.values() if isinstance(change, Change)]
-        )
+        changes = [change for change in done.values() if isinstance(change, Change)]
+        work.write(self._database, connection, [change.caused for change in changes])
+        self._journal.write(connection, [line for change in changes for line in change.lines])
         made = {number: intent for number, intent in intents.items() if isinstance(done.get(number), Change)}
         settle(connection, [(intent, todo[number].request_id) for number, intent in made.items()])
         return done

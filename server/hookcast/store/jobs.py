@@ -14,15 +14,17 @@ from hookcast.jwks import StoredKeys
 from hookcast.postgres_url import SCHEMA
 from hookcast.store.base import Database, deadline
 from hookcast.store.batching import Batch
-from hookcast.store.changes import Ask, Causes, Change, Changes, Joining, no_work
+from hookcast.store.changes import Ask, Causes, Change, Changes, Joining, no_effects
 from hookcast.store.database import open_database
 from hookcast.store.deployment import deployment_id
 from hookcast.store.durations import Durations
+from hookcast.store.journal import Journal
 from hookcast.store.leases import Leases
 from hookcast.store.listing import JobPage, JobQuery, latest_of_group, newest, page_of
 from hookcast.store.outlines import Outline, columns, from_outline, size
 from hookcast.store.removal import STEP_SECONDS, remove_ended_jobs, remove_job
-from hookcast.store.schema import fal_keys, jobs, jobs_of, media_of
+from hookcast.store.rows import jobs_of, media_of
+from hookcast.store.schema import fal_keys, jobs
 from hookcast.store.submits import Submits
 from hookcast.store.work import WorkTable
 from hookcast.tasks import beside
@@ -45,13 +47,15 @@ class Written(NamedTuple):
 
 
 @asynccontextmanager
-async def open_store(url: str, schema: str = SCHEMA) -> AsyncIterator["JobStore"]:
+async def open_store(url: str, schema: str = SCHEMA, node: str = "") -> AsyncIterator["JobStore"]:
     """Open the database, on PostgreSQL in `schema`, migrate it to the newest schema, and close it on exit.
+
+    `node` names this node in the journal.
 
     Raises StoreUnavailable when it cannot be opened, StoreRefused when it cannot be used as it is.
     """
     database = open_database(url, schema)
-    store = JobStore(database)
+    store = JobStore(database, node)
     try:
         await database.migrate()
         async with beside(store.reads.run(), store.changes.run(), database.watch()):
@@ -63,12 +67,13 @@ async def open_store(url: str, schema: str = SCHEMA) -> AsyncIterator["JobStore"
 class JobStore:
     """Jobs, submits and fal's public keys in one database; reads and changes of single jobs are batched."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, node: str = "") -> None:
         self._database = database
         # Built once: each statement has reference cycles.
         self._by_ids = select(*columns(database)).where(database.among(jobs.c.request_id))
         self.reads = Batch(self._read_many)
-        self.changes = Batch(Changes(database).work)
+        self.journal = Journal(database, node)
+        self.changes = Batch(Changes(database, self.journal).work)
         self.leases = Leases(database)
         self.submits = Submits(database)
         self.work = WorkTable(database)
@@ -136,13 +141,13 @@ class JobStore:
         request_id: str,
         step: Callable[[Job | None], Job],
         joining: Joining | None = None,
-        causes: Causes = no_work,
+        causes: Causes = no_effects,
     ) -> Change:
         """Read the job, apply `step`, and commit the result before returning.
 
         `step` must be pure; it is called again when another node wins the race. When it returns the job it was given,
         nothing is written. `joining` is the submit that made the job; the same transaction settles it, and writes the
-        work that `causes` returns, also if the job stays the same. After StoreUnavailable it is unknown whether the
+        effects that `causes` returns, also if the job stays the same. After StoreUnavailable it is unknown whether the
         change was committed.
         """
         async with deadline():

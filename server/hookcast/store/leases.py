@@ -8,7 +8,8 @@ from sqlalchemy import Select, and_, delete, func, literal, or_, select
 from hookcast.jobs import Job, JobStatus
 from hookcast.store.base import Database
 from hookcast.store.removal import remove
-from hookcast.store.schema import jobs, jobs_of, leases
+from hookcast.store.rows import jobs_of
+from hookcast.store.schema import jobs, leases
 
 
 def ask_lease(request_id: str) -> str:

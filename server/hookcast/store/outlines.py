@@ -6,7 +6,8 @@ from sqlalchemy import ColumnElement, RowMapping, case, func, literal, null
 
 from hookcast.jobs import Job
 from hookcast.store.base import Database
-from hookcast.store.schema import from_row, jobs
+from hookcast.store.rows import from_row
+from hookcast.store.schema import jobs
 from hookcast.wire import LARGE_BYTES
 
 # The columns that may be large, and their values in an outline.

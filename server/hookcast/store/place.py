@@ -27,10 +27,15 @@ _HIDDEN = text(
     "SELECT quote_ident(pg_get_userbyid(relowner)) AS owner, quote_ident(current_user) AS me FROM pg_class "
     "WHERE oid = to_regclass(:name) AND row_security_active(oid)"
 )
+_SEQUENCES = text(
+    "SELECT CAST(CAST(d.objid AS regclass) AS text) FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.objid "
+    "WHERE d.refobjid = CAST(CAST(:name AS text) AS regclass) AND c.relkind = 'S' ORDER BY 1"
+)
 _LISTS: Mapping[str, str] = {  # owner and access control list of an object, by the word that REVOKE uses for its kind
     "TABLE": "SELECT relowner, relacl FROM pg_class WHERE oid = CAST(CAST(:name AS text) AS regclass) UNION ALL "
     "SELECT c.relowner, a.attacl FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid "
     "WHERE c.oid = CAST(CAST(:name AS text) AS regclass)",
+    "SEQUENCE": "SELECT relowner, relacl FROM pg_class WHERE oid = CAST(CAST(:name AS text) AS regclass)",
     "FUNCTION": "SELECT proowner, coalesce(proacl, acldefault('f', proowner)) FROM pg_proc "
     "WHERE oid = CAST(CAST(:name AS text) AS regprocedure)",
     "SCHEMA": "SELECT nspowner, nspacl FROM pg_namespace WHERE oid = CAST(CAST(:name AS text) AS regnamespace)",
@@ -114,14 +119,16 @@ def close(connection: Connection, names: list[str]) -> None:
         table = qualified(connection, name)
         connection.execute(text(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
         revoke(connection, "TABLE", table)
+        for sequence in connection.execute(_SEQUENCES, {"name": table}).scalars().all():
+            revoke(connection, "SEQUENCE", sequence)
     if JOBS in found:
         revoke(connection, "SCHEMA", _quoted(connection))
 
 
 def revoke(connection: Connection, kind: str, name: str) -> None:
-    """Take all rights on an object from all roles but its owner. `kind` is TABLE (also a view), FUNCTION or SCHEMA.
+    """Take all rights on an object from all roles but its owner.
 
-    Default privileges may have granted them when the object was made.
+    `kind` is TABLE (also a view), SEQUENCE, FUNCTION or SCHEMA. Default privileges may have granted them when the object was made.
     """
     others = connection.execute(text(_OTHERS.format(lists=_LISTS[kind])), {"name": name}).scalars().all()
     if others:

@@ -14,6 +14,7 @@ from sqlalchemy import Column, Connection, Select, delete, func, select
 from hookcast.consequences import erasure
 from hookcast.jobs import JobStatus
 from hookcast.store.base import Database
+from hookcast.store.journal import forget
 from hookcast.store.schema import jobs, submits
 from hookcast.store.work import add
 
@@ -70,23 +71,29 @@ def ended(before: datetime) -> Select[Any]:
 async def remove_ended_jobs(database: Database, before: datetime, limit: int) -> int:
     """Delete at most `limit` of the jobs that ended before `before`, the oldest first; return how many (see `remove`).
 
-    The removal of their files is committed with it.
+    Their journals are deleted with them, and the removal of their files is committed.
     """
-    return await remove(database, ended(before), limit, last=jobs.c.changed_at, before=partial(_erase_files, database))
+    return await remove(database, ended(before), limit, last=jobs.c.changed_at, before=partial(_with_them, database))
 
 
 async def remove_job(database: Database, request_id: str) -> bool:
-    """Delete an ended job with its submits, and commit the removal of its files; return False if there is none."""
+    """Delete an ended job, its journal and its submits, and commit the removal of its files; False if there is none."""
     gone = delete(jobs).where(jobs.c.request_id == request_id, jobs.c.status != JobStatus.PENDING.value)
 
     def write(connection: Connection) -> bool:
         _erase_files(database, connection, [request_id])
         if not connection.execute(gone).rowcount:
             return False
+        forget(connection, database.among, [request_id])
         connection.execute(delete(submits).where(submits.c.request_id == request_id))
         return True
 
     return await database.write(write)
+
+
+def _with_them(database: Database, connection: Connection, request_ids: Sequence[str]) -> None:
+    _erase_files(database, connection, request_ids)
+    forget(connection, database.among, request_ids)
 
 
 def _erase_files(database: Database, connection: Connection, request_ids: Sequence[str]) -> None:

@@ -1,41 +1,25 @@
-"""The tables, and the mapping between a job and its row.
+"""The tables. Times that several nodes compare are by the database's own clock."""
 
-fal's JSON is stored as text, so that it is returned byte for byte.
-"""
-
-import re
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
 
-import msgspec
-from msgspec import Raw
-from msgspec.json import Decoder
-from msgspec.structs import fields, replace
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
-    Connection,
     DateTime,
     Dialect,
     Float,
+    Identity,
     Index,
     Integer,
     LargeBinary,
     MetaData,
-    RowMapping,
-    Select,
     String,
     Table,
     Text,
     TypeDecorator,
     text,
 )
-
-from hookcast.jobs import EndedBy, Job, JobStatus, MediaFile, Phase, Progress
-from hookcast.loglines import LogLine
-
-T = TypeVar("T")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -154,6 +138,37 @@ work = Table(
     Index("work_by_kind", "kind", "due_at"),
 )
 
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", _NUMBER, Identity(), primary_key=True),
+    Column("request_id", String(200), nullable=False),
+    Column("event", String(24), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("node", String(64), nullable=False),
+    Column("facts", Text, nullable=False),
+    Index("journal_by_job", "request_id", "event"),
+)
+
+refused_webhooks = Table(
+    "refused_webhooks",
+    metadata,
+    Column("id", String(32), primary_key=True),  # of the hour and what is equal within it, the same on every node
+    Column("code", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("request_id", String(200)),
+    Column("client", String(64)),
+    Column("headers", Text, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("node", String(64), nullable=False),
+    Index("refused_by_age", "last_at", "id"),
+    Index("refused_by_job", "request_id"),
+)
+
 deployment = Table(
     "deployment",
     metadata,
@@ -168,129 +183,3 @@ fal_keys = Table(
     Column("document", LargeBinary, nullable=False),
     Column("fetched_at", UtcDateTime, nullable=False),
 )
-
-
-_STATUSES: Mapping[str, JobStatus] = {status.value: status for status in JobStatus}
-_PHASES: Mapping[str, Phase] = {phase.value: phase for phase in Phase if phase is not Phase.ENDED}
-_ENDS: Mapping[str | None, EndedBy] = {end.value: end for end in EndedBy}
-_LOGS = Decoder(tuple[LogLine, ...])
-_METADATA = Decoder(Mapping[str, Raw])
-_MEDIA = Decoder(tuple[MediaFile, ...])
-
-
-# PostgreSQL stores no NUL, and no database half a surrogate pair. In fal's JSON both are escapes, which are plain text.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_TEXTS = [field.name for field in fields(Job) if field.type in {str, str | None}]
-
-
-def storable(job: Job) -> Job:
-    """Return the job as every database can store it: characters that one of them cannot store become U+FFFD."""
-    texts = ((name, getattr(job, name)) for name in _TEXTS)
-    mended = {name: _UNSTORABLE.sub("\ufffd", text) for name, text in texts if text and _UNSTORABLE.search(text)}
-    return replace(job, **mended) if mended else job
-
-
-def to_row(job: Job) -> dict[str, Any]:
-    """Return the job as column values of the `jobs` table."""
-    progress = job.progress
-    return {
-        "request_id": job.request_id,
-        "status": job.status.value,
-        "version": job.version,
-        "endpoint_id": job.endpoint_id,
-        "response_url": job.response_url,
-        "status_url": job.status_url,
-        "cancel_url": job.cancel_url,
-        "phase": progress.phase.value,
-        "queue_position": progress.queue_position,
-        "logs": msgspec.json.encode(progress.logs).decode(),
-        "started_at": progress.started_at,
-        "expected_seconds": progress.expected_seconds,
-        "result": _text(job.result),
-        "error": job.error,
-        "error_detail": _text(job.error_detail),
-        "ended_by": job.ended_by,
-        "media": msgspec.json.encode(job.media).decode(),
-        "keep": job.keep,
-        "owner": job.owner,
-        "group_name": job.group,
-        "metadata": labels_text(job.metadata),
-        "created_at": job.created_at,
-        "updated_at": job.updated_at,
-        "completed_at": job.completed_at,
-        "cancel_asked_at": job.cancel_asked_at,
-    }
-
-
-def from_row(row: RowMapping) -> Job:
-    """Return the job stored in a row. An unknown value, of a newer version, is read as the nearest known one."""
-    status = _status(row["status"], row["completed_at"])
-    progress = Progress(
-        phase=Phase.ENDED if status.terminal else _PHASES.get(row["phase"], Phase.RUNNING),
-        queue_position=row["queue_position"],
-        logs=_decode(row["logs"], _LOGS, ()),
-        started_at=row["started_at"],
-        expected_seconds=row["expected_seconds"],
-    )
-    return Job(
-        request_id=row["request_id"],
-        status=status,
-        version=row["version"],
-        endpoint_id=row["endpoint_id"],
-        response_url=row["response_url"],
-        status_url=row["status_url"],
-        cancel_url=row["cancel_url"],
-        progress=progress,
-        result=_raw(row["result"]),
-        error=row["error"],
-        error_detail=_raw(row["error_detail"]),
-        ended_by=_ENDS.get(row["ended_by"]),
-        media=media_of(row["media"]),
-        keep=row["keep"],
-        owner=row["owner"],
-        group=row["group_name"],
-        metadata=labels_of(row["metadata"]),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        completed_at=row["completed_at"],
-        cancel_asked_at=row["cancel_asked_at"],
-    )
-
-
-def media_of(text: str) -> tuple[MediaFile, ...]:
-    """Return the files in the column `media`."""
-    return () if text == "[]" else _decode(text, _MEDIA, ())
-
-
-def jobs_of(selection: Select[Any]) -> Callable[[Connection], list[Job]]:
-    """Return work that reads the selected rows of `jobs`."""
-    return lambda connection: [from_row(row) for row in connection.execute(selection).mappings()]
-
-
-def _status(text: str, completed_at: datetime | None) -> JobStatus:
-    return _STATUSES.get(text) or (JobStatus.PENDING if completed_at is None else JobStatus.FAILED)
-
-
-def _decode(text: str, decoder: Decoder[T], otherwise: T) -> T:
-    try:
-        return decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return otherwise
-
-
-def labels_text(labels: Mapping[str, Raw]) -> str:
-    """Return metadata as it is stored."""
-    return msgspec.json.encode(labels).decode()
-
-
-def labels_of(text: str) -> Mapping[str, Raw]:
-    """Return stored metadata."""
-    return _decode(text, _METADATA, {})
-
-
-def _text(raw: Raw | None) -> str | None:
-    return None if raw is None else bytes(raw).decode()
-
-
-def _raw(text: str | None) -> Raw | None:
-    return None if text is None else Raw(text.encode())

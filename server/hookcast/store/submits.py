@@ -15,7 +15,8 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, delete,
 from hookcast.jobs import Job, Registered
 from hookcast.store.base import Database
 from hookcast.store.removal import remove
-from hookcast.store.schema import from_row, jobs, labels_of, labels_text, submits
+from hookcast.store.rows import from_row, labels_of, labels_text
+from hookcast.store.schema import jobs, submits
 
 MAX_TRIES = 5
 

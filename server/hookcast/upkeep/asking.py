@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
-from hookcast.errors import EndpointUnknown, FalRejected
+from hookcast.errors import EndpointUnknown, FalRejected, FalUnreachable
 from hookcast.fal.answers import Status
 from hookcast.fal.queue import FalQueue
-from hookcast.jobs import Cancelled, Clock, Failed, Job, Phase
+from hookcast.jobs import Cancelled, Clock, Failed, Finished, Job, Phase, Update
+from hookcast.journal import Event, Notebook
 
 UNKNOWN_TIMES = 3
 UNKNOWN_FOR = timedelta(minutes=1)  # a request that fal has just accepted may not be visible yet
@@ -39,8 +40,9 @@ class Doubt(Struct, omit_defaults=True):
 class Asking:
     """fal's answers about jobs, through `queue`. Counts, on this node, fal's 404s for each job."""
 
-    def __init__(self, queue: FalQueue, clock: Clock) -> None:
+    def __init__(self, queue: FalQueue, clock: Clock, notebook: Notebook) -> None:
         self.queue = queue
+        self.notebook = notebook
         self._clock = clock
         self._doubts: OrderedDict[str, Doubt] = OrderedDict()
 
@@ -66,12 +68,34 @@ class Asking:
             doubt.clear()
         return found
 
+    async def news(self, job: Job) -> Update:
+        """Ask fal about a pending job, note its answer in the journal, and return it as an update.
+
+        Raises FalRejected, also for a 404 that is not conclusive yet, and FalUnreachable.
+        """
+        try:
+            told = await self.status(job)
+        except (FalRejected, FalUnreachable) as error:
+            self.notebook.note(job.request_id, Event.ASKED, answer=str(error))
+            raise
+        self.notebook.note(job.request_id, Event.ASKED, answer=_answer(told))
+        if not isinstance(told, Status):
+            return told
+        return Finished(logs=told.progress.logs) if told.finished else told.progress
+
     def _doubt(self, job: Job) -> Doubt:
         """Return this node's count, now the youngest; the oldest is forgotten when there are too many."""
         doubt = self._doubts[job.request_id] = self._doubts.pop(job.request_id, Doubt())
         if len(self._doubts) > MAX_DOUBTED:
             self._doubts.popitem(last=False)
         return doubt
+
+
+def _answer(told: Status | Failed | Cancelled) -> str:
+    """Return fal's answer in a word, or a sentence."""
+    if isinstance(told, Status):
+        return "finished" if told.finished else told.progress.phase
+    return told.error if isinstance(told, Failed) else "cancelled"
 
 
 def unknown_to_fal(job: Job) -> str:

@@ -22,6 +22,7 @@ from hookcast.errors import (
 from hookcast.fal.answers import Status, failed
 from hookcast.fal.sentences import sentence
 from hookcast.jobs import Cancelled, Clock, Completed, Failed, Job
+from hookcast.journal import Event
 from hookcast.logs import get_logger
 from hookcast.store import JobStore, Piece
 from hookcast.upkeep.asking import Asking, Doubt
@@ -92,7 +93,9 @@ class Collector:
 
     async def _outcome(self, job: Job, fetch: _Fetch) -> Completed | Failed | Cancelled | None:
         try:
-            return Completed(result=await self._fal.queue.result(job))
+            result = await self._fal.queue.result(job)
+            self._fal.notebook.note(job.request_id, Event.FETCHED, answer="result")
+            return Completed(result=result)
         except UnusableResult as error:
             fetch.unusable += 1
             if fetch.unusable >= UNUSABLE_TIMES:
@@ -100,6 +103,7 @@ class Collector:
             trouble: FalError = error
         except (FalRejected, FalUnreachable) as error:
             trouble = error
+        self._fal.notebook.note(job.request_id, Event.FETCHED, answer=str(trouble))
         rejected = trouble if isinstance(trouble, FalRejected) and not isinstance(trouble, UnusableResult) else None
         missing = rejected is not None and rejected.fal_status == 404
         told = await self._told(job, fetch, missing=missing)

@@ -17,6 +17,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.errors import EndpointUnknown, FalRejected, FalUnreachable, StoreUnavailable
 from hookcast.fal.answers import Status
 from hookcast.jobs import Job
+from hookcast.journal import Event
 from hookcast.logs import get_logger
 from hookcast.push import Drained, Engine
 from hookcast.store import JobStore
@@ -133,6 +134,7 @@ class Follower:
             if job is None:
                 return None
             async with self._keeper.held(f"follow:{request_id}"):
+                self._fal.notebook.note_once(request_id, Event.FOLLOWED, "")
                 return await self._turn(job, pace)
         except LeaseLost:
             _log.info("follow_lost", request_id=request_id)  # the node hung, or lost the database, for too long

@@ -12,7 +12,6 @@ from datetime import timedelta
 
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import EndpointUnknown, FalRejected, FalUnreachable, StoreUnavailable
-from hookcast.fal.answers import Status
 from hookcast.jobs import Clock, Failed, Finished, Job, Phase, Progressed, Update
 from hookcast.loglines import LogLine
 from hookcast.logs import get_logger
@@ -111,15 +110,12 @@ class Reconciler:
         if job.progress.phase is Phase.SAVING:
             return Finished()
         try:
-            told = await self._fal.status(job)
+            return await self._fal.news(job)
         except FalRejected as error:
             _log.info("job_not_asked", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
             if error.fal_status == 404 and not isinstance(error, EndpointUnknown):
                 await self._store.leases.take([ask_lease(job.request_id)], self._node, DOUBT_SECONDS)
             return None
-        if not isinstance(told, Status):
-            return told
-        return Finished(logs=told.progress.logs) if told.finished else told.progress
 
     def _timed_out(self, job: Job) -> str:
         if job.progress.phase is Phase.SAVING:

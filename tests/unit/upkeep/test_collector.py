@@ -20,6 +20,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.errors import NotStorable
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Completed, EndedBy, Job, JobStatus, Phase, Progressed, Registered, Update
+from hookcast.journal import Notebook
 from hookcast.store import Change, open_store
 from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import MAX_AT_ONCE, NOT_STORABLE, Collector
@@ -54,7 +55,7 @@ class World:
         self.dispatcher = Dispatcher(outage.store, LocalBus(lambda _: None), lambda: self.now)
         # The queue's own retries are another test's; here each attempt is one request.
         fal_queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
-        asking = Asking(fal_queue, lambda: self.now)
+        asking = Asking(fal_queue, lambda: self.now, Notebook(lambda: self.now))
         self.collector = Collector(outage.store, self.dispatcher, asking, clock=lambda: self.now)
 
     def passed(self, seconds: float) -> None:

@@ -14,6 +14,7 @@ from hookcast.bus import Condition
 from hookcast.dispatcher import Dispatcher
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import CancelRequested, Completed, Job, JobStatus, Phase, Registered, Update
+from hookcast.journal import Notebook
 from hookcast.push import Engine
 from hookcast.store import open_store
 from hookcast.upkeep import follower
@@ -80,7 +81,7 @@ class World:
         self.dispatcher = Dispatcher(outage.store, self.bus, lambda: datetime.now(UTC))
         fal_queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
         self.now = datetime.now(UTC)
-        asking = Asking(fal_queue, lambda: self.now)
+        asking = Asking(fal_queue, lambda: self.now, Notebook(lambda: self.now))
         self.collector = Collector(outage.store, self.dispatcher, asking, clock=lambda: self.now)
         self.engine = SilentEngine()
         self.follower = Follower(

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from hookcast import __version__
 from hookcast.problems import json_response
+from hookcast.routes.journal import JournalJson, RefusedJson
 from hookcast.routes.openapi.access import with_access
 from hookcast.routes.openapi.operations import ANSWERS, REQUEST_ID, paths
 from hookcast.routes.openapi.parts import ANYWHERE, REF, Json, parameter, problem_schema
@@ -45,8 +46,11 @@ def codes(method: str, path: str) -> list[str]:
     return sorted({code for codes in narrowed for code in codes} - {problem.code for problem in ANYWHERE})
 
 
+_SHAPES = (JobJson, Submission, Facts, JournalJson, RefusedJson)
+
+
 def _open() -> Json:
-    _, schemas = msgspec.json.schema_components((JobJson, Submission, Facts), ref_template=REF)
+    _, schemas = msgspec.json.schema_components(_SHAPES, ref_template=REF)
     return {
         "openapi": "3.1.0",
         "info": {

@@ -7,6 +7,7 @@ from hookcast.errors import HookcastError
 from hookcast.routes.openapi.parts import LABEL, TEXT, Json, json_answer, json_object, refusal
 
 _NAMES: Json = {"type": "array", "items": LABEL}
+_GUARDED = ("/api/fal-jobs", "/api/tokens", "/api/webhooks/refused", "/metrics")
 _UNAUTHORIZED = (errors.Unauthorized, errors.TokenInvalid, errors.TokenExpired)
 
 
@@ -26,7 +27,7 @@ def with_access(document: Json) -> Json:
 
 def _guarded(path: str, operation: Any) -> Any:
     """Return the operation with its security, 401 and 403; public operations are unchanged."""
-    if not path.startswith(("/api/fal-jobs", "/api/tokens", "/metrics")) or not isinstance(operation, dict):
+    if not path.startswith(_GUARDED) or not isinstance(operation, dict):
         return operation
     security: list[dict[str, list[str]]] = [{"bearer": []}]
     if path.endswith(("/events", "/ws")):

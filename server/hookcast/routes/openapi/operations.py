@@ -5,6 +5,7 @@ from hookcast.errors import HookcastError
 from hookcast.jobs import JobStatus
 from hookcast.push.messages import MAX_NAMES
 from hookcast.routes.jobs import MAX_WAIT_SECONDS
+from hookcast.routes.journal import MAX_REFUSED
 from hookcast.routes.openapi.parts import (
     LABEL,
     TEXT,
@@ -55,7 +56,10 @@ def paths() -> Json:
         },
         "/api/fal-jobs/ws": {"get": _socket()},
         f"{one}/cancel": {**named, "post": _cancel()},
+        f"{one}/refresh": {**named, "post": _refresh()},
+        f"{one}/journal": {**named, "get": _journal()},
         "/api/webhooks/fal": {"post": _webhook()},
+        "/api/webhooks/refused": {"get": _refused()},
         "/healthz": {"get": operation("Liveness", {"200": json_answer("It answers.", _alive())})},
         "/readyz": {"get": _ready()},
         "/metrics": {"get": operation("Metrics for Prometheus", {"200": _METRICS})},
@@ -169,6 +173,39 @@ def _cancel() -> Json:
     )
 
 
+def _refresh() -> Json:
+    return operation(
+        "Ask fal about a pending job now; needs an API key",
+        {"202": json_answer("fal has answered; the job's state.", reference("JobJson"), **_ETAG)},
+        problems=[
+            *_NOT_THERE,
+            errors.AlreadyTerminal,
+            errors.EndpointUnknown,
+            errors.FalRejected,
+            errors.FalUnreachable,
+        ],
+    )
+
+
+def _journal() -> Json:
+    return operation(
+        "What happened to a job, in order; needs an API key",
+        {"200": json_answer("The journal, and what it says about the job.", reference("JournalJson"))},
+        problems=_NOT_THERE,
+    )
+
+
+def _refused() -> Json:
+    found = operation(
+        "The refused webhooks, the last ones first; needs an API key",
+        {"200": json_answer("Equal ones of an hour are counted together.", reference("Refused"))},
+        problems=[errors.InvalidRequest, errors.StoreUnavailable],
+    )
+    limit: Json = {"type": "integer", "minimum": 1, "maximum": MAX_REFUSED, "default": 100}
+    found["parameters"] = [parameter("limit", limit)]
+    return found
+
+
 def _remove() -> Json:
     return operation(
         "Remove an ended job and the kept files of its result",
@@ -222,6 +259,7 @@ _METRICS: Json = {
 }
 _OPTIONAL: Json = {"type": ["string", "null"]}
 ANSWERS: Json = {
+    "Refused": json_object(refused={"type": "array", "items": reference("RefusedJson")}),
     "Page": json_object(jobs={"type": "array", "items": reference("JobJson")}, nextCursor=_OPTIONAL),
     "Submitted": json_object(
         requestId=TEXT,

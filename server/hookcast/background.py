@@ -1,0 +1,60 @@
+"""What runs in the background of a node: its durable work, and the tasks that keep its jobs and itself in order."""
+
+from collections.abc import Coroutine
+from datetime import timedelta
+
+from hookcast.consequences import Kind
+from hookcast.routes.services import Services
+from hookcast.upkeep.collector import MAX_AT_ONCE, MAX_SECONDS, Collector
+from hookcast.upkeep.follower import Follower
+from hookcast.upkeep.keeper import Keeper
+from hookcast.upkeep.leases import LeaseKeeper
+from hookcast.upkeep.reconciler import Reconciler
+from hookcast.upkeep.resync import Resync
+from hookcast.upkeep.retention import Retention
+from hookcast.upkeep.sweeper import Sweeper
+from hookcast.upkeep.unkept import Unkept
+from hookcast.upkeep.worker import Handler, Worker
+
+
+def _worker(node: Services, name: str) -> Worker:
+    """Return the worker with the handler of each kind of work that this node can do."""
+    handlers: dict[str, Handler] = {}
+    if node.asking is not None:
+        collector = Collector(node.store, node.dispatcher, node.asking, clock=node.clock)
+        handlers[Kind.FETCH] = Handler(collector.fetch, MAX_AT_ONCE, MAX_SECONDS)
+    if node.media is not None:
+        keeper = Keeper(node.store, node.dispatcher, node.media, node.clock, node.metrics)
+        handlers |= keeper.handlers()
+    else:
+        handlers |= Unkept(node.store, node.dispatcher).handlers()
+    worker = Worker(node.store.work, handlers, name)
+    node.dispatcher.listen(worker.wake)
+    return worker
+
+
+def background(node: Services, name: str) -> list[Coroutine[None, None, None]]:
+    """Return the background tasks; `name` identifies this node in leases."""
+    settings, store, fal = node.settings, node.store, node.asking
+    timeout = timedelta(seconds=settings.job_timeout_seconds)
+    reconciler = Reconciler(
+        store=store,
+        dispatcher=node.dispatcher,
+        fal=fal,
+        clock=node.clock,
+        node=name,
+        timeout=timeout,
+    )
+    resync = Resync(store, node.engine.hub, node.engine.subscriptions, seconds=settings.resync_seconds)
+    retention = Retention(store, node.clock, timedelta(days=settings.job_retention_days))
+    found = [_worker(node, name).run(), resync.run(), reconciler.run(), retention.run()]
+    found += [node.readiness.run(), node.submitter.outcomes.run(), node.scribe.run()]
+    if node.media is not None:
+        found.append(Sweeper(node.media, node.clock).run())
+    if settings.metrics_folder is not None:
+        found.append(node.metrics.run(node.engine, node.dispatcher, node.bus, node.media and node.media.turns))
+    if fal is not None:
+        keeper = LeaseKeeper(store.leases, name)
+        follower = Follower(store=store, dispatcher=node.dispatcher, engine=node.engine, fal=fal, keeper=keeper)
+        found += [keeper.run(), follower.run()]
+    return found

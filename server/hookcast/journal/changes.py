@@ -1,0 +1,93 @@
+"""The lines that a change of a job writes; pure."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from hookcast.jobs import (
+    CancelAsked,
+    CancelRefused,
+    CancelRequested,
+    Job,
+    MediaFile,
+    MediaStatus,
+    Phase,
+    Registered,
+    Update,
+)
+from hookcast.journal.lines import Event, Line, line
+
+
+class Told(NamedTuple):
+    """A report that reached a job, whether it changed anything or not.
+
+    `source` is `webhook`, `fal` or `hookcast`, `by` the caller that asked for the change, `now` the time. `asked_at`
+    and `key` are of the submit that the report settled: when it was asked for, by `by`, and whether it had a key.
+    """
+
+    update: Update
+    source: str
+    now: datetime
+    by: str | None = None
+    asked_at: datetime | None = None
+    key: bool = False
+
+
+def lines_of(before: Job | None, after: Job, told: Told) -> tuple[Line, ...]:
+    """Return the lines, in order. An unknown job that stays unknown has none."""
+    if after.version == 0:
+        return ()
+    return tuple(_lines(before, after, told))
+
+
+def _lines(before: Job | None, after: Job, told: Told) -> Iterator[Line]:
+    name, now, update = after.request_id, told.now, told.update
+    changed = before is None or before.version != after.version
+    if told.asked_at is not None:
+        yield line(name, Event.SUBMITTED, told.asked_at, by=told.by, idempotency_key=told.key or None)
+    if isinstance(update, Registered) and changed:
+        yield _registered(before, after, told)
+    if told.source == "webhook":
+        yield line(name, Event.WEBHOOK, now, answer="accepted" if changed else "duplicate")
+    if isinstance(update, CancelAsked):
+        yield line(name, Event.CANCEL_ASKED, now, by=told.by)
+    if isinstance(update, CancelRefused):
+        yield line(name, Event.CANCEL_REFUSED, now)
+    if changed:
+        yield from _entered(before, after, told)
+
+
+def _registered(before: Job | None, after: Job, told: Told) -> Line:
+    fresh = after.response_url is not None and (before is None or before.response_url is None)
+    if fresh:
+        position = after.progress.queue_position
+        return line(after.request_id, Event.ACCEPTED, told.now, queue_position=position)
+    return line(after.request_id, Event.REGISTERED, told.now, by=told.by)
+
+
+def _entered(before: Job | None, after: Job, told: Told) -> Iterator[Line]:
+    """Yield the lines of what the job has reached with this change."""
+    name, now = after.request_id, told.now
+    was = None if before is None else before.progress.phase
+    phase = after.progress.phase
+    if phase is Phase.RUNNING and was is not Phase.RUNNING:
+        yield line(name, Event.RUNNING, now)
+    if phase is Phase.SAVING and was is not Phase.SAVING:
+        files = len(after.media) if after.keeping else None
+        yield line(name, Event.SAVING, now, files=files)
+    if isinstance(told.update, CancelRequested):
+        yield line(name, Event.CANCELLING, now)
+    yield from _files(() if before is None else before.media, after, now)
+    if after.status.terminal and not (before is not None and before.status.terminal):
+        yield line(name, Event.ENDED, now, status=after.status, ended_by=after.ended_by, error=after.error)
+
+
+def _files(before: tuple[MediaFile, ...], after: Job, now: datetime) -> Iterator[Line]:
+    for number, file in enumerate(after.media):
+        was = before[number].status if number < len(before) else MediaStatus.WAITING
+        if was.settled or not file.status.settled:
+            continue
+        if file.status is MediaStatus.KEPT:
+            yield line(after.request_id, Event.FILE_KEPT, now, file=number, bytes=file.bytes)
+        else:
+            yield line(after.request_id, Event.FILE_LEFT, now, file=number, source=file.source, error=file.error)

@@ -1,0 +1,65 @@
+"""The lines of the journal, and how many of each kind a job has at most; pure."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+MAX_TEXT = 300
+"""Characters of a text in a line."""
+
+
+class Event(StrEnum):
+    """What a line tells. docs/journal.md says when each is written, and which facts it has."""
+
+    SUBMITTED = "submitted"
+    REPEATED = "submit_repeated"
+    ACCEPTED = "accepted_by_fal"
+    REGISTERED = "registered"
+    FOLLOWED = "followed"
+    RUNNING = "running"
+    SAVING = "saving"
+    WEBHOOK = "webhook"
+    REFUSED = "webhook_refused"
+    ASKED = "asked"
+    FETCHED = "result_asked"
+    CANCEL_ASKED = "cancel_asked"
+    CANCEL_REFUSED = "cancel_refused"
+    CANCELLING = "cancelling"
+    FILE_KEPT = "file_kept"
+    FILE_LEFT = "file_left"
+    ENDED = "ended"
+    WATCHED = "watched"
+    WATCH_REFUSED = "watch_refused"
+    WATCH_CLOSED = "watch_closed"
+    PUSHED = "pushed"
+    TOLD = "told"
+    GIVEN_UP = "telling_given_up"
+    REDELIVERY = "redelivery_asked"
+
+
+ROOM = 50
+"""Lines of one event that a job has at most: later ones are left out."""
+
+
+_NAMES = {"ended_by": "endedBy", "queue_position": "queuePosition", "idempotency_key": "idempotencyKey"}
+
+
+class Line(NamedTuple):
+    """One line of a job's journal. `facts` are JSON values by name; times are the node's own."""
+
+    request_id: str
+    event: Event
+    at: datetime
+    facts: dict[str, Any]
+
+
+def line(request_id: str, event: Event, at: datetime, **facts: Any) -> Line:
+    """Return a line with the facts that are not None, named as in JSON, and their texts cut to `MAX_TEXT`."""
+    kept = {_NAMES.get(name, name): _cut(value) for name, value in facts.items() if value is not None}
+    return Line(request_id, event, at, kept)
+
+
+def _cut(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return value if len(value) <= MAX_TEXT else f"{value[: MAX_TEXT - 1]}…"

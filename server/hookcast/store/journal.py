@@ -1,0 +1,147 @@
+"""The journal of jobs, and the refused webhooks, in the database."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import asdict
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    RowMapping,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from hookcast.journal import ROOM, Line, Refusal
+from hookcast.store.base import Database
+from hookcast.store.schema import jobs, journal, refused_webhooks
+
+KEPT_REFUSALS = 1000
+_COLUMNS = ("request_id", "event", "at", "node", "facts")
+
+
+class Entry(NamedTuple):
+    """A written line. `facts` is JSON."""
+
+    at: datetime
+    event: str
+    node: str
+    facts: msgspec.Raw
+
+
+class Journal:
+    """The journal in the database. `node` names this node in it; methods raise StoreUnavailable."""
+
+    def __init__(self, database: Database, node: str) -> None:
+        self._database = database
+        self.node = node
+        self._of_changes = _insert(database, known_only=False)
+        self._of_notes = _insert(database, known_only=True)
+
+    async def of_job(self, request_id: str) -> list[Entry]:
+        """Return the lines of a job, in the order of their times."""
+        columns = (journal.c.at, journal.c.event, journal.c.node, journal.c.facts)
+        found = select(*columns).where(journal.c.request_id == request_id).order_by(journal.c.at, journal.c.id)
+        rows = await self._database.read(lambda connection: connection.execute(found).all())
+        return [Entry(at, event, node, msgspec.Raw(facts.encode())) for at, event, node, facts in rows]
+
+    async def add(self, lines: Sequence[Line]) -> None:
+        """Write lines that no change has caused. Those of unknown jobs are left out."""
+        await self._database.write(lambda connection: self._execute(connection, self._of_notes, lines))
+
+    def write(self, connection: Connection, lines: Sequence[Line]) -> None:
+        """Write the lines of changes, in their transaction; no statement when there are none."""
+        if lines:
+            self._execute(connection, self._of_changes, lines)
+
+    async def add_refusals(self, refusals: Sequence[Refusal]) -> None:
+        """Write refused webhooks, added to equal ones of the same hour; keep the newest `KEPT_REFUSALS`."""
+        rows = [self._row_of(refusal) for refusal in sorted(refusals, key=lambda refusal: refusal.id)]
+
+        def write(connection: Connection) -> None:
+            connection.execute(_counted(self._database), rows)
+            connection.execute(delete(refused_webhooks).where(refused_webhooks.c.id.in_(_oldest())))
+
+        await self._database.write(write)
+
+    async def refused(self, *, request_id: str | None = None, limit: int = KEPT_REFUSALS) -> list[Refusal]:
+        """Return the refused webhooks, the last one first; only those that claimed this job if it is given."""
+        found = select(refused_webhooks).order_by(refused_webhooks.c.last_at.desc(), refused_webhooks.c.id).limit(limit)
+        if request_id is not None:
+            found = found.where(refused_webhooks.c.request_id == request_id)
+        rows = await self._database.read(lambda connection: connection.execute(found).mappings().all())
+        return [_refusal(row) for row in rows]
+
+    def _execute(self, connection: Connection, statement: Executable, lines: Sequence[Line]) -> None:
+        rows = [
+            {
+                "request_id": line.request_id,
+                "event": line.event.value,
+                "at": line.at,
+                "node": self.node,
+                "facts": msgspec.json.encode(line.facts).decode(),
+            }
+            for line in lines
+        ]
+        if self._database.one_writer:
+            connection.execute(statement, [{f"new_{name}": value for name, value in row.items()} for row in rows])
+        else:
+            connection.execute(statement, {f"new_{name}": [row[name] for row in rows] for name in _COLUMNS})
+
+    def _row_of(self, refusal: Refusal) -> dict[str, Any]:
+        headers = msgspec.json.encode(refusal.headers).decode()
+        return {**asdict(refusal), "headers": headers, "node": self.node}
+
+
+def forget(connection: Connection, among: Callable[[Any], Any], request_ids: Iterable[str]) -> None:
+    """Delete the lines of jobs that are removed in the same transaction."""
+    connection.execute(delete(journal).where(among(journal.c.request_id)), {"ids": list(request_ids)})
+
+
+def _insert(database: Database, *, known_only: bool) -> Executable:
+    """Return an INSERT of the lines for which their job has room: one row, or one array for each column.
+
+    Lines of one statement do not count each other, so that a job may get a few more.
+    """
+    columns = [journal.c[name] for name in _COLUMNS]
+    if database.one_writer:
+        given: list[ColumnElement[Any]] = [bindparam(f"new_{column.name}", type_=column.type) for column in columns]
+    else:
+        arrays = [bindparam(f"new_{column.name}", type_=ARRAY(column.type)) for column in columns]
+        table = func.unnest(*arrays).table_valued(*_COLUMNS).render_derived(name="given")
+        given = [table.columns[name] for name in _COLUMNS]
+    name, event = given[:2]
+    written = journal.alias()
+    count = select(func.count()).where(written.c.request_id == name, written.c.event == event).scalar_subquery()
+    rows = select(*given).where(count < ROOM)
+    if known_only:
+        rows = rows.where(exists().where(jobs.c.request_id == name))
+    return insert(journal).from_select(_COLUMNS, rows)
+
+
+def _counted(database: Database) -> Executable:
+    """Return an INSERT of a refusal that adds itself to an equal one of the same hour."""
+    new = database.upsert(refused_webhooks)
+    known = refused_webhooks.c
+    values = {"count": known.count + new.excluded.count, "last_at": new.excluded.last_at, "node": new.excluded.node}
+    return new.on_conflict_do_update(index_elements=["id"], set_=values)
+
+
+def _oldest() -> Select[tuple[str]]:
+    """Return the ids of the refusals beyond the newest `KEPT_REFUSALS`."""
+    by_age = (refused_webhooks.c.last_at.desc(), refused_webhooks.c.id)
+    return select(refused_webhooks.c.id).order_by(*by_age).offset(KEPT_REFUSALS)
+
+
+def _refusal(row: RowMapping) -> Refusal:
+    headers = msgspec.json.decode(row["headers"], type=dict[str, str])
+    return Refusal(**{**{name: row[name] for name in Refusal.__struct_fields__}, "headers": headers})

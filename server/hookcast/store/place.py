@@ -128,7 +128,8 @@ def close(connection: Connection, names: list[str]) -> None:
 def revoke(connection: Connection, kind: str, name: str) -> None:
     """Take all rights on an object from all roles but its owner.
 
-    `kind` is TABLE (also a view), SEQUENCE, FUNCTION or SCHEMA. Default privileges may have granted them when the object was made.
+    `kind` is TABLE (also a view), SEQUENCE, FUNCTION or SCHEMA. Default privileges may have granted them when the
+    object was made.
     """
     others = connection.execute(text(_OTHERS.format(lists=_LISTS[kind])), {"name": name}).scalars().all()
     if others:

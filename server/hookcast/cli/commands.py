@@ -19,7 +19,9 @@ from hookcast.auth.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
 from hookcast.auth.tokens import Grant, mint
 from hookcast.cli import installation, remote
 from hookcast.cli.health import health
+from hookcast.cli.jobs import app as jobs
 from hookcast.cli.media import app as media
+from hookcast.cli.options import Token, Url
 from hookcast.errors import HookcastError, InvalidRequest, SettingsError, StoreRefused, StoreUnavailable, UsageError
 from hookcast.settings import load_client_settings, load_settings
 
@@ -35,10 +37,6 @@ EmulatorPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the e
 WorkerCount = Annotated[int, typer.Option(min=1, max=64, help="Processes; more than one needs PostgreSQL and Redis.")]
 Fd = Annotated[int | None, typer.Option(hidden=True, help="The listening socket that a worker inherits.")]
 Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="Speed of the emulated jobs; 10 is ten times as fast.")]
-Url = Annotated[str | None, typer.Option(help="The server.", show_default="HOOKCAST_URL, or http://127.0.0.1:8000")]
-Token = Annotated[
-    str | None, typer.Option(help="An API key or a token; prefer HOOKCAST_TOKEN, which other users cannot see.")
-]
 Patience = Annotated[float | None, typer.Option(min=0.1, help="Stop watching after this many seconds.")]
 
 
@@ -200,6 +198,7 @@ def doctor() -> None:
 
 
 app.command()(health)
+app.add_typer(jobs, name="jobs")
 app.add_typer(media, name="media")
 
 

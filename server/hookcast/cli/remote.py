@@ -72,7 +72,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 
 async def submit(settings: ClientSettings, wish: Wish, *, watch: bool, patience: float | None) -> int:
     """Submit a job, print it, and watch it when `watch` is set."""
-    async with _client(settings) as client:
+    async with open_client(settings) as client:
         taken = await _submitted(client, wish)
         if watch:
             return await _watch(client, taken.request_id, settings.server, patience)
@@ -101,7 +101,7 @@ async def _submitted(client: Hookcast, wish: Wish) -> Submitted:
 
 async def watch(settings: ClientSettings, request_id: str, *, patience: float | None) -> int:
     """Watch a job, including one that the server does not know yet."""
-    async with _client(settings, patience) as client:
+    async with open_client(settings, patience) as client:
         try:
             await client.get(request_id)  # fails at once when no server answers, where a watch would retry
         except NotFound:
@@ -137,7 +137,8 @@ def _complain(notice: Notice) -> None:
         sys.stderr.write(f"hookcast: {notice.trouble.rstrip('.')}; trying again in {notice.pause:.1f} s\n")
 
 
-def _client(settings: ClientSettings, patience: float | None = None) -> Hookcast:
+def open_client(settings: ClientSettings, patience: float | None = None) -> Hookcast:
+    """Return a client of the server that the settings name."""
     token = None if settings.token is None else settings.token.get_secret_value()
     return Hookcast(settings.server, token=token, timeout=min(CALL_SECONDS, patience or CALL_SECONDS))
 

@@ -20,6 +20,7 @@ from hookcast.client.errors import (
 )
 from hookcast.client.ladder import Transport
 from hookcast.client.model import Job, LogLine, MediaFile, Progress
+from hookcast.client.operating import Entry, Finding, Journal, Page
 from hookcast.client.token import Token
 from hookcast.client.watching import Notice
 
@@ -27,14 +28,18 @@ __all__ = [
     "AccessRefused",
     "ClientError",
     "DeadlinePassed",
+    "Entry",
+    "Finding",
     "Hookcast",
     "Job",
     "JobCancelled",
     "JobFailed",
+    "Journal",
     "LogLine",
     "MediaFile",
     "NotFound",
     "Notice",
+    "Page",
     "Progress",
     "Refused",
     "Submitted",

@@ -5,7 +5,7 @@ import random
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -26,6 +26,7 @@ from hookcast.client.errors import (
 )
 from hookcast.client.ladder import Ladder
 from hookcast.client.model import Job, decode_job
+from hookcast.client.operating import Journal, Page, decode_journal, decode_page
 from hookcast.client.token import Token
 from hookcast.client.watching import Notice, Sleep, Watcher
 
@@ -52,6 +53,10 @@ class _Taken(Struct, rename="camel"):
     job: Raw
     token: str | None = None
     expires_at: datetime | None = None
+
+
+class _Redelivering(Struct):
+    redelivering: int
 
 
 class Hookcast:
@@ -120,7 +125,7 @@ class Hookcast:
         if retry:
             headers["Idempotency-Retry"] = "yes"
         response = await self._ask("POST", JOBS, headers=headers, content=content, repeat=not retry)
-        return self._submitted(response.content)
+        return self._read(_decode_submitted, response)
 
     async def get(self, request_id: str) -> Job:
         """Return the job's newest state. Raises NotFound."""
@@ -129,6 +134,45 @@ class Hookcast:
     async def cancel(self, request_id: str) -> Job:
         """Request cancellation from fal; the job may still complete. Raises NotFound, Refused (`already_terminal`)."""
         return self._job(await self._ask("POST", f"{job_path(request_id)}/cancel", repeat=False))
+
+    async def list(
+        self,
+        *,
+        owner: str | None = None,
+        group: str | None = None,
+        status: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        """Return the jobs that the token may see, newest first: at most `limit` (1 to 200) from `cursor` on.
+
+        `status` is pending, completed, failed or cancelled.
+        """
+        asked = {"owner": owner, "group": group, "status": status, "limit": limit, "cursor": cursor}
+        params = {name: value for name, value in asked.items() if value is not None}
+        return self._read(decode_page, await self._ask("GET", JOBS, params=params))
+
+    async def journal(self, request_id: str) -> Journal:
+        """Return what happened to the job, in order, and what it says. Needs an API key. Raises NotFound."""
+        return self._read(decode_journal, await self._ask("GET", f"{job_path(request_id)}/journal"))
+
+    async def refresh(self, request_id: str) -> Job:
+        """Have fal asked about the job now. Needs an API key. Raises NotFound, Refused (`already_terminal`)."""
+        return self._job(await self._ask("POST", f"{job_path(request_id)}/refresh"))
+
+    async def redeliver(self, request_id: str) -> Job:
+        """Have the backend told of the job's end again. Needs an API key. Raises NotFound, Refused (`not_terminal`)."""
+        return self._job(await self._ask("POST", f"{job_path(request_id)}/redeliver"))
+
+    async def redeliver_since(self, moment: datetime) -> int:
+        """Have the backend told of all jobs that ended since `moment` (aware) again, and return how many. API key."""
+        params = {"since": moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+        response = await self._ask("POST", "/api/redeliver", params=params)
+        return self._read(lambda body: msgspec.json.decode(body, type=_Redelivering), response).redelivering
+
+    async def remove(self, request_id: str) -> None:
+        """Remove an ended job, its files and journal. Needs an API key. Raises NotFound, Refused (`not_terminal`)."""
+        await self._ask("DELETE", job_path(request_id))
 
     async def watch(
         self, request_id: str, *, timeout: float | None = None, notify: Callable[[Notice], object] = lambda _: None
@@ -182,11 +226,19 @@ class Hookcast:
         method: str,
         path: str,
         *,
+        params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
         repeat: bool = True,
     ) -> httpx.Response:
-        request = Request(method=method, path=path, headers=headers or {}, content=content, silence=self._timeout)
+        request = Request(
+            method=method,
+            path=path,
+            params=params or {},
+            headers=headers or {},
+            content=content,
+            silence=self._timeout,
+        )
         ends = asyncio.get_running_loop().time() + self._timeout
         return await within(self._timeout, self._attempts(request, ends, repeat=repeat), self._connection.url)
 
@@ -229,16 +281,15 @@ class Hookcast:
             return None
 
     def _job(self, response: httpx.Response) -> Job:
-        try:
-            return decode_job(response.content)
-        except (ValueError, RecursionError) as error:
-            raise UnexpectedAnswer(
-                f"{self._connection.url} answered with something that is not a job: {error}."
-            ) from error
+        return self._read(decode_job, response)
 
-    def _submitted(self, body: bytes) -> Submitted:
+    def _read(self, decode: Callable[[bytes], _T], response: httpx.Response) -> _T:
         try:
-            taken = msgspec.json.decode(body, type=_Taken)
-            return Submitted(job=decode_job(bytes(taken.job)), token=taken.token, expires_at=taken.expires_at)
+            return decode(response.content)
         except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(f"{self._connection.url} did not answer as documented: {error}.") from error
+
+
+def _decode_submitted(body: bytes) -> Submitted:
+    taken = msgspec.json.decode(body, type=_Taken)
+    return Submitted(job=decode_job(bytes(taken.job)), token=taken.token, expires_at=taken.expires_at)

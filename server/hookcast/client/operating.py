@@ -1,0 +1,59 @@
+"""What the operator of a server reads: pages of jobs, and the journal of one."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from hookcast.client.model import Job, decode_job
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """Jobs, newest first. `next_cursor` continues the list; None at its end."""
+
+    jobs: tuple[Job, ...]
+    next_cursor: str | None
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One line of a journal: what happened, when, and on which node. `facts` depend on the event: docs/journal.md."""
+
+    at: datetime
+    event: str
+    node: str = ""
+    facts: dict[str, Any] = {}
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """A sentence that explains the job; `code` is stable."""
+
+    code: str
+    message: str
+
+
+class Journal(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What happened to a job, in order, and what it says about the job. `body` is the JSON as received."""
+
+    request_id: str
+    entries: tuple[Entry, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    body: bytes = msgspec.field(name="$body", default=b"")
+
+
+class _Page(Struct, rename="camel"):
+    jobs: list[Raw]
+    next_cursor: str | None = None
+
+
+def decode_page(body: bytes) -> Page:
+    """Decode a list of jobs. Raises ValueError when invalid."""
+    page = msgspec.json.decode(body, type=_Page)
+    return Page(jobs=tuple(decode_job(bytes(raw)) for raw in page.jobs), next_cursor=page.next_cursor)
+
+
+def decode_journal(body: bytes) -> Journal:
+    """Decode a journal. Raises ValueError when invalid."""
+    journal = msgspec.json.decode(body, type=Journal)
+    msgspec.structs.force_setattr(journal, "body", body)
+    return journal

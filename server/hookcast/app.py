@@ -1,7 +1,7 @@
 """The ASGI application; its lifespan opens the parts in order and closes them in reverse."""
 
+import secrets
 import socket
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, closing, nullcontext
 from datetime import UTC, datetime
@@ -171,7 +171,7 @@ async def _services(
 
 def _node_name() -> str:
     """Return a name of this process that an operator recognizes, and no other process has."""
-    return f"{socket.gethostname()[:47]}-{uuid.uuid4().hex[:16]}"
+    return f"{socket.gethostname()[:47]}-{secrets.token_hex(4)}"
 
 
 def _media(settings: Settings) -> Media | None:

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -49,9 +48,10 @@ async def print_list(client: Hookcast, query: Query) -> int:
 
 async def print_one(client: Hookcast, request_id: str) -> int:
     """Print a job, its journal and what that says."""
-    job, journal = await client.get(request_id), await client.journal(request_id)
+    journal = await client.journal(request_id)
+    job = journal.job
     if not sys.stdout.isatty():
-        _print(msgspec.json.encode({"job": Raw(job.line.encode()), "journal": Raw(journal.body)}).decode())
+        _print(journal.body.decode().replace("\r", " ").replace("\n", " "))
         return 0
     console = Console(highlight=False)
     console.print(title(job, request_id), soft_wrap=True)
@@ -95,18 +95,34 @@ async def print_redelivery(client: Hookcast, since: datetime) -> int:
 
 
 def journal_table(journal: Journal) -> Table:
-    """Return the lines as a table: when, how long after the line before, what, and the facts."""
+    """Return the lines as a table: when, how long after the line before, what, the facts, and the node of several."""
+    nodes = {entry.node for entry in journal.entries if entry.node}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("time (UTC)", "after", "event", "facts", "node"):
-        table.add_column(name, no_wrap=name != "facts", justify="right" if name == "after" else "left")
+    table.add_column("time (UTC)", no_wrap=True, justify="right")
+    table.add_column("after", no_wrap=True, justify="right", style="dim")
+    table.add_column("event", no_wrap=True)
+    table.add_column("facts", overflow="fold", ratio=1)
+    if len(nodes) > 1:
+        table.add_column("node", overflow="fold", style="dim")
     before: Entry | None = None
     for entry in journal.entries:
-        after = "" if before is None else f"+{duration(seconds_between(before.at, entry.at))}"
+        row = [_clock(entry.at, before), "" if before is None else f"+{_after(before, entry)}", plain(entry.event)]
         facts = "  ".join(f"{plain(name)}={plain(_words(value))}" for name, value in entry.facts.items())
-        at = entry.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-        table.add_row(at, after, plain(entry.event), facts, Text(plain(entry.node), style="dim"))
+        table.add_row(*row, facts, *([plain(entry.node)] if len(nodes) > 1 else []))
         before = entry
     return table
+
+
+def _clock(at: datetime, before: Entry | None) -> str:
+    """Return the time of day, after the date where that is new."""
+    utc = at.astimezone(UTC)
+    fresh = before is None or before.at.astimezone(UTC).date() != utc.date()
+    return f"{utc:%Y-%m-%d} " * fresh + f"{utc:%H:%M:%S}.{utc.microsecond // 1000:03}"
+
+
+def _after(before: Entry, entry: Entry) -> str:
+    seconds = seconds_between(before.at, entry.at)
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else duration(seconds)
 
 
 async def _listed(client: Hookcast, query: Query) -> AsyncIterator[Job]:

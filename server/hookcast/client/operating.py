@@ -32,13 +32,21 @@ class Finding(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Journal(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What happened to a job, in order, and what it says about the job. `body` is the JSON as received."""
+class Journal(Struct, frozen=True, kw_only=True):
+    """A job, what happened to it in order, and what that says. `body` is the JSON as received."""
 
     request_id: str
+    job: Job
     entries: tuple[Entry, ...] = ()
     findings: tuple[Finding, ...] = ()
-    body: bytes = msgspec.field(name="$body", default=b"")
+    body: bytes = b""
+
+
+class _Journal(Struct, rename="camel"):
+    request_id: str
+    job: Raw
+    entries: tuple[Entry, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 class _Page(Struct, rename="camel"):
@@ -54,6 +62,6 @@ def decode_page(body: bytes) -> Page:
 
 def decode_journal(body: bytes) -> Journal:
     """Decode a journal. Raises ValueError when invalid."""
-    journal = msgspec.json.decode(body, type=Journal)
-    msgspec.structs.force_setattr(journal, "body", body)
-    return journal
+    found = msgspec.json.decode(body, type=_Journal)
+    job = decode_job(bytes(found.job))
+    return Journal(request_id=found.request_id, job=job, entries=found.entries, findings=found.findings, body=body)

@@ -227,7 +227,7 @@ class Hub:
         ended = state.terminal and not topic.ended
         topic.ended = state.terminal
         now = self._clock()
-        self.pushed += len(topic.subscribers) - (skip in topic.subscribers)
+        self.pushed += topic.active - (skip in topic.subscribers)
         for subscriber in tuple(topic.subscribers):  # a copy: a stream that ends leaves the set
             if subscriber is not skip:
                 subscriber.push(state, now, ended=ended)

@@ -42,9 +42,10 @@ class FindingJson(Struct):
 
 
 class JournalJson(Struct, rename="camel"):
-    """The journal of a job: its lines in order, and what they say about it."""
+    """A job and its journal: the lines in order, and what they say about it."""
 
     request_id: str
+    job: Raw
     entries: list[EntryJson]
     findings: list[FindingJson]
 
@@ -75,7 +76,7 @@ async def of_job(request: Request) -> Response:
     entries.sort(key=lambda entry: entry.at)
     lines = [_entry(entry) for entry in entries]
     found = [FindingJson(*finding) for finding in _findings(job, entries)]
-    return json_response(msgspec.json.encode(JournalJson(request_id, lines, found)))
+    return json_response(msgspec.json.encode(JournalJson(request_id, Raw(node.engine.show(job).body), lines, found)))
 
 
 async def refused(request: Request) -> Response:

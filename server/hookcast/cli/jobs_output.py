@@ -37,8 +37,12 @@ async def print_list(client: Hookcast, query: Query) -> int:
             _print(job.line)
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("requestId", "status", "model", "owner", "age", "took"):
-        table.add_column(name, no_wrap=name != "model", overflow="fold" if name == "requestId" else "ellipsis")
+    table.add_column("requestId", overflow="fold", min_width=36)
+    table.add_column("status", no_wrap=True)
+    table.add_column("model", overflow="fold", ratio=1)
+    table.add_column("owner", no_wrap=True, overflow="ellipsis", max_width=16)
+    table.add_column("age", no_wrap=True, justify="right")
+    table.add_column("took", no_wrap=True, justify="right")
     now = datetime.now(UTC)
     async for job in _listed(client, query):
         table.add_row(*_row(job, now))

@@ -54,8 +54,8 @@ class Line(NamedTuple):
 
 
 def line(request_id: str, event: Event, at: datetime, **facts: Any) -> Line:
-    """Return a line with the facts that are not None, named as in JSON, and their texts cut to `MAX_TEXT`."""
-    kept = {_NAMES.get(name, name): _cut(value) for name, value in facts.items() if value is not None}
+    """Return a line with the facts that are neither None nor empty, named as in JSON, texts cut to `MAX_TEXT`."""
+    kept = {_NAMES.get(name, name): _cut(value) for name, value in facts.items() if value is not None and value != ""}
     return Line(request_id, event, at, kept)
 
 

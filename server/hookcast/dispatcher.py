@@ -12,7 +12,7 @@ from hookcast.bus import Bus
 from hookcast.consequences import Cause, consequences
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Clock, Completed, EndedBy, Job, Registered, Update, unseen
-from hookcast.journal import Told, lines_of
+from hookcast.journal import Happening, lines_of
 from hookcast.keeping import Keeping, named_files
 from hookcast.logs import get_logger
 from hookcast.store import Change, Effects, Intent, JobStore, Joining
@@ -35,10 +35,10 @@ def _makes_a_job(update: Update, source: Source) -> bool:
     return source == "webhook" or isinstance(update, Registered)
 
 
-def _told(update: Update, source: Source, now: datetime, by: str | None, intent: Intent | None) -> Told:
+def _happening(update: Update, source: Source, now: datetime, by: str | None, intent: Intent | None) -> Happening:
     if intent is None:
-        return Told(update, source, now, by)
-    return Told(update, source, now, intent.caller, intent.asked_at, intent.key is not None)
+        return Happening(update, source, now, by)
+    return Happening(update, source, now, intent.caller, intent.asked_at, intent.key is not None)
 
 
 class Dispatcher:
@@ -95,8 +95,8 @@ class Dispatcher:
             return joined(known, intent.facts, told, now=now, by=by)
 
         def causes(before: Job | None, after: Job, intent: Intent | None) -> Effects:
-            told = _told(update, source, self._clock(), by, intent)
-            return Effects(consequences(Cause(before, after, update, patience)), lines_of(before, after, told))
+            happening = _happening(update, source, self._clock(), by, intent)
+            return Effects(consequences(Cause(before, after, update, patience)), lines_of(before, after, happening))
 
         joining = None if submit is None else Joining(submit, step)
         change = await self._store.change(request_id, step, joining, causes)

@@ -3,7 +3,7 @@
 A line is written in the transaction of the change that it tells of, or noted and written with the next batch.
 """
 
-from hookcast.journal.changes import Told, lines_of
+from hookcast.journal.changes import Happening, lines_of
 from hookcast.journal.findings import Case, Finding, findings
 from hookcast.journal.lines import ROOM, Event, Line, line
 from hookcast.journal.notebook import Notebook
@@ -14,11 +14,11 @@ __all__ = [
     "Case",
     "Event",
     "Finding",
+    "Happening",
     "Line",
     "Notebook",
     "Refusal",
     "Refusals",
-    "Told",
     "findings",
     "line",
     "lines_of",

@@ -18,7 +18,7 @@ from hookcast.jobs import (
 from hookcast.journal.lines import Event, Line, line
 
 
-class Told(NamedTuple):
+class Happening(NamedTuple):
     """A report that reached a job, whether it changed anything or not.
 
     `source` is `webhook`, `fal` or `hookcast`, `by` the caller that asked for the change, `now` the time. `asked_at`
@@ -33,41 +33,41 @@ class Told(NamedTuple):
     key: bool = False
 
 
-def lines_of(before: Job | None, after: Job, told: Told) -> tuple[Line, ...]:
+def lines_of(before: Job | None, after: Job, happening: Happening) -> tuple[Line, ...]:
     """Return the lines, in order. An unknown job that stays unknown has none."""
     if after.version == 0:
         return ()
-    return tuple(_lines(before, after, told))
+    return tuple(_lines(before, after, happening))
 
 
-def _lines(before: Job | None, after: Job, told: Told) -> Iterator[Line]:
-    name, now, update = after.request_id, told.now, told.update
+def _lines(before: Job | None, after: Job, happening: Happening) -> Iterator[Line]:
+    name, now, update = after.request_id, happening.now, happening.update
     changed = before is None or before.version != after.version
-    if told.asked_at is not None:
-        yield line(name, Event.SUBMITTED, told.asked_at, by=told.by, idempotency_key=told.key or None)
+    if happening.asked_at is not None:
+        yield line(name, Event.SUBMITTED, happening.asked_at, by=happening.by, idempotency_key=happening.key or None)
     if isinstance(update, Registered) and changed:
-        yield _registered(before, after, told)
-    if told.source == "webhook":
+        yield _registered(before, after, happening)
+    if happening.source == "webhook":
         yield line(name, Event.WEBHOOK, now, answer="accepted" if changed else "duplicate")
     if isinstance(update, CancelAsked):
-        yield line(name, Event.CANCEL_ASKED, now, by=told.by)
+        yield line(name, Event.CANCEL_ASKED, now, by=happening.by)
     if isinstance(update, CancelRefused):
         yield line(name, Event.CANCEL_REFUSED, now)
     if changed:
-        yield from _entered(before, after, told)
+        yield from _entered(before, after, happening)
 
 
-def _registered(before: Job | None, after: Job, told: Told) -> Line:
+def _registered(before: Job | None, after: Job, happening: Happening) -> Line:
     fresh = after.response_url is not None and (before is None or before.response_url is None)
     if fresh:
         position = after.progress.queue_position
-        return line(after.request_id, Event.ACCEPTED, told.now, queue_position=position)
-    return line(after.request_id, Event.REGISTERED, told.now, by=told.by)
+        return line(after.request_id, Event.ACCEPTED, happening.now, queue_position=position)
+    return line(after.request_id, Event.REGISTERED, happening.now, by=happening.by)
 
 
-def _entered(before: Job | None, after: Job, told: Told) -> Iterator[Line]:
+def _entered(before: Job | None, after: Job, happening: Happening) -> Iterator[Line]:
     """Yield the lines of what the job has reached with this change."""
-    name, now = after.request_id, told.now
+    name, now = after.request_id, happening.now
     was = None if before is None else before.progress.phase
     phase = after.progress.phase
     if phase is Phase.RUNNING and was is not Phase.RUNNING:
@@ -75,7 +75,7 @@ def _entered(before: Job | None, after: Job, told: Told) -> Iterator[Line]:
     if phase is Phase.SAVING and was is not Phase.SAVING:
         files = len(after.media) if after.keeping else None
         yield line(name, Event.SAVING, now, files=files)
-    if isinstance(told.update, CancelRequested):
+    if isinstance(happening.update, CancelRequested):
         yield line(name, Event.CANCELLING, now)
     yield from _files(() if before is None else before.media, after, now)
     if after.status.terminal and not (before is not None and before.status.terminal):

@@ -18,7 +18,7 @@ class Finding(NamedTuple):
     message: str
 
 
-class Told(NamedTuple):
+class Shown(NamedTuple):
     """A line of the journal: its event, time and facts."""
 
     event: str
@@ -32,9 +32,9 @@ class Case(NamedTuple):
     status: JobStatus
     ended_by: EndedBy | None
     error: str | None
-    lines: Sequence[Told]
+    lines: Sequence[Shown]
 
-    def of(self, *events: Event) -> list[Told]:
+    def of(self, *events: Event) -> list[Shown]:
         """Return the lines of these events."""
         return [line for line in self.lines if line.event in events]
 

@@ -13,7 +13,7 @@ from hookcast.auth import Action
 from hookcast.errors import JobNotFound
 from hookcast.jobs import Job
 from hookcast.journal import Case, Event, Finding, Refusal, findings
-from hookcast.journal.findings import Told
+from hookcast.journal.findings import Shown
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
 from hookcast.routes.numbers import whole_number
@@ -90,7 +90,7 @@ async def refused(request: Request) -> Response:
 
 
 def _findings(job: Job, entries: Sequence[Entry]) -> list[Finding]:
-    told = [Told(entry.event, entry.at, msgspec.json.decode(entry.facts)) for entry in entries]
+    told = [Shown(entry.event, entry.at, msgspec.json.decode(entry.facts)) for entry in entries]
     return findings(Case(job.status, job.ended_by, job.error, told))
 
 

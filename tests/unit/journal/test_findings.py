@@ -7,7 +7,7 @@ import pytest
 
 from hookcast.jobs import EndedBy, JobStatus
 from hookcast.journal import Case, Event, findings
-from hookcast.journal.findings import Told
+from hookcast.journal.findings import Shown
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 ENDED: tuple[Event, dict[str, Any]] = (Event.ENDED, {})
@@ -16,7 +16,7 @@ WATCHED = (Event.WATCHED, {"transport": "sse"})
 
 def found(*lines: tuple[Event, dict[str, Any]], status: str = "completed", by: str | None = "webhook") -> list[str]:
     """Return the codes of the findings of a job with these lines, one second apart."""
-    told = [Told(event, NOW + timedelta(seconds=number), facts) for number, (event, facts) in enumerate(lines)]
+    told = [Shown(event, NOW + timedelta(seconds=number), facts) for number, (event, facts) in enumerate(lines)]
     ended_by = None if by is None else EndedBy(by)
     return [finding.code for finding in findings(Case(JobStatus(status), ended_by, "no", told))]
 

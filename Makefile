@@ -7,6 +7,7 @@ PAGE := server/hookcast/static/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/test -prune -o -type f -print) docs/access.md docs/protocol.md
 SERVICES := postgresql pgbouncer redis-server
 PROXIES := nginx haproxy caddy curl openssl
+RAILS := puma ruby-railties ruby-activerecord ruby-sqlite3
 COMPILE := .make/uv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate
 UNMEASURED := $(addprefix --ignore=tests/integration/,clients pyclient/test_commands.py test_access.py test_attacks.py \
   test_cli.py test_cuts.py test_failing_parts.py test_faults.py test_full_disk.py test_garbage.py test_health_check.py \
@@ -36,7 +37,7 @@ check: web/node_modules/.package-lock.json ## Format, lint, types, layers
 	$(BIN)/python .ci/audit
 
 test: $(PAGE) tests/clients/node_modules/.package-lock.json ## Run every test; ARGS='-k drain' for a part
-	@.ci/setup dev chromium firefox-esr systemd prometheus $(SERVICES) $(PROXIES)
+	@.ci/setup dev chromium firefox-esr systemd prometheus $(SERVICES) $(PROXIES) $(RAILS)
 	@tests/projects/build
 	npm --prefix web test
 	$(PYTEST) $(ARGS)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+_NAMED = re.compile(r"(?:#|//|--) (\S+\.\w+)\n")
 
 
 def shell_blocks(page: str, heading: str) -> list[str]:
@@ -17,3 +18,13 @@ def code_blocks(page: str, heading: str, language: str) -> list[str]:
     assert found, f"{page} has no {heading}"
     block = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     return block.findall(re.split(r"^##+ ", rest, maxsplit=1, flags=re.MULTILINE)[0])
+
+
+def write_files(folder: Path, page: str, heading: str) -> None:
+    """Write each block below the heading whose first line is a comment with a file's name into that file."""
+    for language in ("ts", "js", "python", "ruby", "sql", "toml"):
+        for code in code_blocks(page, heading, language):
+            if named := _NAMED.match(code):
+                file = folder / named[1]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(code)

@@ -33,6 +33,7 @@ _DATABASE = (
     f"CREATE FUNCTION auth.uid() RETURNS uuid LANGUAGE sql STABLE AS $$ SELECT {_CLAIM} $$",
     "CREATE TABLE auth.users (id uuid PRIMARY KEY, email text)",
     f"GRANT SELECT ON auth.users TO postgres, {_EVERYONE}",
+    "GRANT INSERT, REFERENCES ON auth.users TO postgres",
     "CREATE PUBLICATION supabase_realtime",
     "ALTER PUBLICATION supabase_realtime OWNER TO postgres",
 )

@@ -36,8 +36,8 @@ async def owner(backend: Backend) -> str:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """What sends; it follows no redirect."""
-    async with httpx.AsyncClient(timeout=DEADLINE) as running:
+    """What sends: each webhook on a connection of its own, because a framework may close one after an error."""
+    async with httpx.AsyncClient(timeout=DEADLINE, limits=httpx.Limits(max_keepalive_connections=0)) as running:
         yield running
 
 

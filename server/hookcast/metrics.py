@@ -60,7 +60,7 @@ class Metrics:
         self._bus = _gauge(own, "bus_up", "1 if the bus delivers states, else 0.", mode="livemin")
         self._streams = _gauge(own, "streams", "Open streams.", "transport")
         self._limit = _gauge(own, "streams_limit", "The limit of open streams.")
-        self._topics = _gauge(own, "topics", "Watched jobs and groups, each counted once per process.")
+        self._topics = _gauge(own, "topics", "Watched jobs and feeds, each counted once per process.")
         self._opened = _counter(own, "streams_opened", "Streams opened.", "transport")
         self._refused = _counter(own, "streams_refused", "Streams refused by a limit.", "code")
         self._slow = _counter(own, "streams_slow", "Streams closed as slow readers.")

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from hookcast.bus import Bus, LocalBus, RedisBus, group_topic, job_topic, open_redis_bus
+from hookcast.bus import ALL_TOPIC, Bus, LocalBus, RedisBus, group_topic, job_topic, open_redis_bus, owner_topic
 from hookcast.wire import State
 from support.redis import Redis, running_cluster, running_redis
 from support.server import until
@@ -14,9 +14,9 @@ from support.server import until
 pytestmark = pytest.mark.anyio
 
 
-def state(request_id: str, version: int = 1, group: str | None = None) -> State:
+def state(request_id: str, version: int = 1, group: str | None = None, owner: str | None = None) -> State:
     """Some state."""
-    return State(request_id=request_id, version=version, terminal=False, group=group, body=b'{"a":1}')
+    return State(request_id=request_id, version=version, terminal=False, group=group, owner=owner, body=b'{"a":1}')
 
 
 class Pair:
@@ -77,6 +77,24 @@ async def test_a_state_reaches_who_subscribed_to_its_group(pair: Pair) -> None:
     assert (pair.heard[0].request_id, pair.heard[0].group) == ("job-1", "g")
 
 
+@pytest.mark.parametrize("topic", [owner_topic("user-1"), owner_topic("a:b é"), ALL_TOPIC])
+async def test_a_state_reaches_who_subscribed_to_its_owner_or_to_everything(pair: Pair, topic: str) -> None:
+    """Once for each topic, and nobody else's; the local bus leaves the choice to the hub."""
+    await pair.two.subscribe([topic])
+    for number, owner in enumerate((None, "user-2", "user-1", "a:b é")):
+        await pair.one.publish(state(f"job-{number}", group="g", owner=owner))
+    await pair.one.publish(state("last", owner="user-1" if topic.endswith("user-1") else "a:b é"))
+    await until(lambda: ("last", 1) in pair.versions())
+    expected = [
+        (f"job-{number}", 1)
+        for number, owner in enumerate((None, "user-2", "user-1", "a:b é"))
+        if topic in {ALL_TOPIC, f"owner:{owner}"} or isinstance(pair.one, LocalBus)
+    ]
+    assert pair.versions() == [*expected, ("last", 1)]
+    assert len(pair.heard) == len(expected) + 1
+    assert pair.heard[-1].owner is not None
+
+
 async def test_states_of_one_job_arrive_in_the_order_of_their_versions(pair: Pair) -> None:
     """As one node publishes them."""
     await pair.two.subscribe([job_topic("job-1")])
@@ -97,22 +115,22 @@ async def test_subscribing_again_after_leaving_works(pair: Pair) -> None:
 
 @pytest.mark.parametrize("kind", ["redis_server", "cluster_url"])
 async def test_deployments_on_one_redis_do_not_hear_one_another(kind: str, request: pytest.FixtureRequest) -> None:
-    """Nor is anything lost between the nodes of one: the jobs and groups of both have the same names."""
+    """Nor is anything lost between the nodes of one: the jobs and feeds of both have the same names."""
     given = request.getfixturevalue(kind)
     url: str = given if isinstance(given, str) else given.url
     heard: dict[str, list[State]] = {"ours": [], "theirs": []}
-    topics = [job_topic("job-1"), group_topic("g")]
+    topics = [job_topic("job-1"), group_topic("g"), owner_topic("u"), ALL_TOPIC]
     async with AsyncExitStack() as stack:
         speakers = {}
         for name, found in heard.items():
             speakers[name] = await live(await stack.enter_async_context(open_redis_bus(url, name, lambda _: None)))
             ear = await live(await stack.enter_async_context(open_redis_bus(url, name, found.append)))
             await ear.subscribe(topics)
-        await speakers["theirs"].publish(state("job-1", 2, "g"))
-        await until(lambda: len(heard["theirs"]) == 2)  # Redis has passed it on to all who listen to these channels
-        await speakers["ours"].publish(state("job-1", 1, "g"))
-        await until(lambda: len(heard["ours"]) == 2)
-    assert [found.version for found in heard["ours"]] == [1, 1]
+        await speakers["theirs"].publish(state("job-1", 2, "g", "u"))
+        await until(lambda: len(heard["theirs"]) == 4)  # Redis has passed it on to all who listen to these channels
+        await speakers["ours"].publish(state("job-1", 1, "g", "u"))
+        await until(lambda: len(heard["ours"]) == 4)
+    assert [found.version for found in heard["ours"]] == [1] * 4
 
 
 async def test_a_redis_that_comes_back_is_used_again() -> None:

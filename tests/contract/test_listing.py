@@ -16,7 +16,7 @@ from hookcast.auth import EVERYBODY, Caller
 from hookcast.jobs import Job, JobStatus, Phase, Progress
 from hookcast.store import JobQuery, JobStore, open_store
 from hookcast.store.database import open_database
-from hookcast.store.listing import latest_of_group, newest
+from hookcast.store.listing import latest_of_group, latest_of_owner, newest
 from hookcast.store.removal import ended
 from hookcast.store.rows import to_row
 from hookcast.store.schema import jobs
@@ -191,6 +191,8 @@ async def test_no_selection_reads_what_it_does_not_return(any_database_url: str)
                 assert cost(connection, newest(database, query)) < AFFORDABLE, query
             if group is not None:
                 assert cost(connection, latest_of_group(database, group, 5, caller)) < AFFORDABLE, (group, caller)
+        for owner in ("crowd", "me", "nobody"):
+            assert cost(connection, latest_of_owner(database, owner, 5)) < AFFORDABLE, owner
         assert cost(connection, ended(NOW - timedelta(days=30)).limit(500)) < AFFORDABLE
 
     await database.read(look)

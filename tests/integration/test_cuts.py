@@ -70,7 +70,7 @@ async def test_a_connection_that_is_cut_at_any_byte_leaves_nothing_behind(
         await until(lambda: nothing_left(node.engine))
         await until(lambda: len(node.server.server_state.connections) <= 1)
         assert list(node.engine.hub) == []
-        assert not node.engine.hub._by_group
+        assert not node.engine.hub._by_feed
 
 
 async def _push(node: Node, chance: random.Random, met: set[object]) -> None:

@@ -76,6 +76,18 @@ async def test_sse_of_many(node: Node) -> None:
     await until(lambda: nothing_left(node.engine))
 
 
+@pytest.mark.parametrize("query", ["owner=user-1", "all=1"])
+async def test_sse_of_a_feed(node: Node, query: str) -> None:
+    """What changes from then on."""
+    async with aconnect_sse(node.client, "GET", f"/api/fal-jobs/events?{query}") as source:
+        told = source.aiter_sse()
+        await until(lambda: len(node.engine.hub))
+        await node.register("job-1", owner="user-1")
+        await node.post_webhook(node.fal.webhook("job-1"))
+        assert [(await anext(told)).json()["version"] for _ in range(2)] == [1, 2]
+    await until(lambda: nothing_left(node.engine))
+
+
 async def test_websocket(node: Node) -> None:
     """Subscribe, states, unsubscribe, wrong messages; and what is too long."""
     await node.register("job-1")

@@ -96,6 +96,16 @@ class MemoryStore:
         found = [job for job in self.jobs.values() if job.group == group]
         return [job.request_id for job in found if seen_by.sees(job.request_id, job.owner, job.group)][:limit]
 
+    async def of_owner(self, owner: str, limit: int) -> list[str]:
+        """Return an owner's jobs."""
+        await self._answer()
+        return [job.request_id for job in self.jobs.values() if job.owner == owner][:limit]
+
+    async def written_since(self, moment: datetime, limit: int) -> list[str]:
+        """Return the jobs changed since."""
+        await self._answer()
+        return [job.request_id for job in self.jobs.values() if job.updated_at >= moment][:limit]
+
     def let_go(self) -> None:
         """Complete the pending reads."""
         while self.held:

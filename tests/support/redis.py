@@ -19,7 +19,7 @@ PRIMARIES = 3
 USER = "hookcast"
 # The ACL rules of docs/operations.md.
 RIGHTS = (
-    "resetchannels &hookcast &job:* &group:* -@all "
+    "resetchannels &hookcast &job:* &group:* &owner:* &all:* -@all "
     "+ping +publish +subscribe +unsubscribe +spublish +ssubscribe +sunsubscribe +cluster|slots"
 )
 

@@ -57,6 +57,10 @@ class Caller:
         """Return whether the caller may see all jobs of the group."""
         return self.full or group in self.groups
 
+    def knows_owner(self, owner: str) -> bool:
+        """Return whether the caller may see all jobs of the owner."""
+        return self.full or owner == self.sub
+
     def renewed(self, by: "Caller") -> "Caller":
         """Return the caller of a connection that presents another token.
 

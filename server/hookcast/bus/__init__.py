@@ -3,20 +3,23 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from hookcast.bus.base import Bus, Condition, Deliver, group_topic, job_topic
+from hookcast.bus.base import ALL_TOPIC, Bus, Condition, Deliver, feed_topics, group_topic, job_topic, owner_topic
 from hookcast.bus.local import LocalBus
 from hookcast.bus.redis import RedisBus, open_redis_bus
 
 __all__ = [
+    "ALL_TOPIC",
     "Bus",
     "Condition",
     "Deliver",
     "LocalBus",
     "RedisBus",
+    "feed_topics",
     "group_topic",
     "job_topic",
     "open_bus",
     "open_redis_bus",
+    "owner_topic",
 ]
 
 

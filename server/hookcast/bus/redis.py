@@ -20,13 +20,13 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
 from hookcast import redis_url
-from hookcast.bus.base import Condition, Deliver, group_topic, job_topic
+from hookcast.bus.base import Condition, Deliver, feed_topics, job_topic
 from hookcast.bus.link import ANSWER_SECONDS, FAULTS, Link, reason
 from hookcast.logs import get_logger
 from hookcast.tasks import beside
 from hookcast.wire import State
 
-MAX_QUEUED = 10_000  # messages waiting to be published; the oldest are dropped
+MAX_QUEUED = 20_000  # messages waiting to be published; the oldest are dropped
 PORTION = 200
 REFRESH_SECONDS = 5.0  # between reads of a cluster's slot map; sooner after a disconnect
 
@@ -75,12 +75,11 @@ class RedisBus:
                 link.unsubscribe((channel,))
 
     async def publish(self, state: State) -> None:
-        """Deliver the state on this node and queue it for the others."""
+        """Deliver the state on this node and queue it for the others, once for each of its topics."""
         self._deliver(state)
         payload = pack(state)
-        self._queue.append((self._channel_of(job_topic(state.request_id)), payload))
-        if state.group is not None:
-            self._queue.append((self._channel_of(group_topic(state.group)), payload))
+        for topic in (job_topic(state.request_id), *feed_topics(state.owner, state.group)):
+            self._queue.append((self._channel_of(topic), payload))
         self._queued.set()
 
     async def run(self) -> None:

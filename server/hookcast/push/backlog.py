@@ -22,12 +22,12 @@ class Partial(NamedTuple):
 class Backlog:
     """The jobs whose state a reader has not received yet. False if there are none."""
 
-    __slots__ = ("after", "feeding", "first", "groups", "large", "newer", "partial", "room", "sent")
+    __slots__ = ("after", "feeding", "feeds", "first", "large", "newer", "partial", "room", "sent")
 
     def __init__(
         self,
         names: Iterable[str] = (),
-        groups: Iterable[str] = (),
+        feeds: Iterable[str] = (),
         *,
         large: dict[str, int] | None = None,
         sent: Iterable[str] = (),
@@ -38,10 +38,10 @@ class Backlog:
         """Known to be large: requestId → bytes. Each of them is in `newer` or `first`."""
         self.first = {**dict.fromkeys(self.large, 0), **dict.fromkeys(names, 0)}
         """To be read: requestId → version that was pushed meanwhile, 0 = none."""
-        self.groups = list(groups)
-        """Groups whose names are still to be read."""
+        self.feeds = list(feeds)
+        """Channels of groups and owners whose names are still to be read."""
         self.sent = set(sent)
-        """Jobs sent since the stream opened. Kept only while there are `groups`."""
+        """Jobs sent since the stream opened. Kept only while there are `feeds`."""
         self.partial: Partial | None = None
         """A large state that was sent in part."""
         self.after = b""
@@ -50,7 +50,7 @@ class Backlog:
         self.feeding = False
 
     def __bool__(self) -> bool:
-        return bool(self.newer or self.first or self.groups or self.partial)
+        return bool(self.newer or self.first or self.feeds or self.partial)
 
     def full(self, state: State) -> bool:
         """Return whether too many jobs wait for this one to be added."""
@@ -75,27 +75,27 @@ class Backlog:
         known = {**pushed, **self.newer}
         self.first.update((name, known.get(name, 0)) for name in other.first)
         self.large.update(other.large)
-        self.groups += other.groups
+        self.feeds += other.feeds
         self.sent |= other.sent | pushed.keys()
 
-    def drop(self, names: Iterable[str], groups: Iterable[str]) -> None:
+    def drop(self, names: Iterable[str], feeds: Iterable[str]) -> None:
         """Forget what the client no longer watches."""
         for name in names:
             self.first.pop(name, None)
             if name not in self.newer:
                 self.large.pop(name, None)
-        self.groups = [group for group in self.groups if group not in set(groups)]
+        self.feeds = [feed for feed in self.feeds if feed not in set(feeds)]
 
     def note_sent(self, request_id: str) -> None:
-        """Note that the job was sent, so that the reading of its group does not repeat it."""
-        if self.groups and len(self.sent) < UNSENT_JOBS:
+        """Note that the job was sent, so that the reading of its feed does not repeat it."""
+        if self.feeds and len(self.sent) < UNSENT_JOBS:
             self.sent.add(request_id)
 
-    def expand(self, group: str, names: Iterable[str]) -> None:
-        """Replace a group by the names of its jobs."""
-        self.groups.remove(group)
+    def expand(self, feed: str, names: Iterable[str]) -> None:
+        """Replace a feed by the names of its jobs."""
+        self.feeds.remove(feed)
         self.first.update((name, self.newer.get(name, 0)) for name in names if name not in self.sent)
-        if not self.groups:
+        if not self.feeds:
             self.sent = set()
 
     def next_names(self, count: int) -> list[str]:

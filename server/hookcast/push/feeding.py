@@ -187,10 +187,10 @@ class FedStream(Stream):
             return await self._feed_large(backlog, *next(iter(backlog.large.items())))
         names = backlog.next_names(CHUNK)
         if not names:
-            group = backlog.groups[0]
-            found = await subscriptions.names_of(group, self.caller or EVERYBODY)
-            if group in backlog.groups:
-                backlog.expand(group, found)
+            feed = backlog.feeds[0]
+            found = await subscriptions.names_of(feed, self.caller or EVERYBODY)
+            if feed in backlog.feeds:
+                backlog.expand(feed, found)
             return True
         return self._take_outlines(backlog, names, await subscriptions.outlines(names))
 

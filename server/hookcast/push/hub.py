@@ -2,104 +2,23 @@
 
 All subscribers of a topic have seen the same version of a job: a join reads the store, and its state is delivered to
 every subscriber with an older version. So whether a state is new is decided once per topic, not per stream, and a
-stream that watches one job costs the hub two references.
+stream that watches one job costs the hub two references. A *feed* is a topic of many jobs: those of a group, those of
+an owner, or all.
 
 Everything here is synchronous and runs on the event loop; `push.subscriptions` adds the bus and the store.
 """
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
 
-from hookcast.bus import group_topic, job_topic
+from hookcast.bus import ALL_TOPIC, feed_topics, job_topic
 from hookcast.push.interest import Interest
+from hookcast.push.topics import Feed, JobTopic, Names, Subscriber, Topic, Topics
+from hookcast.store import Written
 from hookcast.wire import State
 
-KEPT_VERSIONS = 2000  # per group; an old state of an evicted job may be sent again, which clients ignore
-
-
-class Names(NamedTuple):
-    """The requestIds and groups that a client watches."""
-
-    jobs: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-
-    def without(self, fewer: "Names") -> "Names":
-        """Return the names that are not in `fewer`."""
-        jobs, groups = set(fewer.jobs), set(fewer.groups)
-        return Names(
-            tuple(name for name in self.jobs if name not in jobs),
-            tuple(name for name in self.groups if name not in groups),
-        )
-
-
-class Subscriber(Protocol):
-    """Receives the states of its topics. Must neither block nor raise."""
-
-    kind: str
-    """The transport of its client, such as `sse`."""
-
-    active: bool
-    """True if it stands for a client: only then does a job count as watched."""
-
-    def push(self, state: State, now: float, *, ended: bool) -> None:
-        """Receive a newer state; `ended` is True if it makes a job terminal that is watched by name."""
-
-
-class JobTopic:
-    """One job's subscribers, and the version that all of them have seen.
-
-    Most jobs have one subscriber, so `subscribers` is a tuple up to one and a set above: 170 bytes less per job.
-    """
-
-    __slots__ = ("active", "ended", "request_id", "subscribers", "version")
-
-    def __init__(self, request_id: str) -> None:
-        self.request_id = request_id
-        self.subscribers: tuple[Subscriber, ...] | set[Subscriber] = ()
-        self.active = 0
-        self.version = 0
-        self.ended = False
-
-    def add(self, subscriber: Subscriber) -> None:
-        """Add a subscriber that is not in the topic."""
-        if isinstance(self.subscribers, set):
-            self.subscribers.add(subscriber)
-        else:
-            self.subscribers = {*self.subscribers, subscriber} if self.subscribers else (subscriber,)
-
-    def remove(self, subscriber: Subscriber) -> None:
-        """Remove a subscriber that is in the topic."""
-        if isinstance(self.subscribers, set):
-            self.subscribers.remove(subscriber)
-        else:
-            self.subscribers = ()
-
-
-class GroupTopic:
-    """One group's subscribers, the newest version of each of its jobs, and which of these are still pending."""
-
-    __slots__ = ("group", "pending", "subscribers", "versions")
-
-    def __init__(self, group: str) -> None:
-        self.group = group
-        self.subscribers: set[Subscriber] = set()
-        self.versions: dict[str, int] = {}
-        self.pending: set[str] = set()
-
-
-class Topics(NamedTuple):
-    """The topics that a subscriber has joined."""
-
-    jobs: tuple[JobTopic, ...] = ()
-    groups: tuple[GroupTopic, ...] = ()
-
-    @property
-    def channels(self) -> list[str]:
-        """The topics' channels on the bus."""
-        return [
-            *(job_topic(topic.request_id) for topic in self.jobs),
-            *(group_topic(topic.group) for topic in self.groups),
-        ]
+# Per feed: enough for what changes while `upkeep.resync` looks back. An old state of an evicted job may be sent again,
+# which clients ignore.
+KEPT_VERSIONS = 20_000
 
 
 class Hub:
@@ -107,47 +26,62 @@ class Hub:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.interest = Interest()
-        self.pushed = 0  # states pushed to subscribers since the start
+        self.pushed = 0  # states pushed to clients since the start
         self.on_end: Callable[[State, int], object] | None = None  # of each pushed end: to how many subscribers
         self._clock = clock
         self._jobs: dict[str, JobTopic] = {}
-        self._groups: dict[str, GroupTopic] = {}
-        self._by_group: dict[str, int] = {}  # pending job → number of groups it is watched through
-        self._grouped: dict[str, int] = {}  # job → number of groups that were sent a state of it
+        self._feeds: dict[str, Feed] = {}  # by channel
+        self._new: list[Feed] = []  # since `begin_feeds`
+        self._by_feed: dict[str, int] = {}  # pending job → number of feeds it is watched through
+        # job → number of feeds that were sent a state of it, which has a group or an owner
+        self._grouped: dict[str, int] = {}
+        self._owned: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._jobs) + len(self._groups)
+        return len(self._jobs) + len(self._feeds)
 
     def __iter__(self) -> Iterator[str]:
         """Yield the bus channels of all topics that have subscribers."""
         yield from map(job_topic, self._jobs)
-        yield from map(group_topic, self._groups)
+        yield from self._feeds
 
     def join(self, subscriber: Subscriber, names: Names) -> Topics:
         """Subscribe from now on and return the topics. Joining a name again changes nothing."""
         return Topics(
             tuple(self._join_job(subscriber, request_id) for request_id in names.jobs),
-            tuple(self._join_group(subscriber, group) for group in names.groups),
+            tuple(self._join_feed(subscriber, channel) for channel in names.feeds),
         )
 
     def leave(self, subscriber: Subscriber, topics: Topics) -> Topics:
         """Unsubscribe. Return the topics that have no subscriber left; the hub has released them."""
         jobs = tuple(topic for topic in topics.jobs if self._leave_job(subscriber, topic))
-        groups = tuple(topic for topic in topics.groups if self._leave_group(subscriber, topic))
-        return Topics(jobs, groups)
+        feeds = tuple(feed for feed in topics.feeds if self._leave_feed(subscriber, feed))
+        return Topics(jobs, feeds)
 
     def awaits(self, request_id: str) -> bool:
         """Return whether somebody watches the job by name whose first state has not been read yet."""
         topic = self._jobs.get(request_id)
         return topic is not None and topic.active > 0 and topic.version == 0
 
-    def lacks(self, request_id: str, version: int, group: str | None) -> bool:
-        """Return whether a subscriber of the job, or of its group, has not seen this version."""
-        by_name = self._jobs.get(request_id)
-        if by_name is not None and by_name.version < version:
+    def begin_feeds(self, moment: float) -> None:
+        """Let the feeds that are new begin at `moment` (unix seconds by the database's clock), before they were joined.
+
+        They lack nothing that was written earlier: their subscribers read it as first states, or do without.
+        """
+        new, self._new = self._new, []
+        for feed in new:
+            feed.begins_at = moment
+
+    def lacks(self, written: Written) -> bool:
+        """Return whether a subscriber of the job, or of one of its feeds, has not seen this version."""
+        by_name = self._jobs.get(written.request_id)
+        if by_name is not None and by_name.version < written.version:
             return True
-        by_group = None if group is None else self._groups.get(group)
-        return by_group is not None and by_group.versions.get(request_id, 0) < version
+        for feed in self._feeds_of(written.owner, written.group):
+            known = feed.versions.get(written.request_id, 0)
+            if known < written.version and (known or feed.begins_at < written.changed_at):
+                return True
+        return False
 
     def deliver(self, state: State, *, skip: Subscriber | None = None) -> bool:
         """Push a state to every subscriber but `skip` that has an older one. Return False if it is outdated."""
@@ -160,24 +94,44 @@ class Hub:
     def _deliver(self, state: State, skip: Subscriber | None) -> bool:
         """Push a state to the subscribers of its topics.
 
-        What is outdated for one topic is so for both: a subscriber that has just joined the other topic got the newer
+        What is outdated for one topic is so for all: a subscriber that has just joined another topic got the newer
         state here, or will read it from the store.
         """
         topic = self._jobs.get(state.request_id)
-        group = None if state.group is None else self._groups.get(state.group)
-        told: set[Subscriber] = set() if skip is None else {skip}
-        if state.group is None and state.request_id in self._grouped:
-            return False  # a job never leaves its group, so this state is older
-        if group is not None and state.version < group.versions.get(state.request_id, 0):
+        if topic is not None and state.version < topic.version:
             return False
+        if self._feeds:
+            return self._deliver_to_feeds(state, topic, skip)
         if topic is not None:
-            if state.version < topic.version:
-                return False
-            self._to_job(topic, state, skip)
-            told = told.union(topic.subscribers) if group is not None else told
-        if group is not None:
-            self._to_group(group, state, told)
+            self._to_job(topic, state, skip, ())
         return True
+
+    def _deliver_to_feeds(self, state: State, topic: JobTopic | None, skip: Subscriber | None) -> bool:
+        """Push a state to the feeds and to the job's topic, once to a subscriber of several."""
+        request_id, version = state.request_id, state.version
+        # A job never leaves its group or owner, so this state is older.
+        if (state.group is None and request_id in self._grouped) or (state.owner is None and request_id in self._owned):
+            return False
+        told: list[Topic] = []
+        untold: list[Feed] = []
+        for feed in self._feeds_of(state.owner, state.group):
+            known = feed.versions.get(request_id, 0)
+            if version < known:
+                return False
+            (told if version == known else untold).append(feed)
+        if topic is not None:
+            self._to_job(topic, state, skip, tuple(told))
+            told.append(topic)
+        for feed in untold:
+            self._to_feed(feed, state, skip, told)
+            told.append(feed)
+        return True
+
+    def _feeds_of(self, owner: str | None, group: str | None) -> list[Feed]:
+        """Return the feeds with subscribers of a job with this owner and group."""
+        if not self._feeds:
+            return []
+        return [feed for channel in feed_topics(owner, group) if (feed := self._feeds.get(channel)) is not None]
 
     def _join_job(self, subscriber: Subscriber, request_id: str) -> JobTopic:
         topic = self._jobs.get(request_id)
@@ -188,12 +142,13 @@ class Hub:
             self._count(topic, subscriber, 1)
         return topic
 
-    def _join_group(self, subscriber: Subscriber, group: str) -> GroupTopic:
-        topic = self._groups.get(group)
-        if topic is None:
-            topic = self._groups[group] = GroupTopic(group)
-        topic.subscribers.add(subscriber)
-        return topic
+    def _join_feed(self, subscriber: Subscriber, channel: str) -> Feed:
+        feed = self._feeds.get(channel)
+        if feed is None:
+            feed = self._feeds[channel] = Feed(channel)
+            self._new.append(feed)
+        feed.subscribers.add(subscriber)
+        return feed
 
     def _leave_job(self, subscriber: Subscriber, topic: JobTopic) -> bool:
         """Unsubscribe from a job. Return whether the topic was released."""
@@ -206,83 +161,101 @@ class Hub:
         del self._jobs[topic.request_id]
         return True
 
-    def _leave_group(self, subscriber: Subscriber, topic: GroupTopic) -> bool:
-        """Unsubscribe from a group. Return whether the topic was released."""
-        if subscriber not in topic.subscribers:
+    def _leave_feed(self, subscriber: Subscriber, feed: Feed) -> bool:
+        """Unsubscribe from a feed. Return whether it was released."""
+        if subscriber not in feed.subscribers:
             return False
-        topic.subscribers.remove(subscriber)
-        if topic.subscribers:
+        feed.subscribers.remove(subscriber)
+        if feed.subscribers:
             return False
-        del self._groups[topic.group]
-        for request_id in topic.versions:
-            self._forget(request_id)
-        for request_id in topic.pending:
-            self._unwatch(request_id)
+        del self._feeds[feed.channel]
+        for request_id in tuple(feed.versions):
+            self._forget(feed, request_id)
         return True
 
-    def _to_job(self, topic: JobTopic, state: State, skip: Subscriber | None) -> None:
+    def _to_job(self, topic: JobTopic, state: State, skip: Subscriber | None, told: Sequence[Topic]) -> None:
         if state.version <= topic.version:
             return
         topic.version = state.version
         ended = state.terminal and not topic.ended
         topic.ended = state.terminal
+        self.pushed -= len(topic.subscribers) - topic.active  # the server's own
+        self._push(topic, state, skip, told, ended=ended)
+
+    def _to_feed(self, feed: Feed, state: State, skip: Subscriber | None, told: Sequence[Topic]) -> None:
+        request_id = state.request_id
+        self._note(feed, state)
+        if feed.kind != ALL_TOPIC:
+            if not state.terminal and request_id not in feed.pending:
+                feed.pending.add(request_id)
+                self._watch(request_id)
+            elif state.terminal:
+                self._end(feed, request_id)
+        self._push(feed, state, skip, told, ended=False)
+
+    def _push(self, topic: Topic, state: State, skip: Subscriber | None, told: Sequence[Topic], *, ended: bool) -> None:
+        """Push to the topic's subscribers but `skip` and those of the topics in `told`."""
+        # A copy: a stream that ends leaves the set.
+        found = [subscriber for subscriber in topic.subscribers if subscriber is not skip]
+        if told:
+            found = [one for one in found if not any(one in other.subscribers for other in told)]
+        self.pushed += len(found)
         now = self._clock()
-        self.pushed += topic.active - (skip in topic.subscribers)
-        for subscriber in tuple(topic.subscribers):  # a copy: a stream that ends leaves the set
-            if subscriber is not skip:
-                subscriber.push(state, now, ended=ended)
+        for subscriber in found:
+            subscriber.push(state, now, ended=ended)
 
-    def _to_group(self, topic: GroupTopic, state: State, told: set[Subscriber]) -> None:
-        if not self._news(topic, state):
-            return
-        if not state.terminal and state.request_id not in topic.pending:
-            topic.pending.add(state.request_id)
-            self._watch(state.request_id)
-        elif state.terminal and state.request_id in topic.pending:
-            topic.pending.discard(state.request_id)
-            self._unwatch(state.request_id)
-        now = self._clock()
-        untold = topic.subscribers.difference(told)
-        self.pushed += len(untold)
-        for subscriber in untold:
-            subscriber.push(state, now, ended=False)
+    def _note(self, feed: Feed, state: State) -> None:
+        """Record the state's version, as the newest of all."""
+        request_id = state.request_id
+        if feed.versions.pop(request_id, None) is None:
+            counts = self._placed(feed)
+            if counts is not None:
+                counts[request_id] = counts.get(request_id, 0) + 1
+        feed.versions[request_id] = state.version
+        if len(feed.versions) > KEPT_VERSIONS:
+            self._forget(feed, next(iter(feed.versions)))
 
-    def _news(self, topic: GroupTopic, state: State) -> bool:
-        """Record the state's version. Return whether it is newer than the last one pushed."""
-        request_id, known = state.request_id, topic.versions.pop(state.request_id, 0)
-        topic.versions[request_id] = max(known, state.version)
-        if not known:
-            self._grouped[request_id] = self._grouped.get(request_id, 0) + 1
-        if len(topic.versions) > KEPT_VERSIONS:
-            oldest = next(iter(topic.versions))
-            del topic.versions[oldest]
-            self._forget(oldest)
-        return state.version > known
+    def _forget(self, feed: Feed, request_id: str) -> None:
+        """Forget a job of a feed."""
+        del feed.versions[request_id]
+        counts = self._placed(feed)
+        if counts is not None:
+            _subtract(counts, request_id)
+        self._end(feed, request_id)
 
-    def _forget(self, request_id: str) -> None:
-        left = self._grouped.pop(request_id) - 1
-        if left:
-            self._grouped[request_id] = left
+    def _placed(self, feed: Feed) -> dict[str, int] | None:
+        return {"group": self._grouped, "owner": self._owned}.get(feed.kind)
+
+    def _end(self, feed: Feed, request_id: str) -> None:
+        """Note that the job is no longer watched through this feed."""
+        if request_id in feed.pending:
+            feed.pending.discard(request_id)
+            self._unwatch(request_id)
 
     def _count(self, topic: JobTopic, subscriber: Subscriber, step: int) -> None:
         """Count an active subscriber in or out, and record a job's first and last one in `interest`."""
         if subscriber.active:
             before, topic.active = topic.active, topic.active + step
-            if (before == 0 or topic.active == 0) and topic.request_id not in self._by_group:
+            if (before == 0 or topic.active == 0) and topic.request_id not in self._by_feed:
                 self.interest.tell(topic.request_id, watched=before == 0)
 
     def _watch(self, request_id: str) -> None:
-        count = self._by_group[request_id] = self._by_group.get(request_id, 0) + 1
+        count = self._by_feed[request_id] = self._by_feed.get(request_id, 0) + 1
         if count == 1 and not self._by_name(request_id):
             self.interest.tell(request_id, watched=True)
 
     def _unwatch(self, request_id: str) -> None:
-        left = self._by_group.pop(request_id) - 1
-        if left:
-            self._by_group[request_id] = left
-        elif not self._by_name(request_id):
+        if not _subtract(self._by_feed, request_id) and not self._by_name(request_id):
             self.interest.tell(request_id, watched=False)
 
     def _by_name(self, request_id: str) -> bool:
         topic = self._jobs.get(request_id)
         return topic is not None and topic.active > 0
+
+
+def _subtract(counts: dict[str, int], request_id: str) -> int:
+    """Subtract one, and return what is left."""
+    left = counts.pop(request_id) - 1
+    if left:
+        counts[request_id] = left
+    return left

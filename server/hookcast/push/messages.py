@@ -1,15 +1,15 @@
 """The messages of `hookcast.v1` as JSON text; pure. Client messages are validated whole before they take effect."""
 
-from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from hookcast.errors import InvalidRequest
 from hookcast.labels import Label
 from hookcast.push.closes import Close
-from hookcast.push.hub import Names
+from hookcast.push.topics import NO_NAMES, Names
 from hookcast.wire import websocket_text
 
 SUBPROTOCOL = "hookcast.v1"
@@ -20,13 +20,20 @@ TOKEN_EXPIRING = websocket_text(b'{"type":"token-expiring"}')
 
 Code = Literal["forbidden", "bad_message", "too_many"]
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
+_Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class Subscribe(Struct, tag_field="type", tag="subscribe", rename="camel", forbid_unknown_fields=True):
-    """Watch these names too. A `token` identifies the caller, or renews an earlier token."""
+    """Watch these names too. A `token` identifies the caller, or renews an earlier token.
+
+    `everything` begins with the jobs written `since`.
+    """
 
     request_ids: list[_Name] = []
     groups: list[Label] = []
+    owners: list[Label] = []
+    everything: bool = field(name="all", default=False)
+    since: _Moment | None = None
     token: str | None = None
 
 
@@ -35,6 +42,8 @@ class Unsubscribe(Struct, tag_field="type", tag="unsubscribe", rename="camel", f
 
     request_ids: list[_Name] = []
     groups: list[Label] = []
+    owners: list[Label] = []
+    everything: bool = field(name="all", default=False)
 
 
 def parse(text: str | None) -> Subscribe | Unsubscribe:
@@ -42,36 +51,47 @@ def parse(text: str | None) -> Subscribe | Unsubscribe:
     if text is None:
         raise InvalidRequest("A message is JSON text, not binary.")
     try:
-        return msgspec.json.decode(text, type=Subscribe | Unsubscribe)
+        message = msgspec.json.decode(text, type=Subscribe | Unsubscribe)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         raise InvalidRequest(f"The message is not valid: {error}.") from None
+    if isinstance(message, Subscribe) and message.since is not None and not message.everything:
+        raise InvalidRequest("`since` goes with `all`: other subscriptions begin with the current states.")
+    return message
 
 
 def names_of(message: Subscribe | Unsubscribe) -> Names:
     """Return the names of the message without duplicates."""
-    return Names(tuple(dict.fromkeys(message.request_ids)), tuple(dict.fromkeys(message.groups)))
+    lists = (message.request_ids, message.groups, message.owners)
+    jobs, groups, owners = (tuple(dict.fromkeys(names)) for names in lists)
+    return Names(jobs, groups, owners, message.everything)
 
 
 def asked(message: Subscribe | Unsubscribe) -> int:
     """Return the number of names in the message, including duplicates."""
-    return len(message.request_ids) + len(message.groups)
+    return len(message.request_ids) + len(message.groups) + len(message.owners) + message.everything
 
 
 def subscribed(names: Names) -> bytes:
     """Return the frame that confirms which names are watched from now on."""
-    return _frame({"type": "subscribed", "requestIds": names.jobs, "groups": names.groups})
+    return _frame({"type": "subscribed", "requestIds": names.jobs, "groups": names.groups, **_more(names)})
 
 
-def error(code: Code, message: str, request_ids: Sequence[str] = (), groups: Sequence[str] = ()) -> bytes:
+def error(code: Code, message: str, names: Names = NO_NAMES) -> bytes:
     """Return the frame that reports what was refused."""
-    named = {"requestIds": request_ids, **({"groups": groups} if groups else {})}
+    groups = {"groups": names.groups} if names.groups else {}
+    named = {"requestIds": names.jobs, **groups, **_more(names)}
     return _frame({"type": "error", "code": code, "message": message, **named})
+
+
+def _more(names: Names) -> dict[str, object]:
+    """Return what older clients do not know, only if it is named."""
+    owners: dict[str, object] = {"owners": names.owners} if names.owners else {}
+    return {**owners, "all": True} if names.everything else owners
 
 
 def forbidden(names: Names) -> bytes:
     """Return the frame that lists the names not watched: the caller may not see them, or they do not exist."""
-    text = "There is no such job or group, or the token does not show it."
-    return error("forbidden", text, names.jobs, names.groups)
+    return error("forbidden", "There is no such job or feed, or the token does not show it.", names)
 
 
 def reconnect(after_ms: int) -> bytes:

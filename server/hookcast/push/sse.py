@@ -4,13 +4,14 @@ import asyncio
 import math
 import random
 from collections.abc import Iterable
+from datetime import datetime
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.errors import TokenExpired
 from hookcast.push.engine import Engine
 from hookcast.push.feeding import FedStream
-from hookcast.push.hub import Names, Topics
 from hookcast.push.stream import LIVE
+from hookcast.push.topics import Names, Topics
 from hookcast.wire import SSE_END, SSE_PING, SSE_TOKEN_EXPIRING, State, sse_retry
 
 _NOTHING = Topics()
@@ -18,7 +19,7 @@ FIRST_BYTES = 64 * 1024  # of initial states written together with the head; mor
 
 
 class SseStream(FedStream):
-    """An SSE stream. It ends when all its jobs are terminal, unless it watches a group."""
+    """An SSE stream. It ends when all its jobs are terminal, unless it watches a feed."""
 
     __slots__ = ("_first", "_topics")
     kind = "sse"
@@ -28,8 +29,8 @@ class SseStream(FedStream):
         self._topics = _NOTHING
         self._first: list[State] = []  # until the stream begins
 
-    async def join(self, names: Names) -> None:
-        """Subscribe to names that the caller may watch, and read their initial states.
+    async def join(self, names: Names, *, since: datetime | None = None) -> None:
+        """Subscribe to names that the caller may watch, and read their initial states (`since`: of everything).
 
         Raises StoreUnavailable, and TokenExpired if the token has expired meanwhile.
         """
@@ -37,7 +38,7 @@ class SseStream(FedStream):
         # groups that the token does not name: they may have jobs of other owners.
         if self.caller is not None and all(map(self.caller.knows_group, names.groups)):
             self.caller = None
-        joined = await self.engine.subscriptions.join(self, names, self.caller or EVERYBODY)
+        joined = await self.engine.subscriptions.join(self, names, self.caller or EVERYBODY, since=since)
         self._topics = joined.topics
         if self.engine.clock() >= self._expires_at:
             raise TokenExpired("The token has expired; get a new one.")
@@ -87,7 +88,7 @@ class SseStream(FedStream):
 
     def settled(self) -> None:
         """End the stream once the terminal state of its last job has been written."""
-        if self._mode is LIVE and not self._topics.groups and all(topic.ended for topic in self._topics.jobs):
+        if self._mode is LIVE and not self._topics.feeds and all(topic.ended for topic in self._topics.jobs):
             self.end(SSE_END)
 
     def drain(self) -> None:

@@ -3,21 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from hookcast.auth import EVERYBODY, Caller
-from hookcast.bus import Bus
+from hookcast.bus import ALL_TOPIC, Bus
 from hookcast.jobs import Job
 from hookcast.journal import Event, Notebook
 from hookcast.push.admission import Admission
 from hookcast.push.backlog import Backlog
-from hookcast.push.hub import Hub, Names, Subscriber, Topics
+from hookcast.push.hub import Hub
 from hookcast.push.shared import Recent
+from hookcast.push.topics import Names, Subscriber, Topics
 from hookcast.push.watch import Watch
 from hookcast.store import Outline
 from hookcast.wire import State
 
-GROUP_STATES = 1000  # initial states per group, of the most recently changed jobs
+FEED_STATES = 1000  # initial states per feed, of the most recently changed jobs
 CHUNK = 100  # jobs read at once for a stream
 READS = 8  # such reads at a time, of all streams
 
@@ -36,6 +38,12 @@ class Jobs(Protocol):
 
     async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[str]:
         """Return at most `limit` requestIds of the group that `seen_by` sees, most recently changed first."""
+
+    async def of_owner(self, owner: str, limit: int) -> list[str]:
+        """Return at most `limit` requestIds of the owner, most recently changed first."""
+
+    async def written_since(self, moment: datetime, limit: int) -> list[str]:
+        """Return at most `limit` requestIds of the jobs written since, the latest first."""
 
 
 class Joined(NamedTuple):
@@ -75,7 +83,8 @@ class Subscriptions:
 
         A job that the caller's token names may be watched before it exists. Any other job must exist, since access to
         it depends on its owner and group: a hidden job looks like a missing one. Of a group that the token does not
-        name, the stream shows only the caller's own jobs.
+        name, the stream shows only the caller's own jobs. The jobs of an owner are shown to that owner only, and
+        everything to nobody with a token.
         """
         if caller.full:
             return names
@@ -86,14 +95,20 @@ class Subscriptions:
         return Names(
             tuple(name for name in names.jobs if name not in hidden),
             tuple(group for group in names.groups if caller.knows_group(group) or caller.sub is not None),
+            tuple(owner for owner in names.owners if caller.knows_owner(owner)),
         )
 
-    async def join(self, subscriber: Subscriber, names: Names, caller: Caller = EVERYBODY) -> Joined:
-        """Subscribe, and read the states the caller may see. Raises StoreUnavailable, then nothing is subscribed."""
+    async def join(
+        self, subscriber: Subscriber, names: Names, caller: Caller = EVERYBODY, *, since: datetime | None = None
+    ) -> Joined:
+        """Subscribe, and read the states the caller may see. Raises StoreUnavailable, then nothing is subscribed.
+
+        Everything begins with the jobs written `since`; None = with what changes from now on.
+        """
         topics = self._hub.join(subscriber, names)
         try:
             await self._bus.subscribe(topics.channels)
-            states, rest = await self._read(names, caller)
+            states, rest = await self._read(names, caller, since)
         except BaseException:
             self.leave(subscriber, topics)
             raise
@@ -148,9 +163,12 @@ class Subscriptions:
         """Return the whole job. Raises StoreUnavailable."""
         return await self._store.whole(request_id)
 
-    async def names_of(self, group: str, caller: Caller) -> list[str]:
-        """Return the jobs of the group that its streams begin with. Raises StoreUnavailable."""
-        return await self._store.of_group(group, GROUP_STATES, caller)
+    async def names_of(self, feed: str, caller: Caller) -> list[str]:
+        """Return the jobs that streams of the feed (a channel) begin with. Raises StoreUnavailable."""
+        kind, _, name = feed.partition(":")
+        if kind == "group":
+            return await self._store.of_group(name, FEED_STATES, caller)
+        return await self._store.of_owner(name, FEED_STATES)  # its streams are the owner's: all of these are visible
 
     async def _read_large(self, watch: Watch, request_id: str) -> list[State]:
         """Return the state of a large job; if it has ended, leave its outline to the watch instead."""
@@ -161,19 +179,21 @@ class Subscriptions:
         job = await self.whole(request_id)
         return [] if job is None else [self._recent.encode(job)]
 
-    async def _read(self, names: Names, caller: Caller) -> tuple[list[State], Backlog | None]:
+    async def _read(self, names: Names, caller: Caller, since: datetime | None) -> tuple[list[State], Backlog | None]:
         """Return the first states, and a backlog of those that are not read yet."""
-        if len(names.jobs) == 1 and not names.groups:
+        if len(names.jobs) == 1 and names.size == 1:
             outline = await self._store.outline(names.jobs[0])
             if outline is None or not outline.left_out:
                 return [] if outline is None else [self._recent.encode(outline.job)], None
             return [], Backlog(large={outline.job.request_id: outline.left_out})
-        found, groups = dict.fromkeys(names.jobs), list(names.groups)
-        while groups and len(found) < CHUNK:
-            found.update(dict.fromkeys(await self.names_of(groups.pop(0), caller)))
+        found, feeds = dict.fromkeys(names.jobs), [feed for feed in names.feeds if feed != ALL_TOPIC]
+        if names.everything and since is not None:
+            found.update(dict.fromkeys(await self._store.written_since(since, FEED_STATES)))
+        while feeds and len(found) < CHUNK:
+            found.update(dict.fromkeys(await self.names_of(feeds.pop(0), caller)))
         now, later = list(found)[:CHUNK], list(found)[CHUNK:]
         outlines = await self.outlines(now)
         large = {job.request_id: left_out for job, left_out in outlines if left_out}
         states = [self._recent.encode(job) for job, left_out in outlines if not left_out]
-        rest = Backlog(later, groups, large=large, sent=names.jobs)
+        rest = Backlog(later, feeds, large=large, sent=names.jobs)
         return states, rest or None

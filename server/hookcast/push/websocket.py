@@ -1,7 +1,8 @@
 """WebSocket streams of `hookcast.v1` (RFC 6455), whose subscriptions change while they are open."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from hookcast.auth import EVERYBODY, NOBODY, Caller
 from hookcast.errors import (
@@ -18,10 +19,10 @@ from hookcast.logs import get_logger
 from hookcast.push import messages
 from hookcast.push.closes import Close
 from hookcast.push.engine import NAMES_AT_ONCE, NAMES_PER_SECOND, Engine
-from hookcast.push.hub import GroupTopic, JobTopic, Names, Topics
 from hookcast.push.messages import Subscribe, Unsubscribe
 from hookcast.push.socket import Socket
 from hookcast.push.stream import CLOSING, LIVE
+from hookcast.push.topics import NO_NAMES, Feed, JobTopic, Names, Topics, names_of
 from hookcast.wire import State
 
 MAX_SUBSCRIBED = 1000  # names per connection
@@ -29,20 +30,20 @@ UNUSED_SECONDS = 60.0  # lifetime of a connection that never subscribes
 IDENTIFY_SECONDS = 10.0  # for a connection opened without a token to send one
 
 _NO_JOBS: dict[str, JobTopic] = {}  # shared by all streams that have not subscribed yet
-_NO_GROUPS: Mapping[str, GroupTopic] = {}  # shared by all streams that watch no group
+_NO_FEEDS: Mapping[str, Feed] = {}  # by channel; shared by all streams that watch no feed
 _log = get_logger(__name__)
 
 
 class WebSocketStream(Socket):
     """A client of `hookcast.v1`: its names, its token, its limits."""
 
-    __slots__ = ("_groups", "_jobs", "_pushed", "_refusal")
+    __slots__ = ("_feeds", "_jobs", "_pushed", "_refusal")
 
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY, *, refusal: AccessError | None = None) -> None:
         super().__init__(engine, caller)
         self._refusal = refusal
         self._jobs = _NO_JOBS
-        self._groups = _NO_GROUPS
+        self._feeds = _NO_FEEDS
         self._pushed: dict[str, int] | None = None  # while a subscription is read: versions pushed meanwhile
 
     def begin(self, transport: asyncio.Transport) -> None:
@@ -92,8 +93,8 @@ class WebSocketStream(Socket):
     def leave(self) -> None:
         """Unsubscribe from everything."""
         super().leave()
-        topics = Topics(tuple(self._jobs.values()), tuple(self._groups.values()))
-        self._jobs, self._groups = {}, _NO_GROUPS
+        topics = Topics(tuple(self._jobs.values()), tuple(self._feeds.values()))
+        self._jobs, self._feeds = {}, _NO_FEEDS
         self.engine.subscriptions.leave(self, topics)
 
     def watched(self) -> Iterable[str]:
@@ -142,7 +143,7 @@ class WebSocketStream(Socket):
             self._unsubscribe(names)
         elif not self._refuse_too_many(message, names):
             await self._renew(getattr(message, "token", None))
-            await self._subscribe(names)
+            await self._subscribe(names, getattr(message, "since", None))
 
     def refuse(self, error: AccessError) -> None:
         """Close with 4501, or with 4502 if the token has merely expired."""
@@ -161,16 +162,16 @@ class WebSocketStream(Socket):
         self.identify(caller)
         if self.transport is not None and self._mode is not CLOSING:
             self.engine.wheel.put(self, self._next_look())
-        watched = Names(tuple(self._jobs), tuple(self._groups))
+        watched = names_of(self._jobs, self._feeds.values())
         hidden = watched.without(await self._permitted(watched))
-        if hidden != Names():
+        if hidden != NO_NAMES:
             self._unsubscribe(hidden)
             self._send(messages.forbidden(hidden))
 
     async def _permitted(self, names: Names) -> Names:
         return await self.engine.subscriptions.permitted(self.caller or EVERYBODY, names)
 
-    async def _subscribe(self, asked: Names) -> None:
+    async def _subscribe(self, asked: Names, since: datetime | None) -> None:
         wrong = [name for name in asked.jobs if not valid_request_id(name)]
         if wrong:
             raise InvalidRequest(f"{wrong[0]!r} is not a valid requestId.")
@@ -181,14 +182,14 @@ class WebSocketStream(Socket):
             hidden = asked.without(names)
             self.engine.note_refused(hidden.jobs, self.kind, JobNotFound.code)
             self._send(messages.forbidden(hidden))
-            if names == Names():
+            if names == NO_NAMES:
                 return
         topics = self.engine.hub.join(self, names)
         self._remember(topics)
         self._send(messages.subscribed(names))
         pushed = self._pushed = {}
         try:
-            joined = await self.engine.subscriptions.join(self, names, self.caller or EVERYBODY)
+            joined = await self.engine.subscriptions.join(self, names, self.caller or EVERYBODY, since=since)
         finally:
             self._pushed = None
         if self._mode is CLOSING:
@@ -202,17 +203,17 @@ class WebSocketStream(Socket):
             self._jobs = {}
             self._ends_at = self.engine.clock() + self.lifetime()
         self._jobs.update((topic.request_id, topic) for topic in topics.jobs)
-        if topics.groups:
-            self._groups = {**self._groups, **{topic.group: topic for topic in topics.groups}}
+        if topics.feeds:
+            self._feeds = {**self._feeds, **{feed.channel: feed for feed in topics.feeds}}
 
     def _refuse_too_many(self, message: Subscribe | Unsubscribe, names: Names) -> bool:
         asked = messages.asked(message)
         # Names already watched count once.
-        after = len(self._jobs.keys() | set(names.jobs)) + len(self._groups.keys() | set(names.groups))
+        after = len(self._jobs.keys() | set(names.jobs)) + len(self._feeds.keys() | set(names.feeds))
         if asked <= messages.MAX_NAMES and after <= MAX_SUBSCRIBED:
             return False
         text = f"At most {messages.MAX_NAMES} names per message and {MAX_SUBSCRIBED} per connection are accepted."
-        self._refuse_limit(text, message.request_ids[: messages.MAX_NAMES])
+        self._refuse_limit(text, Names(jobs=tuple(message.request_ids[: messages.MAX_NAMES])))
         return True
 
     def _refuse_too_fast(self, message: Subscribe | Unsubscribe) -> bool:
@@ -223,14 +224,14 @@ class WebSocketStream(Socket):
         self._refuse_limit(f"At most {NAMES_AT_ONCE} names at once and {NAMES_PER_SECOND} per second are accepted.")
         return True
 
-    def _refuse_limit(self, text: str, request_ids: Sequence[str] = ()) -> None:
-        self.close(Close.TOO_MANY, messages.error("too_many", text, request_ids))
+    def _refuse_limit(self, text: str, names: Names = NO_NAMES) -> None:
+        self.close(Close.TOO_MANY, messages.error("too_many", text, names))
 
     def _unsubscribe(self, names: Names) -> None:
         jobs = tuple(self._jobs.pop(name) for name in names.jobs if name in self._jobs)
-        left = tuple(self._groups[name] for name in names.groups if name in self._groups)
+        left = tuple(self._feeds[channel] for channel in names.feeds if channel in self._feeds)
         if left:
-            self._groups = {name: topic for name, topic in self._groups.items() if topic not in left}
+            self._feeds = {channel: feed for channel, feed in self._feeds.items() if feed not in left}
         if self._backlog is not None:
-            self._backlog.drop(names.jobs, names.groups)
+            self._backlog.drop(names.jobs, names.feeds)
         self.engine.subscriptions.leave(self, Topics(jobs, left))

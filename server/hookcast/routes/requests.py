@@ -1,6 +1,7 @@
 """Read a request's JSON and names, within limits."""
 
-from typing import TypeVar
+from datetime import datetime
+from typing import Annotated, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -42,6 +43,23 @@ def label(request: Request, name: str) -> str | None:
     if text is not None:
         check_label(name, text)
     return text
+
+
+def flag(request: Request, name: str) -> bool:
+    """Return whether a query parameter is set: 1 or true. Raises InvalidRequest."""
+    text = request.query_params.get(name, "0")
+    if text not in {"0", "1", "false", "true"}:
+        raise InvalidRequest(f"{name} must be 1, or left out.")
+    return text in {"1", "true"}
+
+
+def moment(request: Request, name: str) -> datetime | None:
+    """Return a query parameter that is a time (RFC 3339), or None if it is absent. Raises InvalidRequest."""
+    text = request.query_params.get(name)
+    try:
+        return None if text is None else msgspec.convert(text, Annotated[datetime, msgspec.Meta(tz=True)])
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        raise InvalidRequest(f"{name} must be a time such as 2026-11-29T10:00:00Z.") from None
 
 
 def check_label(name: str, text: str) -> None:

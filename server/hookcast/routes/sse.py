@@ -1,6 +1,7 @@
-"""SSE endpoints: streams of one job, or of many jobs and groups (WHATWG HTML, section 9.2)."""
+"""SSE endpoints: streams of one job, or of many jobs and feeds (WHATWG HTML, section 9.2)."""
 
 import time
+from datetime import datetime
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Literal
@@ -16,7 +17,7 @@ from hookcast.push.handover import play_events, take
 from hookcast.push.messages import MAX_NAMES
 from hookcast.routes.addresses import holders_of
 from hookcast.routes.credentials import caller_of, cors_lines, noting_refusals
-from hookcast.routes.requests import check_label, request_id_of
+from hookcast.routes.requests import check_label, flag, moment, request_id_of
 from hookcast.routes.services import services
 from hookcast.wire import END_ID
 
@@ -31,7 +32,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in HEADER
 
 
 class Events:
-    """ASGI endpoints GET /api/fal-jobs/{requestId}/events and GET /api/fal-jobs/events?requestId=…&group=…."""
+    """ASGI endpoints GET /api/fal-jobs/{requestId}/events and GET /api/fal-jobs/events?requestId=…&group=…&owner=…."""
 
     def __init__(self, kind: Literal["one", "many"]) -> None:
         self._names = _one if kind == "one" else _many
@@ -39,12 +40,14 @@ class Events:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Subscribe, read the states, then respond: a failed read is a problem document, not a broken stream."""
         request = Request(scope, receive)
-        asked = self._names(request)
+        asked, since = self._names(request), moment(request, "since")
+        if since is not None and not asked.everything:
+            raise InvalidRequest("since goes with ?all=1: other streams begin with the current states.")
         with noting_refusals(request, asked.jobs, "sse"):
-            await self._answer(request, asked, send)
+            await self._answer(request, asked, since, send)
 
     @staticmethod
-    async def _answer(request: Request, asked: Names, send: Send) -> None:
+    async def _answer(request: Request, asked: Names, since: datetime | None, send: Send) -> None:
         scope, receive = request.scope, request.receive
         caller = await caller_of(request, in_url=True)
         last = request.headers.get("last-event-id") or request.query_params.get("lastEventId")
@@ -55,12 +58,12 @@ class Events:
         engine.admission.check(holders)
         names = await engine.subscriptions.permitted(caller, asked)
         if names == Names():
-            raise JobNotFound(*asked.jobs, *asked.groups)
+            raise JobNotFound(*asked.jobs, *asked.feeds)
         if scope["method"] == "HEAD":
             return await send_head(scope, receive, send)
         stream = SseStream(engine, caller)
         with engine.admission.opening(stream, holders):
-            await stream.join(names)
+            await stream.join(names, since=since)
             transport = take(scope, stream)
             if transport is not None:
                 head = b"%b%b\r\n%b\r\n" % (HEAD, _date(int(time.time())), cors_lines(request))
@@ -87,11 +90,16 @@ def _one(request: Request) -> Names:
 
 
 def _many(request: Request) -> Names:
-    jobs, groups = (tuple(dict.fromkeys(request.query_params.getlist(key))) for key in ("requestId", "group"))
-    if not 0 < len(jobs) + len(groups) <= MAX_NAMES:
-        raise InvalidRequest(f"Name 1 to {MAX_NAMES} jobs and groups: ?requestId=a&requestId=b&group=g.")
+    given = ("requestId", "group", "owner")
+    jobs, groups, owners = (tuple(dict.fromkeys(request.query_params.getlist(key))) for key in given)
+    names = Names(jobs, groups, owners, flag(request, "all"))
+    if not 0 < names.size <= MAX_NAMES:
+        raise InvalidRequest(
+            f"Name 1 to {MAX_NAMES} jobs, groups and owners: ?requestId=a&requestId=b&group=g&owner=o; or ?all=1."
+        )
     if not all(map(valid_request_id, jobs)):
         raise InvalidRequest("A requestId has 1 to 200 printable characters and no '..'.")
-    for group in groups:
-        check_label("group", group)
-    return Names(jobs, groups)
+    for name, labels in (("group", groups), ("owner", owners)):
+        for label in labels:
+            check_label(name, label)
+    return names

@@ -20,7 +20,7 @@ from hookcast.store.deployment import deployment_id
 from hookcast.store.durations import Durations
 from hookcast.store.journal import Journal
 from hookcast.store.leases import Leases
-from hookcast.store.listing import JobPage, JobQuery, latest_of_group, newest, page_of
+from hookcast.store.listing import JobPage, JobQuery, latest_of_group, latest_of_owner, newest, page_of
 from hookcast.store.outlines import Outline, columns, from_outline, size
 from hookcast.store.removal import STEP_SECONDS, remove_ended_jobs, remove_job
 from hookcast.store.rows import jobs_of, media_of
@@ -39,11 +39,13 @@ class Named(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A written row: its request ID, version and group."""
+    """A written row: its request ID, version, owner and group, and when it was written (see `changed_since`)."""
 
     request_id: str
     version: int
+    owner: str | None
     group: str | None
+    changed_at: float
 
 
 @asynccontextmanager
@@ -119,6 +121,17 @@ class JobStore:
         rows = await self._rows(latest_of_group(self._database, group, limit, seen_by), jobs.c.request_id)
         return [request_id for (request_id,) in rows]
 
+    async def of_owner(self, owner: str, limit: int) -> list[str]:
+        """Return at most `limit` requestIds of the owner, most recently changed first."""
+        rows = await self._rows(latest_of_owner(self._database, owner, limit), jobs.c.request_id)
+        return [request_id for (request_id,) in rows]
+
+    async def written_since(self, moment: datetime, limit: int) -> list[str]:
+        """Return at most `limit` requestIds of the jobs written since, by the database's clock, the latest first."""
+        latest = select(jobs.c.request_id).where(jobs.c.changed_at >= moment.timestamp())
+        latest = latest.order_by(jobs.c.changed_at.desc(), jobs.c.request_id.desc()).limit(limit)
+        return await self._database.read(lambda connection: list(connection.execute(latest).scalars()))
+
     async def changed_since(self, moment: float) -> tuple[list[Written], float]:
         """Return the rows written after `moment` (unix seconds by the database's clock), and the moment to pass next.
 
@@ -126,7 +139,8 @@ class JobStore:
         that is not visible yet. Raises StoreUnavailable also on a server that takes no writes: after a fail-over, a
         node that only reads would not notice otherwise, and show states of the past.
         """
-        written = select(jobs.c.request_id, jobs.c.version, jobs.c.group_name).where(jobs.c.changed_at > moment)
+        columns = (jobs.c.request_id, jobs.c.version, jobs.c.owner, jobs.c.group_name, jobs.c.changed_at)
+        written = select(*columns).where(jobs.c.changed_at > moment)  # all from the index
 
         def read(connection: Connection) -> tuple[list[Written], float]:
             self._database.check_writable(connection)

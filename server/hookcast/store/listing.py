@@ -93,6 +93,11 @@ def latest_of_group(database: Database, group: str, limit: int, seen_by: Caller)
     return _first([_part(database, branch, _LATEST, limit) for branch in found], limit)
 
 
+def latest_of_owner(database: Database, owner: str, limit: int) -> Select[Any] | None:
+    """Return the selection of an owner's most recently changed jobs."""
+    return _first([_part(database, Branch(owner), _LATEST, limit)], limit)
+
+
 _NEWEST = ("created_at", "request_id")
 _LATEST = ("updated_at", "request_id")
 

@@ -87,13 +87,14 @@ jobs = Table(
         given=("owner", "group_name"),
     ),
     _index("jobs_by_group_change", "group_name", "updated_at", "request_id", given=("group_name",)),
+    _index("jobs_by_owner_change", "owner", "updated_at", "request_id", given=("owner",)),
     _index(
         "jobs_by_owner_group_change",
         *("owner", "group_name", "updated_at", "request_id"),
         given=("owner", "group_name"),
     ),
     _index("jobs_by_end", "completed_at", "request_id", given=("completed_at",)),
-    Index("jobs_by_change", "changed_at", "request_id", "version", "group_name"),
+    Index("jobs_by_change", "changed_at", "request_id", "version", "owner", "group_name"),
     Index("jobs_by_status", "status", "created_at", "request_id"),
     Index("jobs_by_endpoint", "endpoint_id", "status", "completed_at"),
 )

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from hookcast.logs import get_logger
 from hookcast.push.hub import Hub
 from hookcast.push.subscriptions import Subscriptions
-from hookcast.store import JobStore
+from hookcast.store import JobStore, Written
 from hookcast.store.base import DEADLINE_SECONDS
 from hookcast.tasks import repeat
 
@@ -52,18 +52,19 @@ class Resync:
         """Push the states that were missed; return how many."""
         since = self._seen_until if self._seen_until is not None else await self._beginning()
         written, until = await self._store.changed_since(since - LOOK_BACK_SECONDS)
-        missed = [row.request_id for row in written if self._hub.lacks(row.request_id, row.version, row.group)]
+        self._hub.begin_feeds(since)  # those that are new have been joined since the last check
+        missed = [row for row in written if self._hub.lacks(row)]
         for start in range(0, len(missed), CHUNK):
-            await self._tell(missed[start : start + CHUNK])
+            await self._tell({row.request_id: row for row in missed[start : start + CHUNK]})
         self._seen_until = until
         if missed:
             _log.info("resynced", states=len(missed))
         return len(missed)
 
-    async def _tell(self, request_ids: list[str]) -> None:
+    async def _tell(self, missed: dict[str, Written]) -> None:
         """Push these jobs; the large ones are read one by one."""
-        for job, left_out in await self._store.outlines(request_ids):
-            if self._hub.lacks(job.request_id, job.version, job.group):
+        for job, left_out in await self._store.outlines(missed):
+            if self._hub.lacks(missed[job.request_id]._replace(version=job.version)):
                 whole = await self._store.whole(job.request_id) if left_out else job
                 if whole is not None:
                     self._subscriptions.tell(whole)

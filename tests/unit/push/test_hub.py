@@ -11,12 +11,14 @@ from msgspec.structs import replace
 from hookcast.bus import Condition
 from hookcast.jobs import Job, JobStatus
 from hookcast.push import Hub, Names
-from hookcast.push.hub import Topics
 from hookcast.push.interest import Interest
+from hookcast.push.topics import Topics
+from hookcast.store import Written
 from hookcast.wire import encode
 from support.push import MemoryStore, Time, Watcher, job, make_engine, state
 
 JOB, GROUP = Names(jobs=("job-1",)), Names(groups=("g",))
+OWNER, ALL = Names(owners=("user-1",)), Names(everything=True)
 
 
 class Recorded(Interest):
@@ -53,7 +55,7 @@ def known(hub: Hub, channels: set[str]) -> Topics:
     """The topics of these channels that have subscribers."""
     return Topics(
         tuple(topic for name, topic in hub._jobs.items() if f"job:{name}" in channels),
-        tuple(topic for name, topic in hub._groups.items() if f"group:{name}" in channels),
+        tuple(feed for channel, feed in hub._feeds.items() if channel in channels),
     )
 
 
@@ -85,6 +87,77 @@ def test_a_job_watched_by_name_and_by_group_is_pushed_once(hub: Hub) -> None:
     hub.deliver(state(version=2, group="g", ended=True))
     assert [watcher.got for watcher in (both, by_name, by_group)] == [[("job-1", 1), ("job-1", 2)]] * 3
     assert [watcher.endings for watcher in (both, by_name, by_group)] == [1, 1, 0]
+
+
+def test_a_subscriber_of_several_topics_gets_a_state_once(hub: Hub) -> None:
+    """By name, group and owner, and through everything."""
+    several = (Names(("job-1",), ("g",), ("user-1",), everything=True), Names(groups=("g",), owners=("user-1",)))
+    watchers = [Watcher() for _ in range(6)]
+    for watcher, names in zip(watchers, (JOB, GROUP, OWNER, ALL, *several), strict=True):
+        hub.join(watcher, names)
+    hub.deliver(state(version=1, group="g", owner="user-1"))
+    hub.deliver(state(version=2, group="g", owner="user-1", ended=True))
+    assert [watcher.got for watcher in watchers] == [[("job-1", 1), ("job-1", 2)]] * 6
+    assert hub.pushed == 12
+
+
+def test_an_owner_gets_the_own_jobs_only_and_everything_is_all_jobs(hub: Hub) -> None:
+    mine, everything = Watcher(), Watcher()
+    hub.join(mine, OWNER)
+    hub.join(everything, ALL)
+    for name, owner in (("a", "user-1"), ("b", "user-2"), ("c", None)):
+        hub.deliver(state(name, owner=owner))
+    assert (mine.got, everything.got) == ([("a", 1)], [("a", 1), ("b", 1), ("c", 1)])
+
+
+def test_who_joins_a_feed_later_brings_it_to_who_has_an_older_state_of_another(hub: Hub) -> None:
+    """What the store says for the owner's watcher is news for the group's, once."""
+    early, late = Watcher(), Watcher()
+    hub.join(early, Names(groups=("g",), owners=("user-1",)))
+    hub.deliver(state(version=1, group="g", owner="user-1"))
+    hub.join(late, Names(everything=True))
+    assert hub.deliver(state(version=2, group="g", owner="user-1"), skip=late)
+    assert not hub.deliver(state(version=1, group="g", owner="user-1"), skip=late)
+    assert (early.got, late.got) == ([("job-1", 1), ("job-1", 2)], [])
+
+
+def test_everything_is_followed_by_nobody(hub: Hub) -> None:
+    """A pending job counts as watched through its owner, as through its group, but not through the feed of all."""
+    hub.join(Watcher(), ALL)
+    hub.deliver(state("job-2"))
+    assert watched(hub) == []
+    owner = Watcher()
+    topics = hub.join(owner, OWNER)
+    hub.deliver(state(owner="user-1"))
+    assert watched(hub) == ["job-1"]
+    hub.leave(owner, topics)
+    assert watched(hub) == []
+
+
+@pytest.mark.parametrize("names", [OWNER, ALL])
+def test_what_the_bus_did_not_deliver_to_a_feed_is_lacking(hub: Hub, names: Names) -> None:
+    """If it was written since the feed was joined; what is older comes with the first states."""
+    row = Written("job-1", 2, "user-1", None, changed_at=100.0)
+    assert not hub.lacks(row)
+    hub.join(Watcher(), names)
+    hub.begin_feeds(100.0)
+    assert not hub.lacks(row)
+    assert hub.lacks(row._replace(changed_at=100.5))
+    hub.begin_feeds(200.0)
+    assert hub.lacks(row._replace(changed_at=100.5))
+    hub.deliver(state(version=2, owner="user-1"))
+    assert not hub.lacks(row._replace(changed_at=100.5))
+    assert hub.lacks(row._replace(version=3))  # an older one came late
+
+
+def test_a_late_state_from_before_the_job_had_an_owner_is_not_sent(hub: Hub) -> None:
+    watcher = Watcher()
+    hub.join(watcher, OWNER)
+    hub.deliver(state(version=3, owner="user-1"))
+    hub.join(watcher, JOB)
+    assert not hub.deliver(state(version=2))
+    hub.deliver(state(version=4, owner="user-1"))
+    assert watcher.got == [("job-1", 3), ("job-1", 4)]
 
 
 def test_a_group_learns_of_a_job_that_is_registered_later(hub: Hub) -> None:
@@ -148,14 +221,22 @@ def test_a_topic_that_was_left_by_all_and_joined_again_is_another_one(hub: Hub) 
     assert two.got == [("job-1", 1)]
 
 
-def test_a_group_forgets_the_versions_of_jobs_that_changed_long_ago(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its memory does not grow with the number of its jobs."""
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("names", [GROUP, OWNER, ALL])
+def test_a_feed_forgets_jobs_that_changed_long_ago(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, names: Names, *, ended: bool
+) -> None:
+    """Its memory does not grow with the number of its jobs, whether these have ended or not."""
     monkeypatch.setattr("hookcast.push.hub.KEPT_VERSIONS", 10)
-    [topic] = hub.join(Watcher(), GROUP).groups
+    watcher = Watcher()
+    topics = hub.join(watcher, names)
     for number in range(100):
-        hub.deliver(state(f"job-{number}", ended=True, group="g"))
-    assert len(topic.versions) == 10
-    assert not topic.pending
+        hub.deliver(state(f"job-{number}", ended=ended, group="g", owner="user-1"))
+    [feed] = topics.feeds
+    assert list(feed.versions) == [f"job-{number}" for number in range(90, 100)]
+    assert sorted(feed.pending) == watched(hub) == ([] if ended or names is ALL else sorted(feed.versions))
+    hub.leave(watcher, topics)
+    assert (watched(hub), hub._by_feed, hub._grouped, hub._owned) == ([], {}, {}, {})
 
 
 class World:
@@ -163,6 +244,7 @@ class World:
 
     JOBS = ("a", "b", "c", "d")
     GROUPS = ("g", "h")
+    OWNERS = ("user-1", "user-2")
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311
@@ -172,6 +254,7 @@ class World:
         self.store.hold = True
         self.on_the_bus: list[Job] = []
         self.watching: dict[Watcher, set[str]] = {}
+        self.before: dict[Watcher, dict[str, int]] = {}  # versions when it began to watch everything
         self.tasks: set[asyncio.Task[None]] = set()
 
     def change(self) -> None:
@@ -179,17 +262,19 @@ class World:
         name = self.random.choice(self.JOBS)
         before = self.store.jobs.get(name) or job(name, 0)
         group = before.group or self.random.choice((None, *self.GROUPS))
+        owner = before.owner or self.random.choice((None, *self.OWNERS))
         ended = before.status.terminal or self.random.random() < 0.2
         status = JobStatus.COMPLETED if ended else JobStatus.PENDING
-        after = replace(before, version=before.version + 1, group=group, status=status)
+        after = replace(before, version=before.version + 1, group=group, owner=owner, status=status)
         self.store.jobs[name] = after
         self.on_the_bus.append(after)
 
     def publish(self) -> None:
-        """Deliver something that is on its way, in any order; only what names no group yet keeps its place."""
+        """Deliver something that is on its way, in any order; only what has no group or owner yet keeps its place."""
         if self.on_the_bus:
             found = self.random.choice(self.on_the_bus)
-            same = [late for late in self.on_the_bus if late.request_id == found.request_id and late.group is None]
+            early = [late for late in self.on_the_bus if late.group is None or late.owner is None]
+            same = [late for late in early if late.request_id == found.request_id]
             self.on_the_bus.remove(found := min([*same, found], key=lambda late: late.version))
             self.engine.hub.deliver(encode(found))
 
@@ -197,10 +282,14 @@ class World:
         """Somebody comes, or watches more."""
         watcher = self.random.choice([Watcher(), *self.watching])
         jobs = tuple(self.random.sample(self.JOBS, self.random.randint(0, 2)))
-        groups = tuple(self.random.sample(self.GROUPS, self.random.randint(0 if jobs else 1, 1)))
-        self.watching.setdefault(watcher, set()).update([f"job:{name}" for name in jobs])
-        self.watching[watcher].update([f"group:{name}" for name in groups])
-        self.tasks.add(asyncio.ensure_future(self._join(watcher, Names(jobs, groups))))
+        groups, owners = (
+            tuple(self.random.sample(names, self.random.randint(0, 1))) for names in (self.GROUPS, self.OWNERS)
+        )
+        names = Names(jobs, groups, owners, self.random.random() < (0.2 if jobs or groups or owners else 1.0))
+        if names.everything and "all" not in self.watching.get(watcher, ()):
+            self.before[watcher] = {name: found.version for name, found in self.store.jobs.items()}
+        self.watching.setdefault(watcher, set()).update([f"job:{name}" for name in jobs], names.feeds)
+        self.tasks.add(asyncio.ensure_future(self._join(watcher, names)))
 
     async def _join(self, watcher: Watcher, names: Names) -> None:
         joined = await self.engine.subscriptions.join(watcher, names)
@@ -215,6 +304,17 @@ class World:
             watcher = self.random.choice(list(self.watching))
             names = self.watching.pop(watcher)
             self.engine.subscriptions.leave(watcher, known(self.engine.hub, names))
+
+    def _told(self, watcher: Watcher, found: Job) -> bool:
+        """Whether a watcher of everything has to know the job: it has changed since, or was told of for another reason.
+
+        An old state that was published late is followed by the newest one, at the next look at the database.
+        """
+        name, known = found.request_id, dict(watcher.got).get(found.request_id, 0)
+        if 0 < known < found.version == self.before[watcher].get(name):
+            assert self.engine.hub.lacks(Written(name, found.version, found.owner, found.group, changed_at=0.0))
+            watcher.got.append((name, found.version))
+        return known > 0 or found.version > self.before[watcher].get(name, 0)
 
     async def run(self) -> None:
         """Do many things, then come to rest."""
@@ -237,8 +337,10 @@ class World:
             newest = {
                 found.request_id: found.version
                 for found in self.store.jobs.values()
-                if f"job:{found.request_id}" in names or f"group:{found.group}" in names
+                if names & {f"job:{found.request_id}", f"group:{found.group}", f"owner:{found.owner}"}
             }
+            if "all" in names:
+                newest |= {name: found.version for name, found in self.store.jobs.items() if self._told(watcher, found)}
             assert {**dict.fromkeys(newest, 0), **dict(watcher.got)} == newest
             for name in self.JOBS:
                 versions = [version for got, version in watcher.got if got == name]

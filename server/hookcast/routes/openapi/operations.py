@@ -30,13 +30,21 @@ _ETAG: Json = {"ETag": {"description": "The version in quotes.", "schema": {"typ
 _STREAM = (
     "Server-sent events (WHATWG HTML, section 9.2). `retry:` and one `job` event for each known job at once, then one "
     "for every newer state: `id` is the version, `data` the state as JSON in one line. `: ping` ends a silence. When "
-    "all jobs have ended and no group is named, `event: end` with `id: end` comes and the stream is closed."
+    "all jobs have ended and no feed is named, `event: end` with `id: end` comes and the stream is closed."
 )
 _SOCKET = (
     "WebSocket (RFC 6455), subprotocol `hookcast.v1`, text frames with one JSON object each. The client sends "
-    '`{"type":"subscribe","requestIds":[…],"groups":[…]}` and `unsubscribe`; the server sends `subscribed`, `job`, '
-    "`ping`, `reconnect` and `error`. Close codes 4000 to 4499: reconnect, 4500 to 4999: not without a change."
+    '`{"type":"subscribe","requestIds":[…],"groups":[…],"owners":[…],"all":true}` and `unsubscribe`; the server sends '
+    "`subscribed`, `job`, `ping`, `reconnect` and `error`. Close codes 4000 to 4499: reconnect, 4500 to 4999: not without a change."
 )
+
+_NAMES: Json = {"requestId": REQUEST_ID, "group": LABEL, "owner": LABEL}
+_EVERYTHING = [
+    parameter("all", {"type": "string", "enum": ["0", "1", "false", "true"]}, text="1 = all jobs; needs an API key."),
+    parameter(
+        "since", {"type": "string", "format": "date-time"}, text="With `all`: begin with the jobs written since."
+    ),
+]
 
 
 def paths() -> Json:
@@ -49,8 +57,8 @@ def paths() -> Json:
         f"{one}/events": {**named, "get": _events("The stream of one job", [], errors.BadPath)},
         "/api/fal-jobs/events": {
             "get": _events(
-                f"The stream of 1 to {MAX_NAMES} jobs and groups",
-                [repeated("requestId", REQUEST_ID), repeated("group", LABEL)],
+                f"The stream of 1 to {MAX_NAMES} jobs, groups and owners, or of everything",
+                [*(repeated(name, shape) for name, shape in _NAMES.items()), *_EVERYTHING],
                 errors.InvalidRequest,
             )
         },

@@ -5,7 +5,8 @@ async with Hookcast("http://127.0.0.1:8000", token="…") as client:
     result = await client.wait(submitted.request_id, timeout=600)
 """
 
-from hookcast.client.api import Hookcast, Submitted
+from hookcast.client.api import Hookcast
+from hookcast.client.attempts import Notice
 from hookcast.client.errors import (
     AccessRefused,
     ClientError,
@@ -19,10 +20,9 @@ from hookcast.client.errors import (
     Unreachable,
 )
 from hookcast.client.ladder import Transport
-from hookcast.client.model import Job, LogLine, MediaFile, Progress
+from hookcast.client.model import Job, LogLine, MediaFile, Progress, Submitted
 from hookcast.client.operating import Entry, Finding, Journal, Page
 from hookcast.client.token import Token
-from hookcast.client.watching import Notice
 
 __all__ = [
     "AccessRefused",

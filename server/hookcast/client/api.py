@@ -13,6 +13,7 @@ import httpx
 import msgspec
 from msgspec import Raw, Struct
 
+from hookcast.client.attempts import Manner, Notice, Sleep
 from hookcast.client.connection import JOBS, Connection, Request, job_path, within
 from hookcast.client.errors import (
     ClientError,
@@ -24,35 +25,17 @@ from hookcast.client.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from hookcast.client.feeds import FeedWatcher
 from hookcast.client.ladder import Ladder
-from hookcast.client.model import Job, decode_job
+from hookcast.client.model import Job, Submitted, decode_job, decode_submitted
 from hookcast.client.operating import Journal, Page, decode_journal, decode_page
 from hookcast.client.token import Token
-from hookcast.client.watching import Notice, Sleep, Watcher
+from hookcast.client.watching import Watcher
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.25
 LAST_LOOK_SECONDS = 5.0  # beyond the deadline of a watch: a stream may have died silently
 _T = TypeVar("_T")
-
-
-class Submitted(Struct, frozen=True, kw_only=True):
-    """The response to a submit. `token` lets a browser watch this job until `expires_at`; None where none is needed."""
-
-    job: Job
-    token: str | None
-    expires_at: datetime | None
-
-    @property
-    def request_id(self) -> str:
-        """The job's requestId."""
-        return self.job.request_id
-
-
-class _Taken(Struct, rename="camel"):
-    job: Raw
-    token: str | None = None
-    expires_at: datetime | None = None
 
 
 class _Redelivering(Struct):
@@ -125,7 +108,7 @@ class Hookcast:
         if retry:
             headers["Idempotency-Retry"] = "yes"
         response = await self._ask("POST", JOBS, headers=headers, content=content, repeat=not retry)
-        return self._read(_decode_submitted, response)
+        return self._read(decode_submitted, response)
 
     async def get(self, request_id: str) -> Job:
         """Return the job's newest state. Raises NotFound."""
@@ -188,21 +171,37 @@ class Hookcast:
         """
         clock = asyncio.get_running_loop().time
         deadline = None if timeout is None else clock() + timeout
-        watcher = Watcher(
-            self._connection,
-            request_id,
-            Ladder(self._jitter),
-            heartbeat=self._heartbeat,
-            timeout=self._timeout,
-            notify=notify,
-            sleep=self._sleep,
-            clock=clock,
-        )
+        watcher = Watcher(self._connection, request_id, self._manner(notify))
         async with aclosing(watcher.states()) as states:
             while (job := await self._before(deadline, states, request_id)) is not None:
                 yield job
                 if job.ended:
                     return
+
+    def watch_owner(
+        self, owner: str, *, notify: Callable[[Notice], object] = lambda _: None
+    ) -> AsyncGenerator[Job, None]:
+        """Yield the states of all jobs of an owner, also of those submitted later: first the current, then every newer.
+
+        It has no end: leave the loop, in `contextlib.aclosing`. Begins with the 1,000 most recently changed jobs, and
+        reconnects as `watch` does. Raises NotFound when the token is not this owner's, and AccessRefused.
+        """
+        return FeedWatcher(self._connection, {"owner": owner}, self._manner(notify)).states()
+
+    def watch_group(
+        self, group: str, *, notify: Callable[[Notice], object] = lambda _: None
+    ) -> AsyncGenerator[Job, None]:
+        """Yield the states of all jobs of a group, as `watch_owner` does."""
+        return FeedWatcher(self._connection, {"group": group}, self._manner(notify)).states()
+
+    def watch_all(
+        self, *, since: datetime | None = None, notify: Callable[[Notice], object] = lambda _: None
+    ) -> AsyncGenerator[Job, None]:
+        """Yield every state of every job from now on, or `since` a time with its zone, without end; needs an API key.
+
+        A reconnect yields what has changed meanwhile, of at most 1,000 jobs.
+        """
+        return FeedWatcher(self._connection, {}, self._manner(notify), since=since).states()
 
     @overload
     async def wait(self, request_id: str, *, timeout: float | None = None) -> Any: ...
@@ -280,6 +279,16 @@ class Hookcast:
         except ClientError:
             return None
 
+    def _manner(self, notify: Callable[[Notice], object]) -> Manner:
+        return Manner(
+            ladder=Ladder(self._jitter),
+            heartbeat=self._heartbeat,
+            timeout=self._timeout,
+            notify=notify,
+            sleep=self._sleep,
+            clock=asyncio.get_running_loop().time,
+        )
+
     def _job(self, response: httpx.Response) -> Job:
         return self._read(decode_job, response)
 
@@ -288,8 +297,3 @@ class Hookcast:
             return decode(response.content)
         except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(f"{self._connection.url} did not answer as documented: {error}.") from error
-
-
-def _decode_submitted(body: bytes) -> Submitted:
-    taken = msgspec.json.decode(body, type=_Taken)
-    return Submitted(job=decode_job(bytes(taken.job)), token=taken.token, expires_at=taken.expires_at)

@@ -99,6 +99,25 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
         return f"Job({self.request_id!r}, {self.status!r}, version={self.version})"
 
 
+class Submitted(Struct, frozen=True, kw_only=True):
+    """The response to a submit. `token` lets a browser watch this job until `expires_at`; None where none is needed."""
+
+    job: Job
+    token: str | None
+    expires_at: datetime | None
+
+    @property
+    def request_id(self) -> str:
+        """The job's requestId."""
+        return self.job.request_id
+
+
+class _Taken(Struct, rename="camel"):
+    job: Raw
+    token: str | None = None
+    expires_at: datetime | None = None
+
+
 _JOB = msgspec.json.Decoder(Job)
 
 
@@ -108,3 +127,9 @@ def decode_job(body: bytes) -> Job:
     job = _JOB.decode(body)
     msgspec.structs.force_setattr(job, "body", body)
     return job
+
+
+def decode_submitted(body: bytes) -> Submitted:
+    """Decode the response to a submit. Raises ValueError when invalid."""
+    taken = msgspec.json.decode(body, type=_Taken)
+    return Submitted(job=decode_job(bytes(taken.job)), token=taken.token, expires_at=taken.expires_at)

@@ -22,7 +22,7 @@ from hookcast.client import (
     UnexpectedAnswer,
     ladder,
 )
-from hookcast.client.watching import POLL_SECONDS
+from hookcast.client.attempts import POLL_SECONDS
 from hookcast.emulator import begin_shutdown, create_emulator
 from support.fakes import Sleeper
 from support.fal import ENDPOINT, FalDouble

@@ -35,7 +35,8 @@ _STREAM = (
 _SOCKET = (
     "WebSocket (RFC 6455), subprotocol `hookcast.v1`, text frames with one JSON object each. The client sends "
     '`{"type":"subscribe","requestIds":[…],"groups":[…],"owners":[…],"all":true}` and `unsubscribe`; the server sends '
-    "`subscribed`, `job`, `ping`, `reconnect` and `error`. Close codes 4000 to 4499: reconnect, 4500 to 4999: not without a change."
+    "`subscribed`, `job`, `ping`, `reconnect` and `error`. Close codes 4000 to 4499: reconnect, 4500 to 4999: not "
+    "without a change."
 )
 
 _NAMES: Json = {"requestId": REQUEST_ID, "group": LABEL, "owner": LABEL}

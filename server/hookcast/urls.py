@@ -117,6 +117,11 @@ def _media_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _forward_url(secret: SecretStr) -> SecretStr:
+    _http_url(secret.get_secret_value(), query=True)
+    return secret  # as it is: where a slash is missing at its end, frameworks redirect
+
+
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
 PublicUrl = Annotated[HttpAddress, AfterValidator(_public_url)]
 ShownAddress = Annotated[HttpAddress, AfterValidator(_without_user)]
@@ -127,3 +132,4 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 Origins = Annotated[str, AfterValidator(_origins)]
 Networks = Annotated[str, AfterValidator(_networks)]
 MediaUrl = Annotated[SecretStr, AfterValidator(_media_url)]
+ForwardUrl = Annotated[SecretStr, AfterValidator(_forward_url)]

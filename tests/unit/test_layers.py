@@ -15,7 +15,7 @@ PLANTED = {
     "Starlette only serves HTTP": ("dispatcher", "starlette"),
     "Only serving/ knows uvicorn": ("buckets", "uvicorn"),
     "Only what parses frames knows websockets": ("push/messages", "websockets"),
-    "Only the code that speaks with fal, plays fal, or is a client knows httpx": ("routes/jobs", "httpx"),
+    "Only code that sends HTTP requests knows httpx": ("routes/jobs", "httpx"),
     "Only the store knows databases": ("metrics", "sqlalchemy"),
     "Only the bus knows Redis": ("serving/http", "redis"),
     "Only the command line knows Typer and Rich": ("app", "typer"),

@@ -6,13 +6,15 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 
 from hookcast.errors import SettingsError
-from hookcast.keys import ApiKeys, FalKey, TokenSecret
+from hookcast.eventtypes import BY_DEFAULT, EventNames, EventType, event_types
+from hookcast.keys import ApiKeys, FalKey, ForwardSecret, TokenSecret, signing_keys
 from hookcast.postgres_url import SCHEMA
 from hookcast.settings.listening import PREFIX, ListenSettings, Seconds
 from hookcast.strength import KEY_BYTES, SECRET_BYTES, weakness
 from hookcast.trust import USER_CLAIM, Trust, parse_trusts
 from hookcast.urls import (
     DatabaseUrl,
+    ForwardUrl,
     HttpAddress,
     KeyAddresses,
     MediaUrl,
@@ -64,6 +66,11 @@ class Settings(ListenSettings):
     media_max_bytes: int = Field(default=2 * 1024**3, ge=1, le=5 * 1024**3)
     media_concurrency: int = Field(default=4, ge=1, le=64)
 
+    forward_url: ForwardUrl | None = None
+    forward_secret: ForwardSecret | None = None
+    forward_events: EventNames = BY_DEFAULT
+    forward_fal: ForwardUrl | None = None
+
     api_keys: ApiKeys | None = None
     token_secret: TokenSecret | None = None
     token_jwks_url: KeyAddresses | None = None
@@ -74,7 +81,8 @@ class Settings(ListenSettings):
 
     @model_validator(mode="after")
     def _check_access(self) -> "Settings":
-        problems = [problem for problem in (self._wrong_providers(), self._open_to_all()) if problem]
+        found = (self._wrong_providers(), self._open_to_all(), self._unsigned())
+        problems = [problem for problem in found if problem]
         if self.exposed:
             advice = "anyone who can reach this server could guess it; use the output of `openssl rand -hex 32`"
             problems += [f"{problem}: {advice}" for problem in self.weak()]
@@ -96,6 +104,14 @@ class Settings(ListenSettings):
             f"{PREFIX}HOST={self.host}: without keys every caller sees every job, so the server binds to "
             f"loopback only; set {PREFIX}API_KEYS for your backend and {PREFIX}TOKEN_SECRET for browsers "
             "(each the output of `openssl rand -hex 32`), or use 127.0.0.1"
+        )
+
+    def _unsigned(self) -> str | None:
+        if self.forward_url is None or self.forward_secret is not None:
+            return None
+        return (
+            f"{PREFIX}FORWARD_SECRET: is needed to sign the webhooks to {PREFIX}FORWARD_URL; use the output of "
+            '`echo "whsec_$(openssl rand -base64 32)"`, and give your backend the same'
         )
 
     def weak(self) -> list[str]:
@@ -144,6 +160,16 @@ class Settings(ListenSettings):
     def kept_endpoints(self) -> tuple[str, ...]:
         """The endpoints whose files are kept, as shell patterns; none = all."""
         return tuple(listed(self.media_endpoints))
+
+    @property
+    def forward_keys(self) -> tuple[bytes, ...]:
+        """The keys that sign what the backend is told."""
+        return () if self.forward_secret is None else signing_keys(self.forward_secret.get_secret_value())
+
+    @property
+    def told_events(self) -> frozenset[EventType]:
+        """The events that the backend is told: none without its URL."""
+        return frozenset() if self.forward_url is None else event_types(self.forward_events)
 
     @property
     def proxies(self) -> list[str]:

@@ -1,0 +1,114 @@
+"""One POST to a receiver of webhooks, with a deadline; the receiver's answer decides whether there will be another."""
+
+import asyncio
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+
+import httpx
+from msgspec import Struct
+
+from hookcast import __version__
+from hookcast.jobs import Clock
+
+DEADLINE_SECONDS = 15.0  # from the first byte to the last
+READ_BYTES = 64 * 1024  # of an answer, so that its connection can be used again; past that it is closed
+MAX_RETRY_AFTER = 24 * 3600.0
+USER_AGENT = f"Hookcast/{__version__}"
+_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+
+class Verdict(StrEnum):
+    """What became of an attempt."""
+
+    DELIVERED = "delivered"  # 2xx
+    GONE = "gone"  # 410: the receiver wants no more of it
+    REFUSED = "refused"  # any other status; redirects are not followed
+    UNREACHABLE = "unreachable"  # no connection, or it broke
+    TIMEOUT = "timeout"
+
+
+class Answer(Struct, frozen=True):
+    """A receiver's answer, or why there was none.
+
+    `after` is the least number of seconds until another attempt that the receiver has asked for (Retry-After).
+    """
+
+    verdict: Verdict
+    status: int | None = None
+    reason: str | None = None
+    after: float | None = None
+
+    @property
+    def final(self) -> bool:
+        """True when there is nothing left to send."""
+        return self.verdict in {Verdict.DELIVERED, Verdict.GONE}
+
+    def __str__(self) -> str:
+        """Return the answer in a few words, for the log."""
+        return self.reason or f"answered {self.status}"
+
+
+class Sender:
+    """Sends to one receiver. `url` may contain secrets, and is never shown."""
+
+    def __init__(self, client: httpx.AsyncClient, url: str, clock: Clock) -> None:
+        self._client = client
+        self._url = url
+        self._clock = clock
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send one request. Never raises for what a receiver or the network does."""
+        request = self._client.build_request("POST", self._url, content=body, headers={**_OWN, **headers})
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                response = await self._client.send(request, stream=True, follow_redirects=False)
+                try:
+                    await _drain(response)
+                finally:
+                    await response.aclose()
+        except (TimeoutError, httpx.TimeoutException):
+            return Answer(Verdict.TIMEOUT, reason=f"no answer within {DEADLINE_SECONDS:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            return Answer(Verdict.UNREACHABLE, reason=f"{type(error).__name__}: {error}"[:200])
+        return judged(response.status_code, response.headers.get("retry-after"), self._clock())
+
+
+async def _drain(response: httpx.Response) -> None:
+    """Read the rest of a small answer."""
+    size = 0
+    async for chunk in response.aiter_raw():
+        size += len(chunk)
+        if size > READ_BYTES:
+            return
+
+
+def judged(status: int, retry_after: str | None, now: datetime) -> Answer:
+    """Return the answer that a status means; pure."""
+    if 200 <= status < 300:
+        return Answer(Verdict.DELIVERED, status)
+    if status == httpx.codes.GONE:
+        return Answer(Verdict.GONE, status)
+    return Answer(Verdict.REFUSED, status, after=None if retry_after is None else seconds_of(retry_after, now))
+
+
+def seconds_of(retry_after: str, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After asks for, a number or a date (RFC 9110 section 10.2.3); None = neither.
+
+    At most `MAX_RETRY_AFTER`, at least 0.
+    """
+    text = retry_after.strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text), MAX_RETRY_AFTER)
+    try:
+        moment = parsedate_to_datetime(text)
+        until = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        return min(max(math.ceil((until - now).total_seconds()), 0.0), MAX_RETRY_AFTER)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+_OWN = {"User-Agent": USER_AGENT, "Accept": "*/*"}

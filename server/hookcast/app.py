@@ -24,6 +24,7 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.errors import HookcastError, SettingsError, StoreRefused
 from hookcast.fal.keys import FalKeys
 from hookcast.fal.queue import FalQueue
+from hookcast.forward.sending import senders
 from hookcast.jobs import Clock
 from hookcast.journal import Notebook, Refusals
 from hookcast.jwks import PublishedKeys
@@ -35,7 +36,7 @@ from hookcast.opening import Opening
 from hookcast.outcomes import Outcomes
 from hookcast.outgoing import http_client
 from hookcast.push import Admission, Engine, Hub, Limits
-from hookcast.routes import actions, health, jobs, journal, openapi, submit, tokens, webhooks, websocket
+from hookcast.routes import actions, health, jobs, journal, openapi, redeliver, submit, tokens, webhooks, websocket
 from hookcast.routes import sse as streams
 from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
 from hookcast.routes.credentials import cors
@@ -139,7 +140,7 @@ async def _services(
         fal = None if queue is None else Asking(queue, clock, notebook)
         show = partial(encode, link=None if media is None else media.links)
         keeping = None if media is None else Keeping(settings.kept_endpoints)
-        dispatcher = Dispatcher(store, bus, clock, show, keeping)
+        dispatcher = Dispatcher(store, bus, clock, show, keeping, tells=settings.told_events)
         outcomes = Outcomes(store, dispatcher)
         keys = FalKeys(client, settings.fal_jwks_url, store, clock, user_id=settings.fal_user_id)
         push = Engine(admission, hub, store, bus, _gate(settings, client, store, clock), notebook, show=show)
@@ -164,8 +165,9 @@ async def _services(
             metrics=_metrics(settings),
             media=media,
         )
-        with nullcontext() if media is None else closing(media.turns):
-            async with aclosing(keys), aclosing(push.gate), push.running(), beside(*background(node, name)):
+        with nullcontext() if media is None else closing(media.turns), senders(clock) as send_to:
+            works = background(node, name, send_to)
+            async with aclosing(keys), aclosing(push.gate), push.running(), beside(*works):
                 yield node
 
 
@@ -236,6 +238,8 @@ def _routes(media: Media | None = None) -> list[BaseRoute]:
         Route("/api/fal-jobs/events", streams.Events("many"), methods=["GET"]),
         Route("/api/fal-jobs/ws", websocket.not_a_socket, methods=["GET"]),
         WebSocketRoute("/api/fal-jobs/ws", websocket.JobSocket()),
+        Route(f"{one}/redeliver", redeliver.redeliver, methods=["POST"]),
+        Route("/api/redeliver", redeliver.redeliver_since, methods=["POST"]),
         Route("/api/tokens", tokens.make_token, methods=["POST"]),
         Route(f"{one}/cancel", actions.cancel, methods=["POST"]),
         Route(f"{one}/refresh", actions.refresh, methods=["POST"]),

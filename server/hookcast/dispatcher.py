@@ -9,8 +9,9 @@ from typing import Literal
 from msgspec.structs import replace
 
 from hookcast.bus import Bus
-from hookcast.consequences import Cause, consequences
+from hookcast.consequences import Cause, Start, consequences
 from hookcast.errors import StoreUnavailable
+from hookcast.eventtypes import EventType
 from hookcast.jobs import Clock, Completed, EndedBy, Job, Registered, Update, unseen
 from hookcast.journal import Happening, lines_of
 from hookcast.keeping import Keeping, named_files
@@ -44,18 +45,26 @@ def _happening(update: Update, source: Source, now: datetime, by: str | None, in
 class Dispatcher:
     """Applies updates. The store's transactions order concurrent reports on a job.
 
-    `show` makes the states, `keeping` says whose files are kept; None = nobody's. `ended` counts the jobs that became
-    terminal here, by status and source.
+    `show` makes the states, `keeping` says whose files are kept; None = nobody's. `tells` are the events that the
+    backend is told. `ended` counts the jobs that became terminal here, by status and source.
     """
 
     def __init__(
-        self, store: JobStore, bus: Bus, clock: Clock, show: Show = encode, keeping: Keeping | None = None
+        self,
+        store: JobStore,
+        bus: Bus,
+        clock: Clock,
+        show: Show = encode,
+        keeping: Keeping | None = None,
+        *,
+        tells: frozenset[EventType] = frozenset(),
     ) -> None:
         self._store = store
         self._bus = bus
         self._clock = clock
         self._show = show
         self._keeping = keeping
+        self._tells = tells
         self.ended: Counter[tuple[str, Source]] = Counter()
         self._listeners: list[Callable[[], None]] = []
 
@@ -72,12 +81,14 @@ class Dispatcher:
         submit: str | None = None,
         patience: float = 0.0,
         by: str | None = None,
+        also: tuple[Start, ...] = (),
     ) -> Change:
         """Apply `update` to the job (created if needed), commit it, then publish the new state.
 
         `submit` is the id of the submit that made the job: unless it already has another job, this one gets its facts.
-        The work that the change causes and its lines of the journal are committed with it; a result is not fetched for
-        `patience` seconds, so that its webhook can come first. `by` names the caller that asked for the change.
+        The work that the change causes and its lines of the journal are committed with it, and so is the work `also`,
+        even when nothing changes. A result is not fetched for `patience` seconds, so that its webhook can come first.
+        `by` names the caller that asked for the change.
 
         Raises StoreUnavailable: it is then unknown whether the change was committed, and the update may be repeated.
         """
@@ -96,7 +107,8 @@ class Dispatcher:
 
         def causes(before: Job | None, after: Job, intent: Intent | None) -> Effects:
             happening = _happening(update, source, self._clock(), by, intent)
-            return Effects(consequences(Cause(before, after, update, patience)), lines_of(before, after, happening))
+            cause = Cause(before, after, update, patience, self._tells, also)
+            return Effects(consequences(cause), lines_of(before, after, happening))
 
         joining = None if submit is None else Joining(submit, step)
         change = await self._store.change(request_id, step, joining, causes)

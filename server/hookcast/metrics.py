@@ -26,10 +26,12 @@ from hookcast.bus import Bus
 from hookcast.consequences import Kind
 from hookcast.dispatcher import Dispatcher, Source
 from hookcast.errors import Draining, TooManyStreams, TooManyStreamsOfClient
+from hookcast.forward.sending import Verdict
 from hookcast.jobs import JobStatus
 from hookcast.media.failures import Reason, TryAgain
 from hookcast.media.turns import Turns
 from hookcast.push import Engine
+from hookcast.upkeep.teller import GIVEN_UP
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that prometheus_client reads on import."""
@@ -80,12 +82,16 @@ class Metrics:
         self._copy_seconds = Histogram(
             "hookcast_media_copy_seconds", "Seconds of a copy of a file.", registry=own, buckets=COPY_BUCKETS
         )
+        self._told = _counter(own, "told", "Attempts to tell the backend, by answer.", "answer")
+        self._relayed = _counter(own, "relayed", "Attempts to pass fal's webhooks on, by answer.", "answer")
         self._work = _gauge(own, "work_waiting", "Durable work of all nodes, by kind.", "kind", mode="livemostrecent")
         self._build.labels(__version__).set(1)
         self._begin(self._opened, KINDS)
         self._begin(self._refused, REFUSALS)
         self._begin(self._webhooks, ("accepted", "duplicate", *webhooks))
         self._begin(self._submits, ("accepted", *submits))
+        self._begin(self._told, (*Verdict, GIVEN_UP))
+        self._begin(self._relayed, (*Verdict, GIVEN_UP))
         self._begin(self._lost, (*Reason, *TryAgain))
         for state in ("running", "waiting"):
             self._copies.labels(state)
@@ -112,6 +118,14 @@ class Metrics:
     def not_copied(self, reason: str) -> None:
         """Count an attempt to copy a file that failed."""
         self._lost.labels(reason).inc()
+
+    def told(self, answer: str) -> None:
+        """Count an attempt to tell the backend; `answer` is a Verdict, or GIVEN_UP."""
+        self._told.labels(answer).inc()
+
+    def relayed(self, answer: str) -> None:
+        """Count an attempt to pass a webhook of fal on, likewise."""
+        self._relayed.labels(answer).inc()
 
     def work(self, waiting: Mapping[Kind, float]) -> None:
         """Set how much work of each kind is not done; NaN where it is not known."""

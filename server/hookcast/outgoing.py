@@ -2,14 +2,17 @@
 
 import functools
 import ssl
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from hookcast.errors import SettingsError
 
+_HERE = ("localhost", "127.0.0.1", "::1")
 NEVER_PROXIED = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 
@@ -24,6 +27,14 @@ def tls_context() -> ssl.SSLContext:
     """Return the TLS settings of connections without httpx: the same CAs. Raises SettingsError when they fail."""
     with _settings():
         return httpx.create_ssl_context()
+
+
+def is_proxied(url: str) -> bool:
+    """Return whether requests to the URL go through a proxy that the environment names."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    named = urllib.request.getproxies()
+    return host not in _HERE and not urllib.request.proxy_bypass(host) and bool({parts.scheme, "all"} & named.keys())
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from hookcast.consequences import Kind, Start
 from hookcast.dispatcher import Dispatcher
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Cancelled, CancelRequested, Completed, Finished, Phase, Progressed, Registered, Update
-from hookcast.store import JobStore, WorkTable, changes, open_store
+from hookcast.store import JobStore, Record, WorkTable, changes, open_store
 from hookcast.store.database import open_database
 from hookcast.store.work import add
 from support.older import make_older
@@ -270,3 +270,60 @@ async def test_a_job_whose_result_was_being_fetched_before_is_fetched(any_databa
     async with open_store(any_database_url) as store:
         [piece] = await store.work.claim(FETCH, 10, "one", NEVER)
         assert (piece.id, piece.request_id, piece.attempts) == ("fetch:job-1", "job-1", 1)
+
+
+async def test_many_pieces_are_finished_and_postponed_in_one_transaction(
+    table: WorkTable, any_database_url: str
+) -> None:
+    """Each answer is of its own piece: whether its holder had it still."""
+    await fill(any_database_url, *"abcd", after=-10.0)
+    await claimed(table, "one")
+    await table.finish("fetch:d", "one")
+    records = [
+        Record("fetch:c", "one", NEVER),
+        Record("fetch:a", "one"),
+        Record("fetch:b", "two"),
+        Record("fetch:d", "one"),
+        Record("fetch:b", "one", AT_ONCE, '{"pause":3.0}'),
+    ]
+    assert await table.record(records) == [True, True, False, False, True]
+    [piece] = await table.claim(FETCH, 10, "two", NEVER)
+    assert (piece.id, piece.facts) == ("fetch:b", '{"pause":3.0}')
+    assert {each.id: (each.facts, each.claimed) for each in await table.of_job(FETCH, "c")} == {
+        "fetch:c": ("{}", False)
+    }
+
+
+async def test_a_piece_may_be_claimed_without_its_facts(table: WorkTable) -> None:
+    """Which may be large; they stay as they are when it is postponed."""
+    facts = '"' + "ä" * 1000 + '"'
+    await table.start([Start("relay:job-1:x", Kind.RELAY, "job-1", facts=facts)])
+    for _ in range(2):
+        [piece] = await table.claim(Kind.RELAY, 10, "one", NEVER, light=True)
+        assert piece.facts == ""
+        assert (await table.size(piece.id), await table.facts(piece.id)) == (2002, facts)
+        assert await table.record([Record(piece.id, "one", AT_ONCE)]) == [True]
+    assert (await table.size("relay:job-2:x"), await table.facts("relay:job-2:x")) == (None, None)
+
+
+async def test_work_begins_anew_whatever_became_of_it(table: WorkTable) -> None:
+    """One that is there is due now, and free; who has it will neither end nor postpone it."""
+    for facts in ('{"tries":4}', '{"tries":0}'):
+        await table.again([Start("tell:job-1:ended", Kind.TELL, "job-1", facts=facts)])
+        [piece] = await table.claim(Kind.TELL, 10, facts, NEVER)
+        assert (piece.attempts, piece.facts) == (1, facts)
+    assert not await table.finish("tell:job-1:ended", '{"tries":4}')
+    assert await table.waiting(Kind.TELL) == 1
+
+
+async def test_the_work_of_a_job_is_found(table: WorkTable, any_database_url: str) -> None:
+    """Of one kind; when it is due, and whether a node has it."""
+    await fill(any_database_url, "job-1", after=100.0)
+    await table.start([Start("tell:job-1:2", Kind.TELL, "job-1"), Start("tell:job-2:2", Kind.TELL, "job-2")])
+    await table.claim(Kind.TELL, 1, "one", NEVER)
+    [one], [two] = [await table.of_job(Kind.TELL, name) for name in ("job-1", "job-2")]
+    assert sorted([one.claimed, two.claimed]) == [False, True]
+    assert one.seconds < 50
+    [fetch] = await table.of_job(FETCH, "job-1")
+    assert (fetch.id, fetch.claimed, fetch.seconds > 50) == ("fetch:job-1", False, True)
+    assert await table.of_job(FETCH, "job-3") == []

@@ -18,6 +18,7 @@ class Action(StrEnum):
     REGISTER = "register jobs"
     CANCEL = "cancel jobs"
     REMOVE = "remove jobs"
+    REDELIVER = "have the backend told again"
     MINT = "mint tokens"
     MEASURE = "read metrics"
     INSPECT = "read journals"

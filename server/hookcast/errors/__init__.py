@@ -24,6 +24,7 @@ HookcastError
 ├── UnknownToFal            404
 ├── AlreadyTerminal         409
 ├── NotTerminal             409
+├── ForwardingOff           409
 ├── IdempotencyConflict     409
 ├── IdempotencyMismatch     422
 ├── SubmitOutcomeUnknown    409
@@ -76,6 +77,7 @@ from hookcast.errors.fal import (
 )
 from hookcast.errors.jobs import (
     AlreadyTerminal,
+    ForwardingOff,
     IdempotencyConflict,
     IdempotencyMismatch,
     JobNotFound,
@@ -124,6 +126,7 @@ __all__ = [
     "FalRejected",
     "FalUnreachable",
     "Forbidden",
+    "ForwardingOff",
     "HeadTimeout",
     "HeadTooLarge",
     "HookcastError",

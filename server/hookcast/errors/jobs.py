@@ -26,11 +26,19 @@ class AlreadyTerminal(HookcastError):
 
 
 class NotTerminal(HookcastError):
-    """The job has not ended, so it cannot be removed: its webhook would create it again."""
+    """The job has not ended: its webhook would create it again if it were removed, and its end cannot be told yet."""
 
     status = 409
     code = "not_terminal"
     title = "The job has not ended"
+
+
+class ForwardingOff(HookcastError):
+    """The server has no backend to tell."""
+
+    status = 409
+    code = "forwarding_off"
+    title = "This server tells no backend"
 
 
 class UnknownToFal(HookcastError):

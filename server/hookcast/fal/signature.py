@@ -21,7 +21,7 @@ TIMESTAMP = "x-fal-webhook-timestamp"
 SIGNATURE = "x-fal-webhook-signature"
 WINDOW_SECONDS = 300
 
-_NAMES = (REQUEST_ID, USER_ID, TIMESTAMP, SIGNATURE)
+SIGNED_NAMES = (REQUEST_ID, USER_ID, TIMESTAMP, SIGNATURE)
 _UNIX_SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 _HEX_SIGNATURE = re.compile(r"[0-9a-fA-F]{128}", re.ASCII)
 
@@ -42,9 +42,9 @@ class SignedHeaders:
         Raises SignatureMissing when one of them is absent or empty; TimestampOutOfRange and SignatureInvalid when the
         timestamp or the signature has another form.
         """
-        values = [headers.get(name, "").strip(" \t") for name in _NAMES]
+        values = [headers.get(name, "").strip(" \t") for name in SIGNED_NAMES]
         if not all(values):
-            missing = [name for name, value in zip(_NAMES, values, strict=True) if not value]
+            missing = [name for name, value in zip(SIGNED_NAMES, values, strict=True) if not value]
             raise SignatureMissing(f"The webhook has no header {', '.join(missing)}.")
         read = cls(*values)
         if not _UNIX_SECONDS.fullmatch(read.timestamp):

@@ -3,21 +3,26 @@
 import asyncio
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from functools import partial
 
+import httptools
 import httpx
 from msgspec import Struct
 
 from hookcast import __version__
+from hookcast.forward.exchange import Lines, Reply
 from hookcast.jobs import Clock
+from hookcast.outgoing import http_client, is_proxied, tls_context
 
 DEADLINE_SECONDS = 15.0  # from the first byte to the last
-READ_BYTES = 64 * 1024  # of an answer, so that its connection can be used again; past that it is closed
 MAX_RETRY_AFTER = 24 * 3600.0
 USER_AGENT = f"Hookcast/{__version__}"
+Post = Callable[[bytes, Mapping[str, str]], Awaitable[Reply]]
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
@@ -55,35 +60,51 @@ class Answer(Struct, frozen=True):
 class Sender:
     """Sends to one receiver. `url` may contain secrets, and is never shown."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, clock: Clock) -> None:
-        self._client = client
-        self._url = url
+    def __init__(self, post: Post, clock: Clock) -> None:
+        self._post = post
         self._clock = clock
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one request. Never raises for what a receiver or the network does."""
-        request = self._client.build_request("POST", self._url, content=body, headers={**_OWN, **headers})
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                response = await self._client.send(request, stream=True, follow_redirects=False)
-                try:
-                    await _drain(response)
-                finally:
-                    await response.aclose()
+                reply = await self._post(body, {**_OWN, **headers})
         except (TimeoutError, httpx.TimeoutException):
             return Answer(Verdict.TIMEOUT, reason=f"no answer within {DEADLINE_SECONDS:g} s")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError, httptools.HttpParserError, httpx.HTTPError, httpx.InvalidURL) as error:
             return Answer(Verdict.UNREACHABLE, reason=f"{type(error).__name__}: {error}"[:200])
-        return judged(response.status_code, response.headers.get("retry-after"), self._clock())
+        return judged(reply.status, reply.retry_after, self._clock())
 
 
-async def _drain(response: httpx.Response) -> None:
-    """Read the rest of a small answer."""
-    size = 0
-    async for chunk in response.aiter_raw():
-        size += len(chunk)
-        if size > READ_BYTES:
-            return
+SendTo = Callable[[str], Sender]
+"""Makes the sender for a URL."""
+
+
+@contextmanager
+def senders(clock: Clock) -> Iterator[SendTo]:
+    """Yield what makes a sender for a URL, and close its connections at the end.
+
+    Requests to a receiver that hangs delay no other ones: there is no limit of connections here.
+    """
+    with ExitStack() as stack:
+
+        def send_to(url: str) -> Sender:
+            if is_proxied(url):
+                return Sender(partial(_through_proxy, url), clock)
+            lines = Lines(url)
+            stack.callback(lines.close)
+            return Sender(lines.post, clock)
+
+        yield send_to
+
+
+async def _through_proxy(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    """Send a request with a client of its own: httpx looks at all connections of a client for each request."""
+    async with http_client(timeout=DEADLINE_SECONDS, verify=await asyncio.to_thread(tls_context)) as client:
+        request = client.build_request("POST", url, content=body, headers=dict(headers))
+        response = await client.send(request, stream=True, follow_redirects=False)
+        await response.aclose()
+        return Reply(response.status_code, response.headers.get("retry-after"))
 
 
 def judged(status: int, retry_after: str | None, now: datetime) -> Answer:

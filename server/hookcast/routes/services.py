@@ -33,6 +33,10 @@ class Heard:
         self._kept = kept
         self._seen: dict[tuple[str, str], None] = {}
 
+    def knows(self, request_id: str, signature: str) -> bool:
+        """Return whether the signature is among the last `kept` ones."""
+        return (request_id, signature) in self._seen
+
     def first(self, request_id: str, signature: str) -> bool:
         """Return whether the signature is not among the last `kept` ones, and remember it."""
         if (request_id, signature) in self._seen:

@@ -6,6 +6,7 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookcast.consequences import Start
 from hookcast.errors import HookcastError, WebhookRefused
 from hookcast.fal.webhook import parse
 from hookcast.jobs import valid_request_id
@@ -13,6 +14,7 @@ from hookcast.logs import get_logger
 from hookcast.problems import json_response
 from hookcast.routes.addresses import address_of
 from hookcast.routes.services import Services, services
+from hookcast.upkeep.relay import relaying
 
 _INTENT = re.compile(rb"(?:^|&)submit=([A-Za-z0-9_-]{32})(?:&|$)")
 _log = get_logger(__name__)
@@ -41,7 +43,10 @@ async def _take(node: Services, request: Request) -> str:
         node.refusals.warning("webhook_refused", code=error.code, reason=str(error), client=address_of(request))
         raise
     intent = _intent_id(request)
-    change = await node.dispatcher.apply(report.request_id, report.update, "webhook", submit=intent)
+    relayed: tuple[Start, ...] = ()
+    if node.settings.forward_fal is not None and not node.heard.knows(report.request_id, signed.signature):
+        relayed = (await relaying(report.request_id, signed, request.headers, body),)
+    change = await node.dispatcher.apply(report.request_id, report.update, "webhook", submit=intent, also=relayed)
     answer = "accepted" if change.changed else "duplicate"
     if node.heard.first(report.request_id, signed.signature):
         _log.info("webhook", request_id=report.request_id, answer=answer)

@@ -1,5 +1,6 @@
 """The job store, the source of truth: jobs in a database. Only this package uses SQLAlchemy."""
 
+from hookcast.store.batching import Batch
 from hookcast.store.changes import Change, Effects, Joining
 from hookcast.store.database import migrate
 from hookcast.store.inspection import Condition, inspect, room
@@ -8,9 +9,10 @@ from hookcast.store.journal import Entry
 from hookcast.store.listing import JobPage, JobQuery
 from hookcast.store.outlines import Outline
 from hookcast.store.submits import Intent, Standing
-from hookcast.store.work import Piece, WorkTable
+from hookcast.store.work import Piece, Record, WorkTable
 
 __all__ = [
+    "Batch",
     "Change",
     "Condition",
     "Effects",
@@ -23,6 +25,7 @@ __all__ = [
     "Named",
     "Outline",
     "Piece",
+    "Record",
     "Standing",
     "WorkTable",
     "Written",

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from hookcast.auth import EVERYBODY, Caller
-from hookcast.jobs import Job, MediaFile
+from hookcast.jobs import Job, JobStatus, MediaFile
 from hookcast.jwks import StoredKeys
 from hookcast.postgres_url import SCHEMA
 from hookcast.store.base import Database, deadline
@@ -36,6 +36,15 @@ class Named(NamedTuple):
     request_id: str
     status: str
     media: tuple[MediaFile, ...]
+
+
+class Ended(NamedTuple):
+    """A job that has ended: its status, version and end."""
+
+    request_id: str
+    status: JobStatus
+    version: int
+    at: datetime
 
 
 class Written(NamedTuple):
@@ -179,6 +188,26 @@ class JobStore:
         page = named.order_by(jobs.c.request_id).limit(limit)
         rows = await self._database.read(lambda connection: connection.execute(page).all())
         return [Named(name, status, media_of(media)) for name, status, media in rows]
+
+    async def ended_between(self, since: datetime, until: datetime, after: str, limit: int) -> list[Ended]:
+        """Return at most `limit` of the jobs that ended between two times, both included, in the order of their ends.
+
+        Those that ended at `since` itself begin behind the requestId `after`.
+        """
+        order = (jobs.c.completed_at, jobs.c.request_id)
+        later = or_(jobs.c.completed_at > since, and_(jobs.c.completed_at == since, jobs.c.request_id > after))
+        within = (jobs.c.completed_at >= since, jobs.c.completed_at <= until, later)
+        page = select(jobs.c.request_id, jobs.c.status, jobs.c.version, jobs.c.completed_at).where(*within)
+        rows = await self._database.read(
+            lambda connection: connection.execute(page.order_by(*order).limit(limit)).all()
+        )
+        return [Ended(name, JobStatus(status), version, at) for name, status, version, at in rows]
+
+    async def count_ended(self, since: datetime, until: datetime) -> int:
+        """Return how many jobs ended between two times, both included."""
+        within = (jobs.c.completed_at >= since, jobs.c.completed_at <= until)
+        count = select(func.count()).select_from(jobs).where(*within)
+        return await self._database.read(lambda connection: int(connection.scalar(count) or 0))
 
     async def remove_ended(self, before: datetime, limit: int) -> int:
         """Delete at most `limit` of the jobs that ended before `before`; return how many (see `remove`)."""

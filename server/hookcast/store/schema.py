@@ -137,6 +137,7 @@ work = Table(
     Column("attempts", Integer, nullable=False),
     Column("facts", Text, nullable=False),
     Index("work_by_kind", "kind", "due_at"),
+    Index("work_by_job", "request_id"),
 )
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")

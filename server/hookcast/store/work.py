@@ -5,6 +5,7 @@ claim the piece again: each piece runs at least once, and only one node at a tim
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import (
@@ -13,10 +14,14 @@ from sqlalchemy import (
     Float,
     RowMapping,
     Select,
+    Text,
+    Update,
     bindparam,
     delete,
     func,
     literal,
+    not_,
+    null,
     or_,
     select,
     union_all,
@@ -38,6 +43,24 @@ class Piece(Struct, frozen=True, kw_only=True):
     facts: str
 
 
+class Record(NamedTuple):
+    """How a claimed piece goes on: it is done, or runs again in `seconds`, with new facts (None = the same)."""
+
+    id: str
+    holder: str
+    seconds: float | None = None
+    facts: str | None = None
+
+
+class Waiting(NamedTuple):
+    """A piece that is not done: the seconds until it is due, and whether a node has it."""
+
+    id: str
+    facts: str
+    seconds: float
+    claimed: bool
+
+
 class WorkTable:
     """The durable work in the database. `holder` names the node that claims; methods raise StoreUnavailable."""
 
@@ -45,6 +68,10 @@ class WorkTable:
         self._database = database
         self._now = select(database.clock).scalar_subquery()  # read once a statement, so that an index can be used
         self._free = or_(work.c.lease_until.is_(None), work.c.lease_until <= self._now)
+        # Built once: each statement has reference cycles.
+        self._claimed = _locked(database).add_columns(work.c.holder)
+        self._gone = delete(work).where(database.among(work.c.id))
+        self._postponed = _postponed(database)
 
     async def next_due(self, kinds: Iterable[str]) -> dict[str, float]:
         """Return the seconds until the next unclaimed piece is due, negative when it is overdue, by kind.
@@ -58,10 +85,12 @@ class WorkTable:
         rows = await self._database.read(lambda connection: connection.execute(every).all())
         return {kind: seconds for kind, seconds in rows if seconds is not None}
 
-    async def claim(self, kind: str, limit: int, holder: str, seconds: float, *, overdue: float = 0.0) -> list[Piece]:
+    async def claim(
+        self, kind: str, limit: int, holder: str, seconds: float, *, overdue: float = 0.0, light: bool = False
+    ) -> list[Piece]:
         """Claim at most `limit` pieces for `seconds`, those first that have waited longest.
 
-        They have been due for `overdue` seconds at least.
+        They have been due for `overdue` seconds at least. `light`: without their facts, which may be large.
         """
         due = (
             select(work.c.id)
@@ -71,11 +100,23 @@ class WorkTable:
             .with_for_update(skip_locked=True)
             .cte("due")
         )
-        claim = update(work).where(work.c.id.in_(select(due.c.id))).returning(work)
+        facts = literal("").label("facts") if light else work.c.facts
+        claim = update(work).where(work.c.id.in_(select(due.c.id)))
         values = {"holder": holder, "lease_until": self._until(seconds), "attempts": work.c.attempts + 1}
+        found = claim.values(values).returning(work.c.id, work.c.kind, work.c.request_id, work.c.attempts, facts)
         return await self._database.write(
-            lambda connection: [_piece(row) for row in connection.execute(claim.values(values)).mappings()]
+            lambda connection: [_piece(row) for row in connection.execute(found).mappings()]
         )
+
+    async def facts(self, piece_id: str) -> str | None:
+        """Return the facts of a piece; None when it is not there any more."""
+        wanted = select(work.c.facts).where(work.c.id == piece_id)
+        return await self._database.read(lambda connection: connection.execute(wanted).scalar_one_or_none())
+
+    async def size(self, piece_id: str) -> int | None:
+        """Return the size of a piece's facts in bytes; None when it is not there any more."""
+        wanted = select(self._database.octets(work.c.facts)).where(work.c.id == piece_id)
+        return await self._database.read(lambda connection: connection.execute(wanted).scalar_one_or_none())
 
     async def renew(self, ids: Iterable[str], holder: str, seconds: float) -> set[str]:
         """Claim these pieces for `seconds` from now; return the ids of those that `holder` still has."""
@@ -92,18 +133,49 @@ class WorkTable:
 
     async def finish(self, piece_id: str, holder: str) -> bool:
         """Delete a piece that is done; return False when another node has it, or it was deleted with its cause."""
-        gone = delete(work).where(*_held(piece_id, holder))
-        return await self._database.write(lambda connection: connection.execute(gone).rowcount > 0)
+        [held] = await self.record([Record(piece_id, holder)])
+        return held
 
     async def later(self, piece_id: str, holder: str, seconds: float, facts: str) -> bool:
         """Give a piece back until `seconds` from now, with new facts; return False as `finish` does."""
-        values = {"due_at": self._until(seconds), "holder": None, "lease_until": None, "facts": facts}
-        postpone = update(work).where(*_held(piece_id, holder)).values(values)
-        return await self._database.write(lambda connection: connection.execute(postpone).rowcount > 0)
+        [held] = await self.record([Record(piece_id, holder, seconds, facts)])
+        return held
+
+    async def record(self, records: Sequence[Record]) -> list[bool]:
+        """Finish or postpone pieces, in one transaction; return for each whether its holder had it still."""
+
+        def write(connection: Connection) -> list[bool]:
+            rows = connection.execute(self._claimed, {"ids": [record.id for record in records]})
+            holders = {row.id: row.holder for row in rows}
+            held = [record for record in records if holders.get(record.id) == record.holder]
+            if gone := [record.id for record in held if record.seconds is None]:
+                connection.execute(self._gone, {"ids": gone})
+            later = [record for record in held if record.seconds is not None]
+            if later:
+                values = [{"piece": record.id, "after": record.seconds, "new": record.facts} for record in later]
+                connection.execute(self._postponed, values)
+            return [holders.get(record.id) == record.holder for record in records]
+
+        return await self._database.write(write)
 
     async def start(self, starts: Sequence[Start]) -> None:
         """Add work that no change of a job causes. A piece that exists stays as it is."""
         await self._database.write(lambda connection: add(self._database, connection, sorted(starts)))
+
+    async def again(self, starts: Sequence[Start]) -> None:
+        """Add work that is to run now, from its beginning, whatever became of such a piece before."""
+        insert = self._database.upsert(work).values(due_at=_due_at(self._database), attempts=0)
+        names = ("due_at", "attempts", "facts")
+        anew = {**{name: insert.excluded[name] for name in names}, "holder": None, "lease_until": None}
+        upsert = insert.on_conflict_do_update(index_elements=["id"], set_=anew)
+        await self._database.write(lambda connection: connection.execute(upsert, _rows(sorted(starts))))
+
+    async def of_job(self, kind: str, request_id: str) -> list[Waiting]:
+        """Return the pieces of this kind of a job."""
+        found = select(work.c.id, work.c.facts, work.c.due_at - self._now, not_(self._free)).where(
+            work.c.request_id == request_id, work.c.kind == kind
+        )
+        return await self._database.read(lambda connection: [Waiting(*row) for row in connection.execute(found)])
 
     async def request_ids(self) -> set[str]:
         """Return the requestIds of all jobs that have work which is not done."""
@@ -138,18 +210,28 @@ def write(database: Database, connection: Connection, found: Sequence[Consequenc
 
 def add(database: Database, connection: Connection, starts: Sequence[Start]) -> None:
     """Add work. A piece that exists stays as it is."""
-    due_at = database.clock + bindparam("after", type_=Float)
-    insert = database.upsert(work).values(due_at=due_at, attempts=0).on_conflict_do_nothing(index_elements=["id"])
-    connection.execute(insert, [{**start._asdict(), "kind": start.kind.value} for start in starts])
+    insert = database.upsert(work).values(due_at=_due_at(database), attempts=0)
+    connection.execute(insert.on_conflict_do_nothing(index_elements=["id"]), _rows(starts))
+
+
+def _due_at(database: Database) -> ColumnElement[float]:
+    return database.clock + bindparam("after", type_=Float)
+
+
+def _rows(starts: Sequence[Start]) -> list[dict[str, Any]]:
+    return [{**start._asdict(), "kind": start.kind.value} for start in starts]
+
+
+def _postponed(database: Database) -> Update:
+    """Return the statement that gives pieces back, to execute with a list of them."""
+    facts = func.coalesce(bindparam("new", type_=Text), work.c.facts)
+    values = {"due_at": _due_at(database), "holder": null(), "lease_until": null(), "facts": facts}
+    return update(work).where(work.c.id == bindparam("piece", type_=Text)).values(values)
 
 
 def _locked(database: Database) -> Select[tuple[str]]:
     """Return the selection of the pieces in the parameter `ids`, locked in one order: no deadlocks."""
     return select(work.c.id).where(database.among(work.c.id)).order_by(work.c.id).with_for_update()
-
-
-def _held(piece_id: str, holder: str) -> tuple[ColumnElement[bool], ...]:
-    return work.c.id == piece_id, work.c.holder == holder
 
 
 def _piece(row: RowMapping) -> Piece:

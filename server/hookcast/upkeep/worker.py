@@ -8,7 +8,7 @@ Work committed on this node begins at once; other work within a second.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from hookcast.errors import FalUnreachable, StoreUnavailable, Unavailable
 from hookcast.logs import get_logger
-from hookcast.store import Piece, WorkTable
+from hookcast.store import Batch, Piece, Record, WorkTable
 from hookcast.tasks import Tasks, beside, repeat
 
 LOOK_SECONDS = 1.0
@@ -48,13 +48,15 @@ Outcome = Done | Later
 class Handler(NamedTuple):
     """Runs the pieces of one kind: at most `at_once` on a node, and each for at most `seconds` at a time.
 
-    `overdue` is for a substitute: it takes only what no other node has taken for that many seconds.
+    `overdue` is for a substitute: it takes only what no other node has taken for that many seconds. `light`: its pieces
+    come without their facts, which may be large.
     """
 
     run: Callable[[Piece], Awaitable[Outcome]]
     at_once: int
     seconds: float
     overdue: float = 0.0
+    light: bool = False
 
 
 class _Held(Struct):
@@ -79,6 +81,7 @@ class Worker:
         self._handlers = handlers
         self._node = node
         self._tasks = Tasks()
+        self._records: Batch[Record, bool] = Batch(self._write)
         self._held: dict[str, _Held] = {}
         self._pause = LOOK_SECONDS
         self._wake = asyncio.Event()
@@ -92,7 +95,7 @@ class Worker:
         """Run the work until cancelled; then give back what has not been finished."""
         renewing = repeat(self.renew, lambda: RENEW_SECONDS, asyncio.sleep, failed="work_not_renewed")
         try:
-            async with self._tasks.owned(), beside(renewing):
+            async with self._tasks.owned(), beside(renewing, self._records.run()):
                 await repeat(self.look, self._until_next, self._rest, failed="worker_pauses", longest=MAX_PAUSE_SECONDS)
         finally:
             await self._give_back()
@@ -106,8 +109,11 @@ class Worker:
         latest = LOOK_SECONDS * random.uniform(0.8, 1.0)  # noqa: S311
         self._pause = max(SOON_SECONDS, min([latest, *(seconds for seconds in due.values() if seconds > 0)]))
         for kind in (kind for kind, seconds in due.items() if seconds <= 0):
-            overdue = self._handlers[kind].overdue
-            for piece in await self._table.claim(kind, free[kind], self._node, LEASE_SECONDS, overdue=overdue):
+            handler = self._handlers[kind]
+            claimed = await self._table.claim(
+                kind, free[kind], self._node, LEASE_SECONDS, overdue=handler.overdue, light=handler.light
+            )
+            for piece in claimed:
                 self._start(piece)
 
     async def renew(self) -> None:
@@ -150,10 +156,12 @@ class Worker:
 
     async def _record(self, piece: Piece, outcome: Outcome | None) -> None:
         if isinstance(outcome, Done):
-            await self._table.finish(piece.id, self._node)
+            await self._records.ask(Record(piece.id, self._node))
         elif outcome is not None:
-            facts = piece.facts if outcome.facts is None else outcome.facts
-            await self._table.later(piece.id, self._node, outcome.seconds, facts)
+            await self._records.ask(Record(piece.id, self._node, outcome.seconds, outcome.facts))
+
+    async def _write(self, records: Sequence[Record]) -> list[bool]:
+        return await self._table.record(records)
 
     async def _outcome(self, held: _Held) -> Outcome | None:
         """Return the outcome of the handler; None when another node has taken the piece."""

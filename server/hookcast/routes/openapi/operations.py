@@ -67,6 +67,8 @@ def paths() -> Json:
         f"{one}/cancel": {**named, "post": _cancel()},
         f"{one}/refresh": {**named, "post": _refresh()},
         f"{one}/journal": {**named, "get": _journal()},
+        f"{one}/redeliver": {**named, "post": _redeliver()},
+        "/api/redeliver": {"post": _redeliver_since()},
         "/api/webhooks/fal": {"post": _webhook()},
         "/api/webhooks/refused": {"get": _refused()},
         "/healthz": {"get": operation("Liveness", {"200": json_answer("It answers.", _alive())})},
@@ -221,6 +223,24 @@ def _remove() -> Json:
         {"204": {"description": "Removed; its files are being removed."}},
         problems=[*_NOT_THERE, errors.NotTerminal],
     )
+
+
+def _redeliver() -> Json:
+    return operation(
+        "Tell the backend again of a job's end",
+        {"202": json_answer("It is being told; the job's state.", reference("JobJson"))},
+        problems=[*_NOT_THERE, errors.NotTerminal, errors.ForwardingOff],
+    )
+
+
+def _redeliver_since() -> Json:
+    answer = json_object(redelivering={"type": "integer", "minimum": 0})
+    found = operation(
+        "Tell the backend again of all jobs that ended since a time",
+        {"202": json_answer("They are being told, in the background.", answer)},
+        problems=[errors.InvalidRequest, errors.ForwardingOff],
+    )
+    return {**found, "parameters": [parameter("since", {"type": "string", "format": "date-time"}, required=True)]}
 
 
 def _webhook() -> Json:

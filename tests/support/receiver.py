@@ -63,7 +63,8 @@ Status = int | tuple[int, Mapping[str, str]]
 class Receiver:
     """Answers 200 unless `decide` or the `script` says something else; keeps what came, and counts open requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, hang_seconds: float | None = None) -> None:
+        self._hang_seconds = hang_seconds
         self.url = ""
         self.deliveries: list[Delivery] = []
         self.script: deque[Status] = deque()
@@ -106,7 +107,9 @@ class Receiver:
             found = self.script.popleft() if self.script else (self.decide(delivery) if self.decide else 200)
             status, headers = found if isinstance(found, tuple) else (found, {})
             if status == HANG:
-                await self._ended.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._hang_seconds):
+                        await self._ended.wait()
                 return False
             lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
             writer.write(f"HTTP/1.1 {status} X\r\n{lines}Content-Length: 0\r\n\r\n".encode())
@@ -117,10 +120,10 @@ class Receiver:
 
 
 @asynccontextmanager
-async def running_receiver() -> AsyncIterator[Receiver]:
-    """Run a receiver inside the block."""
-    receiver = Receiver()
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, limit=64 * 1024 * 1024, backlog=1024)
+async def running_receiver(hang_seconds: float | None = None, *, port: int = 0) -> AsyncIterator[Receiver]:
+    """Run a receiver inside the block; what hangs is cut after `hang_seconds`, None = at its end."""
+    receiver = Receiver(hang_seconds)
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", port, limit=64 * 1024 * 1024, backlog=1024)
     receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield receiver

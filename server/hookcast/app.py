@@ -29,6 +29,7 @@ from hookcast.jobs import Clock
 from hookcast.journal import Notebook, Refusals
 from hookcast.jwks import PublishedKeys
 from hookcast.keeping import Keeping
+from hookcast.logs import hold_secrets
 from hookcast.media.parts import Media, open_media
 from hookcast.media.storage.local import LocalStorage
 from hookcast.metrics import Metrics
@@ -43,6 +44,7 @@ from hookcast.routes.credentials import cors
 from hookcast.routes.media import KeptFiles
 from hookcast.routes.methods import WrongMethods
 from hookcast.routes.pages import Pages
+from hookcast.routes.request_ids import NamedApp
 from hookcast.routes.services import Node, Services
 from hookcast.settings import Settings, export_cloud_variables
 from hookcast.store import JobStore, open_store
@@ -108,7 +110,9 @@ def create_app(
         async with Opening(node, partial(_services, settings, admitted, media, clock, transport), on_refusal).running():
             yield {"node": node}
 
-    return Starlette(
+    hold_secrets(settings.held)
+    return NamedApp(
+        access_log=settings.access_log,
         routes=_routes(media),
         lifespan=lifespan,
         middleware=cors(settings),

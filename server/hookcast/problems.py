@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.errors import AccessError, HookcastError, LimitReached, Unauthorized, Unavailable, UpgradeRequired
-from hookcast.logs import get_logger
+from hookcast.logs import get_logger, path_shown
 
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 _log = get_logger(__name__)
@@ -53,7 +53,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 async def on_crash(request: Request, error: Exception) -> Response:
     """Log an unexpected exception, and respond 500 without its details."""
-    _log.error("request_crashed", path=request.url.path, exc_info=error)
+    _log.error("request_crashed", path=path_shown(request.url.path), exc_info=error)
     return problem(500, "internal_error", "Something went wrong in Hookcast", "The server's log has the details.")
 
 

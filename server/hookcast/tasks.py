@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import ParamSpec
 
 from hookcast.errors import FalUnreachable, Unavailable
@@ -64,7 +65,8 @@ class Tasks:
         """
         if self._group is None:
             return None
-        return self._group.create_task(_alone(subject, work, *args, **kwargs))
+        # It may outlive the request that starts it, and belongs to none: not in the log either.
+        return self._group.create_task(_alone(subject, work, *args, **kwargs), context=Context())
 
 
 async def _alone(

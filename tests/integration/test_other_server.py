@@ -11,6 +11,7 @@ from httpx_sse import aconnect_sse
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
@@ -33,7 +34,7 @@ async def node(database_url: str, fal: FalDouble) -> AsyncIterator[Node]:
     """A node under hypercorn; it stops at the end, streams and all."""
     listener = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    settings = Settings(database_url=SecretStr(database_url), fal_jwks_url=JWKS, max_streams=3)
+    settings = Settings(database_url=SecretStr(database_url), fal_jwks_url=JWKS, max_streams=3, access_log=True)
     admission = make_admission(settings)
     app = create_app(settings, admission=admission, transport=fal)
     parts = services_of(app)
@@ -64,6 +65,33 @@ async def test_sse_of_one_job(node: Node) -> None:
         await node.post_webhook(node.fal.webhook("job-1"))
         assert [(event.event, event.id) async for event in told] == [("job", "2"), ("end", "end")]
     await until(lambda: nothing_left(node.engine))
+
+
+async def test_every_answer_has_the_requests_id(node: Node) -> None:
+    """Problems, streams, WebSocket handshakes and their refusals."""
+    given = {"X-Request-Id": "mine"}
+    assert (await node.client.get("/api/fal-jobs/nothing", headers=given)).headers["x-request-id"] == "mine"
+    await node.register("job-1")
+    async with node.client.stream("GET", "/api/fal-jobs/job-1/events", headers=given) as answer:
+        assert answer.headers.get_list("x-request-id") == ["mine"]
+    url = f"ws{node.url[4:]}/api/fal-jobs/ws"
+    async with connect(url, proxy=None, additional_headers=given) as client:
+        assert client.response is not None
+        assert client.response.headers["x-request-id"] == "mine"
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(url, proxy=None, subprotocols=[Subprotocol("other")], additional_headers=given)
+    assert refused.value.response.headers["x-request-id"] == "mine"
+    await until(lambda: nothing_left(node.engine))
+
+
+async def test_the_access_log_has_the_opening_and_the_end_of_a_stream(node: Node) -> None:
+    await node.register("job-1")
+    with capture_logs() as lines:
+        async with node.events("job-1") as told:
+            await anext(told)
+            assert [line["status"] for line in lines if line["event"] == "request"] == [200]
+        await until(lambda: [line for line in lines if line["event"] == "stream_closed"])
+    assert [line["event"] for line in lines if "why" in line or "status" in line] == ["request", "stream_closed"]
 
 
 async def test_sse_of_many(node: Node) -> None:

@@ -86,7 +86,7 @@ async def test_a_signal_ends_a_server_that_waits(tmp_path: Path, redis_server: R
 
 
 async def test_a_database_that_waiting_cannot_mend_ends_every_command(tmp_path: Path) -> None:
-    """One sentence and exit code 2."""
+    """One sentence and exit code 2: of a server, whose log has begun, as the log's last line."""
     file = tmp_path / "foreign.db"
     connection = sqlite3.connect(file)
     connection.execute("CREATE TABLE jobs (id integer)")
@@ -95,9 +95,11 @@ async def test_a_database_that_waiting_cannot_mend_ends_every_command(tmp_path: 
     settings |= NOWHERE
     for command in ("serve", "migrate"):
         said = await hookcast(tmp_path, command, **settings)
-        told = [line for line in said.err.splitlines() if not line.startswith("{")]
-        assert (said.code, len(told), said.out) == (2, 1, ""), said
-        assert "table jobs of another program" in told[0]
+        *before, told = said.err.splitlines()
+        assert (said.code, said.out) == (2, ""), said
+        assert told.startswith("{" if command == "serve" else "hookcast: ")
+        assert "table jobs of another program" in told
+        assert "table jobs of another program" not in "".join(before)
     said = await hookcast(tmp_path, "doctor", **settings)
     found = [line for line in said.out.splitlines() if line.split()[1] == "database"]
     assert (said.code, len(found), said.err) == (2, 1, "")
@@ -105,15 +107,17 @@ async def test_a_database_that_waiting_cannot_mend_ends_every_command(tmp_path: 
 
 
 async def test_workers_whose_database_cannot_be_used_do_not_start(tmp_path: Path, postgres_url: str) -> None:
-    """Their parent says it, once."""
+    """Their parent says it, once, in the log."""
     settings = {
         "HOOKCAST_DATABASE_URL": postgres_url + "_is_missing",
         "HOOKCAST_REDIS_URL": f"redis://127.0.0.1:{quiet_port()}",
         "HOOKCAST_PORT": str(quiet_port()),
     }
     said = await hookcast(tmp_path, "serve", "--workers", "2", **settings)
-    assert (said.code, said.out, len(said.err.splitlines())) == (2, "", 1)
-    assert "does not exist" in said.err
+    lines = [json.loads(line) for line in said.err.splitlines()]
+    assert (said.code, said.out, {line["event"] for line in lines[:-1]}) == (2, "", {"settings"})
+    assert (lines[-1]["event"], lines[-1]["exit_code"]) == ("stopped", 2)
+    assert "does not exist" in lines[-1]["reason"]
 
 
 async def test_a_user_that_may_not_create_the_schema_is_told_what_to_run(

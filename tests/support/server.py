@@ -112,7 +112,7 @@ async def running_node(fal: FalDouble, *, emulator: str | None = None, **setting
     ready = asyncio.Event()
     app = create_app(given, admission=admission, transport=None if emulator else fal)
     parts = services_of(app)
-    site = Site(app, listener, admission.drain, deadlines, given.proxies)
+    site = Site(app, listener, admission.drain, deadlines, given.proxies, access_log=given.access_log)
     server = Server(site, ready.set)
     async with asyncio.timeout(DEADLINE * 2):
         serving = asyncio.ensure_future(serve(server, listener))

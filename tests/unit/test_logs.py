@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from hookcast import logs
-from hookcast.logs import ROOM_BYTES, Throttle, Writer
+from hookcast.logs import Throttle
+from hookcast.logs.writer import ROOM_BYTES, Writer
 
 LINES = 3 * ROOM_BYTES // 1000
 
@@ -35,7 +37,9 @@ def test_a_pipe_that_nobody_reads_takes_what_it_can_and_the_rest_is_counted(
     """Each line comes whole and in order, and the number of those that are missing behind them."""
     reading, writing = pipe
     writer = Writer(writing)
-    monkeypatch.setattr(logs, "get_logger", lambda _: structlog.wrap_logger(_Told(writer.write), processors=[_count]))
+    monkeypatch.setattr(
+        "hookcast.logs.writer.get_logger", lambda _: structlog.wrap_logger(_Told(writer.write), processors=[_count])
+    )
     writer.start()
     for number in range(LINES):
         writer.write(f"{number}".ljust(999).encode())
@@ -70,14 +74,61 @@ def test_a_reader_that_has_gone_is_nobodys_error(pipe: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("end", ["", "sys.exit(3)", "raise RuntimeError('crash')"])
 def test_no_line_is_lost_at_an_exit_or_a_crash(end: str) -> None:
-    """They stand before the traceback."""
+    """They stand before the crash, which is a line of its own."""
     said = "for number in range(500): logs.get_logger('x').info('line', number=number)"
     code = f"import logging, sys\nfrom hookcast import logs\nlogs.configure()\n{said}\nlogging.warning('last')\n{end}"
+    lines = _lines_of(code)
+    assert [line["event"] for line in lines[:500]] == ["line"] * 500
+    assert (lines[500]["event"], lines[500]["logger"], lines[500]["message"]) == ("library", "root", "last")
+    assert [line["event"] for line in lines[501:]] == (["crashed"] if "raise" in end else [])
+    assert "RuntimeError: crash" in lines[-1].get("exception", "RuntimeError: crash")
+
+
+def _lines_of(code: str) -> list[dict[str, Any]]:
+    """Return the lines that a program writes to standard error, every one of them an object of JSON."""
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    lines = ended.stderr.splitlines()
-    assert sum('"event":"line"' in line for line in lines[:500]) == 500
-    assert '"event":"last"' in lines[500]
-    assert len(lines) == 501 or (lines[501].startswith("Traceback") and lines[-1] == "RuntimeError: crash")
+    return [json.loads(line) for line in ended.stderr.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("code", "event"),
+    [
+        ("warnings.warn('old')", "python_warning"),
+        ("threading.Thread(target=lambda: 1 / 0).start()", "thread_crashed"),
+        ("class Gone:\n  def __del__(self): 1 / 0\nGone()", "exception_ignored"),
+        ("asyncio.run(forgotten())", "library"),
+        ("logging.error('%d', 'no number')", "library"),
+        ("logging.error('\\udcff')", "library"),
+    ],
+)
+def test_what_python_and_libraries_complain_of_is_a_line_of_the_log(code: str, event: str) -> None:
+    begin = "import asyncio, logging, threading, warnings\nfrom hookcast import logs\n"
+    forgotten = (
+        "async def forgotten():\n  asyncio.get_running_loop().call_soon(lambda: 1 / 0)\n  await asyncio.sleep(0)\n"
+    )
+    (line,) = _lines_of(f"{begin}{forgotten}logs.configure()\n{code}")
+    assert line["event"] == event
+    assert line["level"] in {"warning", "error"}
+
+
+def test_a_traceback_on_a_terminal_shows_no_variables() -> None:
+    """They may be keys and tokens."""
+    code = (
+        "from hookcast import logs\nlogs.configure(terminal=True)\n"
+        "def fail(key):\n  raise RuntimeError('here')\nfail('se' + 'cret')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert "RuntimeError: here" in ended.stderr
+    assert "secret" not in ended.stderr
+
+
+def test_libraries_say_nothing_at_debug_and_the_server_does() -> None:
+    """Theirs may show headers and frames."""
+    code = (
+        "import logging\nfrom hookcast import logs\nlogs.configure(level=logs.LEVELS['debug'])\n"
+        "logging.getLogger('x').debug('theirs')\nlogs.get_logger('x').debug('ours')"
+    )
+    assert [line["event"] for line in _lines_of(code)] == ["ours"]
 
 
 @pytest.mark.anyio

@@ -12,6 +12,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from contextvars import Context
 
 import msgspec
 from redis.asyncio import Redis
@@ -135,7 +136,7 @@ class RedisBus:
         """Start a link to a new server; ("", 0) is the server of the URL."""
         if self._tasks is not None and address not in self._links:
             link = Link(self._client(address), self._received, sharded=self._sharded, broken=self._stale.set)
-            self._links[address] = link, self._tasks.create_task(link.run())
+            self._links[address] = link, self._tasks.create_task(link.run(), context=Context())
 
     def _client(self, address: _Address = ("", 0)) -> Redis:
         client = Redis.from_url(

@@ -139,6 +139,7 @@ def migrate_command(
     from hookcast.store import migrate  # noqa: PLC0415
 
     settings = load_settings(host="127.0.0.1")
+    logs.configure(terminal=True)
     migrate(settings.database_url.get_secret_value(), schema=settings.database_schema, compact=compact)
     _say("The database is up to date.")
 
@@ -193,7 +194,7 @@ def doctor() -> None:
     """Check everything a server needs: one line per check, with the fix. Exit code 1 if a check fails."""
     from hookcast.cli.doctor import run  # noqa: PLC0415
 
-    logs.configure(level=logs.CRITICAL)  # the findings report the same problems
+    logs.configure(level=logs.CRITICAL, terminal=True)  # the findings report the same problems
     raise typer.Exit(asyncio.run(run()))
 
 
@@ -214,5 +215,6 @@ def _say(line: str) -> None:
 
 
 def _complain(error: HookcastError, code: int) -> int:
-    sys.stderr.write(f"hookcast: {error}\n")
+    if not logs.last_line(str(error), code):
+        sys.stderr.write(f"hookcast: {error}\n")
     return code

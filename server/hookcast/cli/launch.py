@@ -11,44 +11,63 @@ from hookcast.app import create_app, make_admission
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import HookcastError, SettingsError, StoreRefused, StoreUnavailable
 from hookcast.openfiles import raise_open_files, shared_out
+from hookcast.push import Admission
 from hookcast.serving import Deadlines
 from hookcast.serving import server as serve
 from hookcast.serving.server import Site
 from hookcast.serving.workers import Workers
-from hookcast.settings import Settings, given_names, load_settings
+from hookcast.settings import LogSettings, Settings, given_names, load_log_settings, load_settings
 from hookcast.store import migrate
 from hookcast.urls import is_loopback
 
 CHECK_SECONDS = 5.0  # for the database to answer before the workers start
 DEV_DATABASE = "sqlite:///hookcast-dev.db"
 
+_log = logs.get_logger(__name__)
+
 
 def server(*, host: str | None, port: int | None, workers: int, fd: int | None) -> None:
-    """Run one node, the parent of `workers` processes, or the worker that inherits the listening socket `fd`."""
-    logs.configure()
+    """Run one node, the parent of `workers` processes, or the worker that inherits the listening socket `fd`.
+
+    Wrong settings are told in a plain line, before the log begins.
+    """
     settings = load_settings(host=host, port=port)
     if fd is not None:
-        worker = _site(settings, serve.adopt(fd))
-        return serve.run(worker, on_ready=lambda: _say(f"Worker {os.getpid()} serves."), lifeline=sys.stdin.fileno())
+        _begin_log(settings, pid=True)
+        return _run(settings, serve.adopt(fd), f"Worker {os.getpid()} serves.", worker=True)
     if workers > 1:
         settings.check_shareable()
-        _check_database(settings)
     listener = serve.bind(settings.host, settings.port)
-    for warning in advice.warnings(settings):
-        logs.get_logger(__name__).warning("settings", hint=warning)
     hello = f"Hookcast {__version__} listens on http://{_authority(settings)}"
-    if workers > 1:
-        _say(f"{hello} with {workers} workers")
-        return Workers(listener, workers).run()
-    return serve.run(_site(settings, listener), on_ready=lambda: _say(hello))
+    if workers == 1:
+        return _run(settings, listener, hello)
+    _begin_log(settings)
+    _warn(settings)
+    _check_database(settings)
+    _say(f"{hello} with {workers} workers")
+    return Workers(listener, workers).run()
+
+
+def _run(settings: Settings, listener: socket.socket, hello: str, *, worker: bool = False) -> None:
+    open_files = raise_open_files()
+    connections, streams = shared_out(open_files)
+    admission = make_admission(settings, max_streams=streams)
+    site = _site(settings, listener, admission, max_connections=connections)
+    if not worker:
+        _begin_log(settings)
+        _warn(settings)
+    _log.info("limits", open_files=open_files, max_streams=admission.limits.max_streams)
+
+    def on_ready() -> None:
+        _log.info("started", version=__version__, url=f"http://{_authority(settings)}")
+        _say(hello)
+
+    serve.run(site, on_ready=on_ready, lifeline=sys.stdin.fileno() if worker else None)
 
 
 def dev(*, host: str | None, port: int | None, emulator_port: int, speed: float) -> None:
     """Run a node and the emulated fal, configured for each other."""
-    logs.configure(level=logs.WARNING)
     plain = load_settings(host=host, port=port, public_url="http://127.0.0.1")
-    for warning in advice.unknown_names(given_names()):
-        logs.get_logger(__name__).warning("settings", hint=warning)
     fal = f"http://127.0.0.1:{emulator_port}"
     keep_database = "database_url" in plain.model_fields_set
     settings = load_settings(
@@ -60,21 +79,37 @@ def dev(*, host: str | None, port: int | None, emulator_port: int, speed: float)
         fal_queue_url=fal,
         fal_jwks_url=f"{fal}/.well-known/jwks.json",
         fal_user_id="",
+        log_level=plain.log_level if "log_level" in plain.model_fields_set else "warning",
     )
     emulated = _emulator_site("127.0.0.1", emulator_port, speed)
-    site = _site(settings, serve.bind(settings.host, settings.port))
+    connections, streams = shared_out(raise_open_files())
+    admission = make_admission(settings, max_streams=streams)
+    site = _site(settings, serve.bind(settings.host, settings.port), admission, max_connections=connections)
+    _begin_log(settings)
+    for warning in advice.unknown_names(given_names()):
+        _log.warning("settings", hint=warning)
     serve.run(emulated, site, on_ready=lambda: _welcome(settings, fal))
 
 
 def emulator(*, host: str, port: int, speed: float) -> None:
     """Run the emulated fal alone. Raises SettingsError for an address that is not loopback."""
-    logs.configure()
+    settings = load_log_settings()
     if not is_loopback(host):
         raise SettingsError(
             f"The emulator accepts any key and signs anything, so it listens on loopback only, not on {host}."
         )
     site = _emulator_site(host, port, speed)
+    _begin_log(settings)
     serve.run(site, on_ready=lambda: _say(f"The emulated fal listens on http://{host}:{port}"))
+
+
+def _begin_log(settings: LogSettings, *, pid: bool = False) -> None:
+    logs.configure(level=logs.LEVELS[settings.log_level], pid=pid)
+
+
+def _warn(settings: Settings) -> None:
+    for warning in advice.warnings(settings):
+        _log.warning("settings", hint=warning)
 
 
 def _check_database(settings: Settings) -> None:
@@ -84,14 +119,11 @@ def _check_database(settings: Settings) -> None:
     except StoreRefused:
         raise
     except StoreUnavailable as error:
-        logs.get_logger(__name__).warning("waiting_for_database", reason=error.reason)
+        _log.warning("waiting_for_database", reason=error.reason)
 
 
-def _site(settings: Settings, listener: socket.socket) -> Site:
-    open_files = raise_open_files()
-    connections, streams = shared_out(open_files)
-    admission = make_admission(settings, max_streams=streams)
-    logs.get_logger(__name__).info("limits", open_files=open_files, max_streams=admission.limits.max_streams)
+def _site(settings: Settings, listener: socket.socket, admission: Admission, *, max_connections: int) -> Site:
+    """Return the node on its socket. Raises SettingsError for a storage that does not exist."""
     refusals: list[HookcastError] = []
     return Site(
         create_app(settings, admission=admission, on_refusal=refusals.append),
@@ -99,7 +131,8 @@ def _site(settings: Settings, listener: socket.socket) -> Site:
         admission.drain,
         Deadlines(keep_alive=settings.keep_alive_seconds),
         settings.proxies,
-        max_connections=connections,
+        max_connections=max_connections,
+        access_log=settings.access_log,
         refusals=refusals,
     )
 

@@ -40,7 +40,7 @@ def _settings() -> Settings:
     if settings.media_url is None:
         raise SettingsError(f"Set {PREFIX}MEDIA_URL to the server's storage of kept files.")
     export_cloud_variables()
-    logs.configure(level=logs.CRITICAL)  # the output reports the same problems
+    logs.configure(level=logs.CRITICAL, terminal=True)  # the output reports the same problems
     return settings
 
 

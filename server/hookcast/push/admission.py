@@ -12,6 +12,7 @@ from hookcast.push.holders import Holders
 from hookcast.push.wheel import Looked
 
 LONG_POLL = "long_poll"
+BY_CLIENT = "client"  # why a stream closes that the server does not close
 
 
 class Drainable(Protocol):
@@ -69,6 +70,7 @@ class Admission:
         self.draining = False
         self.counts = Counts()
         self.streams: dict[OpenStream, tuple[str, ...]] = {}  # stream → its holders
+        self.farewells: dict[OpenStream, Callable[[str], None]] = {}  # whom to tell why a stream closes, once
         self.holders = Holders(
             {"address": self.limits.max_streams_per_address, "token": self.limits.max_streams_per_token}
         )
@@ -127,6 +129,14 @@ class Admission:
         if holders is not None:
             self.holders.leave(holders)
             self.counts.closed[stream.kind] += 1
+            self.ends(stream, BY_CLIENT)
+
+    def ends(self, stream: OpenStream, why: str) -> None:
+        """Tell why a stream closes: the first reason counts."""
+        if self.farewells:
+            farewell = self.farewells.pop(stream, None)
+            if farewell is not None:
+                farewell(why)
 
     @contextmanager
     def waiting(self, wait: Drainable) -> Iterator[None]:

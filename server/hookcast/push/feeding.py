@@ -157,7 +157,7 @@ class FedStream(Stream):
     def _go_on(self, backlog: Backlog, partial: Partial, state: State | None) -> None:
         """Send the rest of the state. Abort if it has changed meanwhile: the client reconnects."""
         if state is None or (len(self.frame(state)), hash(self.frame(state))) != (partial.size, partial.hash):
-            self.end(b"")
+            self.end(b"", why="changed")
             if self.transport is not None:
                 self.transport.abort()
         else:

@@ -8,6 +8,7 @@ import math
 from collections import deque
 
 from hookcast.auth import EVERYBODY, Caller
+from hookcast.push.admission import BY_CLIENT
 from hookcast.push.closes import Close
 from hookcast.push.engine import Engine
 from hookcast.push.feeding import FedStream
@@ -53,11 +54,11 @@ class Socket(FedStream):
 
     def close(self, close: Close, before: bytes = b"") -> None:
         """Send the frames in `before`, then start the closing handshake (RFC 6455 section 7.1.2)."""
-        self.end(before + close.frame, wait=True)
+        self.end(before + close.frame, why=close.name.lower(), wait=True)
 
-    def end(self, farewell: bytes, *, wait: bool = False) -> None:
+    def end(self, farewell: bytes, *, why: str, wait: bool = False) -> None:
         """Close, but keep reading for the client's close frame."""
-        super().end(farewell, wait=wait)
+        super().end(farewell, why=why, wait=wait)
         self._listen()
 
     def pause_writing(self) -> None:
@@ -102,7 +103,7 @@ class Socket(FedStream):
         if received.messages:
             self._work_off(received.messages)
         if received.closed:
-            self.end(received.reply)
+            self.end(received.reply, why=BY_CLIENT)
 
     def _drop_inbox(self) -> None:
         inbox, self._inbox = self._inbox, None

@@ -89,20 +89,20 @@ class SseStream(FedStream):
     def settled(self) -> None:
         """End the stream once the terminal state of its last job has been written."""
         if self._mode is LIVE and not self._topics.feeds and all(topic.ended for topic in self._topics.jobs):
-            self.end(SSE_END)
+            self.end(SSE_END, why="ended")
 
     def drain(self) -> None:
         """Send `retry:`, then close."""
-        self.end(sse_retry(self.retry_ms()))
+        self.end(sse_retry(self.retry_ms()), why="restart")
 
     def rotate(self) -> None:
         """Send `retry:`, then close."""
-        self.drain()
+        self.end(sse_retry(self.retry_ms()), why="rotate")
 
     def refuse_slow(self) -> None:
         """Abort the connection: anything written now would queue behind unread data."""
         super().refuse_slow()
-        self.end(b"")
+        self.end(b"", why="slow")
         if self.transport is not None:
             self.transport.abort()
 
@@ -113,4 +113,4 @@ class SseStream(FedStream):
     def expire(self) -> None:
         """Close; a reconnect with the old token gets 401."""
         self.note_closed("token_expired")
-        self.end(b"")
+        self.end(b"", why="token_expired")

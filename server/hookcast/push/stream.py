@@ -247,14 +247,15 @@ class Stream(asyncio.Protocol):
             return self.refuse_slow
         return None
 
-    def end(self, farewell: bytes, *, wait: bool = False) -> None:
+    def end(self, farewell: bytes, *, why: str, wait: bool = False) -> None:
         """Write `farewell` and close, or `wait` for the client to close. Abort after CLOSE_SECONDS.
 
-        In the middle of a frame that cannot be finished, `farewell` is not sent.
+        `why` is for the log. In the middle of a frame that cannot be finished, `farewell` is not sent.
         """
         if self._mode is CLOSING or self.transport is None:
             return
         self._mode = CLOSING
+        self.engine.admission.ends(self, why)
         self.leave()
         whole = not farewell or self.finish_frame()
         if farewell and whole:

@@ -103,7 +103,7 @@ class WebSocketStream(Socket):
 
     def drain(self) -> None:
         """Send `reconnect`, then close with 1012."""
-        self.end(messages.reconnect(self.retry_ms()), wait=True)
+        self.end(messages.reconnect(self.retry_ms()), why="restart", wait=True)
 
     def lifetime(self) -> float:
         """Return the lifetime in seconds: at most UNUSED_SECONDS until the first subscription."""

@@ -17,9 +17,11 @@ from hookcast.urls import is_loopback
 
 REQUEST_HEADERS = (
     *("Authorization", "Content-Type", "Idempotency-Key", "Idempotency-Retry", "If-None-Match", "Last-Event-ID"),
+    "X-Request-Id",
 )
-RESPONSE_HEADERS = ("ETag", "Location", "Retry-After")
+RESPONSE_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-Id")
 WEBHOOK_PATH = "/api/webhooks/fal"
+_EXPOSED = b"access-control-expose-headers: X-Request-Id\r\n"
 LOOPBACK_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 
@@ -146,8 +148,8 @@ def cors_lines(connection: HTTPConnection) -> bytes:
     if origin is None:
         return b""
     if "*" in node.settings.origins:
-        return b"access-control-allow-origin: *\r\n"
+        return b"access-control-allow-origin: *\r\n" + _EXPOSED
     page = _hostname(origin)
     if origin in node.settings.origins or (node.settings.open and page is not None and is_loopback(page)):
-        return b"access-control-allow-origin: %b\r\nvary: Origin\r\n" % origin.encode("latin-1")
+        return b"access-control-allow-origin: %b\r\nvary: Origin\r\n%b" % (origin.encode("latin-1"), _EXPOSED)
     return b"vary: Origin\r\n"

@@ -55,7 +55,7 @@ class Services:
 
     `webhooks` and `uploads` are the bodies being received, of strangers and of authorized callers. `heard` holds the
     signatures of recent webhooks. `submitting` is the rate limit of submits per caller; None = no limit.
-    `refusals` logs what strangers cause. `media` keeps files; None = no storage.
+    `media` keeps files; None = no storage.
     """
 
     settings: Settings
@@ -73,18 +73,21 @@ class Services:
     webhooks: Bodies
     uploads: Bodies
     heard: Heard = field(default_factory=Heard)
-    refusals: Throttle = field(default_factory=Throttle)
     submitting: Buckets | None = None
     metrics: Metrics = field(default_factory=Metrics)
     media: Media | None = None
 
 
 class Node:
-    """A node, which answers before it has its services: `trouble` is the error of the last attempt to open them."""
+    """A node, which answers before it has its services: `trouble` is the error of the last attempt to open them.
+
+    `refusals` logs the webhooks that strangers send.
+    """
 
     def __init__(self, clock: Clock, services: Services | None = None) -> None:
         self.clock = clock
         self.trouble: StoreUnavailable | None = None
+        self.refusals = Throttle()
         self._services = services
 
     @property

@@ -15,8 +15,10 @@ from hookcast.jobs import valid_request_id
 from hookcast.push import Names, SseStream
 from hookcast.push.handover import play_events, take
 from hookcast.push.messages import MAX_NAMES
+from hookcast.routes.access_log import log_opened
 from hookcast.routes.addresses import holders_of
 from hookcast.routes.credentials import caller_of, cors_lines, noting_refusals
+from hookcast.routes.request_ids import head_line
 from hookcast.routes.requests import check_label, flag, moment, request_id_of
 from hookcast.routes.services import services
 from hookcast.wire import END_ID
@@ -64,9 +66,11 @@ class Events:
         stream = SseStream(engine, caller)
         with engine.admission.opening(stream, holders):
             await stream.join(names, since=since)
+            log_opened(scope, stream, engine.admission, 200)
             transport = take(scope, stream)
             if transport is not None:
-                head = b"%b%b\r\n%b\r\n" % (HEAD, _date(int(time.time())), cors_lines(request))
+                more = head_line(scope) + cors_lines(request)
+                head = b"%b%b\r\n%b\r\n" % (HEAD, _date(int(time.time())), more)
                 return stream.begin(transport, head)
             await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
             return await play_events(stream, receive, send)

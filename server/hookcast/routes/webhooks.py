@@ -1,19 +1,22 @@
 """fal's webhooks: verified over the raw body, committed, then acknowledged."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.consequences import Start
-from hookcast.errors import HookcastError, WebhookRefused
+from hookcast.errors import HookcastError
+from hookcast.fal.signature import REQUEST_ID
 from hookcast.fal.webhook import parse
 from hookcast.jobs import valid_request_id
-from hookcast.logs import get_logger
+from hookcast.logs import FilteringBoundLogger, Throttle, claimed_request_id, get_logger, shown
 from hookcast.problems import json_response
 from hookcast.routes.addresses import address_of
-from hookcast.routes.services import Services, services
+from hookcast.routes.services import Services, node_of, services
 from hookcast.upkeep.relay import relaying
 
 _INTENT = re.compile(rb"(?:^|&)submit=([A-Za-z0-9_-]{32})(?:&|$)")
@@ -22,7 +25,9 @@ _log = get_logger(__name__)
 
 async def fal_webhook(request: Request) -> Response:
     """Handle POST /api/webhooks/fal, and record its outcome and duration in the metrics."""
-    node = services(request)
+    claimed_request_id.set(request.headers.get(REQUEST_ID))
+    with _told(request, node_of(request).refusals):
+        node = services(request)
     began = node.engine.clock()
     try:
         answer = await _take(node, request)
@@ -35,18 +40,16 @@ async def fal_webhook(request: Request) -> Response:
 
 
 async def _take(node: Services, request: Request) -> str:
-    try:
-        with node.webhooks.share() as share:  # until a signature is verified, a body counts as a stranger's
-            signed, body = await node.keys.verified(request.headers, partial(share.read, request))
+    with _told(request, node_of(request).refusals), node.webhooks.share() as share:
+        # Until a signature is verified, a body counts as a stranger's, and so does its line in the log.
+        signed, body = await node.keys.verified(request.headers, partial(share.read, request))
+    with _told(request, _log):
         report = parse(body)
-    except WebhookRefused as error:
-        node.refusals.warning("webhook_refused", code=error.code, reason=str(error), client=address_of(request))
-        raise
-    intent = _intent_id(request)
-    relayed: tuple[Start, ...] = ()
-    if node.settings.forward_fal is not None and not node.heard.knows(report.request_id, signed.signature):
-        relayed = (await relaying(report.request_id, signed, request.headers, body),)
-    change = await node.dispatcher.apply(report.request_id, report.update, "webhook", submit=intent, also=relayed)
+        intent = _intent_id(request)
+        relayed: tuple[Start, ...] = ()
+        if node.settings.forward_fal is not None and not node.heard.knows(report.request_id, signed.signature):
+            relayed = (await relaying(report.request_id, signed, request.headers, body),)
+        change = await node.dispatcher.apply(report.request_id, report.update, "webhook", submit=intent, also=relayed)
     answer = "accepted" if change.changed else "duplicate"
     if node.heard.first(report.request_id, signed.signature):
         _log.info("webhook", request_id=report.request_id, answer=answer)
@@ -55,9 +58,21 @@ async def _take(node: Services, request: Request) -> str:
 
 def _note(node: Services, request: Request, error: HookcastError) -> None:
     """Count the refusal for the operator. Nothing that the request claims has been verified."""
-    claimed = request.headers.get("x-fal-webhook-request-id")
+    claimed = request.headers.get(REQUEST_ID)
     request_id = claimed if claimed is not None and valid_request_id(claimed) else None
     node.scribe.refusals.add(error.code, str(error), request_id, address_of(request), request.headers.raw)
+
+
+@contextmanager
+def _told(request: Request, log: Throttle | FilteringBoundLogger) -> Iterator[None]:
+    """Log an error of the block, with the request id that the webhook claims."""
+    try:
+        yield
+    except HookcastError as error:
+        claimed = request.headers.get(REQUEST_ID)
+        about = {"request_id": None if claimed is None else shown(claimed), "client": address_of(request)}
+        log.warning("webhook_refused", code=error.code, reason=str(error), **about)
+        raise
 
 
 def _intent_id(request: Request) -> str | None:

@@ -11,6 +11,7 @@ from hookcast.problems import on_error
 from hookcast.push import Engine, WebSocketStream
 from hookcast.push.handover import play_socket, take
 from hookcast.push.messages import SUBPROTOCOL
+from hookcast.routes.access_log import SWITCHED, log_opened
 from hookcast.routes.addresses import holders_of
 from hookcast.routes.credentials import check_origin, credential_of
 from hookcast.routes.services import services
@@ -40,6 +41,7 @@ class JobSocket:
                 raise InvalidRequest(f"The subprotocol must be {SUBPROTOCOL}; the client offers {', '.join(offered)}.")
             with node.engine.admission.opening(socket, holders_of(handshake, socket.caller or EVERYBODY)):
                 await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
+                log_opened(scope, socket, node.engine.admission, SWITCHED)
                 transport = take(scope, socket)
                 if transport is not None:
                     return socket.begin(transport)

@@ -3,13 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from hookcast.errors import HookcastError
+from hookcast.logs.requests import HEADER, REQUEST_ID, identify
 from hookcast.problems import answer
 from hookcast.push.stream import Stream
 from hookcast.serving.idle import Idle
@@ -36,6 +37,7 @@ class Config(uvicorn.Config):
 
     deadlines: Deadlines = Deadlines()
     idle: Idle
+    logs_requests = False
 
 
 def hand_over(
@@ -49,10 +51,15 @@ def hand_over(
     return transport
 
 
-def last_words(problem: HookcastError, more: list[tuple[bytes, bytes]]) -> bytes:
-    """Return the problem as a complete HTTP/1.1 response with `Connection: close`; `more` are extra headers."""
+def last_words(problem: HookcastError, more: list[tuple[bytes, bytes]], scope: dict[str, Any]) -> bytes:
+    """Return the problem as a complete HTTP/1.1 response with `Connection: close`; `more` are extra headers.
+
+    `scope` is that of the request, as far as it is known.
+    """
     response = answer(problem)
     status = HTTPStatus(problem.status)
-    headers = [*more, *response.raw_headers, (b"connection", b"close")]
+    if REQUEST_ID not in scope:
+        scope[REQUEST_ID] = identify(scope["headers"])
+    headers = [*more, *response.raw_headers, (HEADER, scope[REQUEST_ID]), (b"connection", b"close")]
     lines = [f"HTTP/1.1 {status} {status.phrase}".encode(), *(b"%b: %b" % pair for pair in headers)]
     return b"\r\n".join([*lines, b"", cast("bytes", response.body)])

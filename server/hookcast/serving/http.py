@@ -9,13 +9,14 @@ per waiting connection, no task, and nothing once a stream has the connection. B
 import asyncio
 import enum
 import math
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from hookcast.errors import BadRequest, HeadTimeout, HookcastError
 from hookcast.push.handover import HANDOVER
 from hookcast.push.stream import Stream
+from hookcast.routes.access_log import log_refused
 from hookcast.serving.base import Config, hand_over, last_words
 from hookcast.serving.heads import MAX_HEAD_BYTES, oversize, too_large, wrong_host
 
@@ -221,12 +222,24 @@ class HttpProtocol(HttpToolsProtocol):
         if behind:
             self.transport.close()
             return
-        self.transport.write(last_words(problem, self.server_state.default_headers))
+        scope = self._refused_scope()
+        self.transport.write(last_words(problem, self.server_state.default_headers, scope))
+        if self.config.logs_requests:
+            log_refused(scope, problem.status)
         self.config.idle.add(self)
         self._watch_reader()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._await(Stage.NOTHING)
+
+    def _refused_scope(self) -> dict[str, Any]:
+        """Return the scope of the newest request, as far as it was read."""
+        scope: dict[str, Any] = {"type": "http", "method": "", "headers": [], "client": self.client}
+        if self.scope is not None:
+            scope = cast("dict[str, Any]", self.scope)
+            scope.setdefault("method", "")
+            scope.setdefault("path", self.url.partition(b"?")[0].decode("latin-1"))
+        return scope
 
     def _ignore(self, size: int) -> None:
         self._ignored += size

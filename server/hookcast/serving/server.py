@@ -29,8 +29,9 @@ class Site:
     """One application on one bound socket. `drain` is called before its connections are closed.
 
     `proxies` are the addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are trusted. Beyond
-    `max_connections`, streams included, idle ones are closed; None = no limit. `refusals`
-    are errors that the application cannot serve with: the server then stops and raises the first.
+    `max_connections`, streams included, idle ones are closed; None = no limit. With `access_log` the server logs the
+    requests that it refuses by itself. `refusals` are errors that the application cannot serve with: the server then
+    stops and raises the first.
     """
 
     app: App
@@ -39,6 +40,7 @@ class Site:
     deadlines: Deadlines = DEADLINES
     proxies: Sequence[str] = ()
     max_connections: int | None = None
+    access_log: bool = False
     refusals: list[HookcastError] = field(default_factory=list)
 
 
@@ -148,7 +150,9 @@ class Server(uvicorn.Server):
     """uvicorn's server, with signals left to `_serve`, and streams drained before they are closed."""
 
     def __init__(self, site: Site, on_ready: Callable[[], None]) -> None:
-        super().__init__(config_of(site.app, site.deadlines, site.proxies, site.max_connections))
+        config = config_of(site.app, site.deadlines, site.proxies, site.max_connections)
+        config.logs_requests = site.access_log
+        super().__init__(config)
         self.site = site
         self.failed = False
         self._on_ready = on_ready

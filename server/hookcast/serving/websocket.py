@@ -9,12 +9,14 @@ from websockets.exceptions import SecurityError
 from hookcast.errors import BadRequest, HeadTooLarge, HookcastError
 from hookcast.push.handover import HANDOVER
 from hookcast.push.stream import Stream
-from hookcast.serving.base import hand_over, last_words
+from hookcast.routes.access_log import log_refused
+from hookcast.serving.base import Config, hand_over, last_words
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, offering the connection to the application once it is accepted."""
 
+    config: Config
     _early = b""
 
     def data_received(self, data: bytes) -> None:
@@ -45,7 +47,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if isinstance(error, SecurityError) or (error and isinstance(error.__cause__, SecurityError)):
             # a line is too long; websockets < 17 wraps the error
             problem = HeadTooLarge("The URL and each header of a WebSocket handshake may have at most 8 KiB.")
-        self.transport.write(last_words(problem, self.default_headers))
+        scope: dict[str, Any] = {"type": "websocket", "headers": [], "client": self.client}
+        self.transport.write(last_words(problem, self.default_headers, scope))
+        if self.config.logs_requests:
+            log_refused(scope, problem.status)
         self.transport.close()
 
     async def run_asgi(self) -> None:

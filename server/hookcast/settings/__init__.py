@@ -4,12 +4,13 @@ Units are in the names: `_seconds`, `_bytes`. Secrets are `SecretStr`, which hid
 """
 
 from hookcast.settings.client import ClientSettings
-from hookcast.settings.listening import PREFIX, ListenSettings
+from hookcast.settings.listening import PREFIX, ListenSettings, LogSettings
 from hookcast.settings.loading import (
     export_cloud_variables,
     given_names,
     load_client_settings,
     load_listen_settings,
+    load_log_settings,
     load_settings,
 )
 from hookcast.settings.server import Settings
@@ -18,10 +19,12 @@ __all__ = [
     "PREFIX",
     "ClientSettings",
     "ListenSettings",
+    "LogSettings",
     "Settings",
     "export_cloud_variables",
     "given_names",
     "load_client_settings",
     "load_listen_settings",
+    "load_log_settings",
     "load_settings",
 ]

@@ -1,8 +1,8 @@
-"""The listening address: what every command's settings begin with."""
+"""What the settings of all commands share: how they are read, where to listen, what to log."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "HOOKCAST_"
@@ -10,8 +10,14 @@ PREFIX = "HOOKCAST_"
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 
 
-class ListenSettings(BaseSettings):
-    """The listening address: all that the health check loads, so that no other setting can break it."""
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+]
+
+
+class ReadSettings(BaseSettings):
+    """Settings from the environment and `.env`, without blanks or quotes around them."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -33,5 +39,15 @@ class ListenSettings(BaseSettings):
             raise ValueError("must not be in quotes")
         return text
 
+
+class ListenSettings(ReadSettings):
+    """The listening address: all that the health check loads, so that no other setting can break it."""
+
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
+
+
+class LogSettings(ReadSettings):
+    """What to log: all that the emulator loads."""
+
+    log_level: LogLevel = "info"

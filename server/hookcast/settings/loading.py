@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 
 from hookcast.errors import SettingsError
 from hookcast.settings.client import ClientSettings
-from hookcast.settings.listening import PREFIX, ListenSettings
+from hookcast.settings.listening import PREFIX, ListenSettings, LogSettings
 from hookcast.settings.server import Settings
 
 _CLOUDS = ("AWS_", "AZURE_", "GOOGLE_")
@@ -47,6 +47,11 @@ def load_client_settings(**overrides: Any) -> ClientSettings:
 def load_listen_settings(**overrides: Any) -> ListenSettings:
     """Load the settings of the health check, like `load_settings`."""
     return _load(ListenSettings, overrides)
+
+
+def load_log_settings() -> LogSettings:
+    """Load the settings of the emulator's log, like `load_settings`."""
+    return _load(LogSettings, {})
 
 
 def _load(shape: type[_Shape], overrides: dict[str, Any]) -> _Shape:

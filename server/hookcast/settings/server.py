@@ -9,7 +9,7 @@ from hookcast.errors import SettingsError
 from hookcast.eventtypes import BY_DEFAULT, EventNames, EventType, event_types
 from hookcast.keys import ApiKeys, FalKey, ForwardSecret, TokenSecret, signing_keys
 from hookcast.postgres_url import SCHEMA
-from hookcast.settings.listening import PREFIX, ListenSettings, Seconds
+from hookcast.settings.listening import PREFIX, ListenSettings, LogSettings, Seconds
 from hookcast.strength import KEY_BYTES, SECRET_BYTES, weakness
 from hookcast.trust import USER_CLAIM, Trust, parse_trusts
 from hookcast.urls import (
@@ -29,7 +29,7 @@ from hookcast.urls import (
 )
 
 
-class Settings(ListenSettings):
+class Settings(ListenSettings, LogSettings):
     """Every server setting, with its default."""
 
     public_url: PublicUrl | None = None
@@ -58,6 +58,7 @@ class Settings(ListenSettings):
         default=None, validation_alias=AliasChoices("PROMETHEUS_MULTIPROC_DIR", "metrics_folder")
     )
     forwarded_allow_ips: Networks = "127.0.0.1, ::1"
+    access_log: bool = False
 
     media_url: MediaUrl | None = None
     media_public_url: ShownAddress | None = None
@@ -145,6 +146,12 @@ class Settings(ListenSettings):
     def secrets(self) -> tuple[str, ...]:
         """The secrets of tokens: the first signs, all verify."""
         return () if self.token_secret is None else tuple(listed(self.token_secret.get_secret_value()))
+
+    @property
+    def held(self) -> list[str]:
+        """Every key and secret: what no line of the log may show."""
+        fal_key = [] if self.fal_key is None else [self.fal_key.get_secret_value()]
+        return [*self.keys, *self.secrets, *fal_key]
 
     @property
     def providers(self) -> tuple[Trust, ...]:

@@ -64,6 +64,7 @@ class Postgresql(Database):
             pool_timeout=WAIT_SECONDS,
             pool_recycle=1800,
             execution_options={"schema_translate_map": {None: schema}},
+            hide_parameters=True,  # payloads, in the traceback of a bug
         )
         self._distrusted_at = 0.0  # older connections are replaced when they leave the pool
         event.listen(self._engine.sync_engine, "connect", _note_age)

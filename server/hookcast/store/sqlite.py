@@ -54,7 +54,13 @@ class Sqlite(Database):
     def __init__(self, url: URL) -> None:
         super().__init__()
         self._file = Path(url.database or "")
-        engine = create_engine(url, pool_size=_READERS + 1, max_overflow=0, pool_timeout=WAIT_SECONDS)
+        engine = create_engine(
+            url,
+            pool_size=_READERS + 1,
+            max_overflow=0,
+            pool_timeout=WAIT_SECONDS,
+            hide_parameters=True,  # payloads, in the traceback of a bug
+        )
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _on_begin)
         self._engine = engine

@@ -89,7 +89,7 @@ async def test_the_service_works_in_its_sandbox(machine: Machine, environment: s
     machine.systemctl("stop", "hookcast")
     assert machine.shows("Result") == "success"
     records = [json.loads(line) for line in machine.log.splitlines() if not line.startswith("Hookcast ")]
-    assert {record["event"] for record in records} <= {"settings", "limits", "webhook"}
+    assert {record["event"] for record in records} <= {"settings", "limits", "started", "webhook"}
     assert API_KEY not in machine.log
 
 

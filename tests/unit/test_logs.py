@@ -14,7 +14,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from hookcast.logs import Throttle
+from hookcast.logs import Throttle, path_shown
 from hookcast.logs.writer import ROOM_BYTES, Writer
 
 LINES = 3 * ROOM_BYTES // 1000
@@ -129,6 +129,24 @@ def test_libraries_say_nothing_at_debug_and_the_server_does() -> None:
         "logging.getLogger('x').debug('theirs')\nlogs.get_logger('x').debug('ours')"
     )
     assert [line["event"] for line in _lines_of(code)] == ["ours"]
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("/api/fal-jobs/019f6af7-5d0c-7e52-9f6e-0d9a3c1b2e4f/events", None),
+        ("/openapi.json", None),
+        ("/", None),
+        ("", None),
+        ("/api/fal-jobs/3f9a1c77be2d40e8a6651b0c9d27f4e1", "/api/fal-jobs/…"),
+        ("/api/fal-jobs/eyJhbGci", "/api/fal-jobs/…"),
+        ("/abcdefghijklmnopqrstuv/x", "/…/x"),
+        ("/a/b/c/d/e/f/g/h/i/j", "/a/b/c/d/e/f/g/…"),
+        ("/a\nb", "/…"),
+    ],
+)
+def test_of_a_path_only_words_and_ids_of_fal_are_shown(path: str, seen: str | None) -> None:
+    assert path_shown(path) == (path if seen is None else seen)
 
 
 @pytest.mark.anyio

@@ -151,7 +151,8 @@ class Settings(ListenSettings, LogSettings):
     def held(self) -> list[str]:
         """Every key and secret: what no line of the log may show."""
         fal_key = [] if self.fal_key is None else [self.fal_key.get_secret_value()]
-        return [*self.keys, *self.secrets, *fal_key]
+        forward = [] if self.forward_secret is None else listed(self.forward_secret.get_secret_value())
+        return [*self.keys, *self.secrets, *fal_key, *forward]
 
     @property
     def providers(self) -> tuple[Trust, ...]:

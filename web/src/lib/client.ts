@@ -1,6 +1,7 @@
 /** The client: `createHookcast`. */
 
 import { createBoard, type Doubt, GATHER_MS } from "./board.js";
+import type { Calls, Core } from "./calls.js";
 import { openConnection } from "./connection.js";
 import { HookcastError } from "./errors.js";
 import { type Ask, jobPath, request, type Server } from "./http.js";
@@ -8,11 +9,22 @@ import type { Link, LinkEvents } from "./link.js";
 import { LADDER } from "./state.js";
 import { createTokens } from "./tokens.js";
 import type { Env } from "./transports/transport.js";
-import type { CallOptions, HookcastOptions, Job, Submission, Submitted, WatchOptions } from "./types.js";
-import { asJob, type Fields, parse, problem, rawJson, readJob, topicsOf } from "./wire.js";
+import type {
+  CallOptions,
+  CompletedJob,
+  HookcastOptions,
+  Job,
+  JobFilter,
+  JobPage,
+  Submission,
+  Submitted,
+  Token,
+  TokenRequest,
+  WaitOptions,
+  WatchOptions,
+} from "./types.js";
+import { asJob, parse, problem, rawJson, readJob, topicsOf } from "./wire.js";
 
-export const SUBMIT_MS = 60_000;
-export const SUBMIT_TRIES = 3;
 /** After this time without a connection, the reason is looked for; `RELOAD_MS` later, code that cannot be loaded is one. */
 export const DOUBT_MS = 4_000;
 export const RELOAD_MS = 16_000;
@@ -42,11 +54,21 @@ export interface Hookcast {
    * them one job. Rejects with HookcastError; after `submit_outcome_unknown`, another key submits once more.
    */
   submit<JobResult = unknown>(submission: Submission, options?: SubmitOptions): Promise<Submitted<JobResult>>;
+  /** List jobs, newest first. Rejects with HookcastError. */
+  list<JobResult = unknown>(filter?: JobFilter, options?: CallOptions): Promise<JobPage<JobResult>>;
+  /**
+   * Wait for the outcome of a job; resolves with the completed job. Rejects with HookcastError `job_failed`,
+   * `job_cancelled`, `timeout` or `closed`, with the abort reason of `signal` and, with `failFast`, with what `onError` of a
+   * watch is told.
+   */
+  wait<JobResult = unknown>(requestId: string, options?: WaitOptions): Promise<CompletedJob<JobResult>>;
+  /** Mint a stream token for a page, on your own server: it takes an API key. Rejects with HookcastError. */
+  createToken(wanted: TokenRequest, options?: CallOptions): Promise<Token>;
   /** Get the current state of a job. Rejects with HookcastError, such as `job_not_found`. */
   get<JobResult = unknown>(requestId: string, options?: CallOptions): Promise<Job<JobResult>>;
   /** Ask fal to cancel a job, and return its state. Rejects with HookcastError, such as `already_terminal`. */
   cancel<JobResult = unknown>(requestId: string, options?: CallOptions): Promise<Job<JobResult>>;
-  /** End all watches and close the connection permanently. `submit`, `get` and `cancel` still work. */
+  /** End all watches and close the connection permanently. Other calls still work. */
   close(): void;
 }
 
@@ -60,35 +82,42 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
   };
   const board = createBoard((events) => connect(server, events, options), doubter(server), options.whenHidden);
 
-  const watch = (requestId: string, handlers: WatchOptions = {}) => board.add(`job:${requestId}`, handlers);
+  const watch = (requestId: string, handlers: WatchOptions = {}) => board.add(`requestId:${requestId}`, handlers);
   const job = async (path: string, ask: Ask) => {
     const found = await call(server, path, ask, readJob);
     board.state(found);
     return found;
   };
+  const get = (requestId: string, ask: CallOptions = {}) => job(jobPath(requestId), ask) as never;
+  const core: Core = {
+    call: call.bind(0, server) as Core["call"],
+    watch,
+    get,
+    state: board.state,
+    parse,
+    asJob,
+    HookcastError,
+  };
+  /** Return the call of this name, whose code is loaded on demand. */
+  const onDemand =
+    (name: keyof Calls) =>
+    async (...args: unknown[]) => {
+      const { callsOf } = await import("./calls.js").catch(() => {
+        throw new HookcastError("network", "No answer");
+      });
+      return (callsOf(core)[name] as (...args: unknown[]) => unknown)(...args) as never;
+    };
   return {
     watch: watch as Hookcast["watch"],
     watchGroup: (name, handlers = {}) => board.add(`group:${name}`, handlers as WatchOptions),
-    updates: async function* (requestId, ask = {}) {
-      const { statesOf } = await import("./updates.js");
-      const own = (handlers: WatchOptions) => watch(requestId, handlers);
-      yield* statesOf(own, ask) as AsyncGenerator<never>;
+    updates: async function* (...args) {
+      yield* (await onDemand("updates")(...args)) as AsyncGenerator<never>;
     },
-    submit: async (submission, { idempotencyKey, ...options } = {}) => {
-      // `crypto.randomUUID` needs a secure context: it is missing on plain http, except on loopback.
-      const key = idempotencyKey ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
-      const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
-      const ask = { ...options, method: "POST", headers, timeout: SUBMIT_MS, body: JSON.stringify(submission) };
-      for (let attempt = 1; ; attempt += 1) {
-        try {
-          return (await call(server, "", ask, readSubmitted)) as never;
-        } catch (error) {
-          // Safe to retry: the same key is the same job.
-          if ((error as HookcastError).code !== "network" || attempt === SUBMIT_TRIES) throw error;
-        }
-      }
-    },
-    get: (requestId, ask = {}) => job(jobPath(requestId), ask) as never,
+    submit: onDemand("submit"),
+    list: onDemand("list"),
+    wait: onDemand("wait"),
+    createToken: onDemand("createToken"),
+    get,
     cancel: (requestId, ask = {}) => job(`${jobPath(requestId)}/cancel`, { ...ask, method: "POST" }) as never,
     close: board.close,
   };
@@ -136,7 +165,7 @@ async function call<Answer>(
   server: Server,
   path: string,
   ask: Ask & CallOptions,
-  read: (body: string) => Answer | null,
+  read: (body: string) => Answer | null | false,
 ): Promise<Answer> {
   try {
     const { status, body } = await request(server, path, ask);
@@ -149,9 +178,4 @@ async function call<Answer>(
       ? await (await import("./diagnosis.js")).explain(server, error as HookcastError, HookcastError)
       : error;
   }
-}
-
-function readSubmitted(body: string): Fields | null {
-  const fields = parse(body);
-  return asJob(fields.job) && fields;
 }

@@ -103,7 +103,7 @@ export function openConnection(env: Env): Link {
       state: (job) => {
         if (job) env.state(job);
         // The token grants it now: move it back to the transport.
-        if (job && denied.delete(`job:${job.requestId}`)) queueMicrotask(share);
+        if (job && denied.delete(`requestId:${job.requestId}`)) queueMicrotask(share);
       },
       expiring: async () => {
         if (!(await renewToken(env))) return;

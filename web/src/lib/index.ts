@@ -8,6 +8,8 @@ export type {
   EndedBy,
   HookcastOptions,
   Job,
+  JobFilter,
+  JobPage,
   JobStatus,
   JsonObject,
   LogLine,
@@ -16,8 +18,11 @@ export type {
   Progress,
   Submission,
   Submitted,
+  Token,
+  TokenRequest,
   Transport,
   TransportName,
+  WaitOptions,
   WatchOptions,
 } from "./types.js";
 export { isTerminal, rawJson } from "./wire.js";

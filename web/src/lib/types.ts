@@ -137,12 +137,54 @@ export interface Submitted<JobResult = unknown> {
   readonly links: { readonly status: string; readonly events: string; readonly cancel: string };
 }
 
+/** Which jobs `list` returns. */
+export interface JobFilter {
+  readonly owner?: string | undefined;
+  readonly group?: string | undefined;
+  readonly status?: JobStatus | undefined;
+  /** The maximum number of jobs, 1 to 200; 50 by default. */
+  readonly limit?: number | undefined;
+  /** Where to continue: the `nextCursor` of the page before. */
+  readonly cursor?: string | null | undefined;
+}
+
+/** A page of jobs, newest first. */
+export interface JobPage<JobResult = unknown> {
+  readonly jobs: readonly Job<JobResult>[];
+  /** The cursor of the next page, null on the last one. */
+  readonly nextCursor: string | null;
+}
+
+/** What a new stream token shows: all jobs of an owner (`sub`), and these jobs and groups. */
+export interface TokenRequest {
+  readonly sub?: string | undefined;
+  readonly jobs?: readonly string[] | undefined;
+  readonly groups?: readonly string[] | undefined;
+  /** Its lifetime in seconds; 3600 by default. */
+  readonly expiresIn?: number | undefined;
+}
+
+/** A stream token. Both are null on a server without API keys, which shows all jobs to everybody. */
+export interface Token {
+  readonly token: string | null;
+  readonly expiresAt: string | null;
+}
+
 /** Options of a single call. */
 export interface CallOptions {
   /** Aborting it ends the call. */
   readonly signal?: AbortSignal | undefined;
   /** Whether to reject with what blocks the call, such as `origin_not_allowed`, instead of trying again. */
   readonly failFast?: boolean | undefined;
+}
+
+/** Options of `wait`. */
+export interface WaitOptions extends CallOptions {
+  /**
+   * Milliseconds to wait; then the server is asked once more. No limit by default. Time during which the machine sleeps
+   * does not count.
+   */
+  readonly timeout?: number | undefined;
 }
 
 /** Options of `createHookcast`. */

@@ -3,8 +3,11 @@
 import { HookcastError } from "./errors.js";
 import type { Job } from "./types.js";
 
-/** A watched topic: `job:` and a requestId, or `group:` and a name. */
-export type Topic = `job:${string}` | `group:${string}`;
+/** The kinds of topics, by the names of their query parameters; a WebSocket message has them in the plural. */
+export const KINDS_OF_TOPICS = ["requestId", "group", "owner"] as const;
+export type KindOfTopic = (typeof KINDS_OF_TOPICS)[number];
+/** A watched topic: its kind and its name, such as `requestId:a`. */
+export type Topic = `${KindOfTopic}:${string}`;
 
 /** The maximum number of names in a message or a request. */
 export const MAX_NAMES = 200;
@@ -57,17 +60,22 @@ export function isTerminal(job: Job): boolean {
 }
 
 export function isOfJob(topic: Topic): boolean {
-  return topic.startsWith("job");
+  return topic.startsWith("r");
 }
 
-/** Return the requestId or the group of a topic. */
+/** Return the kind and the name of a topic. */
+export function partsOf(topic: Topic): [kind: KindOfTopic, name: string] {
+  return topic.split(/:(.*)/s, 2) as [KindOfTopic, string];
+}
+
+/** Return the requestId, group or owner of a topic. */
 export function nameOf(topic: Topic): string {
-  return topic.replace(/^\w+:/, "");
+  return partsOf(topic)[1];
 }
 
 /** Return the topics whose watches receive the job. */
 export function topicsOf(job: Job): Topic[] {
-  return [`job:${job.requestId}`, `group:${job.group ?? ""}`];
+  return KINDS_OF_TOPICS.map((kind): Topic => `${kind}:${job[kind] ?? ""}`);
 }
 
 /** Split topics into parts of at most `MAX_NAMES`. */

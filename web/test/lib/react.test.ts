@@ -6,6 +6,7 @@ import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ASK_MS } from "../../src/lib/http.js";
 import { createHookcast, type Hookcast } from "../../src/lib/index.js";
+import { TICK_MS } from "../../src/lib/patience.js";
 import {
   type FalJob,
   type FalJobOptions,
@@ -16,7 +17,6 @@ import {
   useFalJobs,
   useHookcast,
 } from "../../src/lib/react/index.js";
-import { TICK_MS } from "../../src/lib/react/patience.js";
 import { fakeTime, job, json, pass, recorder, World } from "./world.js";
 
 fakeTime();

@@ -336,7 +336,7 @@ describe("identities", () => {
     const tokens = [token({ sub: "u1" }), token({ sub: "u2" }), "key-1", "key-2", null];
     for (const each of tokens) await context.browser.open().watch(["a"], { getToken: () => each });
     expect(context.browser.sockets).toHaveLength(5);
-    for (const name of names()) expect(name).toMatch(/^hookcast:1:[0-9a-f]{64}(:[0-9a-f-]{36})?$/);
+    for (const name of names()) expect(name).toMatch(/^hookcast:2:[0-9a-f]{64}(:[0-9a-f-]{36})?$/);
   });
 
   it("are the same after a renewal, whatever changed that opens nothing", async () => {

@@ -11,7 +11,7 @@ import {
   type Progress,
   type Transport,
 } from "../index.js";
-import { countDown, type Waited } from "./patience.js";
+import { countDown, type Waited } from "../patience.js";
 import { useHookcast } from "./provider.js";
 import { connected, type Store, useLatest, useOnce, useWatch } from "./watch.js";
 

@@ -80,7 +80,7 @@ export class Host {
         const concerned = this.#wanting(topicsOf(job));
         if ((!this.#timer && concerned.length === 0) || job.version <= version(job.requestId)) return;
         this.#jobs.set(job.requestId, job);
-        this.#errors.delete(`job:${job.requestId}`);
+        this.#errors.delete(`requestId:${job.requestId}`);
         for (const tab of concerned) this.#tell(tab, { type: "state", job });
       },
       transport: (transport) => {

@@ -5,7 +5,7 @@ import type { Job, Transport } from "../types.js";
 import type { Topic } from "../wire.js";
 
 /** Part of the names of locks and channels. */
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** From a tab to the leader: everything it wants. Sent at each change, and to check that there is a leader. */
 export interface Want {

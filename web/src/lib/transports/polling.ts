@@ -1,7 +1,7 @@
 /** Polling and long-polling: one loop per topic. */
 
 import { type Answer, ASK_MS, type Ask, endBy, jobPath, request } from "../http.js";
-import { asJob, isOfJob, list, nameOf, parse, readJob, type Topic, without } from "../wire.js";
+import { asJob, isOfJob, list, nameOf, parse, partsOf, readJob, type Topic, without } from "../wire.js";
 import type { OpenTransport } from "./transport.js";
 
 export const WAIT_SECONDS = 25;
@@ -63,7 +63,7 @@ const polling =
       return [answer, soon && hold];
     };
     const group = async (topic: Topic, signal: AbortSignal): Promise<Outcome> => {
-      const query = new URLSearchParams({ group: nameOf(topic), limit: "200" });
+      const query = new URLSearchParams([partsOf(topic), ["limit", "200"]]);
       for (let page = 1; ; page += 1) {
         const answer = await ask(`?${query}`, { signal });
         const { jobs, nextCursor } = parse(answer.body);

@@ -3,7 +3,7 @@
 import { createParser } from "../eventstream.js";
 import { authorization, endBy, endOf } from "../http.js";
 import type { End } from "../state.js";
-import { isOfJob, nameOf, readJob, split, type Topic, without } from "../wire.js";
+import { partsOf, readJob, split, type Topic, without } from "../wire.js";
 import type { Env, Listener, Transport } from "./transport.js";
 
 export function openEventStreams(env: Env, first: readonly Topic[], listener: Listener): Transport {
@@ -30,7 +30,7 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
       push(text);
     };
     try {
-      const query = new URLSearchParams(names.map((topic) => [isOfJob(topic) ? "requestId" : "group", nameOf(topic)]));
+      const query = new URLSearchParams(names.map(partsOf));
       const response = await env.fetch(env.url(`/events?${query}`), {
         headers: { Accept: "text/event-stream", ...authorization(await env.tokens.get()) },
         signal,

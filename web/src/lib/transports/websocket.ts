@@ -2,7 +2,7 @@
 
 import { endBy } from "../http.js";
 import type { End } from "../state.js";
-import { asJob, isOfJob, list, nameOf, parse, split, type Topic, without } from "../wire.js";
+import { asJob, KINDS_OF_TOPICS, list, parse, partsOf, split, type Topic, without } from "../wire.js";
 import type { Env, Listener, Transport } from "./transport.js";
 
 export const OPEN = 1;
@@ -25,9 +25,11 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
 
   const say = async (type: "subscribe" | "unsubscribe", names: readonly Topic[]) => {
     const token = (type === "subscribe" && (await env.tokens.get())) || undefined;
-    const requestIds = names.filter(isOfJob).map(nameOf);
-    const groups = names.filter((topic) => !isOfJob(topic)).map(nameOf);
-    if (socket?.readyState === OPEN) socket.send(JSON.stringify({ type, requestIds, groups, token }));
+    const message: Record<string, unknown> = { type, requestIds: [], groups: [], token };
+    for (const [kind, name] of names.map(partsOf)) {
+      message[`${kind}s`] = [...list(message[`${kind}s`]), name];
+    }
+    if (socket?.readyState === OPEN) socket.send(JSON.stringify(message));
   };
   const share = () => {
     if (socket?.readyState !== OPEN) return;
@@ -45,16 +47,16 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
   const receive = (text: string) => {
     if (over) return;
     listener.alive();
-    const { type, job, afterMs, code, requestIds, groups } = parse(text);
+    const message = parse(text);
+    const { type, job, afterMs, code } = message;
     if (type === "job")
       listener.state(asJob(job, text.startsWith('{"type":"job","job":') ? text.slice(20, -1) : undefined));
     if (type === "token-expiring") listener.expiring();
     if (type === "reconnect") after = Number(afterMs) || 0;
     if (code === "forbidden") {
-      const names = [
-        ...list(requestIds).map((id): Topic => `job:${id}`),
-        ...list(groups).map((name): Topic => `group:${name}`),
-      ];
+      const names = KINDS_OF_TOPICS.flatMap((kind) =>
+        list(message[`${kind}s`]).map((name): Topic => `${kind}:${name}`),
+      );
       subscribed = without(subscribed, names);
       listener.forbidden(names);
     }

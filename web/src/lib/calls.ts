@@ -3,10 +3,11 @@
  * core, so that bundlers do not split that.
  */
 
-import type { SubmitOptions } from "./client.js";
+import type { Board } from "./board.js";
+import type { call as Call, SubmitOptions } from "./client.js";
 import type { HookcastError } from "./errors.js";
 import { failureOf } from "./failure.js";
-import type { Ask } from "./http.js";
+import type { Ask, Server } from "./http.js";
 import { countDown } from "./patience.js";
 import type {
   CallOptions,
@@ -18,7 +19,7 @@ import type {
   Token,
   TokenRequest,
   WaitOptions,
-  WatchOptions,
+  WatchMineOptions,
 } from "./types.js";
 import { statesOf } from "./updates.js";
 import type { asJob as AsJob, parse as Parse } from "./wire.js";
@@ -26,14 +27,15 @@ import type { asJob as AsJob, parse as Parse } from "./wire.js";
 export const SUBMIT_MS = 60_000;
 export const SUBMIT_TRIES = 3;
 
-/** What the calls need of the client. */
+/** How long `watchMine` waits before it asks again for a token that names a user. */
+export const AGAIN_MS = 10_000;
+
+/** What the calls need of the core. */
 export interface Core {
-  /** Send a request, and return what `read` makes of the answer. */
-  call<Answer>(path: string, ask: Ask & CallOptions, read: (body: string) => Answer | null | false): Promise<Answer>;
-  watch(requestId: string, options: WatchOptions): () => void;
-  get(requestId: string, options: CallOptions): Promise<Job>;
-  /** Dispatch a state to the watches. */
-  state(job: Job): void;
+  readonly server: Server;
+  readonly call: typeof Call;
+  readonly board: Board;
+  readonly get: (requestId: string, options: CallOptions) => Promise<Job>;
   readonly parse: typeof Parse;
   readonly asJob: typeof AsJob;
   readonly HookcastError: typeof HookcastError;
@@ -43,52 +45,91 @@ export type Calls = ReturnType<typeof callsOf>;
 
 /** Return the calls of a client. */
 export function callsOf(core: Core) {
-  const { call, watch, state, parse, asJob } = core;
-  const post = (body: unknown, ask: Ask & CallOptions): Ask & CallOptions => ({
-    ...ask,
-    method: "POST",
-    headers: { "Content-Type": "application/json", ...ask.headers },
-    body: JSON.stringify(body),
-  });
   return {
-    submit: async (submission: Submission, { idempotencyKey, ...ask }: SubmitOptions = {}) => {
-      // `crypto.randomUUID` needs a secure context: it is missing on plain http, except on loopback.
-      const key = idempotencyKey ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
-      const sent = post(submission, { ...ask, headers: { "Idempotency-Key": key }, timeout: SUBMIT_MS });
-      const read = (body: string) => {
-        const fields = parse(body);
-        return asJob(fields.job) && (fields as unknown as Submitted);
-      };
-      for (let attempt = 1; ; attempt += 1) {
-        try {
-          return await call("", sent, read);
-        } catch (error) {
-          // Safe to retry: the same key is the same job.
-          if ((error as HookcastError).code !== "network" || attempt === SUBMIT_TRIES) throw error;
-        }
-      }
-    },
-    list: async (filter: JobFilter = {}, ask: CallOptions = {}) => {
-      const given = Object.entries(filter).filter(([, value]) => value !== undefined && value !== null);
-      const page = await call(`?${new URLSearchParams(given)}`, ask, (body) => {
-        const { jobs, nextCursor } = parse(body);
-        return Array.isArray(jobs) && ({ jobs, nextCursor } as JobPage);
-      });
-      for (const job of page.jobs) if (asJob(job)) state(job);
-      return page;
-    },
-    createToken: (wanted: TokenRequest, ask: CallOptions = {}) =>
-      call("/../tokens", post(wanted, ask), (body) => {
-        const fields = parse(body);
-        return "token" in fields && (fields as unknown as Token);
-      }),
+    submit: (submission: Submission, options: SubmitOptions = {}) => submit(core, submission, options),
+    list: (filter: JobFilter = {}, ask: CallOptions = {}) => list(core, filter, ask),
+    createToken: (wanted: TokenRequest, ask: CallOptions = {}) => createToken(core, wanted, ask),
     wait: (requestId: string, options: WaitOptions = {}) => outcomeOf(core, requestId, options),
-    updates: (requestId: string, ask: CallOptions = {}) => statesOf((handlers) => watch(requestId, handlers), ask),
+    watchMine: (options: WatchMineOptions, over: AbortSignal) => watchMine(core, options, over),
+    updates: (requestId: string, ask: CallOptions = {}) =>
+      statesOf((handlers) => core.board.add(`requestId:${requestId}`, handlers), ask),
   };
 }
 
+/** Send a body as JSON, and return what `read` makes of the answer. */
+function post<Answer>(
+  { server, call }: Core,
+  path: string,
+  body: unknown,
+  ask: Ask & CallOptions,
+  read: (body: string) => Answer | false | null,
+): Promise<Answer> {
+  const headers = { "Content-Type": "application/json", ...ask.headers };
+  return call(server, path, { ...ask, method: "POST", headers, body: JSON.stringify(body) }, read);
+}
+
+async function submit(core: Core, submission: Submission, options: SubmitOptions): Promise<Submitted> {
+  const { idempotencyKey, ...ask } = options;
+  // `crypto.randomUUID` needs a secure context: it is missing on plain http, except on loopback.
+  const key = idempotencyKey ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
+  const sent = { ...ask, headers: { "Idempotency-Key": key }, timeout: SUBMIT_MS };
+  const read = (body: string) => {
+    const fields = core.parse(body);
+    return core.asJob(fields.job) && (fields as unknown as Submitted);
+  };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await post(core, "", submission, sent, read);
+    } catch (error) {
+      // Safe to retry: the same key is the same job.
+      if ((error as HookcastError).code !== "network" || attempt === SUBMIT_TRIES) throw error;
+    }
+  }
+}
+
+async function list(core: Core, { mine, ...filter }: JobFilter, ask: CallOptions): Promise<JobPage> {
+  const { server, call, parse, asJob, board } = core;
+  const wanted = mine ? { owner: await ownerOf(core), ...filter } : filter;
+  const given = Object.entries(wanted).filter(([, value]) => value !== undefined && value !== null);
+  const page = await call(server, `?${new URLSearchParams(given as [string, string][])}`, ask, (body) => {
+    const { jobs, nextCursor } = parse(body);
+    return Array.isArray(jobs) && ({ jobs, nextCursor } as JobPage);
+  });
+  for (const job of page.jobs) if (asJob(job)) board.state(job);
+  return page;
+}
+
+function createToken(core: Core, wanted: TokenRequest, ask: CallOptions): Promise<Token> {
+  return post(core, "/../tokens", wanted, ask, (body) => {
+    const fields = core.parse(body);
+    return "token" in fields && (fields as unknown as Token);
+  });
+}
+
+/** Watch the jobs of an owner until `over` aborts; as long as the owner is not known, try again. */
+async function watchMine(core: Core, options: WatchMineOptions, over: AbortSignal): Promise<void> {
+  const { owner, signal: given, ...handlers } = options;
+  const signal = given ? AbortSignal.any([given, over]) : over;
+  try {
+    core.board.add(`owner:${owner ?? (await ownerOf(core))}`, { ...handlers, signal });
+  } catch (error) {
+    if (signal.aborted) return;
+    handlers.onError?.(error as HookcastError);
+    const timer = setTimeout(() => watchMine(core, options, over), AGAIN_MS);
+    signal.addEventListener("abort", () => clearTimeout(timer));
+  }
+}
+
+/** Return the user of the token. Rejects with HookcastError `owner_unknown` if it names none. */
+async function ownerOf({ server, HookcastError }: Core): Promise<string> {
+  const [token, { claimsOf }] = await Promise.all([server.tokens.get(), import("./tabs/index.js")]);
+  const { sub } = claimsOf(`${token}`) ?? {};
+  if (typeof sub === "string") return sub;
+  throw new HookcastError("owner_unknown", "The token names no user: pass `owner`.");
+}
+
 /** Watch a job until it has ended. Resolves with the completed job; rejects as `Hookcast.wait` says. */
-function outcomeOf({ watch, get, HookcastError }: Core, requestId: string, options: WaitOptions): Promise<Job> {
+function outcomeOf({ board, get, HookcastError }: Core, requestId: string, options: WaitOptions): Promise<Job> {
   const { timeout = Number.POSITIVE_INFINITY, signal, failFast } = options;
   const over = new AbortController();
   return new Promise<Job>((resolve, reject) => {
@@ -101,7 +142,7 @@ function outcomeOf({ watch, get, HookcastError }: Core, requestId: string, optio
     if (signal?.aborted) return abort();
     signal?.addEventListener("abort", abort, { signal: over.signal });
     const pause = countDown({ ms: 0 }, timeout, expire);
-    const stop = watch(requestId, {
+    const stop = board.add(`requestId:${requestId}`, {
       onCompleted: resolve,
       onFailed: (job) => reject(failureOf(job, HookcastError)),
       onTransport: (transport) => {

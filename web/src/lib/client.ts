@@ -21,9 +21,10 @@ import type {
   Token,
   TokenRequest,
   WaitOptions,
+  WatchMineOptions,
   WatchOptions,
 } from "./types.js";
-import { asJob, parse, problem, rawJson, readJob, topicsOf } from "./wire.js";
+import { asJob, type KindOfTopic, parse, problem, rawJson, readJob, topicsOf } from "./wire.js";
 
 /** After this time without a connection, the reason is looked for; `RELOAD_MS` later, code that cannot be loaded is one. */
 export const DOUBT_MS = 4_000;
@@ -44,6 +45,11 @@ export interface Hookcast {
   watch<JobResult = unknown>(requestId: string, options?: WatchOptions<JobResult>): () => void;
   /** Watch every job of a group, future ones included. Returns a function that ends the watch. */
   watchGroup<JobResult = unknown>(name: string, options?: WatchOptions<JobResult>): () => void;
+  /**
+   * Watch every job of the signed-in user, future ones included: those whose owner is the `sub` of the token, or `owner`.
+   * It begins with the jobs that changed last. Returns a function that ends the watch.
+   */
+  watchMine<JobResult = unknown>(options?: WatchMineOptions<JobResult>): () => void;
   /**
    * Iterate over the states of a job until it has ended or the client is closed. A slow consumer skips to the newest
    * state. Throws the abort reason of `signal`; with `failFast`, what `onError` of a watch is told.
@@ -82,22 +88,17 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
   };
   const board = createBoard((events) => connect(server, events, options), doubter(server), options.whenHidden);
 
-  const watch = (requestId: string, handlers: WatchOptions = {}) => board.add(`requestId:${requestId}`, handlers);
+  const watch =
+    (kind: KindOfTopic) =>
+    (name: string, handlers = {}) =>
+      board.add(`${kind}:${name}`, handlers);
   const job = async (path: string, ask: Ask) => {
     const found = await call(server, path, ask, readJob);
     board.state(found);
     return found;
   };
   const get = (requestId: string, ask: CallOptions = {}) => job(jobPath(requestId), ask) as never;
-  const core: Core = {
-    call: call.bind(0, server) as Core["call"],
-    watch,
-    get,
-    state: board.state,
-    parse,
-    asJob,
-    HookcastError,
-  };
+  const core: Core = { server, call, board, get, parse, asJob, HookcastError };
   /** Return the call of this name, whose code is loaded on demand. */
   const onDemand =
     (name: keyof Calls) =>
@@ -108,8 +109,13 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
       return (callsOf(core)[name] as (...args: unknown[]) => unknown)(...args) as never;
     };
   return {
-    watch: watch as Hookcast["watch"],
-    watchGroup: (name, handlers = {}) => board.add(`group:${name}`, handlers as WatchOptions),
+    watch: watch("requestId"),
+    watchGroup: watch("group"),
+    watchMine: (handlers = {}) => {
+      const over = new AbortController();
+      void onDemand("watchMine")(handlers, over.signal).catch(handlers.onError);
+      return () => over.abort();
+    },
     updates: async function* (...args) {
       yield* (await onDemand("updates")(...args)) as AsyncGenerator<never>;
     },
@@ -161,7 +167,7 @@ function doubter(server: Server): Doubt {
 }
 
 /** Send a request, and return what `read` makes of a successful response. Rejects with HookcastError. */
-async function call<Answer>(
+export async function call<Answer>(
   server: Server,
   path: string,
   ask: Ask & CallOptions,

@@ -23,6 +23,7 @@ export type {
   Transport,
   TransportName,
   WaitOptions,
+  WatchMineOptions,
   WatchOptions,
 } from "./types.js";
 export { isTerminal, rawJson } from "./wire.js";

@@ -105,6 +105,12 @@ export interface WatchOptions<JobResult = unknown> {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Options of `watchMine`. */
+export interface WatchMineOptions<JobResult = unknown> extends WatchOptions<JobResult> {
+  /** Whose jobs; by default the user of the token, its `sub`. */
+  readonly owner?: string | null | undefined;
+}
+
 /** A request for fal's queue. */
 export interface Submission {
   /** fal's endpoint id, such as `fal-ai/flux/dev`. */
@@ -139,6 +145,8 @@ export interface Submitted<JobResult = unknown> {
 
 /** Which jobs `list` returns. */
 export interface JobFilter {
+  /** Whether to list only the jobs of the user of the token, its `sub`. */
+  readonly mine?: boolean | undefined;
   readonly owner?: string | undefined;
   readonly group?: string | undefined;
   readonly status?: JobStatus | undefined;

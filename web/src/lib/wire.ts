@@ -4,8 +4,7 @@ import { HookcastError } from "./errors.js";
 import type { Job } from "./types.js";
 
 /** The kinds of topics, by the names of their query parameters; a WebSocket message has them in the plural. */
-export const KINDS_OF_TOPICS = ["requestId", "group", "owner"] as const;
-export type KindOfTopic = (typeof KINDS_OF_TOPICS)[number];
+export type KindOfTopic = "requestId" | "group" | "owner";
 /** A watched topic: its kind and its name, such as `requestId:a`. */
 export type Topic = `${KindOfTopic}:${string}`;
 
@@ -75,7 +74,7 @@ export function nameOf(topic: Topic): string {
 
 /** Return the topics whose watches receive the job. */
 export function topicsOf(job: Job): Topic[] {
-  return KINDS_OF_TOPICS.map((kind): Topic => `${kind}:${job[kind] ?? ""}`);
+  return [`requestId:${job.requestId}`, `group:${job.group ?? ""}`, `owner:${job.owner ?? ""}`];
 }
 
 /** Split topics into parts of at most `MAX_NAMES`. */

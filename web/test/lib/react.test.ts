@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 
 import { Activity, act, createElement, type ReactNode, StrictMode } from "react";
-import { createRoot, type Root } from "react-dom/client";
+import { createRoot, hydrateRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ASK_MS } from "../../src/lib/http.js";
@@ -40,6 +40,11 @@ afterEach(async () => {
 function Watching(options: FalJobOptions) {
   found = useFalJob(options);
   return found.status;
+}
+
+function Details(options: FalJobOptions) {
+  const { job, status, progress } = useFalJob(options);
+  return `${job?.version} ${status} ${progress?.phase}`;
 }
 
 const clients = new Set<Hookcast>();
@@ -316,6 +321,38 @@ describe("useFalJob", () => {
     const node = createElement(HookcastProvider, { client }, createElement(Watching, { requestId: "a" }));
     expect(renderToString(node)).toBe("pending");
     expect(world.sockets).toHaveLength(0);
+  });
+
+  it("begins with a state that a server rendered, without a flash", async () => {
+    const initialJob = job("a", { version: 3 });
+    const { seen, handlers } = recorder();
+    const options = { requestId: "a", initialJob, ...handlers };
+    const app = createElement(HookcastProvider, { client }, createElement(Details, options));
+    const container = document.createElement("div");
+    container.innerHTML = renderToString(app);
+    expect(container.textContent).toBe("3 pending queued");
+    const complaints = vi.spyOn(console, "error");
+    const hydrated = await act(async () => hydrateRoot(container, app));
+    await act(() => pass(0));
+    await act(() => world.socket.accept());
+    await state("a", { version: 2, progress: { ...initialJob.progress, phase: "running" } });
+    expect(container.textContent).toBe("3 pending queued");
+    await state("a", { version: 4, status: "completed" });
+    expect(container.textContent).toBe("4 completed queued");
+    expect(seen).toEqual(["completed a 4"]);
+    expect(complaints).not.toHaveBeenCalled();
+    await act(async () => hydrated.unmount());
+  });
+
+  it("does not watch a job whose initial state is its last, and reports its end once", async () => {
+    const { seen, handlers } = recorder();
+    const initialJob = job("a", { version: 3, status: "failed", error: "prompt: missing" });
+    await show({ initialJob, ...handlers });
+    await show({ initialJob, ...handlers, pollInterval: 1_000 });
+    expect(found).toMatchObject({ isFailed: true, isPolling: false, error: { message: "prompt: missing" } });
+    expect([seen, world.sockets.length]).toEqual([["failed a 3"], 0]);
+    await show({ requestId: "b", initialJob });
+    expect(found).toMatchObject({ job: null, status: "pending" });
   });
 
   it("wants a provider", () => {

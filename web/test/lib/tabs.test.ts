@@ -69,6 +69,7 @@ describe("tabs", () => {
     const [late, other] = [context.browser.open(), context.browser.open()];
     await late.watch(["a", "secret"]);
     expect(late.seen).toEqual(["update a 4"]);
+    await pass(100);
     leader.world.socket.say({ type: "error", code: "forbidden", requestIds: ["secret"] });
     await arrived();
     await other.watch(["secret"]);

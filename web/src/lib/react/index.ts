@@ -2,7 +2,8 @@
 
 /** The public API of `hookcast/react`. */
 
+export type { FalJob, FalJobOptions } from "../live/job.js";
+export type { FalJobs, FalJobsOptions } from "../live/jobs.js";
 export type { MediaFile } from "../types.js";
-export { type FalJob, type FalJobOptions, useFalJob } from "./job.js";
-export { type FalJobs, type FalJobsOptions, useFalJobs } from "./jobs.js";
+export { useFalJob, useFalJobs } from "./hooks.js";
 export { HookcastProvider, type HookcastProviderProps, useHookcast } from "./provider.js";

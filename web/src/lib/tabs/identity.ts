@@ -10,7 +10,7 @@ export function identityOf(token: string | null): string {
 }
 
 /** Return the payload of a JWT (RFC 7519 section 3), unverified: whoever holds the token may read it. */
-function claimsOf(token: string): object | null {
+export function claimsOf(token: string): Record<string, unknown> | null {
   const [, payload = "", signature] = token.split(".");
   if (signature === undefined) return null;
   try {

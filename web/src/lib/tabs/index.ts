@@ -9,9 +9,11 @@ import type { Link } from "../link.js";
 import type { TellPage } from "../page.js";
 import type { Env } from "../transports/transport.js";
 import type { rawJson as RawJson, readJob as ReadJob, Topic, topicsOf as TopicsOf } from "../wire.js";
-import { digest, identityOf } from "./identity.js";
+import { claimsOf, digest, identityOf } from "./identity.js";
 import { Member } from "./member.js";
 import { VERSION } from "./protocol.js";
+
+export { claimsOf };
 
 /** How often a tab checks that there is a leader. */
 const CHECK_MS = 10_000;

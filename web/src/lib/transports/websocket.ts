@@ -2,7 +2,7 @@
 
 import { endBy } from "../http.js";
 import type { End } from "../state.js";
-import { asJob, KINDS_OF_TOPICS, list, parse, partsOf, split, type Topic, without } from "../wire.js";
+import { asJob, list, nameOf, parse, partsOf, split, type Topic, without } from "../wire.js";
 import type { Env, Listener, Transport } from "./transport.js";
 
 export const OPEN = 1;
@@ -16,6 +16,11 @@ export function endOf(code: number, after: number | undefined, hidden: boolean):
   return { why: "failed", after: code === 4002 ? Math.random() * 1000 : after };
 }
 
+/** Return the field that names topics of this kind in a message. */
+function keyOf(topic: Topic): string {
+  return `${partsOf(topic)[0]}s`;
+}
+
 export function openWebSocket(env: Env, first: readonly Topic[], listener: Listener): Transport {
   let topics = first;
   let subscribed: readonly Topic[] = [];
@@ -26,9 +31,7 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
   const say = async (type: "subscribe" | "unsubscribe", names: readonly Topic[]) => {
     const token = (type === "subscribe" && (await env.tokens.get())) || undefined;
     const message: Record<string, unknown> = { type, requestIds: [], groups: [], token };
-    for (const [kind, name] of names.map(partsOf)) {
-      message[`${kind}s`] = [...list(message[`${kind}s`]), name];
-    }
+    for (const topic of names) message[keyOf(topic)] = [...list(message[keyOf(topic)]), nameOf(topic)];
     if (socket?.readyState === OPEN) socket.send(JSON.stringify(message));
   };
   const share = () => {
@@ -54,9 +57,7 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
     if (type === "token-expiring") listener.expiring();
     if (type === "reconnect") after = Number(afterMs) || 0;
     if (code === "forbidden") {
-      const names = KINDS_OF_TOPICS.flatMap((kind) =>
-        list(message[`${kind}s`]).map((name): Topic => `${kind}:${name}`),
-      );
+      const names = subscribed.filter((topic) => list(message[keyOf(topic)]).includes(nameOf(topic)));
       subscribed = without(subscribed, names);
       listener.forbidden(names);
     }

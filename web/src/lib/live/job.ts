@@ -1,8 +1,7 @@
-/** `useFalJob`: one job in a component. */
+/** One job in a component. */
 
-import { useMemo } from "react";
+import { failureOf } from "../failure.js";
 import {
-  type CompletedJob,
   type Hookcast,
   HookcastError,
   isTerminal,
@@ -12,11 +11,10 @@ import {
   type Transport,
 } from "../index.js";
 import { countDown, type Waited } from "../patience.js";
-import { useHookcast } from "./provider.js";
-import { connected, type Store, useLatest, useOnce, useWatch } from "./watch.js";
+import { type Callbacks, handlersOf, type Plan, type Report, type Store } from "./plan.js";
 
 /** Options of `useFalJob`. */
-export interface FalJobOptions<JobResult = unknown> {
+export interface FalJobOptions<JobResult = unknown> extends Callbacks<JobResult> {
   /** The job to watch; nothing is watched while it is null or undefined. */
   readonly requestId: string | null | undefined;
   /** Milliseconds between polls where no better transport works; 3000 by default. */
@@ -31,12 +29,10 @@ export interface FalJobOptions<JobResult = unknown> {
   /** Whether to watch; true by default. Enabling it again restarts `maxPollTime`. */
   readonly enabled?: boolean;
   /**
-   * Called when the job has completed, also if it had before: once per job by each mounted component, and never after
-   * it unmounts. A component that mounts again calls it again.
+   * A state of the job that is known already, such as the one that a server rendered: shown from the first render on,
+   * until a newer one arrives. Ignored if it is of another job.
    */
-  readonly onCompleted?: ((job: CompletedJob<JobResult>) => void) | undefined;
-  /** Called in the same way when the job has failed or was cancelled. */
-  readonly onFailed?: ((job: Job<JobResult>) => void) | undefined;
+  readonly initialJob?: Job<JobResult> | null | undefined;
 }
 
 /** What `useFalJob` returns. */
@@ -68,65 +64,73 @@ interface Watched<JobResult> {
   readonly transport: Transport;
   /** The error shown from `maxPollTime` on, until there is an outcome. */
   readonly timedOut: HookcastError | null;
+  /** How much of `maxPollTime` has passed. A later watch of the same job has the rest. */
+  readonly waited: Waited;
 }
 
-const INITIAL = { job: null, error: null, transport: "connecting", timedOut: null } as const;
-
-/** Watch a job. Throws an Error outside a `HookcastProvider`. */
-export function useFalJob<JobResult = unknown>(options: FalJobOptions<JobResult>): FalJob<JobResult> {
-  const { requestId, pollInterval = 3_000, maxPollTime = 600_000, enabled = true, keepListening = false } = options;
-  const client = useHookcast();
-  const latest = useLatest(options);
-  const once = useOnce();
-  // A later watch of the same job has the rest of `maxPollTime`.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another job or client starts from 0
-  const waited = useMemo<Waited>(() => ({ ms: 0 }), [client, requestId]);
-  const active = enabled && !!requestId;
+/** Return how a component watches a job. */
+export function planJob<JobResult>(
+  client: Hookcast,
+  options: FalJobOptions<JobResult>,
+  report: Report,
+): Plan<Watched<JobResult>, FalJob<JobResult>> {
+  const { requestId, pollInterval, maxPollTime = 600_000, enabled = true, keepListening = false } = options;
   const start = (store: Store<Watched<JobResult>>) => {
-    const { job } = store.get();
-    if (!requestId || (job !== null && isTerminal(job))) return () => {};
-    store.set({ timedOut: null });
-    if (enabled)
-      return follow<JobResult>(client, requestId, { pollInterval, maxPollTime, keepListening }, waited, {
-        ...store,
-        onCompleted: (job) => once(job) && latest.current.onCompleted?.(job),
-        onFailed: (job) => once(job) && latest.current.onFailed?.(job),
-      });
-    waited.ms = 0;
+    const { job, waited } = store.get();
+    if (job && isTerminal(job)) {
+      if (enabled) report(job);
+    } else {
+      store.set({ timedOut: null });
+      if (enabled) return follow(client, options, maxPollTime, store, report);
+      waited.ms = 0;
+    }
     return () => {};
   };
-  const keys = [enabled, pollInterval, maxPollTime, keepListening];
-  const watched = useWatch<Watched<JobResult>>(INITIAL, requestId ? start : null, [client, requestId], keys);
-  return view(watched, active, keepListening);
+  return {
+    initial: () => begin(options),
+    key: [client, requestId],
+    start: requestId ? start : null,
+    restart: [enabled, pollInterval, maxPollTime, keepListening],
+    view: (watched) => view(watched, enabled && !!requestId, keepListening),
+  };
 }
 
-type Limits = Required<Pick<FalJobOptions, "pollInterval" | "maxPollTime" | "keepListening">>;
-type Told<JobResult> = Store<Watched<JobResult>> & Pick<FalJobOptions<JobResult>, "onCompleted" | "onFailed">;
+function begin<JobResult>({ requestId, initialJob }: FalJobOptions<JobResult>): Watched<JobResult> {
+  const job = initialJob && initialJob.requestId === requestId ? initialJob : null;
+  return {
+    job,
+    error: job && failureOf(job, HookcastError),
+    transport: "connecting",
+    timedOut: null,
+    waited: { ms: 0 },
+  };
+}
 
 /** Watch a job until it has ended or `maxPollTime` has passed. Returns the function that ends the watch. */
 function follow<JobResult>(
   client: Hookcast,
-  requestId: string,
-  { pollInterval, maxPollTime, keepListening }: Limits,
-  waited: Waited,
-  { get, set, ...callbacks }: Told<JobResult>,
+  { requestId, pollInterval, keepListening }: FalJobOptions<JobResult>,
+  maxPollTime: number,
+  store: Store<Watched<JobResult>>,
+  report: Report,
 ): () => void {
+  const { get, set } = store;
+  const id = requestId as string;
   const over = new AbortController();
-  const stop = client.watch<JobResult>(requestId, {
-    ...callbacks,
-    pollInterval,
-    onTransport: (transport) => set(connected(get(), transport)),
-    onError: (error) => set({ error }),
-    onUpdate: (job) => set({ job, error: failure(job) }),
+  const stop = client.watch<JobResult>(id, {
+    ...handlersOf(store, report, pollInterval),
+    onUpdate: (job) => {
+      if (job.version > (get().job?.version ?? 0)) set({ job, error: failureOf(job, HookcastError) });
+    },
   });
   const expire = async () => {
     // The answer reaches the watch.
-    await client.get(requestId, over).catch(() => {});
+    await client.get(id, over).catch(() => {});
     if (over.signal.aborted) return;
     if (!keepListening) stop();
     set({ timedOut: timeout(maxPollTime) });
   };
-  const pause = countDown(waited, maxPollTime, expire);
+  const pause = countDown(get().waited, maxPollTime, expire);
   return () => {
     over.abort();
     pause();
@@ -149,11 +153,6 @@ function view<JobResult>(watched: Watched<JobResult>, active: boolean, keepListe
     transport,
     progress: job?.progress ?? null,
   };
-}
-
-function failure({ status, error, errorDetail }: Job): HookcastError | null {
-  if (status !== "failed" && status !== "cancelled") return null;
-  return new HookcastError(`job_${status}`, error ?? `The job was ${status}.`, 0, errorDetail);
 }
 
 function timeout(ms: number): HookcastError {

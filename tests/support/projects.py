@@ -8,13 +8,14 @@ from pathlib import Path
 from support.commands import DEADLINE, clean_environment
 
 BUILT = Path(__file__).parents[2] / ".make/projects"
-_SERVERS = {"nextjs": ("next", "start", "-H"), "vite": ("vite", "preview", "--strictPort", "--host")}
+_NEXT = ("next", "start", "-H")
+_VITE = ("vite", "preview", "--strictPort", "--host")
 
 
 @contextmanager
 def serving(project: str, port: int, **environment: str) -> Iterator[str]:
     """Serve the project inside the block, and yield its URL."""
-    name, *words = _SERVERS[project]
+    name, *words = _NEXT if project == "nextjs" else _VITE
     assert (BUILT / project / "built").exists(), "tests/projects/build"
     command = [f"node_modules/.bin/{name}", *words, "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(

@@ -15,7 +15,9 @@ def _read(path: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("folder", ["examples/nextjs", "tests/projects/vite"])
+@pytest.mark.parametrize(
+    "folder", ["examples/nextjs", *(f"tests/projects/{name}" for name in ("vite", "vue", "svelte"))]
+)
 def test_a_lock_is_that_of_its_package_json(folder: str) -> None:
     """It wants the same packages, hookcast in the version of this repository, and no address of any registry."""
     wanted, packages = _read(f"{folder}/package.json"), _read(f"{folder}/package-lock.json")["packages"]

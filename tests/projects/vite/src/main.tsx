@@ -1,13 +1,19 @@
-/** One job, watched by the hook and by a plain client; `?server=` is where Hookcast is. */
+/**
+ * One job, watched by the hook and by a plain client or, with the stream token `?token=`, the jobs of its user; `?server=` is
+ * where Hookcast is.
+ */
 
 import { createHookcast, type Hookcast, type Job } from "hookcast";
 import { HookcastProvider, useFalJob, useHookcast } from "hookcast/react";
 import { StrictMode, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
+import { Mine } from "./mine.jsx";
 
 type Video = { video: { url: string } };
 
-const url = new URLSearchParams(location.search).get("server") ?? "/";
+const query = new URLSearchParams(location.search);
+const url = query.get("server") ?? "/";
+const token = query.get("token");
 const client: Hookcast = createHookcast({ url });
 
 function App() {
@@ -55,8 +61,8 @@ const root = document.getElementById("root");
 if (root === null) throw new Error("The page has no root");
 createRoot(root).render(
   <StrictMode>
-    <HookcastProvider url={url}>
-      <App />
+    <HookcastProvider url={url} getToken={() => token}>
+      {token ? <Mine /> : <App />}
     </HookcastProvider>
   </StrictMode>,
 );

@@ -18,7 +18,7 @@ from support.ports import quiet_port
 from support.projects import serving
 
 pytestmark = pytest.mark.timeout(300)  # two servers and a browser, on a busy machine
-AWAY = "The video service does not answer. Please try again in a minute."
+AWAY = "The service does not answer. Please try again in a minute."
 WRONG = "Something is wrong on our side. Please try again later."
 OFFLINE = "There was no answer. Are you online? Please try again."
 

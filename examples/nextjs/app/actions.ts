@@ -1,48 +1,42 @@
 "use server";
 
+import type { JsonObject } from "hookcast";
+import { cancelAction, submitAction } from "hookcast/next";
 import { refresh } from "next/cache";
-import { hookcast, jobsOf } from "@/lib/hookcast";
-import { sentence } from "@/lib/sentences";
+import { hookcast } from "@/lib/hookcast";
 import { currentUser, signInAsGuest } from "@/lib/session";
 import { MAX_PROMPT } from "@/lib/video";
 
 const ENDPOINT = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video";
 const MAX_RUNNING = 3;
 
-export type Answer = { readonly requestId: string } | { readonly error: string };
+const submit = submitAction({
+  // With your own sign-in: user: async () => (await currentUser())?.id,
+  user: async () => ((await currentUser()) ?? (await signInAsGuest())).id,
+  endpoints: { [ENDPOINT]: checked },
+});
+const cancel = cancelAction({ user: async () => (await currentUser())?.id });
 
-/** Submit a prompt to fal. `key` makes retries safe: the same key is the same job. */
-export async function submitVideo(prompt: string, key: string): Promise<Answer> {
-  // A server action is a public endpoint: types are not checked at runtime, so validate the arguments.
-  if (typeof prompt !== "string" || !prompt.trim()) return { error: "Please describe the video." };
-  if (prompt.length > MAX_PROMPT) return { error: `Please say it in ${MAX_PROMPT} characters.` };
-  if (typeof key !== "string" || !/^[\w-]{16,64}$/.test(key)) return { error: "Please reload the page." };
+/** Return the input for fal or, as a string, what the user should change. */
+async function checked({ prompt }: JsonObject, owner: string): Promise<JsonObject | string> {
+  if (typeof prompt !== "string" || !prompt.trim()) return "Please describe the video.";
+  if (prompt.length > MAX_PROMPT) return `Please say it in ${MAX_PROMPT} characters.`;
+  const running = await hookcast().list({ owner, status: "pending", limit: MAX_RUNNING });
+  if (running.jobs.length === MAX_RUNNING) return "Please wait until one of your videos is done.";
+  return { prompt: prompt.trim() };
+}
 
-  // With your own sign-in: if (!user) return { error: "Please sign in." };
-  const user = (await currentUser()) ?? (await signInAsGuest());
-  try {
-    const running = await jobsOf(user.id, { status: "pending", limit: MAX_RUNNING });
-    if (running.length === MAX_RUNNING) return { error: "Please wait until one of your videos is done." };
-    const { requestId } = await hookcast().submit(
-      { endpointId: ENDPOINT, input: { prompt: prompt.trim() }, owner: user.id, metadata: { prompt: prompt.trim() } },
-      { idempotencyKey: `${user.id}:${key}` }, // scoped to the user: a guessed key does not reach another user's job
-    );
-    refresh(); // re-renders the page with the new job
-    return { requestId };
-  } catch (error) {
-    return { error: sentence(error) };
-  }
+/** Submit a prompt to fal. `key` makes retries safe: the same key is the same job. Returns an error message, or null. */
+export async function submitVideo(prompt: string, key: string): Promise<string | null> {
+  const metadata = { prompt: String(prompt).trim() };
+  const { error } = await submit({ endpointId: ENDPOINT, input: { prompt }, metadata, idempotencyKey: key });
+  if (error) return error.message;
+  refresh(); // re-renders the page, which has a user after the first submit
+  return null;
 }
 
 /** Ask fal to cancel one of the user's own jobs. Returns an error message, or null. */
 export async function cancelVideo(requestId: string): Promise<string | null> {
-  const user = await currentUser();
-  try {
-    const job = await hookcast().get(String(requestId));
-    if (!user || job.owner !== user.id) return "This video is not there any more.";
-    await hookcast().cancel(job.requestId);
-    return null;
-  } catch (error) {
-    return sentence(error);
-  }
+  const { error } = await cancel(requestId);
+  return error ? error.message : null;
 }

@@ -1,7 +1,8 @@
+import { visitorSentence } from "hookcast/next";
 import { Suspense } from "react";
-import { hookcastUrl, jobsOf } from "@/lib/hookcast";
-import { sentence } from "@/lib/sentences";
+import { hookcast, hookcastUrl } from "@/lib/hookcast";
 import { currentUser } from "@/lib/session";
+import type { Video } from "@/lib/video";
 import { VideoForm } from "./video-form";
 import { Videos } from "./videos";
 
@@ -23,7 +24,7 @@ export default function Page() {
 async function MyVideos() {
   const user = await currentUser();
   if (!user) return <p className="quiet">Your videos will be here.</p>;
-  const jobs = await jobsOf(user.id, { limit: SHOWN }).catch(sentence);
-  if (typeof jobs === "string") return <p role="alert">{jobs}</p>;
-  return <Videos key={user.id} url={hookcastUrl()} jobs={jobs} />;
+  const page = await hookcast().list<Video>({ owner: user.id, limit: SHOWN }).catch(visitorSentence);
+  const given = typeof page === "string" ? { page: null, trouble: page } : { page, trouble: null };
+  return <Videos key={user.id} url={hookcastUrl()} owner={user.id} {...given} />;
 }

@@ -1,16 +1,12 @@
 "use client";
 
-import { isTerminal, type Job, type MediaFile } from "hookcast";
-import { useFalJob } from "hookcast/react";
+import type { Job, MediaFile } from "hookcast";
 import { useActionState, useState } from "react";
 import { OFFLINE, type Video } from "@/lib/video";
 import { cancelVideo } from "./actions";
 
-/** One job: first as rendered by the server, then live. */
-export function VideoCard({ known }: { known: Job<Video> }) {
-  const { requestId } = known;
-  const live = useFalJob<Video>({ requestId, enabled: !isTerminal(known), keepListening: true });
-  const job = live.job && live.job.version > known.version ? live.job : known;
+/** One job, live. */
+export function VideoCard({ job }: { job: Job<Video> }) {
   const prompt = String(job.metadata.prompt ?? "");
   const file = beingSaved(job);
   const url = file?.source ?? job.result?.video?.url;
@@ -20,14 +16,14 @@ export function VideoCard({ known }: { known: Job<Video> }) {
       <p role="status">{progressOf(job)}</p>
       {url && <Player url={url} prompt={prompt} />}
       {file && <Saving file={file} />}
-      {job.status === "pending" && !file && <Waiting job={job} trouble={troubleOf(live.error?.code)} />}
+      {job.status === "pending" && !file && <Waiting job={job} />}
       {job.status === "completed" && !url && <p role="alert">The model made no video.</p>}
       {job.status === "failed" && <p role="alert">{job.error ?? "The model gave no reason."}</p>}
     </article>
   );
 }
 
-function Waiting({ job, trouble }: { job: Job; trouble: string | null }) {
+function Waiting({ job }: { job: Job }) {
   const [refusal, cancel, isCancelling] = useActionState(
     (): Promise<string | null> => cancelVideo(job.requestId).catch(() => OFFLINE),
     null,
@@ -41,7 +37,7 @@ function Waiting({ job, trouble }: { job: Job; trouble: string | null }) {
           Cancel
         </button>
       </form>
-      <p role="alert">{refusal ?? trouble}</p>
+      <p role="alert">{refusal}</p>
     </>
   );
 }
@@ -73,11 +69,4 @@ function progressOf({ status, progress }: Job): string {
     cancelling: "Cancelling",
     ended: "Ended",
   }[progress.phase];
-}
-
-/** Return why the job's states do not arrive, null if they do. Except for `timeout`, the library recovers by itself. */
-function troubleOf(code: string | undefined): string | null {
-  if (code === undefined) return null;
-  if (code === "timeout") return "This takes longer than usual. You can leave the page and come back.";
-  return "The progress cannot be shown right now. The video is being made all the same; reload to see it.";
 }

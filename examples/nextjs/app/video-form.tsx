@@ -38,8 +38,8 @@ async function send(last: Attempt, form: FormData): Promise<Attempt> {
   const prompt = String(form.get("prompt"));
   const key = prompt === last.prompt ? last.key : newKey();
   try {
-    const answer = await submitVideo(prompt, key);
-    return "error" in answer ? { prompt, key, error: answer.error } : FRESH;
+    const error = await submitVideo(prompt, key);
+    return error ? { prompt, key, error } : FRESH;
   } catch {
     return { prompt, key, error: OFFLINE };
   }

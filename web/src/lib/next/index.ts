@@ -17,6 +17,11 @@ export type { Refusal, SubmitOptions, TokenOptions, Wanted, WebhookOptions };
 /** What an action returns: an error is a value, because Next.js hides the message of a thrown one. */
 export type Answer<Value> = (Value & { readonly error?: undefined }) | { readonly error: Refusal };
 
+/** Return what a visitor may be told of an error of Hookcast, in one sentence; the others are logged. */
+export function visitorSentence(error: unknown): string {
+  return refusalOf(error, logOf({})).message;
+}
+
 /** `export const { POST } = tokenRoute({ user })`: mints stream tokens for the signed-in user. */
 export function tokenRoute(options: TokenOptions & PageOptions): { readonly POST: Handler } {
   return { POST: tokenHandler(options) };

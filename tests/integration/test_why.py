@@ -13,12 +13,14 @@ import pytest
 from nacl.signing import SigningKey
 
 from hookcast.client import Hookcast
+from support import receiver
 from support.access import SECRET, token
 from support.commands import hookcast, on_screen
 from support.fakes import Sleeper
 from support.fal import FalDouble, sign
 from support.keeping import PNG, ended, submit
-from support.server import Node, running_node, until
+from support.receiver import running_receiver
+from support.server import DEADLINE, Node, running_node, until
 from support.stand import buffering_proxy
 
 pytestmark = pytest.mark.anyio
@@ -145,6 +147,20 @@ async def test_a_page_of_an_origin_that_is_not_allowed(fal: FalDouble, database_
         found = (await told(node, folder, key=KEY))["watch_origin_not_allowed"]
         assert "https://other.example" in found
         assert "HOOKCAST_ALLOWED_ORIGINS" in found
+
+
+async def test_a_backend_that_fails(fal: FalDouble, database_url: str, folder: Path) -> None:
+    """With the status, and when it is told again."""
+    async with running_receiver() as backend:
+        backend.script.append(500)
+        given = {"forward_url": f"{backend.url}/hook", "forward_secret": receiver.SECRET}
+        async with running_node(fal, database_url=database_url, **given) as node:
+            await complete(node)
+            async with asyncio.timeout(DEADLINE):
+                while b"backend_failed" not in (await node.client.get(f"{JOB}/journal")).content:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            found = (await told(node, folder))["backend_failed"]
+    assert found.startswith("Your backend answered 500 to job.completed (1 attempt); the next attempt is at 20")
 
 
 async def test_a_file_that_was_not_kept(keeping: Node, folder: Path) -> None:

@@ -17,7 +17,16 @@ from hookcast.client import ClientError, Entry, Finding, Hookcast, Job, Journal
 MAX_PAGE = 200
 _STYLES = {"pending": "cyan", "completed": "green", "failed": "red", "cancelled": "yellow"}
 _WRONG = frozenset(
-    {"backend_failed", "cancelled", "fal_failed", "fell_back", "file_not_kept", "timed_out", "webhook_lost"}
+    {
+        "backend_failed",
+        "backend_gone",
+        "cancelled",
+        "fal_failed",
+        "fell_back",
+        "file_not_kept",
+        "timed_out",
+        "webhook_lost",
+    }
 )
 
 

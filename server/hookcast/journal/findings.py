@@ -149,6 +149,9 @@ def _backend(case: Case) -> Iterator[Finding]:
     for name in dict.fromkeys(str(line.facts.get("type")) for line in told):
         lines = [line for line in told if line.facts.get("type") == name]
         last = lines[-1]
+        if last.facts.get("status") == 410:
+            yield Finding("backend_gone", f"Your backend answered 410 to {name}: it does not want to be told.")
+            continue
         if last.facts.get("ok"):
             yield Finding("told", f"Your backend was told {name} at attempt {last.facts.get('attempt', 1)}.")
             continue
@@ -157,10 +160,10 @@ def _backend(case: Case) -> Iterator[Finding]:
         then = (
             "Hookcast has given up" if given_up else f"the next attempt is at {last.facts.get('next', 'a later time')}"
         )
+        attempts = f"{len(lines)} attempt{'s' if len(lines) > 1 else ''}"
         yield Finding(
             "backend_failed",
-            f"Your backend answered {answer} to {name} ({len(lines)} attempts); {then}. Mend it, then: "
-            "hookcast jobs redeliver.",
+            f"Your backend answered {answer} to {name} ({attempts}); {then}. Mend it, then: hookcast jobs redeliver.",
         )
 
 

@@ -157,4 +157,6 @@ async def _accepts(port: int) -> bool:
     except ConnectionError:
         return False
     writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
     return True

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook
 
+from hookcast.eventtypes import EventType
+from hookcast.forward.schedule import RETRIES
+from hookcast.settings import Settings
 from support.readmes import ROOT
 
 PAGE = (ROOT / "docs/backend.md").read_text()
@@ -30,3 +33,20 @@ def test_its_command_makes_a_secret() -> None:
 )
 def test_it_is_linked_from_where_people_look(page: str) -> None:
     assert "backend.md" in (ROOT / page).read_text()
+
+
+@pytest.mark.parametrize("kind", EventType)
+def test_it_explains_each_type(kind: EventType) -> None:
+    assert f"| `{kind}` |" in PAGE
+
+
+def test_its_schedule_is_the_servers() -> None:
+    (text,) = re.findall(r"tries again after about (.*) \|$", PAGE, re.MULTILINE)
+    units = {"s": 1, "min": 60, "h": 3600}
+    assert tuple(float(number) * units[unit] for number, unit in re.findall(r"(\d+) (s|min|h)\b", text)) == RETRIES
+
+
+@pytest.mark.parametrize("name", ["forward_url", "forward_secret", "forward_events", "forward_fal"])
+def test_it_explains_each_setting(name: str) -> None:
+    assert name in Settings.model_fields
+    assert f"| `HOOKCAST_{name.upper()}` |" in PAGE

@@ -92,7 +92,8 @@ class Lines:
     def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
-            self._idle.pop().writer.transport.abort()
+            line = self._idle.pop()  # held: a writer that is freed before its connection is closed warns
+            line.writer.transport.abort()
 
     def _kept(self) -> _Line | None:
         while self._idle:

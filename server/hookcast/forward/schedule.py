@@ -4,7 +4,7 @@ Source: the Standard Webhooks specification 1.0, "Deliverability and reliability
 """
 
 RETRIES = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
-"""The seconds between two attempts, four days in all."""
+"""The seconds between two attempts, about three days in all."""
 
 RELAY_RETRIES = (5.0, 25.0, 90.0, 120.0, *RETRIES[2:])
 """For a webhook of fal: four of them come while its signature is valid, which is for 300 s."""

@@ -74,7 +74,7 @@ def page(browser: Browser, site: str) -> Iterator[Page]:
 
 
 def _visit(browser: Browser, site: str) -> Page:
-    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
     page.set_default_timeout(DEADLINE * 1000)
     page.goto(site)
     return page
@@ -167,8 +167,21 @@ def test_a_server_that_is_away_is_told_and_the_prompt_kept(page: Page, dev: Dev)
     assert len(_jobs(dev)) == 1
 
 
+def test_a_second_tab_shows_the_jobs_of_the_first_without_a_reload(page: Page, site: str) -> None:
+    """Also while both are open, and each job once."""
+    _generate(page, "a lighthouse")
+    _expect_video(page, "a lighthouse")
+    second = page.context.new_page()
+    second.goto(site)
+    _expect_video(second, "a lighthouse")
+    _generate(second, "a windmill")
+    for tab in (page, second):
+        _expect_video(tab, "a windmill")
+        expect(tab.get_by_role("article")).to_have_count(2)
+
+
 def test_a_proxys_page_in_place_of_the_jobs_leaves_the_form_to_its_visitor(page: Page, dev: Dev) -> None:
-    """What stands before Hookcast may answer for it, with 200."""
+    """What stands before Hookcast may answer for it, with 200. The jobs come by themselves when Hookcast is back."""
     _generate(page, "a lighthouse")
     expect(page.get_by_role("article", name="a lighthouse")).to_be_visible()
     dev.kill()
@@ -177,7 +190,6 @@ def test_a_proxys_page_in_place_of_the_jobs_leaves_the_form_to_its_visitor(page:
         expect(page.get_by_role("alert").first).to_have_text(WRONG)
         expect(page.get_by_label("What should it show?")).to_be_visible()
     dev.start()
-    page.reload()
     expect(page.get_by_role("article", name="a lighthouse")).to_be_visible()
 
 

@@ -98,16 +98,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     return found;
   };
   const get = (requestId: string, ask: CallOptions = {}) => job(jobPath(requestId), ask) as never;
-  const core: Core = { server, call, board, get, parse, asJob, HookcastError };
-  /** Return the call of this name, whose code is loaded on demand. */
-  const onDemand =
-    (name: keyof Calls) =>
-    async (...args: unknown[]) => {
-      const { callsOf } = await import("./calls.js").catch(() => {
-        throw new HookcastError("network", "No answer");
-      });
-      return (callsOf(core)[name] as (...args: unknown[]) => unknown)(...args) as never;
-    };
+  const onDemand = loader({ server, call, board, get, parse, asJob, HookcastError });
   return {
     watch: watch("requestId"),
     watchGroup: watch("group"),
@@ -127,6 +118,17 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     cancel: (requestId, ask = {}) => job(`${jobPath(requestId)}/cancel`, { ...ask, method: "POST" }) as never,
     close: board.close,
   };
+}
+
+/** Return what makes a call of a name; its code is loaded on demand. */
+function loader(core: Core) {
+  return (name: keyof Calls) =>
+    async (...args: unknown[]) => {
+      const { callsOf } = await import("./calls.js").catch(() => {
+        throw new HookcastError("network", "No answer");
+      });
+      return (callsOf(core)[name] as (...args: unknown[]) => unknown)(...args) as never;
+    };
 }
 
 /** Open the connection that all tabs share or, where tabs cannot share, one for this page alone. */

@@ -122,6 +122,11 @@ def _forward_url(secret: SecretStr) -> SecretStr:
     return secret  # as it is: where a slash is missing at its end, frameworks redirect
 
 
+def check_forward_url(url: str) -> None:
+    """Raise ValueError unless webhooks can be sent to this URL."""
+    _http_url(url, query=True)
+
+
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
 PublicUrl = Annotated[HttpAddress, AfterValidator(_public_url)]
 ShownAddress = Annotated[HttpAddress, AfterValidator(_without_user)]

@@ -198,6 +198,29 @@ def doctor() -> None:
     raise typer.Exit(asyncio.run(run()))
 
 
+@app.command("listen")
+def listen_command(
+    forward_to: Annotated[str, typer.Option("--forward-to", help="Your route, such as http://127.0.0.1:3000/hook.")],
+    *,
+    events: Annotated[
+        str | None,
+        typer.Option(help="Their types, separated by commas.", show_default="HOOKCAST_FORWARD_EVENTS, or the ends"),
+    ] = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(help="Signs them: whsec_….", show_default="HOOKCAST_FORWARD_SECRET, or a new one"),
+    ] = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Bring the webhooks of a server to your machine, without a tunnel, until Ctrl-C. Needs an API key."""
+    from hookcast.cli import listen  # noqa: PLC0415
+
+    given = listen.given(forward_to, events, secret)
+    settings = load_client_settings(url=url, token=token)
+    raise typer.Exit(remote.run(listen.listen(settings, given)))
+
+
 app.command()(health)
 app.add_typer(jobs, name="jobs")
 app.add_typer(media, name="media")

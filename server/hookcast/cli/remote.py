@@ -124,7 +124,7 @@ def _output(request_id: str, server: str) -> tuple[Callable[[Job], None], Callab
     if sys.stdout.isatty():
         display = JobDisplay(_console(), request_id, server)
         return display.show, display.notify, display
-    return _print_line, _complain, nullcontext()
+    return _print_line, complain, nullcontext()
 
 
 def _print_line(job: Job) -> None:
@@ -132,7 +132,8 @@ def _print_line(job: Job) -> None:
     sys.stdout.flush()
 
 
-def _complain(notice: Notice) -> None:
+def complain(notice: Notice) -> None:
+    """Print an error of the connection, and when the next attempt is."""
     if notice.trouble is not None and notice.pause > 0:
         sys.stderr.write(f"hookcast: {notice.trouble.rstrip('.')}; trying again in {notice.pause:.1f} s\n")
 

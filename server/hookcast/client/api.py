@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, overload
 
 import httpx
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from hookcast.client.attempts import Manner, Notice, Sleep
 from hookcast.client.connection import JOBS, Connection, Request, job_path, within
@@ -28,7 +28,7 @@ from hookcast.client.errors import (
 from hookcast.client.feeds import FeedWatcher
 from hookcast.client.ladder import Ladder
 from hookcast.client.model import Job, Submitted, decode_job, decode_submitted
-from hookcast.client.operating import Journal, Page, decode_journal, decode_page
+from hookcast.client.operating import Journal, Page, decode_journal, decode_page, decode_redelivering, decode_time
 from hookcast.client.token import Token
 from hookcast.client.watching import Watcher
 
@@ -36,10 +36,6 @@ ATTEMPTS = 3
 PAUSE_SECONDS = 0.25
 LAST_LOOK_SECONDS = 5.0  # beyond the deadline of a watch: a stream may have died silently
 _T = TypeVar("_T")
-
-
-class _Redelivering(Struct):
-    redelivering: int
 
 
 class Hookcast:
@@ -139,6 +135,10 @@ class Hookcast:
         """Return what happened to the job, in order, and what it says. Needs an API key. Raises NotFound."""
         return self._read(decode_journal, await self._ask("GET", f"{job_path(request_id)}/journal"))
 
+    async def server_time(self) -> datetime:
+        """Return the time by the server's clock."""
+        return self._read(decode_time, await self._ask("GET", "/healthz"))
+
     async def refresh(self, request_id: str) -> Job:
         """Have fal asked about the job now. Needs an API key. Raises NotFound, Refused (`already_terminal`)."""
         return self._job(await self._ask("POST", f"{job_path(request_id)}/refresh"))
@@ -150,8 +150,7 @@ class Hookcast:
     async def redeliver_since(self, moment: datetime) -> int:
         """Have the backend told of all jobs that ended since `moment` (aware) again, and return how many. API key."""
         params = {"since": moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
-        response = await self._ask("POST", "/api/redeliver", params=params)
-        return self._read(lambda body: msgspec.json.decode(body, type=_Redelivering), response).redelivering
+        return self._read(decode_redelivering, await self._ask("POST", "/api/redeliver", params=params))
 
     async def remove(self, request_id: str) -> None:
         """Remove an ended job, its files and journal. Needs an API key. Raises NotFound, Refused (`not_terminal`)."""

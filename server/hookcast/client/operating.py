@@ -1,10 +1,10 @@
 """What the operator of a server reads: pages of jobs, and the journal of one."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from hookcast.client.model import Job, decode_job
 
@@ -65,3 +65,21 @@ def decode_journal(body: bytes) -> Journal:
     found = msgspec.json.decode(body, type=_Journal)
     job = decode_job(bytes(found.job))
     return Journal(request_id=found.request_id, job=job, entries=found.entries, findings=found.findings, body=body)
+
+
+class _Redelivering(Struct):
+    redelivering: int
+
+
+def decode_redelivering(body: bytes) -> int:
+    """Decode how many jobs the backend is told of again. Raises ValueError when invalid."""
+    return msgspec.json.decode(body, type=_Redelivering).redelivering
+
+
+class _Alive(Struct):
+    now: Annotated[datetime, Meta(tz=True)]
+
+
+def decode_time(body: bytes) -> datetime:
+    """Decode the server's time. Raises ValueError when invalid."""
+    return msgspec.json.decode(body, type=_Alive).now

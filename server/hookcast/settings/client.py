@@ -2,6 +2,8 @@
 
 from pydantic import SecretStr
 
+from hookcast.eventtypes import BY_DEFAULT, EventNames
+from hookcast.keys import ForwardSecret
 from hookcast.settings.listening import ListenSettings
 from hookcast.urls import ShownAddress
 
@@ -17,3 +19,10 @@ class ClientSettings(ListenSettings):
         """The server's URL."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.url or f"http://{host}:{self.port}"
+
+
+class ForwardSettings(ListenSettings):
+    """What `hookcast listen` shares with the server: which webhooks there are, and how they are signed."""
+
+    forward_secret: ForwardSecret | None = None
+    forward_events: EventNames = BY_DEFAULT

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 from hookcast.errors import SettingsError
-from hookcast.settings.client import ClientSettings
+from hookcast.settings.client import ClientSettings, ForwardSettings
 from hookcast.settings.listening import PREFIX, ListenSettings, LogSettings
 from hookcast.settings.server import Settings
 
@@ -42,6 +42,11 @@ def export_cloud_variables() -> None:
 def load_client_settings(**overrides: Any) -> ClientSettings:
     """Load the settings of the commands that call a running server, like `load_settings`."""
     return _load(ClientSettings, overrides)
+
+
+def load_forward_settings() -> ForwardSettings:
+    """Load what `hookcast listen` shares with the server, like `load_settings`."""
+    return _load(ForwardSettings, {})
 
 
 def load_listen_settings(**overrides: Any) -> ListenSettings:

@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
+from hookcast.consequences import Kind
 from hookcast.emulator import begin_shutdown, create_emulator
 from support.alerts import FILE, alarms, evaluate, scrape, unanswered
 from support.deploy import ROOT
 from support.fal import ENDPOINT, FalDouble, sign
 from support.falhost import served_app
+from support.receiver import SECRET, running_receiver
 from support.redis import running_redis
 from support.server import Node, running_node, until
+from support.telling import settled
+from support.working import hurry
 
 pytestmark = pytest.mark.anyio
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -27,11 +31,11 @@ class World:
     def __init__(self, stack: AsyncExitStack, database_url: str, folder: Path) -> None:
         self.stack = stack
         self.folder = folder
-        self._database_url = database_url
+        self.database_url = database_url
 
     async def node(self, **settings: Any) -> Node:
         """Start the node, with a double as its fal unless it gets an emulator."""
-        node = running_node(FalDouble(), database_url=self._database_url, **settings)
+        node = running_node(FalDouble(), database_url=self.database_url, **settings)
         return await self.stack.enter_async_context(node)
 
     async def with_emulator(self, *, speed: float, **settings: Any) -> Node:
@@ -135,6 +139,36 @@ async def storage_away(world: World) -> tuple[Node, Fault]:
     return node, cause
 
 
+async def backend_refuses(world: World) -> tuple[Node, Fault]:
+    """The route of the user's backend has a bug."""
+    receiver = await world.stack.enter_async_context(running_receiver())
+    receiver.decide = lambda _: 500
+    node = await world.node(forward_url=receiver.url, forward_secret=SECRET)
+
+    async def cause() -> None:
+        for number in range(3):
+            await node.post_webhook(node.fal.webhook(f"job-{number}"))
+        while sum(value for name, value in (await scrape(node)).items() if 'told_total{answer="refused"}' in name) < 3:
+            pass
+
+    return node, cause
+
+
+async def backend_not_told(world: World) -> tuple[Node, Fault]:
+    """It had the bug for four days, and takes other webhooks again."""
+    receiver = await world.stack.enter_async_context(running_receiver())
+    node = await world.node(forward_url=receiver.url, forward_secret=SECRET)
+
+    async def cause() -> None:
+        receiver.decide = lambda told: 500 if told.event["data"]["requestId"] == "job-1" else 200
+        for name in ("job-1", "job-2"):
+            await node.post_webhook(node.fal.webhook(name))
+        async with hurry(world.database_url, Kind.TELL, []):
+            await settled(node)
+
+    return node, cause
+
+
 FAULTS = {
     "HookcastWebhooksForged": forged,
     "HookcastWebhooksFail": keys_away,
@@ -142,6 +176,8 @@ FAULTS = {
     "HookcastBusDown": no_redis,
     "HookcastStreamsNearLimit": crowded,
     "HookcastStorageFails": storage_away,
+    "HookcastBackendRefuses": backend_refuses,
+    "HookcastBackendNotTold": backend_not_told,
 }
 
 LABELS = {"HookcastWebhooksFail": {"answer": "keys_unavailable"}}

@@ -25,6 +25,7 @@ from support.commands import hookcast
 from support.fal import JWKS, QUEUE, FalDouble, jwk
 from support.falhost import served_app
 from support.ports import quiet_port
+from support.receiver import running_receiver
 from support.redis import Redis
 from support.server import Node, running_node
 
@@ -283,3 +284,19 @@ async def test_the_command_prints_a_line_each_and_ends_with_0_or_1(
     wrong = await hookcast(tmp_path, "doctor", HOOKCAST_PORT="x")
     assert (wrong.code, len(wrong.out.splitlines()), "HOOKCAST_PORT" in wrong.out) == (1, 1, True)
     assert "secret-0" not in json.dumps([said.out, gone.out, wrong.out])
+
+
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+async def test_the_receivers_of_webhooks_are_connected_to(fal: FalDouble, database_url: str) -> None:
+    """And sent nothing. What their addresses hide is not shown."""
+    async with running_receiver() as receiver:
+        away = f"http://user:password@127.0.0.1:{quiet_port()}/hook?key=abc"
+        given = {"forward_url": f"{receiver.url}/hook?key=abc", "forward_secret": WHSEC, "forward_fal": away}
+        found = await findings(fal, database_url, **given)
+        assert receiver.deliveries == []
+    assert (found["FORWARD_URL"].level, found["FORWARD_FAL"].level) == ("ok", "fail")
+    assert "accepts connections" in found["FORWARD_URL"].text
+    assert "HOOKCAST_FORWARD_FAL" in found["FORWARD_FAL"].text
+    assert not any(word in repr(found) for word in ("password", "abc", "MfKQ"))

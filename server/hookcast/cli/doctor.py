@@ -19,7 +19,7 @@ from rich.text import Text
 
 from hookcast import advice
 from hookcast.bus import Bus, job_topic, open_bus
-from hookcast.cli import doctor_database, doctor_media, doctor_providers, installation
+from hookcast.cli import doctor_backend, doctor_database, doctor_media, doctor_providers, installation
 from hookcast.cli.findings import Finding, Level, where_of
 from hookcast.cli.terminal import plain
 from hookcast.errors import FalRejected, FalUnreachable, SettingsError
@@ -71,6 +71,7 @@ async def examine(settings: Settings, *, transport: httpx.AsyncBaseTransport | N
         "packages": _packages,
         "database": lambda settings, _web: doctor_database.look(settings),
         "media": lambda settings, _web: doctor_media.look(settings),
+        "backend": lambda settings, _web: doctor_backend.look(settings),
         "redis": _redis,
         "fal keys": _fal_keys,
         "FAL_KEY": _fal_key,

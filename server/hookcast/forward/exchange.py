@@ -36,6 +36,7 @@ class _Parsed:
         self.status = 0
         self.retry_after: str | None = None
         self.whole = False
+        self.lasts = False  # the connection may be used again
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"retry-after":
@@ -46,6 +47,7 @@ class _Parsed:
 
     def on_message_complete(self) -> None:
         self.whole = self.status >= 200
+        self.lasts = self.parser.should_keep_alive()
 
     def reply(self) -> Reply | None:
         return Reply(self.status, self.retry_after) if self.status >= 200 else None
@@ -115,7 +117,7 @@ class Lines:
             while not parsed.whole and size < READ_BYTES and (data := await line.reader.read(READ_BYTES)):
                 size += len(data)
                 parsed.parser.feed_data(data)
-            if parsed.whole and parsed.parser.should_keep_alive() and len(self._idle) < KEPT:
+            if parsed.whole and parsed.lasts and len(self._idle) < KEPT:
                 self._idle.append(line._replace(since=asyncio.get_running_loop().time()))
                 line = None  # type: ignore[assignment]
         except ConnectionError:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from hookcast.bus import LocalBus
 from hookcast.consequences import Kind, Start
-from hookcast.dispatcher import Dispatcher
+from hookcast.dispatcher import CROWD, Dispatcher
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Cancelled, CancelRequested, Completed, Finished, Phase, Progressed, Registered, Update
 from hookcast.store import JobStore, Record, WorkTable, changes, open_store
@@ -327,3 +327,12 @@ async def test_the_work_of_a_job_is_found(table: WorkTable, any_database_url: st
     [fetch] = await table.of_job(FETCH, "job-1")
     assert (fetch.id, fetch.claimed, fetch.seconds > 50) == ("fetch:job-1", False, True)
     assert await table.of_job(FETCH, "job-3") == []
+
+
+async def test_a_crowd_of_updates_is_noticed(dispatcher: Dispatcher) -> None:
+    """From one look to the next, so that telling a backend gives way to webhooks."""
+    updates = [dispatcher.apply(f"job-{number}", Registered()) for number in range(CROWD)]
+    await asyncio.gather(*updates)
+    assert [dispatcher.crowded() for _ in range(3)] == [True, False, False]
+    await dispatcher.apply("job-1", Cancelled(), "webhook")
+    assert not dispatcher.crowded()

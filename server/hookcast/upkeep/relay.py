@@ -76,7 +76,7 @@ class Relay:
 
     def handlers(self) -> dict[str, Handler]:
         """Return the handler of the work `relay`."""
-        return {Kind.RELAY: Handler(self.relay, MAX_AT_ONCE, MAX_SECONDS, light=True)}
+        return {Kind.RELAY: Handler(self.relay, MAX_AT_ONCE, MAX_SECONDS, light=True, yields=True)}
 
     async def relay(self, piece: Piece) -> Outcome:
         """Send one webhook; it is Done when the route has it, wants no more of it, or has failed too often."""

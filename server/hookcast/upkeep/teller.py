@@ -94,7 +94,7 @@ class Teller:
 
     def handlers(self) -> dict[str, Handler]:
         """Return the handler of the work `tell`."""
-        return {Kind.TELL: Handler(self.tell, MAX_AT_ONCE, MAX_SECONDS)}
+        return {Kind.TELL: Handler(self.tell, MAX_AT_ONCE, MAX_SECONDS, yields=True)}
 
     async def tell(self, piece: Piece) -> Outcome:
         """Tell one event; it is Done when the backend has it, wants no more of it, or has failed too often."""

@@ -21,6 +21,8 @@ from hookcast.tasks import Tasks, beside, repeat
 
 LOOK_SECONDS = 1.0
 SOON_SECONDS = 0.01  # the shortest pause between two looks
+CROWDED_SECONDS = 0.1  # the same, while the node is crowded
+CROWDED_STEP = 16  # pieces that may begin with a look then, of a kind that yields
 MAX_PAUSE_SECONDS = 10.0  # between two looks while the database is unavailable
 LEASE_SECONDS = 10.0
 RENEW_SECONDS = 3.0
@@ -49,7 +51,7 @@ class Handler(NamedTuple):
     """Runs the pieces of one kind: at most `at_once` on a node, and each for at most `seconds` at a time.
 
     `overdue` is for a substitute: it takes only what no other node has taken for that many seconds. `light`: its pieces
-    come without their facts, which may be large.
+    come without their facts, which may be large. `yields`: while the node is crowded, few of them begin.
     """
 
     run: Callable[[Piece], Awaitable[Outcome]]
@@ -57,6 +59,7 @@ class Handler(NamedTuple):
     seconds: float
     overdue: float = 0.0
     light: bool = False
+    yields: bool = False
 
 
 class _Held(Struct):
@@ -74,9 +77,19 @@ class _Held(Struct):
 
 
 class Worker:
-    """Runs the pieces of the kinds that have a handler; `node` names this node in the table."""
+    """Runs the pieces of the kinds that have a handler; `node` names this node in the table.
 
-    def __init__(self, table: WorkTable, handlers: Mapping[str, Handler], node: str) -> None:
+    `crowded` returns whether the node has as much to do as it can, so that work that yields gives way.
+    """
+
+    def __init__(
+        self,
+        table: WorkTable,
+        handlers: Mapping[str, Handler],
+        node: str,
+        crowded: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._crowded = crowded
         self._table = table
         self._handlers = handlers
         self._node = node
@@ -84,6 +97,7 @@ class Worker:
         self._records: Batch[Record, bool] = Batch(self._write)
         self._held: dict[str, _Held] = {}
         self._pause = LOOK_SECONDS
+        self._least = 0.0
         self._wake = asyncio.Event()
         self._wake.set()  # look at once after the start
 
@@ -103,10 +117,15 @@ class Worker:
     async def look(self) -> None:
         """Claim what is due and start its handlers. Raises StoreUnavailable."""
         running = Counter(held.piece.kind for held in self._held.values())
-        free = {kind: handler.at_once - running[kind] for kind, handler in self._handlers.items()}
+        crowded = self._crowded()
+        free = {
+            kind: min(handler.at_once - running[kind], CROWDED_STEP if handler.yields and crowded else handler.at_once)
+            for kind, handler in self._handlers.items()
+        }
         found = await self._table.next_due(kind for kind, count in free.items() if count > 0)
         due = {kind: seconds + self._handlers[kind].overdue for kind, seconds in found.items()}
         latest = LOOK_SECONDS * random.uniform(0.8, 1.0)  # noqa: S311
+        self._least = CROWDED_SECONDS if crowded else 0.0
         self._pause = max(SOON_SECONDS, min([latest, *(seconds for seconds in due.values() if seconds > 0)]))
         for kind in (kind for kind, seconds in due.items() if seconds <= 0):
             handler = self._handlers[kind]
@@ -132,6 +151,7 @@ class Worker:
         return self._pause
 
     async def _rest(self, seconds: float) -> None:
+        await asyncio.sleep(self._least)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()

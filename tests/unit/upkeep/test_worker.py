@@ -335,3 +335,27 @@ async def test_a_substitute_leaves_what_another_node_may_take(world: World) -> N
         await worker.look()
     assert ran == ["old"]
     assert await world.left() == 1
+
+
+async def test_work_that_yields_begins_slowly_while_the_node_is_crowded(world: World) -> None:
+    """Other work does not wait for it; once the node is not crowded, it goes on as usual."""
+    crowded = True
+    handling, urgent = Handling(), Handling()
+    handling.gate.clear()
+    handlers = {"tell": Handler(handling, 100, PATIENT, yields=True), "fetch": Handler(urgent, 100, PATIENT)}
+    await world.add(*(f"job-{number}" for number in range(60)), kind="tell", after=-100.0)
+    await world.add(*(f"job-{number}" for number in range(60)), after=-100.0)
+    worker = Worker(world.table, handlers, "one", lambda: crowded)
+    task = asyncio.ensure_future(worker.run())
+    try:
+        await until(lambda: len(urgent.pieces) == 60)
+        await until(lambda: handling.running == module.CROWDED_STEP)
+        crowded = False
+        worker.wake()
+        await until(lambda: handling.running == 60)
+        handling.gate.set()
+        while await world.table.waiting("tell"):  # noqa: ASYNC110 - a database has no event
+            await asyncio.sleep(0.001)
+    finally:
+        task.cancel()
+        await asyncio.wait({task})

@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from hookcast.bus import ALL_TOPIC, Bus, LocalBus, RedisBus, group_topic, job_topic, open_redis_bus, owner_topic
+from hookcast.bus import ALL_TOPIC, Bus, LocalBus, group_topic, job_topic, owner_topic
+from hookcast.bus.redis import RedisBus, open_redis_bus
 from hookcast.wire import State
 from support.redis import Redis, running_cluster, running_redis
 from support.server import until

@@ -10,8 +10,9 @@ import pytest
 from redis.asyncio import Redis as RedisClient
 from structlog.testing import capture_logs
 
-from hookcast.bus import job_topic, open_redis_bus
+from hookcast.bus import job_topic
 from hookcast.bus.link import Link
+from hookcast.bus.redis import open_redis_bus
 from hookcast.wire import State
 from support.certificates import make_certificate
 from support.chaos import Chaos, chaos_of

@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table
 from sqlalchemy.dialects.postgresql import Insert
 
@@ -148,11 +146,10 @@ class Database(ABC):
 
     def _migrate(self, connection: Connection) -> None:
         self._await_turn(connection)
-        self._before_migration(connection, check_revision(connection))
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        found = check_revision(connection)
+        self._before_migration(connection, found)
+        if found is not Schema.CURRENT:
+            _upgrade(connection)
         self._after_migration(connection)
 
     @abstractmethod
@@ -164,6 +161,16 @@ class Database(ABC):
 
     def _after_migration(self, connection: Connection) -> None:  # noqa: B027 - a file needs nothing
         """Protect the tables, in the transaction of the migration."""
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - a sixth of the start-up time, mostly for nothing
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 @asynccontextmanager

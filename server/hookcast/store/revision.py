@@ -4,7 +4,6 @@ import re
 from enum import Enum
 from pathlib import Path
 
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from hookcast.errors import StoreRefused
@@ -45,11 +44,16 @@ def schema_of(connection: Connection) -> Schema:
         return Schema.NONE
     if "request_id" not in tables.columns(JOBS):
         raise _foreign(VERSIONS)
-    scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
-    known = {script.revision for script in scripts.walk_revisions()}
+    known = revisions()
     if revision in known:
-        return Schema.CURRENT if revision == scripts.get_current_head() else Schema.OLD
+        return Schema.CURRENT if revision == known[-1] else Schema.OLD
     return Schema.NEWER
+
+
+def revisions() -> list[str]:
+    """Return the revisions that this version knows, in order: the numbers that the migrations' files begin with."""
+    files = (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*_*.py")
+    return sorted(file.name.partition("_")[0] for file in files)
 
 
 class _Tables:

@@ -125,7 +125,7 @@ async def test_all_jobs_that_ended_since_a_time_are_told_again(
 async def test_a_few_at_a_time_are_told_again(node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a backend is slow, the work that waits for it does not grow with the number of jobs."""
     monkeypatch.setattr(reteller, "STEP", 5)
-    monkeypatch.setattr(reteller, "MOST_WAITING", 4)
+    monkeypatch.setattr(reteller, "MOST_DUE", 4)
     monkeypatch.setattr(reteller, "PAUSE_SECONDS", 0.01)
     await end(node, *(f"job-{number}" for number in range(20)))
     receiver.deliveries.clear()
@@ -136,3 +136,21 @@ async def test_a_few_at_a_time_are_told_again(node: Node, receiver: Receiver, mo
     await settled(node)
     assert len({delivery.id for delivery in receiver.deliveries}) == 20
     assert most <= 9
+
+
+async def test_however_many_wait_for_their_next_attempt_all_are_told_again_at_once(
+    node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an outage, most events wait for hours: they keep nothing back."""
+    monkeypatch.setattr(reteller, "MOST_DUE", 2)
+    receiver.decide = lambda _: (503, {"Retry-After": "3600"})
+    for number in range(5):
+        await node.post_webhook(node.fal.webhook(f"job-{number}"))
+    await receiver.received(5)
+    while (await node.services.store.work.next_due([Kind.TELL])).get(Kind.TELL, 0.0) < 60:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    receiver.decide = None
+    await node.client.post("/api/redeliver", params={"since": "2026-01-01T00:00:00Z"})
+    await settled(node, Kind.RETELL)
+    await settled(node)
+    assert len(receiver.deliveries) == 10

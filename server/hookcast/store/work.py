@@ -187,6 +187,11 @@ class WorkTable:
         count = select(func.count()).select_from(work).where(work.c.kind == kind)
         return await self._database.read(lambda connection: int(connection.scalar(count) or 0))
 
+    async def due(self, kind: str) -> int:
+        """Return the number of pieces that run or could run now: not those that wait for a later attempt."""
+        count = select(func.count()).select_from(work).where(work.c.kind == kind, work.c.due_at <= self._now)
+        return await self._database.read(lambda connection: int(connection.scalar(count) or 0))
+
     def _first(self, kind: str) -> ColumnElement[float | None]:
         return select(func.min(work.c.due_at)).where(*self._waiting(kind)).scalar_subquery() - self._now
 

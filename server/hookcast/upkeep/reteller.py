@@ -1,6 +1,7 @@
 """Tells the backend again of all jobs that ended since a time, after its outage: the durable work `retell`.
 
-It makes a piece of work `tell` for each job, in steps: so many jobs at once, and no more while many wait to be told.
+It makes a piece of work `tell` for each job, in steps: so many jobs at once, and no more while many are due. Those that wait
+for their next attempt do not count: after an outage these are what is to be told now.
 """
 
 import uuid
@@ -18,7 +19,7 @@ from hookcast.store import JobStore, Piece
 from hookcast.upkeep.worker import Done, Handler, Later, Outcome
 
 STEP = 200  # jobs in a transaction
-MOST_WAITING = 2000  # events, before more are added
+MOST_DUE = 2000  # events that are to be told now, before more are added
 PAUSE_SECONDS = 1.0
 MAX_SECONDS = 60.0
 
@@ -54,7 +55,7 @@ class Reteller:
     async def retell(self, piece: Piece) -> Outcome:
         """Do one step."""
         facts = msgspec.json.decode(piece.facts, type=Retelling)
-        if await self._store.work.waiting(Kind.TELL) > MOST_WAITING:
+        if await self._store.work.due(Kind.TELL) > MOST_DUE:
             return Later(PAUSE_SECONDS)
         ended = await self._store.ended_between(facts.since, facts.until, facts.after, STEP)
         if not ended:

@@ -1,7 +1,7 @@
 """Tells the backend again of all jobs that ended since a time, after its outage: the durable work `retell`.
 
-It makes a piece of work `tell` for each job, in steps: so many jobs at once, and no more while many are due. Those that wait
-for their next attempt do not count: after an outage these are what is to be told now.
+It makes a piece of work `tell` for each job, in steps: so many jobs at once, and no more while many are due.
+Those that wait for their next attempt do not count: after an outage these are what is to be told now.
 """
 
 import uuid

@@ -19,6 +19,7 @@ from hookcast.outgoing import tls_context
 IDLE_SECONDS = 4.0  # many servers close a connection after five
 KEPT = 128  # idle connections
 READ_BYTES = 64 * 1024  # of an answer with its head; past that its connection is closed
+REST_SECONDS = 1.0  # for an answer's body, whose end shows only that the connection can be kept
 
 
 class Reply(NamedTuple):
@@ -33,6 +34,7 @@ class _Parsed:
 
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
+        self.size = 0  # bytes read
         self.status = 0
         self.retry_after: str | None = None
         self.whole = False
@@ -111,21 +113,34 @@ class Lines:
 
     async def _exchange(self, line: _Line, head: bytes, body: bytes, *, may_be_closed: bool = False) -> Reply | None:
         """Return the reply, or None if the connection ended before any of it."""
-        parsed, size = _Parsed(), 0
+        parsed = _Parsed()
         try:
             line.writer.writelines((head, body))  # not drained: a server may answer before it has read everything
-            while not parsed.whole and size < READ_BYTES and (data := await line.reader.read(READ_BYTES)):
-                size += len(data)
-                parsed.parser.feed_data(data)
+            await _read(line.reader, parsed)
             if parsed.whole and parsed.lasts and len(self._idle) < KEPT:
                 self._idle.append(line._replace(since=asyncio.get_running_loop().time()))
                 line = None  # type: ignore[assignment]
         except ConnectionError:
-            if size or not may_be_closed:
+            if parsed.reply() is None and (parsed.size or not may_be_closed):
                 raise
         finally:
             if line is not None:
                 line.writer.transport.abort()
-        if size and parsed.reply() is None:
+        if parsed.size and parsed.reply() is None:
             raise EOFError("the answer has no status")
         return parsed.reply()
+
+
+async def _read(reader: asyncio.StreamReader, parsed: _Parsed) -> None:
+    """Read an answer until its status is known, and the rest while it comes soon."""
+    try:
+        async with asyncio.timeout(None) as rest:
+            while not parsed.whole and parsed.size < READ_BYTES and (data := await reader.read(READ_BYTES)):
+                parsed.size += len(data)
+                parsed.parser.feed_data(data)
+                if parsed.status >= 200 and rest.when() is None:
+                    rest.reschedule(asyncio.get_running_loop().time() + REST_SECONDS)
+    except TimeoutError:
+        return
+    except httptools.HttpParserUpgrade as error:
+        raise EOFError("the connection was switched to another protocol") from error

@@ -131,6 +131,17 @@ async def test_an_answer_is_read_up_to_a_bound() -> None:
     assert server.connections == 2
 
 
+@pytest.mark.parametrize("rest", [b"Content-Length: 5\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"])
+async def test_a_status_counts_although_its_body_never_comes(rest: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backend has said that it has the event: it is not told again."""
+    monkeypatch.setattr(exchange, "REST_SECONDS", 0.05)
+    server = Server(b"HTTP/1.1 200 OK\r\n" + rest)
+    async with lines_to(server) as lines:
+        async with asyncio.timeout(60):
+            assert [(await lines.post(b"", {})).status for _ in range(2)] == [200, 200]
+    assert server.connections == 2
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -139,6 +150,7 @@ async def test_an_answer_is_read_up_to_a_bound() -> None:
         b"HTTP/1.1 200",
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * READ_BYTES * 2,
         b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
     ],
 )
 async def test_what_is_no_answer_is_an_error(answer: bytes) -> None:

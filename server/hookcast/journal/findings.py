@@ -156,10 +156,7 @@ def _backend(case: Case) -> Iterator[Finding]:
             yield Finding("told", f"Your backend was told {name} at attempt {last.facts.get('attempt', 1)}.")
             continue
         answer = last.facts.get("status") or last.facts.get("error") or "nothing"
-        given_up = any(line.facts.get("type") == name for line in case.of(Event.GIVEN_UP))
-        then = (
-            "Hookcast has given up" if given_up else f"the next attempt is at {last.facts.get('next', 'a later time')}"
-        )
+        then = f"the next attempt is at {last.facts['next']}" if "next" in last.facts else "Hookcast has given up"
         attempts = f"{len(lines)} attempt{'s' if len(lines) > 1 else ''}"
         yield Finding(
             "backend_failed",

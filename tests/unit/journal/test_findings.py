@@ -50,3 +50,14 @@ def test_the_last_attempt_to_tell_the_backend_counts() -> None:
     failed, worked = {"type": "job.completed", "status": 500}, {"type": "job.completed", "ok": True, "attempt": 2}
     assert "told" in found(ENDED, (Event.TOLD, failed), (Event.TOLD, worked))
     assert "backend_failed" in found(ENDED, (Event.TOLD, worked), (Event.TOLD, failed))
+
+
+def test_a_backend_that_is_told_again_was_not_given_up() -> None:
+    """What was given up before the redelivery is the past."""
+    last = {"type": "job.completed", "status": 500}
+    again = {**last, "next": "2026-11-29T10:00:05.000Z"}
+    given_up = (Event.GIVEN_UP, {"type": "job.completed"})
+    lines = [Shown(event, NOW, facts) for event, facts in ((Event.TOLD, last), given_up, (Event.TOLD, again))]
+    for shown, words in ((lines[:2], "has given up"), (lines, "the next attempt is at 2026-11-29T10:00:05.000Z")):
+        [finding] = findings(Case(JobStatus.PENDING, None, None, shown))[1:]
+        assert words in finding.message

@@ -152,7 +152,7 @@ async def test_a_page_of_an_origin_that_is_not_allowed(fal: FalDouble, database_
 async def test_a_backend_that_fails(fal: FalDouble, database_url: str, folder: Path) -> None:
     """With the status, and when it is told again."""
     async with running_receiver() as backend:
-        backend.script.append(500)
+        backend.script.append((500, {"Retry-After": "3600"}))  # the next attempt is not during the test
         given = {"forward_url": f"{backend.url}/hook", "forward_secret": receiver.SECRET}
         async with running_node(fal, database_url=database_url, **given) as node:
             await complete(node)
@@ -160,7 +160,7 @@ async def test_a_backend_that_fails(fal: FalDouble, database_url: str, folder: P
                 while b"backend_failed" not in (await node.client.get(f"{JOB}/journal")).content:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             found = (await told(node, folder))["backend_failed"]
-    assert found.startswith("Your backend answered 500 to job.completed (1 attempt); the next attempt is at 20")
+    assert found.startswith("Your backend answered 500 to job.completed in 1 attempt; the next attempt is at 20")
 
 
 async def test_a_file_that_was_not_kept(keeping: Node, folder: Path) -> None:
@@ -174,7 +174,11 @@ async def test_a_token_that_does_not_show_the_job(fal: FalDouble, database_url: 
         await node.client.put(JOB, json={"owner": "user-1"}, headers={"Authorization": f"Bearer {KEY}"})
         other = token(sub="user-2")
         assert (await node.client.get(f"{JOB}/events", params={"token": other})).status_code == 404
-        assert "does not show this job" in (await told(node, folder, key=KEY))["watch_job_not_found"]
+        assert (await node.client.get(JOB, params={"token": other})).status_code == 404
+        await node.client.post("/api/webhooks/fal", content=(body := fal.webhook("job-1")), headers=sign(body, fal.key))
+        found = await told(node, folder, key=KEY)
+        assert "does not show this job" in found["watch_job_not_found"]
+        assert "never_watched" in found  # a client that got 404 has not read it
 
 
 async def test_a_job_that_arrived_says_to_how_many_streams(node: Node, folder: Path) -> None:

@@ -155,12 +155,13 @@ def _backend(case: Case) -> Iterator[Finding]:
         if last.facts.get("ok"):
             yield Finding("told", f"Your backend was told {name} at attempt {last.facts.get('attempt', 1)}.")
             continue
-        answer = last.facts.get("status") or last.facts.get("error") or "nothing"
+        status, error = last.facts.get("status"), last.facts.get("error")
+        said = f"could not be told {name} ({error})" if status is None else f"answered {status} to {name}"
         then = f"the next attempt is at {last.facts['next']}" if "next" in last.facts else "Hookcast has given up"
         attempts = f"{len(lines)} attempt{'s' if len(lines) > 1 else ''}"
         yield Finding(
             "backend_failed",
-            f"Your backend answered {answer} to {name} ({attempts}); {then}. Mend it, then: hookcast jobs redeliver.",
+            f"Your backend {said} in {attempts}; {then}. Mend it, then: hookcast jobs redeliver.",
         )
 
 

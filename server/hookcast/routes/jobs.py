@@ -72,13 +72,13 @@ async def _polled(request: Request, request_id: str) -> Response:
             found = watch.ended or await _waited(watch, seen, node.engine.clock, wait)
     else:
         outline = await node.store.outline(request_id)
-        if not caller.full or node.engine.gate.open:  # a backend that looks with its API key watches nothing
-            node.engine.notebook.note_once(request_id, Event.WATCHED, "poll", transport="poll")
         found = node.engine.show(outline.job) if outline is not None and not outline.left_out else outline
         if outline is not None and not caller.sees(request_id, outline.job.owner, outline.job.group):
             found = None
     if found is None:
         raise JobNotFound(request_id)
+    if not wait and (not caller.full or node.engine.gate.open):  # a backend that looks with its key watches nothing
+        node.engine.notebook.note_once(request_id, Event.WATCHED, "poll", transport="poll")
     version = found.version if isinstance(found, State) else found.job.version
     if "*" in tags or str(version) in tags:
         return Response(status_code=304, headers=_headers(version))

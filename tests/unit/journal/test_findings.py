@@ -61,3 +61,9 @@ def test_a_backend_that_is_told_again_was_not_given_up() -> None:
     for shown, words in ((lines[:2], "has given up"), (lines, "the next attempt is at 2026-11-29T10:00:05.000Z")):
         [finding] = findings(Case(JobStatus.PENDING, None, None, shown))[1:]
         assert words in finding.message
+
+
+def test_a_backend_that_cannot_be_reached_did_not_answer() -> None:
+    facts = {"type": "job.completed", "error": "ConnectionRefusedError: no", "next": "soon"}
+    case = Case(JobStatus.PENDING, None, None, [Shown(Event.TOLD, NOW, facts)])
+    assert findings(case)[-1].message.startswith("Your backend could not be told job.completed (ConnectionRefused")

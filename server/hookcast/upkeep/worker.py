@@ -63,9 +63,13 @@ class Handler(NamedTuple):
 
 
 class _Held(Struct):
-    """A piece that this node has claimed, and the deadline of its handler."""
+    """A piece that this node has claimed, and the deadline of its handler.
+
+    `anew` is the same piece, begun anew meanwhile: it runs next, and what becomes of this run does not count.
+    """
 
     piece: Piece
+    anew: Piece | None = None
     scope: asyncio.Timeout | None = None
     misses: int = 0
 
@@ -158,7 +162,9 @@ class Worker:
         self._wake.clear()
 
     def _start(self, piece: Piece) -> None:
-        if piece.id in self._held:  # its lease had ended here; it still runs, and has a new one
+        running = self._held.get(piece.id)
+        if running is not None:  # its lease had ended here, and it has a new one; or its attempts count from 1 again
+            running.anew = piece if piece.attempts <= running.piece.attempts else running.anew
             return
         held = _Held(piece)
         if self._tasks.start(piece.request_id, self._run, held) is not None:
@@ -167,11 +173,15 @@ class Worker:
     async def _run(self, held: _Held) -> None:
         piece = held.piece
         try:
-            await self._record(piece, await self._outcome(held))
+            outcome = await self._outcome(held)
+            if held.anew is None:
+                await self._record(piece, outcome)
         except StoreUnavailable as error:  # its lease ends, and it runs again
             _log.warning("work_not_recorded", kind=piece.kind, request_id=piece.request_id, reason=str(error))
         finally:
             del self._held[piece.id]
+            if held.anew is not None:
+                self._start(held.anew)
             self._wake.set()
 
     async def _record(self, piece: Piece, outcome: Outcome | None) -> None:

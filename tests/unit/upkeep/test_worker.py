@@ -145,6 +145,25 @@ async def test_work_committed_on_this_node_begins_at_once(world: World, monkeypa
     assert handling.names == ["job-1"]
 
 
+async def test_work_that_is_begun_anew_while_it_runs_runs_once_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever becomes of the first run: it began before somebody asked."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    handling = Handling()
+    handling.gate.clear()
+    await world.add("job-1")
+    async with world.node(handling) as worker:
+        await until(lambda: handling.running == 1)
+        await world.table.again([Start("fetch:job-1", Kind.FETCH, "job-1", -1.0, '{"anew":1}')])
+        while await world.table.next_due([Kind.FETCH]):
+            worker.wake()
+            await asyncio.sleep(0.001)
+        handling.gate.set()
+        await world.empty()
+    assert [(piece.attempts, piece.facts) for piece in handling.pieces] == [(1, "{}"), (1, '{"anew":1}')]
+
+
 async def test_work_of_other_nodes_is_found_by_looking(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     async with world.node(Handling()):

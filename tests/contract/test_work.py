@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 import pytest
-from msgspec import Raw
+from msgspec import Raw, json
 from sqlalchemy import Connection, Engine, event, text
 
 from hookcast.bus import LocalBus
 from hookcast.consequences import Kind, Start
 from hookcast.dispatcher import CROWD, Dispatcher
 from hookcast.errors import StoreUnavailable
-from hookcast.jobs import Cancelled, CancelRequested, Completed, Finished, Phase, Progressed, Registered, Update
+from hookcast.eventtypes import ENDS
+from hookcast.jobs import Cancelled, CancelRequested, Completed, Failed, Finished, Phase, Progressed, Registered, Update
 from hookcast.store import JobStore, Record, WorkTable, changes, open_store
 from hookcast.store.database import open_database
 from hookcast.store.work import add
@@ -336,3 +337,21 @@ async def test_a_crowd_of_updates_is_noticed(dispatcher: Dispatcher) -> None:
     assert [dispatcher.crowded() for _ in range(3)] == [True, False, False]
     await dispatcher.apply("job-1", Cancelled(), "webhook")
     assert not dispatcher.crowded()
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_what_waits_to_be_sent_of_a_job_is_removed_with_it(store: JobStore, *, by_hand: bool) -> None:
+    """So that a job of the same id is told of itself, and a receiver that is no longer set leaves nothing behind."""
+    dispatcher = Dispatcher(store, LocalBus(lambda _: None), lambda: datetime.now(UTC), tells=ENDS)
+    relay = Start("relay:job-1:x", Kind.RELAY, "job-1", facts="large")
+    await dispatcher.apply("job-2", Completed(Raw(b"1")), "webhook")
+    await dispatcher.apply("job-1", Failed("no"), "webhook", also=(relay,))
+    if by_hand:
+        await store.remove_job("job-1")
+    else:
+        await store.remove_ended(datetime.now(UTC) + timedelta(days=1), 10)
+    assert await store.work.waiting(Kind.RELAY) == 0
+    assert await store.work.waiting(Kind.TELL) == (1 if by_hand else 0)
+    await dispatcher.apply("job-1", Completed(Raw(b"1")), "webhook")
+    [told] = await store.work.of_job(Kind.TELL, "job-1")
+    assert json.decode(told.facts)["type"] == "job.completed"

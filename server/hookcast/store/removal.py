@@ -13,10 +13,9 @@ from sqlalchemy import Column, Connection, Select, delete, func, select
 
 from hookcast.consequences import erasure
 from hookcast.jobs import JobStatus
+from hookcast.store import journal, work
 from hookcast.store.base import Database
-from hookcast.store.journal import forget
 from hookcast.store.schema import jobs, submits
-from hookcast.store.work import add
 
 STEP_SECONDS = 0.005  # and the time of a commit, which takes about as long
 AT_ONCE = 5  # rows per statement where there is one writer
@@ -71,20 +70,23 @@ def ended(before: datetime) -> Select[Any]:
 async def remove_ended_jobs(database: Database, before: datetime, limit: int) -> int:
     """Delete at most `limit` of the jobs that ended before `before`, the oldest first; return how many (see `remove`).
 
-    Their journals are deleted with them, and the removal of their files is committed.
+    Their journals and what waits to be sent are deleted with them, and the removal of their files is committed.
     """
     return await remove(database, ended(before), limit, last=jobs.c.changed_at, before=partial(_with_them, database))
 
 
 async def remove_job(database: Database, request_id: str) -> bool:
-    """Delete an ended job, its journal and its submits, and commit the removal of its files; False if there is none."""
+    """Delete an ended job with its journal, its submits and what waits to be sent, and commit the removal of its files.
+
+    Return False if there is none.
+    """
     gone = delete(jobs).where(jobs.c.request_id == request_id, jobs.c.status != JobStatus.PENDING.value)
 
     def write(connection: Connection) -> bool:
         _erase_files(database, connection, [request_id])
         if not connection.execute(gone).rowcount:
             return False
-        forget(connection, database.among, [request_id])
+        _forget(database, connection, [request_id])
         connection.execute(delete(submits).where(submits.c.request_id == request_id))
         return True
 
@@ -93,7 +95,12 @@ async def remove_job(database: Database, request_id: str) -> bool:
 
 def _with_them(database: Database, connection: Connection, request_ids: Sequence[str]) -> None:
     _erase_files(database, connection, request_ids)
-    forget(connection, database.among, request_ids)
+    _forget(database, connection, request_ids)
+
+
+def _forget(database: Database, connection: Connection, request_ids: Sequence[str]) -> None:
+    journal.forget(connection, database.among, request_ids)
+    work.forget(database, connection, request_ids)
 
 
 def _erase_files(database: Database, connection: Connection, request_ids: Sequence[str]) -> None:
@@ -102,4 +109,4 @@ def _erase_files(database: Database, connection: Connection, request_ids: Sequen
     )
     found = connection.execute(with_files, {"ids": list(request_ids)}).scalars().all()
     if found:
-        add(database, connection, [erasure(name) for name in sorted(found)])
+        work.add(database, connection, [erasure(name) for name in sorted(found)])

@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from hookcast.consequences import Consequences, Start
+from hookcast.consequences import Consequences, Kind, Start
 from hookcast.store.base import Database
 from hookcast.store.schema import work
 
@@ -211,6 +211,13 @@ def write(database: Database, connection: Connection, found: Sequence[Consequenc
     if ends:
         gone = delete(work).where(work.c.id.in_(_locked(database)))
         connection.execute(gone, {"ids": ends})
+
+
+def forget(database: Database, connection: Connection, request_ids: Sequence[str]) -> None:
+    """Delete what waits to be sent of jobs that are removed in the same transaction."""
+    sent = database.among(work.c.request_id), work.c.kind.in_((Kind.TELL.value, Kind.RELAY.value))
+    locked = select(work.c.id).where(*sent).order_by(work.c.id).with_for_update()
+    connection.execute(delete(work).where(work.c.id.in_(locked)), {"ids": list(request_ids)})
 
 
 def add(database: Database, connection: Connection, starts: Sequence[Start]) -> None:

@@ -93,6 +93,20 @@ async def test_the_lines_of_one_event_are_bounded(store: JobStore, dispatcher: D
     assert found.count("watched") == 1
 
 
+async def test_a_backend_that_is_told_of_much_progress_leaves_room_for_the_end(
+    store: JobStore, dispatcher: Dispatcher
+) -> None:
+    """Which is what is asked for."""
+    await dispatcher.register("job-1", Registered())
+    for _ in range(ROOM + 20):
+        await store.journal.add([line("job-1", Event.TOLD, NOW, type="job.progress", ok=True)])
+    for number in range(1, 11):
+        await store.journal.add([line("job-1", Event.TOLD, NOW, type="job.completed", attempt=number)])
+    told = [json.decode(entry.facts) for entry in await store.journal.of_job("job-1") if entry.event == "told"]
+    assert [facts["attempt"] for facts in told if facts["type"] == "job.completed"] == list(range(1, 11))
+    assert len(told) <= ROOM
+
+
 async def test_lines_of_a_job_that_nobody_knows_are_not_written(store: JobStore) -> None:
     await store.journal.add([line("unknown", Event.WATCH_REFUSED, NOW, code="token_expired")])
     assert await events(store, "unknown") == []

@@ -4,6 +4,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from hookcast.eventtypes import EventType
+
 MAX_TEXT = 300
 """Characters of a text in a line."""
 
@@ -51,6 +53,11 @@ class Line(NamedTuple):
     event: Event
     at: datetime
     facts: dict[str, Any]
+
+    @property
+    def room(self) -> int:
+        """How many lines of its event the job has at most: those of progress leave room for those of the end."""
+        return ROOM // 2 if self.facts.get("type") == EventType.PROGRESS else ROOM
 
 
 def line(request_id: str, event: Event, at: datetime, **facts: Any) -> Line:

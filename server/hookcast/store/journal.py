@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Executable,
+    Integer,
     RowMapping,
     Select,
     bindparam,
@@ -21,12 +22,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from hookcast.journal import ROOM, Line, Refusal
+from hookcast.journal import Line, Refusal
 from hookcast.store.base import Database
 from hookcast.store.schema import jobs, journal, refused_webhooks
 
 KEPT_REFUSALS = 1000
 _COLUMNS = ("request_id", "event", "at", "node", "facts")
+_ROOM = "room"  # no column: the bound of each line
 
 
 class Entry(NamedTuple):
@@ -89,13 +91,14 @@ class Journal:
                 "at": line.at,
                 "node": self.node,
                 "facts": msgspec.json.encode(line.facts).decode(),
+                _ROOM: line.room,
             }
             for line in lines
         ]
         if self._database.one_writer:
             connection.execute(statement, [{f"new_{name}": value for name, value in row.items()} for row in rows])
         else:
-            connection.execute(statement, {f"new_{name}": [row[name] for row in rows] for name in _COLUMNS})
+            connection.execute(statement, {f"new_{name}": [row[name] for row in rows] for name in (*_COLUMNS, _ROOM)})
 
     def _row_of(self, refusal: Refusal) -> dict[str, Any]:
         headers = msgspec.json.encode(refusal.headers).decode()
@@ -112,17 +115,17 @@ def _insert(database: Database, *, known_only: bool) -> Executable:
 
     Lines of one statement do not count each other, so that a job may get a few more.
     """
-    columns = [journal.c[name] for name in _COLUMNS]
+    types = {**{name: journal.c[name].type for name in _COLUMNS}, _ROOM: Integer()}
     if database.one_writer:
-        given: list[ColumnElement[Any]] = [bindparam(f"new_{column.name}", type_=column.type) for column in columns]
+        given: list[ColumnElement[Any]] = [bindparam(f"new_{name}", type_=kind) for name, kind in types.items()]
     else:
-        arrays = [bindparam(f"new_{column.name}", type_=ARRAY(column.type)) for column in columns]
-        table = func.unnest(*arrays).table_valued(*_COLUMNS).render_derived(name="given")
-        given = [table.columns[name] for name in _COLUMNS]
-    name, event = given[:2]
+        arrays = [bindparam(f"new_{name}", type_=ARRAY(kind)) for name, kind in types.items()]
+        table = func.unnest(*arrays).table_valued(*types).render_derived(name="given")
+        given = [table.columns[name] for name in types]
+    name, event, *_, room = given
     written = journal.alias()
     count = select(func.count()).where(written.c.request_id == name, written.c.event == event).scalar_subquery()
-    rows = select(*given).where(count < ROOM)
+    rows = select(*given[:-1]).where(count < room)
     if known_only:
         rows = rows.where(exists().where(jobs.c.request_id == name))
     return insert(journal).from_select(_COLUMNS, rows)

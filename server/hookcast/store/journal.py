@@ -1,7 +1,7 @@
 """The journal of jobs, and the refused webhooks, in the database."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     RowMapping,
     Select,
+    Text,
     bindparam,
     delete,
     exists,
@@ -28,7 +29,7 @@ from hookcast.store.schema import jobs, journal, refused_webhooks
 
 KEPT_REFUSALS = 1000
 _COLUMNS = ("request_id", "event", "at", "node", "facts")
-_ROOM = "room"  # no column: the bound of each line
+_GIVEN = (*_COLUMNS, "room")  # of each line
 
 
 class Entry(NamedTuple):
@@ -84,21 +85,17 @@ class Journal:
         return [_refusal(row) for row in rows]
 
     def _execute(self, connection: Connection, statement: Executable, lines: Sequence[Line]) -> None:
+        encode = msgspec.json.encode
         rows = [
-            {
-                "request_id": line.request_id,
-                "event": line.event.value,
-                "at": line.at,
-                "node": self.node,
-                "facts": msgspec.json.encode(line.facts).decode(),
-                _ROOM: line.room,
-            }
+            (line.request_id, line.event.value, line.at, self.node, encode(line.facts).decode(), line.room)
             for line in lines
         ]
         if self._database.one_writer:
-            connection.execute(statement, [{f"new_{name}": value for name, value in row.items()} for row in rows])
+            stored = [(name, event, _stored(at), *rest) for name, event, at, *rest in rows]
+            connection.execute(statement, {"lines": encode(stored).decode()})
         else:
-            connection.execute(statement, {f"new_{name}": [row[name] for row in rows] for name in (*_COLUMNS, _ROOM)})
+            given = zip(_GIVEN, zip(*rows, strict=True), strict=True)
+            connection.execute(statement, {f"new_{name}": list(values) for name, values in given})
 
     def _row_of(self, refusal: Refusal) -> dict[str, Any]:
         headers = msgspec.json.encode(refusal.headers).decode()
@@ -111,17 +108,19 @@ def forget(connection: Connection, among: Callable[[Any], Any], request_ids: Ite
 
 
 def _insert(database: Database, *, known_only: bool) -> Executable:
-    """Return an INSERT of the lines for which their job has room: one row, or one array for each column.
+    """Return an INSERT of the lines for which their job has room, from one array for each column, on SQLite from JSON.
 
-    Lines of one statement do not count each other, so that a job may get a few more.
+    One statement for any number of lines (SQLite: 6 µs a line, 10 µs with one statement each). Its lines do not count
+    each other, so that a job may get a few more.
     """
-    types = {**{name: journal.c[name].type for name in _COLUMNS}, _ROOM: Integer()}
     if database.one_writer:
-        given: list[ColumnElement[Any]] = [bindparam(f"new_{name}", type_=kind) for name, kind in types.items()]
+        value = func.json_each(bindparam("lines", type_=Text)).table_valued("value").c.value
+        given: list[ColumnElement[Any]] = [func.json_extract(value, f"$[{number}]") for number in range(len(_GIVEN))]
     else:
-        arrays = [bindparam(f"new_{name}", type_=ARRAY(kind)) for name, kind in types.items()]
-        table = func.unnest(*arrays).table_valued(*types).render_derived(name="given")
-        given = [table.columns[name] for name in types]
+        types = (*(journal.c[name].type for name in _COLUMNS), Integer())
+        arrays = [bindparam(f"new_{name}", type_=ARRAY(kind)) for name, kind in zip(_GIVEN, types, strict=True)]
+        table = func.unnest(*arrays).table_valued(*_GIVEN).render_derived(name="given")
+        given = [table.columns[name] for name in _GIVEN]
     name, event, *_, room = given
     written = journal.alias()
     count = select(func.count()).where(written.c.request_id == name, written.c.event == event).scalar_subquery()
@@ -129,6 +128,13 @@ def _insert(database: Database, *, known_only: bool) -> Executable:
     if known_only:
         rows = rows.where(exists().where(jobs.c.request_id == name))
     return insert(journal).from_select(_COLUMNS, rows)
+
+
+def _stored(at: datetime) -> str:
+    """Return a time as SQLite's column has it."""
+    utc = at.astimezone(UTC)
+    whole = utc.replace(microsecond=utc.microsecond // 1000 * 1000, tzinfo=None)
+    return whole.isoformat(" ", "microseconds")
 
 
 def _counted(database: Database) -> Executable:

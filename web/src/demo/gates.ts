@@ -21,7 +21,34 @@ export function gateOf(url: string): Gate {
   return searchParams.has("wait") ? "long-poll" : "network";
 }
 
-export function createGates(world: { fetch: typeof fetch; WebSocket: typeof WebSocket } = globalThis): Gates {
+type World = { fetch: typeof fetch; WebSocket: typeof WebSocket };
+/** Return signals that abort when the gate shuts. Throws a TypeError, as `fetch` does, while it is shut. */
+type Pass = (gate: Gate) => AbortSignal[];
+
+export function createGates(world: World = globalThis): Gates {
+  const { pass, ...switches } = createSwitches();
+  return { fetch: gatedFetch(world, pass), WebSocket: gatedWebSocket(world, pass), ...switches };
+}
+
+function gatedFetch(world: World, pass: Pass): typeof fetch {
+  return async (input, init = {}) => {
+    const signals = pass(gateOf(input instanceof Request ? input.url : String(input)));
+    if (init.signal) signals.push(init.signal);
+    return world.fetch(input, { ...init, signal: AbortSignal.any(signals) });
+  };
+}
+
+function gatedWebSocket(world: World, pass: Pass): typeof WebSocket {
+  return class extends world.WebSocket {
+    constructor(url: string | URL, protocols?: string | string[]) {
+      const cut = AbortSignal.any(pass("websocket"));
+      super(url, protocols);
+      cut.addEventListener("abort", () => this.close());
+    }
+  };
+}
+
+function createSwitches(): Omit<Gates, keyof World> & { readonly pass: Pass } {
   const listeners = new Set<() => void>();
   const knives = new Map<Gate, AbortController>();
   let shut: ReadonlySet<Gate> = new Set();
@@ -31,25 +58,11 @@ export function createGates(world: { fetch: typeof fetch; WebSocket: typeof WebS
     knives.set(gate, found);
     return found;
   };
-  /** Return signals that abort when the gate shuts. Throws a TypeError, as `fetch` does, while it is shut. */
-  const pass = (gate: Gate): AbortSignal[] => {
-    if (shut.has(gate) || shut.has("network")) throw new TypeError(`Blocked on this page: ${gate}`);
-    return [knife(gate).signal, knife("network").signal];
-  };
-  class GatedWebSocket extends world.WebSocket {
-    constructor(url: string | URL, protocols?: string | string[]) {
-      const cut = AbortSignal.any(pass("websocket"));
-      super(url, protocols);
-      cut.addEventListener("abort", () => this.close());
-    }
-  }
   return {
-    fetch: async (input, init = {}) => {
-      const signals = pass(gateOf(input instanceof Request ? input.url : String(input)));
-      if (init.signal) signals.push(init.signal);
-      return world.fetch(input, { ...init, signal: AbortSignal.any(signals) });
+    pass: (gate) => {
+      if (shut.has(gate) || shut.has("network")) throw new TypeError(`Blocked on this page: ${gate}`);
+      return [knife(gate).signal, knife("network").signal];
     },
-    WebSocket: GatedWebSocket,
     shut: () => shut,
     set: (gate, closing) => {
       const next = new Set(shut);

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -167,6 +167,27 @@ def test_a_taken_port_says_what_to_do(tmp_path: Path) -> None:
     """One line, with the option."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert "--port" in _complaint(tmp_path, "serve", "--port", str(listener.getsockname()[1]))
+
+
+def test_a_taken_port_of_the_emulator_says_what_to_do(tmp_path: Path) -> None:
+    """If it was asked for."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = str(listener.getsockname()[1])
+        assert "--emulator-port" in _complaint(tmp_path, "dev", "--port", str(quiet_port()), "--emulator-port", taken)
+
+
+def test_two_of_dev_run_side_by_side_when_each_has_a_port(tmp_path: Path) -> None:
+    """The emulator of the second one finds a free port."""
+    emulators = []
+    with ExitStack() as stack:
+        for number in range(2):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            process = stack.enter_context(_running(folder, "dev", "--port", str(quiet_port()), "--speed", "20"))
+            emulators.append(_wait_for_line(process, "Emulator").split()[-1])
+        assert len(set(emulators)) == 2
+        for address in emulators:
+            assert httpx.get(f"{address}/.well-known/jwks.json", timeout=DEADLINE).status_code == 200
 
 
 def _said(folder: Path, *arguments: str, **environment: str) -> str:

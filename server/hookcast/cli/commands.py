@@ -21,7 +21,7 @@ from hookcast.cli import installation, remote
 from hookcast.cli.health import health
 from hookcast.cli.jobs import app as jobs
 from hookcast.cli.media import app as media
-from hookcast.cli.options import Token, Url
+from hookcast.cli.options import EMULATOR_PORT, Token, Url
 from hookcast.errors import HookcastError, InvalidRequest, SettingsError, StoreRefused, StoreUnavailable, UsageError
 from hookcast.settings import load_client_settings, load_settings
 
@@ -33,7 +33,10 @@ app = typer.Typer(
 )
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.", show_default="8000")]
-EmulatorPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the emulated fal.")]
+EmulatorPort = Annotated[
+    int | None,
+    typer.Option(min=1, max=65535, help="Port of the emulated fal.", show_default=f"{EMULATOR_PORT}, or a free one"),
+]
 WorkerCount = Annotated[int, typer.Option(min=1, max=64, help="Processes; more than one needs PostgreSQL and Redis.")]
 Fd = Annotated[int | None, typer.Option(hidden=True, help="The listening socket that a worker inherits.")]
 Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="Speed of the emulated jobs; 10 is ten times as fast.")]
@@ -83,7 +86,7 @@ def serve_command(host: Host = None, port: Port = None, workers: WorkerCount = 1
 
 
 @app.command()
-def dev(host: Host = None, port: Port = None, emulator_port: EmulatorPort = 8001, speed: Speed = 1.0) -> None:
+def dev(host: Host = None, port: Port = None, emulator_port: EmulatorPort = None, speed: Speed = 1.0) -> None:
     """Run the server, an emulated fal and the demo page; no key, no Redis, no tunnel needed."""
     installation.check()
     from hookcast.cli import launch  # noqa: PLC0415
@@ -94,7 +97,7 @@ def dev(host: Host = None, port: Port = None, emulator_port: EmulatorPort = 8001
 @app.command()
 def emulator(
     host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
-    port: EmulatorPort = 8001,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = EMULATOR_PORT,
     speed: Speed = 1.0,
 ) -> None:
     """Run the emulated fal alone: queue, status stream, signed webhooks, media."""

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from hookcast import __version__, advice, logs
 from hookcast.app import create_app, make_admission
+from hookcast.cli.options import EMULATOR_PORT
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import HookcastError, SettingsError, StoreRefused, StoreUnavailable
 from hookcast.openfiles import raise_open_files, shared_out
@@ -22,6 +23,7 @@ from hookcast.urls import is_loopback
 
 CHECK_SECONDS = 5.0  # for the database to answer before the workers start
 DEV_DATABASE = "sqlite:///hookcast-dev.db"
+LOOPBACK = "127.0.0.1"
 
 _log = logs.get_logger(__name__)
 
@@ -65,10 +67,15 @@ def _run(settings: Settings, listener: socket.socket, hello: str, *, worker: boo
     serve.run(site, on_ready=on_ready, lifeline=sys.stdin.fileno() if worker else None)
 
 
-def dev(*, host: str | None, port: int | None, emulator_port: int, speed: float) -> None:
-    """Run a node and the emulated fal, configured for each other."""
-    plain = load_settings(host=host, port=port, public_url="http://127.0.0.1")
-    fal = f"http://127.0.0.1:{emulator_port}"
+def dev(*, host: str | None, port: int | None, emulator_port: int | None, speed: float) -> None:
+    """Run a node and the emulated fal, configured for each other.
+
+    Raises SettingsError if `emulator_port` is taken; without one the emulator has a port that is free.
+    """
+    plain = load_settings(host=host, port=port, public_url=f"http://{LOOPBACK}")
+    listener = serve.bind(plain.host, plain.port)
+    emulated = _emulated_fal(emulator_port)
+    fal = f"http://{LOOPBACK}:{emulated.getsockname()[1]}"
     keep_database = "database_url" in plain.model_fields_set
     settings = load_settings(
         host=plain.host,
@@ -81,14 +88,23 @@ def dev(*, host: str | None, port: int | None, emulator_port: int, speed: float)
         fal_user_id="",
         log_level=plain.log_level if "log_level" in plain.model_fields_set else "warning",
     )
-    emulated = _emulator_site("127.0.0.1", emulator_port, speed)
     connections, streams = shared_out(raise_open_files())
     admission = make_admission(settings, max_streams=streams)
-    site = _site(settings, serve.bind(settings.host, settings.port), admission, max_connections=connections)
+    site = _site(settings, listener, admission, max_connections=connections)
     _begin_log(settings)
     for warning in advice.unknown_names(given_names()):
         _log.warning("settings", hint=warning)
-    serve.run(emulated, site, on_ready=lambda: _welcome(settings, fal))
+    serve.run(_emulator_site(emulated, speed), site, on_ready=lambda: _welcome(settings, fal))
+
+
+def _emulated_fal(port: int | None) -> socket.socket:
+    """Listen for the emulator: on `port`, else on its usual port or, if another program has that, on any free one."""
+    if port is not None:
+        return serve.bind(LOOPBACK, port, option="--emulator-port")
+    try:
+        return serve.bind(LOOPBACK, EMULATOR_PORT)
+    except SettingsError:
+        return serve.bind(LOOPBACK, 0)
 
 
 def emulator(*, host: str, port: int, speed: float) -> None:
@@ -98,7 +114,7 @@ def emulator(*, host: str, port: int, speed: float) -> None:
         raise SettingsError(
             f"The emulator accepts any key and signs anything, so it listens on loopback only, not on {host}."
         )
-    site = _emulator_site(host, port, speed)
+    site = _emulator_site(serve.bind(host, port), speed)
     _begin_log(settings)
     serve.run(site, on_ready=lambda: _say(f"The emulated fal listens on http://{host}:{port}"))
 
@@ -137,9 +153,9 @@ def _site(settings: Settings, listener: socket.socket, admission: Admission, *, 
     )
 
 
-def _emulator_site(host: str, port: int, speed: float) -> Site:
+def _emulator_site(listener: socket.socket, speed: float) -> Site:
     emulated = create_emulator(speed=speed)
-    return Site(emulated, serve.bind(host, port), lambda: begin_shutdown(emulated))
+    return Site(emulated, listener, lambda: begin_shutdown(emulated))
 
 
 def _authority(settings: Settings) -> str:

@@ -44,14 +44,14 @@ class Site:
     refusals: list[HookcastError] = field(default_factory=list)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Listen on an address. Raises SettingsError with a remedy if that is not possible."""
+def bind(host: str, port: int, *, option: str = "--port") -> socket.socket:
+    """Listen on an address. Raises SettingsError if that is not possible; its remedy names the `option` of the port."""
     try:
         family = socket.AF_INET6 if _is_v6(host) else socket.AF_INET
         return socket.create_server((host.strip("[]"), port), family=family, backlog=BACKLOG)
     except OSError as error:
         hint = (
-            "another program uses it; choose another port with --port"
+            f"another program uses it; choose another port with {option}"
             if error.errno == errno.EADDRINUSE
             else str(error)
         )

@@ -84,6 +84,7 @@ class Dispatcher:
         submit: str | None = None,
         patience: float = 0.0,
         by: str | None = None,
+        at: datetime | None = None,
         also: tuple[Start, ...] = (),
     ) -> Change:
         """Apply `update` to the job (created if needed), commit it, then publish the new state.
@@ -91,14 +92,14 @@ class Dispatcher:
         `submit` is the id of the submit that made the job: unless it already has another job, this one gets its facts.
         The work that the change causes and its lines of the journal are committed with it, and so is the work `also`,
         even when nothing changes. A result is not fetched for `patience` seconds, so that its webhook can come first.
-        `by` names the caller that asked for the change.
+        `by` names the caller that asked for the change, `at` is when the report arrived; by default now.
 
         Raises StoreUnavailable: it is then unknown whether the change was committed, and the update may be repeated.
         """
         named = await self._with_files(update)
 
         def step(job: Job | None, intent: Intent | None = None) -> Job:
-            now = self._clock()
+            now = at or self._clock()
             by = _ENDED_BY[source]
             known = job or unseen(request_id, now=now if intent is None else intent.asked_at)
             if job is None and not _makes_a_job(update, source):

@@ -12,6 +12,7 @@ from nacl.signing import SigningKey
 from structlog.testing import capture_logs
 
 from support.fal import FalDouble, sign
+from support.raw import get, raw
 from support.server import Node, running_node
 
 pytestmark = pytest.mark.anyio
@@ -69,6 +70,21 @@ async def test_text_that_postgresql_cannot_store_loses_no_outcome(fal: FalDouble
             job = (await node.client.get(f"/api/fal-jobs/{name}")).json()
             assert (job["status"], job["error"]) == ("failed", "a\ufffdb")
         assert (await node.client.get("/api/fal-jobs/job-4")).json()["result"] == {"text": "a\x00b"}
+
+
+async def test_an_outcome_has_the_time_at_which_its_webhook_arrived(node: Node) -> None:
+    """However long its body took: another job is registered between the two."""
+    body = node.fal.webhook("job-1")
+    named = (f"{name}: {value}" for name, value in sign(body, node.fal.key).items())
+    head = get("/api/webhooks/fal", f"Content-Length: {len(body)}", "Expect: 100-continue", *named, method="POST")
+    async with raw(node) as client:
+        await client.send(head)
+        await client.until(b"100 Continue")
+        between = (await node.register("job-2")).json()
+        await client.send(body)
+        await client.until(b"accepted")
+    job = (await node.client.get("/api/fal-jobs/job-1")).json()
+    assert job["completedAt"] <= between["createdAt"]
 
 
 async def test_a_second_webhook_is_a_duplicate(node: Node) -> None:

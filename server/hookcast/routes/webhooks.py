@@ -40,6 +40,7 @@ async def fal_webhook(request: Request) -> Response:
 
 
 async def _take(node: Services, request: Request) -> str:
+    arrived = node_of(request).clock()
     with _told(request, node_of(request).refusals), node.webhooks.share() as share:
         # Until a signature is verified, a body counts as a stranger's, and so does its line in the log.
         signed, body = await node.keys.verified(request.headers, partial(share.read, request))
@@ -49,7 +50,9 @@ async def _take(node: Services, request: Request) -> str:
         relayed: tuple[Start, ...] = ()
         if node.settings.forward_fal is not None and not node.heard.knows(report.request_id, signed.signature):
             relayed = (await relaying(report.request_id, signed, request.headers, body),)
-        change = await node.dispatcher.apply(report.request_id, report.update, "webhook", submit=intent, also=relayed)
+        change = await node.dispatcher.apply(
+            report.request_id, report.update, "webhook", submit=intent, at=arrived, also=relayed
+        )
     answer = "accepted" if change.changed else "duplicate"
     if node.heard.first(report.request_id, signed.signature):
         _log.info("webhook", request_id=report.request_id, answer=answer)

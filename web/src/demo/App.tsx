@@ -11,14 +11,11 @@ import { Footer } from "./parts/Footer";
 import { KeyField } from "./parts/KeyField";
 import { Masthead } from "./parts/Masthead";
 import { Transports } from "./parts/Transports";
-import { transportOf } from "./runs";
-import { submissionOf } from "./submission";
 
 export function App({ clock, gates }: { readonly clock: Clock; readonly gates: Gates }) {
-  const { runs, locked, start, retry, seen, unlock } = useRuns();
+  const list = useRuns(clock);
+  const { runs, refusals, unlock, start, transport } = list;
   const [newest] = runs;
-  const generate = (prompt: string, endpointId: string, fault: string) =>
-    start(prompt, submissionOf(prompt, endpointId, fault), clock.now());
   return (
     <div className="page">
       <Masthead />
@@ -26,11 +23,11 @@ export function App({ clock, gates }: { readonly clock: Clock; readonly gates: G
         <Flow run={newest} />
         <div className="desk">
           <div className="side">
-            {locked && <KeyField onKey={unlock} />}
-            <Console onGenerate={generate} />
-            <Transports gates={gates} live={transportOf(runs)} />
+            {refusals > 0 && <KeyField key={refusals} onKey={unlock} />}
+            <Console onGenerate={start} />
+            <Transports gates={gates} live={transport} />
           </div>
-          <Feed runs={runs} clock={clock} onSeen={seen} onRetry={retry} />
+          <Feed list={list} clock={clock} />
         </div>
       </main>
       <Footer run={newest} />

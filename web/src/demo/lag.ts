@@ -1,4 +1,4 @@
-/** The lag between the server recording an outcome and the page receiving it; pure. */
+/** The lag between fal's webhook arriving at the server and the page receiving the outcome; pure. */
 
 import type { Sample } from "./clock";
 
@@ -13,21 +13,21 @@ export type Lag =
   | { readonly kind: "unknown" };
 
 export interface Arrival {
-  /** When the server recorded the outcome, by the server's clock. */
-  readonly completedAt: string | null;
+  /** When the webhook arrived, by the server's clock. */
+  readonly webhookAt: string;
   /** When the page received it, by `performance.now()`. */
   readonly arrivedAt: number;
   /** When the connection had opened, by `performance.now()`; null if there was none. */
   readonly openSince: number | null;
 }
 
-export function lagOf({ completedAt, arrivedAt, openSince }: Arrival, sample: Sample | null): Lag {
-  const completed = Date.parse(completedAt ?? "");
+export function lagOf({ webhookAt, arrivedAt, openSince }: Arrival, sample: Sample | null): Lag {
+  const webhook = Date.parse(webhookAt);
   if (openSince === null) return { kind: "late" };
-  if (sample === null || Number.isNaN(completed)) return { kind: "unknown" };
+  if (sample === null || Number.isNaN(webhook)) return { kind: "unknown" };
   const { offset, error } = sample;
-  if (openSince + offset > completed + error) return { kind: "late" };
-  const ms = arrivedAt + offset - completed;
+  if (openSince + offset > webhook + error) return { kind: "late" };
+  const ms = arrivedAt + offset - webhook;
   if (ms < -error) return { kind: "unknown" };
   return { kind: "measured", ms: Math.max(0, ms), error };
 }

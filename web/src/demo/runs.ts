@@ -2,17 +2,18 @@
 
 import type { Job, Submission, Transport } from "../lib/index.js";
 import type { Lag } from "./lag";
+import { promptOf, runOf } from "./submission";
 import type { Problem } from "./trouble";
 
 export interface Run {
-  /** The idempotency key; the requestId if the job was restored after a reload. */
+  /** The idempotency key; the requestId if the job came from the server's list. */
   readonly id: string;
   /** 1, 2, 3 …: the job's name on the page. */
   readonly number: number;
   readonly prompt: string;
   /** When it was started, in milliseconds since 1970. */
   readonly startedAt: number;
-  /** Null if the job was restored after a reload. */
+  /** Null if the job came from the server's list: another tab submitted it, or this one before a reload. */
   readonly submission: Submission | null;
   /** Null until the server has accepted it. */
   readonly requestId: string | null;
@@ -32,8 +33,9 @@ export interface Seen {
 
 export type RunAction =
   | { readonly type: "started"; readonly run: Run }
-  | { readonly type: "sent" | "gone"; readonly id: string }
-  | { readonly type: "accepted"; readonly id: string; readonly requestId: string; readonly job: Job }
+  | { readonly type: "found"; readonly jobs: readonly Job[] }
+  | { readonly type: "sent"; readonly id: string }
+  | { readonly type: "accepted"; readonly id: string; readonly job: Job }
   | { readonly type: "rejected"; readonly id: string; readonly problem: Problem }
   | { readonly type: "seen"; readonly id: string; readonly seen: Seen };
 
@@ -43,12 +45,12 @@ export function reduce(runs: readonly Run[], action: RunAction): readonly Run[] 
   switch (action.type) {
     case "started":
       return [action.run, ...runs];
-    case "gone":
-      return runs.filter(({ id }) => id !== action.id);
+    case "found":
+      return action.jobs.reduceRight(found, runs);
     case "sent":
       return change(runs, action.id, { problem: null });
     case "accepted":
-      return change(runs, action.id, { requestId: action.requestId, seen: { ...UNSEEN, job: action.job } });
+      return accept(runs, action.id, action.job);
     case "rejected":
       return change(runs, action.id, { problem: action.problem });
     case "seen":
@@ -58,6 +60,24 @@ export function reduce(runs: readonly Run[], action: RunAction): readonly Run[] 
 
 function change(runs: readonly Run[], id: string, changes: Partial<Run>): readonly Run[] {
   return runs.map((run) => (run.id === id ? { ...run, ...changes } : run));
+}
+
+/** Add a job of the server's list, unless it is there. The list may be faster than the answer to the submission. */
+function found(runs: readonly Run[], job: Job): readonly Run[] {
+  const { requestId, createdAt } = job;
+  if (runs.some((run) => run.requestId === requestId)) return runs;
+  const own = runs.find(({ id, requestId }) => requestId === null && id === runOf(job));
+  if (own !== undefined) return accept(runs, own.id, job);
+  const known = { id: requestId, requestId, number: nextNumber(runs), prompt: promptOf(job), problem: null };
+  const run = { ...known, submission: null, startedAt: Date.parse(createdAt), seen: { ...UNSEEN, job } };
+  return [...runs, run].sort((a, b) => b.startedAt - a.startedAt);
+}
+
+/** Note the job of a submission; a job that was found, or that has another run, is there already. */
+function accept(runs: readonly Run[], id: string, job: Job): readonly Run[] {
+  const known = runs.find(({ requestId }) => requestId === job.requestId);
+  if (known !== undefined) return known.id === id ? runs : runs.filter((run) => run.id !== id);
+  return change(runs, id, { requestId: job.requestId, problem: null, seen: { ...UNSEEN, job } });
 }
 
 /** Return the number of the next job. */
@@ -76,11 +96,6 @@ export function statusOf({ problem, requestId, seen: { job } }: Run): RunStatus 
 /** Return whether more states are expected from the server. */
 export function isActive(run: Run): boolean {
   return run.requestId !== null && ["connecting", "pending"].includes(statusOf(run));
-}
-
-/** Return how states arrive right now: all jobs share one connection. Null if no job is active. */
-export function transportOf(runs: readonly Run[]): Transport | null {
-  return runs.find(isActive)?.seen.transport ?? null;
 }
 
 /** Return whether states arrive, over any transport. */

@@ -1,6 +1,17 @@
-/** From the form's fields to a submission; pure. */
+/** From the form's fields to a submission, and back from a job; pure. */
 
-import type { Submission } from "../lib/index.js";
+import type { Job, Submission } from "../lib/index.js";
+
+/** The owner of the page's jobs: all tabs show them, whoever submitted them. */
+export const OWNER = "demo";
+
+/** What a user asks for. */
+export interface Wish {
+  readonly prompt: string;
+  readonly endpointId: string;
+  /** A name of `FAULTS`. */
+  readonly fault: string;
+}
 
 export interface Model {
   readonly endpointId: string;
@@ -41,7 +52,24 @@ function emulatorOptions(fault: string): Record<string, unknown> | null {
   return fault === "webhook_late" ? { faults: [fault], seconds: 5 } : { faults: [fault] };
 }
 
-export function submissionOf(prompt: string, endpointId: string, fault: string): Submission {
+/** Return the submission of a wish. The server keeps no input, so the metadata have what other tabs show; `run`: its id. */
+export function submissionOf({ prompt, endpointId, fault }: Wish, run: string): Submission {
   const options = emulatorOptions(fault);
-  return { endpointId, input: options === null ? { prompt } : { prompt, _emulator: options } };
+  const input = options === null ? { prompt } : { prompt, _emulator: options };
+  return { endpointId, input, owner: OWNER, metadata: { prompt, run } };
+}
+
+/** Return the id of the run that a page submitted the job with; null if another program did. */
+export function runOf({ metadata: { run } }: Job): string | null {
+  return typeof run === "string" ? run : null;
+}
+
+/** Return the prompt of a job of a page; of others what names them. */
+export function promptOf({ metadata: { prompt }, endpointId, requestId }: Job): string {
+  return typeof prompt === "string" && prompt !== "" ? prompt : (endpointId ?? requestId);
+}
+
+/** Return the wish for the same once more, without its fault; null if the prompt or the model is not known. */
+export function again({ metadata: { prompt }, endpointId }: Job): Wish | null {
+  return typeof prompt === "string" && endpointId !== null ? { prompt, endpointId, fault: "none" } : null;
 }

@@ -40,11 +40,16 @@ export function runWords(run: Run): string {
   return run.seen.job === null ? "Connecting" : phaseWords(run.seen.job);
 }
 
+/** Return the place in the queue as a big word and a small one; null if the job has none, or fal did not tell it. */
+export function placeWords(job: Job): readonly [big: string, small: string] | null {
+  const { phase, queuePosition } = job.progress;
+  if (isTerminal(job) || phase !== "queued" || queuePosition === null) return null;
+  return queuePosition === 0 ? ["next", "in the queue"] : [String(queuePosition), "before you"];
+}
+
 /** Return what stands next to the phase: the place in the queue, or how far the files are copied. */
 export function positionWords(job: Job): string | null {
-  const { phase, queuePosition } = job.progress;
-  if (isTerminal(job) || phase !== "queued" || queuePosition === null) return copyWords(job);
-  return queuePosition === 0 ? "next in the queue" : `position ${queuePosition} in the queue`;
+  return placeWords(job)?.join(" ") ?? copyWords(job);
 }
 
 /** Return the notice for a pending job whose live updates are interrupted; `transport` is debounced. */
@@ -59,11 +64,16 @@ const UNMEASURED = {
   unknown: "The clocks of server and page could not be compared.",
 };
 
+/** Return the lag of the outcome; null unless fal's webhook brought it. */
+export function webhookLag({ job, lag }: Run["seen"]): Lag | null {
+  return job?.endedBy === "webhook" ? lag : null;
+}
+
 /** Return the lag in milliseconds, and its explanation. */
 export function lagWords(lag: Lag): readonly [text: string, meaning: string] {
   if (lag.kind !== "measured") return ["—", UNMEASURED[lag.kind]];
   const error = `give or take ${Math.ceil(lag.error)} ms`;
-  const meaning = `From the moment the server recorded the outcome to its arrival in this page, ${error}.`;
+  const meaning = `From fal's webhook arriving at the server to the outcome arriving in this page, ${error}.`;
   return [lag.ms < 1 ? "< 1 ms" : `${Math.round(lag.ms).toLocaleString("en")} ms`, meaning];
 }
 
@@ -77,7 +87,8 @@ export type Stage =
   | "copying"
   | "cancelling"
   | "done"
-  | "failed";
+  | "failed"
+  | "cancelled";
 
 export function stageOf(run: Run | undefined): Stage {
   if (run === undefined || run.problem !== null) return "idle";
@@ -87,11 +98,13 @@ export function stageOf(run: Run | undefined): Stage {
   const { phase } = job.progress;
   if (isCopying(job)) return "copying";
   if (job.status === "pending" && phase !== "ended") return phase;
-  return job.status === "completed" ? "done" : "failed";
+  return job.status === "pending" || job.status === "completed" ? "done" : job.status;
 }
 
-export function captionOf(stage: Stage, lag: Lag | null): string {
+export function captionOf(run: Run | undefined): string {
+  const lag = run === undefined ? null : webhookLag(run.seen);
   const fast = lag?.kind === "measured" ? ` ${lagWords(lag)[0]} later` : "";
+  const asked = run?.seen.job?.endedBy !== "webhook";
   const captions: Record<Stage, string> = {
     idle: "Generate something and watch it travel.",
     submitting: "The page posts the job to Hookcast.",
@@ -100,19 +113,23 @@ export function captionOf(stage: Stage, lag: Lag | null): string {
     saving: "fal is done. Its signed webhook is on the way to Hookcast.",
     copying: "fal's webhook has arrived. Hookcast copies the files into its storage.",
     cancelling: "Hookcast asked fal to cancel.",
-    done: `The webhook was verified and stored, then cast to this page${fast}.`,
+    done: asked
+      ? "No webhook came, so Hookcast asked fal, and cast the result to this page."
+      : `The webhook was verified and stored, then cast to this page${fast}.`,
     failed: `The job ended without a result, and this page was notified${fast || " at once"}.`,
+    cancelled: "fal cancelled the job, and this page was notified at once.",
   };
-  return captions[stage];
+  return captions[stageOf(run)];
 }
 
 const NEWS: Partial<Record<RunStatus, string>> = {
   pending: "submitted",
   completed: "completed",
+  failed: "failed",
   cancelled: "cancelled",
 };
 
-/** Return the screen-reader announcement of jobs accepted, copied, completed or cancelled since `before`, or null. */
+/** Return the screen-reader announcement of jobs accepted, copied or ended since `before`, or null. */
 export function newsOf(before: readonly Run[], after: readonly Run[]): string | null {
   const news = after.flatMap((run) => {
     const old = before.find(({ id }) => id === run.id);
@@ -122,15 +139,14 @@ export function newsOf(before: readonly Run[], after: readonly Run[]): string | 
       return [`Job ${run.number}: copying ${countWords(filesOf(job).length)}.`];
     }
     if (statusOf(old) === statusOf(run)) return [];
-    // Failures are announced by the alert in their card.
-    const told = NEWS[statusOf(run)];
+    // The failure of a job that this tab submitted is announced by the alert in its card.
+    const told = isAlert(run) ? null : NEWS[statusOf(run)];
     return told && statusOf(old) !== "connecting" ? [`Job ${run.number} ${told}.`] : [];
   });
   return news.length > 0 ? news.join(" ") : null;
 }
 
-/** Return the curl command that streams `path`. Single quotes are safe: the path is percent-encoded. */
-export function curlLine(origin: string, path: string, withKey: boolean): string {
-  const header = withKey ? ` -H "Authorization: Bearer $KEY"` : "";
-  return `curl -N${header} '${origin}${path.replaceAll("'", "%27")}'`;
+/** Return whether the card of a run without a result is an alert: not if the job came from the server's list. */
+export function isAlert(run: Run): boolean {
+  return run.submission !== null && ["failed", "rejected"].includes(statusOf(run));
 }

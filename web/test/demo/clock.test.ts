@@ -60,25 +60,25 @@ describe("two clocks", () => {
 
 describe("webhook to page", () => {
   const sample = { offset: SERVER, error: 2 };
-  const completedAt = "2026-11-23T10:00:05.000Z";
+  const webhookAt = "2026-11-23T10:00:05.000Z";
 
-  it("is the time from the record to the arrival, by the server's clock", () => {
-    const arrival = { completedAt, arrivedAt: 5_012, openSince: 3_000 };
+  it("is the time from one arriving to the other, by the server's clock", () => {
+    const arrival = { webhookAt, arrivedAt: 5_012, openSince: 3_000 };
     expect(lagOf(arrival, sample)).toEqual({ kind: "measured", ms: 12, error: 2 });
   });
 
   it("is never negative: within the error it is nothing, beyond it the clocks are wrong", () => {
-    expect(lagOf({ completedAt, arrivedAt: 4_999, openSince: 0 }, sample)).toMatchObject({ kind: "measured", ms: 0 });
-    expect(lagOf({ completedAt, arrivedAt: 4_990, openSince: 0 }, sample)).toEqual({ kind: "unknown" });
+    expect(lagOf({ webhookAt, arrivedAt: 4_999, openSince: 0 }, sample)).toMatchObject({ kind: "measured", ms: 0 });
+    expect(lagOf({ webhookAt, arrivedAt: 4_990, openSince: 0 }, sample)).toEqual({ kind: "unknown" });
   });
 
   it("says nothing when the connection is younger than the outcome, as after a reload", () => {
-    expect(lagOf({ completedAt, arrivedAt: 9_000, openSince: 8_999 }, sample)).toEqual({ kind: "late" });
-    expect(lagOf({ completedAt, arrivedAt: 9_000, openSince: null }, sample)).toEqual({ kind: "late" });
+    expect(lagOf({ webhookAt, arrivedAt: 9_000, openSince: 8_999 }, sample)).toEqual({ kind: "late" });
+    expect(lagOf({ webhookAt, arrivedAt: 9_000, openSince: null }, sample)).toEqual({ kind: "late" });
   });
 
   it("says nothing without a comparison, or without a time of the outcome", () => {
-    expect(lagOf({ completedAt, arrivedAt: 1, openSince: 0 }, null)).toEqual({ kind: "unknown" });
-    expect(lagOf({ completedAt: null, arrivedAt: 1, openSince: 0 }, sample)).toEqual({ kind: "unknown" });
+    expect(lagOf({ webhookAt, arrivedAt: 1, openSince: 0 }, null)).toEqual({ kind: "unknown" });
+    expect(lagOf({ webhookAt: "", arrivedAt: 1, openSince: 0 }, sample)).toEqual({ kind: "unknown" });
   });
 });

@@ -3,16 +3,17 @@
 import { act, type ReactNode } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { Actions } from "../../src/demo/parts/Actions";
+import { CancelButton } from "../../src/demo/parts/CancelButton";
 import { LeavingButton } from "../../src/demo/parts/LeavingButton";
-import { Problem } from "../../src/demo/parts/Problem";
 import { Progress } from "../../src/demo/parts/Progress";
-import { RawResult } from "../../src/demo/parts/RawResult";
+import { Raw } from "../../src/demo/parts/Raw";
+import { Reason } from "../../src/demo/parts/Reason";
 import { Screen } from "../../src/demo/parts/Screen";
 import { Troubles } from "../../src/demo/parts/Troubles";
-import { UNSEEN } from "../../src/demo/runs";
+import { type Run, UNSEEN } from "../../src/demo/runs";
 import { problemOf } from "../../src/demo/trouble";
-import { HookcastError, type Job } from "../../src/lib/index.js";
+import { createHookcast, HookcastError, type Job } from "../../src/lib/index.js";
+import { HookcastProvider } from "../../src/lib/react/index.js";
 import { asJob } from "../../src/lib/wire.js";
 import { COPY, completed, copying, file, job, kept, run, SOURCE } from "./fixtures";
 
@@ -66,27 +67,61 @@ it("a button that is of no use now keeps the focus and does nothing", async () =
   expect(pressed).not.toHaveBeenCalled();
 });
 
-it("a result is shown with every digit", async () => {
-  const text = JSON.stringify(job({ status: "completed" })).replace(
-    '"result":null',
-    '"result":{"seed":9007199254740993}',
+const SEED = '"result":{"seed":9007199254740993}';
+const text = JSON.stringify(job({ status: "completed" })).replace('"result":null', SEED);
+const open = () => act(async () => box.querySelector("summary")?.click());
+
+it.each([
+  ["came alone", text],
+  ["came in a list, which rounds them: it is asked for", undefined],
+])("a result is shown with every digit, also if its state %s", async (_, known) => {
+  const client = createHookcast({ url: "http://h", fetch: async () => new Response(text) });
+  const shown = run({ seen: { ...UNSEEN, job: asJob(JSON.parse(text), known) } });
+  await show(
+    <HookcastProvider client={client}>
+      <Raw run={shown} />
+    </HookcastProvider>,
   );
-  await show(<RawResult job={asJob(JSON.parse(text), text)} />);
-  expect(part("result")?.textContent).toContain("9007199254740993");
+  expect(part("result")).toBeNull();
+  await open();
+  await vi.waitFor(() => expect(part("result")?.textContent).toContain("9007199254740993"));
 });
+
+const reason = (of: Run, onAgain = nothing) => (
+  <Reason run={of} onRetry={nothing} onAgain={onAgain} onLeave={nothing} />
+);
 
 it("a job that fal refused shows the sentence as an alert, what to do, the code, and fal's answer", async () => {
   const error = new HookcastError("fal_rejected", "no", 502, { falStatus: 422, falBody: { detail: "no prompt" } });
-  await show(<Problem run={run({ problem: problemOf(error, false) })} />);
+  const refused = run({ problem: problemOf(error, false) });
+  await show(
+    <>
+      {reason(refused)}
+      <Raw run={refused} />
+    </>,
+  );
   expect(box.querySelector('[role="alert"]')?.textContent).toBe("fal refused the job with 422.");
   expect(box.querySelector(".advice")?.textContent).toMatch(/\(fal_rejected\)$/);
   expect(part("error-detail")?.textContent).toContain("no prompt");
 });
 
+it("a failed job can be made again", async () => {
+  const pressed = vi.fn();
+  await show(reason(seen({ status: "failed", error: "no", metadata: { prompt: "a fox" } }), pressed));
+  part("again")?.click();
+  expect(pressed).toHaveBeenCalledTimes(1);
+});
+
 it("a job that had failed before a reload is no alert", async () => {
-  await show(<Problem run={{ ...seen({ status: "failed", error: "no" }), submission: null }} />);
+  await show(reason({ ...seen({ status: "failed", error: "no" }), submission: null }));
   expect(part("error")?.textContent).toBe("no");
   expect(box.querySelector('[role="alert"]')).toBeNull();
+});
+
+it("a cancelled job is no error", async () => {
+  await show(reason(seen({ status: "cancelled", error: null, metadata: { prompt: "a fox" } })));
+  expect([part("error"), box.querySelector('[role="alert"]'), part("again") !== null]).toEqual([null, null, true]);
+  expect(part("reason")?.textContent).toContain("The job was cancelled.");
 });
 
 it("a progress bar has a value once there is one, and words before", async () => {
@@ -164,9 +199,9 @@ it("files that are not kept are listed with the reason", async () => {
 
 it("a job whose files are copied cannot be cancelled any more", async () => {
   const cancel = { asking: false, trouble: null, cancel: nothing };
-  const actions = (of: Job) => <Actions run={seen(of)} cancel={cancel} onRetry={nothing} onLeave={nothing} />;
-  await show(actions(job()));
+  const button = (of: Job) => <CancelButton run={seen(of)} cancel={cancel} onLeave={nothing} />;
+  await show(button(job()));
   expect(part("cancel")).not.toBeNull();
-  await show(actions(copying(file({ source: SOURCE }))));
+  await show(button(copying(file({ source: SOURCE }))));
   expect(part("cancel")).toBeNull();
 });

@@ -1,14 +1,15 @@
 import { describe, expect, it } from "vitest";
+import type { Lag } from "../../src/demo/lag";
 import { type Run, UNSEEN } from "../../src/demo/runs";
 import {
   captionOf,
-  curlLine,
   lagWords,
   newsOf,
   noticeWords,
   positionWords,
   runWords,
   stageOf,
+  webhookLag,
 } from "../../src/demo/words";
 import type { Job } from "../../src/lib/index.js";
 import { copying, file, job, kept, run } from "./fixtures";
@@ -18,7 +19,7 @@ const seen = (changes: Partial<Job>): Run => run({ seen: { ...UNSEEN, job: job(c
 describe("the words on a card", () => {
   it("give the position only while the job is queued", () => {
     const progress = { ...job().progress, queuePosition: 2 };
-    expect(positionWords(job({ progress }))).toBe("position 2 in the queue");
+    expect(positionWords(job({ progress }))).toBe("2 before you");
     expect(positionWords(job({ progress: { ...progress, queuePosition: 0 } }))).toBe("next in the queue");
     expect(positionWords(job({ progress: { ...progress, phase: "running" } }))).toBeNull();
     expect(positionWords(job({ progress, status: "cancelled" }))).toBeNull();
@@ -34,9 +35,7 @@ describe("the words on a card", () => {
   it("tell of copies how many files are kept, and of how many", () => {
     const job = copying(kept(), file({ bytes: 900 }));
     expect([runWords(seen(job)), positionWords(job)]).toEqual(["Copying", "1 of 2 files, 1.0 kB"]);
-    expect(captionOf(stageOf(seen(job)), null)).toBe(
-      "fal's webhook has arrived. Hookcast copies the files into its storage.",
-    );
+    expect(captionOf(seen(job))).toBe("fal's webhook has arrived. Hookcast copies the files into its storage.");
   });
 
   it("say when updates are interrupted, and nothing while they are live", () => {
@@ -59,12 +58,27 @@ describe("the way of a job", () => {
     expect(stageOf(run({ requestId: null }))).toBe("submitting");
     expect(stageOf(seen({}))).toBe("queued");
     expect(stageOf(seen({ status: "completed" }))).toBe("done");
-    expect(stageOf(seen({ status: "cancelled" }))).toBe("failed");
+    expect(stageOf(seen({ status: "failed" }))).toBe("failed");
+    expect(stageOf(seen({ status: "cancelled" }))).toBe("cancelled");
   });
 
-  it("ends with the milliseconds that it took, where they are known", () => {
-    expect(captionOf("done", { kind: "measured", ms: 9, error: 1 })).toMatch(/cast to this page 9 ms later\.$/);
-    expect(captionOf("done", { kind: "late" })).toMatch(/cast to this page\.$/);
+  const ended = (endedBy: Job["endedBy"], lag: Lag) =>
+    run({ seen: { ...UNSEEN, lag, job: job({ status: "completed", endedBy }) } });
+  const measured = { kind: "measured", ms: 9, error: 1 } as const;
+
+  it("ends with the milliseconds since the webhook, where they are known", () => {
+    expect(captionOf(ended("webhook", measured))).toMatch(/cast to this page 9 ms later\.$/);
+    expect(captionOf(ended("webhook", { kind: "late" }))).toMatch(/cast to this page\.$/);
+  });
+
+  it("tells of no webhook where none came", () => {
+    expect(captionOf(ended("asked", measured))).toMatch(/^No webhook came, so Hookcast asked fal/);
+    expect(webhookLag(ended("asked", measured).seen)).toBeNull();
+    expect(webhookLag(ended("webhook", measured).seen)).toBe(measured);
+  });
+
+  it("is no failure if the job was cancelled", () => {
+    expect(captionOf(seen({ status: "cancelled" }))).toMatch(/^fal cancelled the job/);
   });
 });
 
@@ -89,11 +103,9 @@ describe("what is said aloud", () => {
     expect(newsOf([], [seen({})])).toBeNull();
     expect(newsOf([seen({})], [seen({ status: "failed" })])).toBeNull();
   });
-});
 
-describe("the curl line", () => {
-  it("quotes the address, and names a key without showing it", () => {
-    expect(curlLine("http://h", "/a'b", false)).toBe("curl -N 'http://h/a%27b'");
-    expect(curlLine("http://h", "/a", true)).toBe(`curl -N -H "Authorization: Bearer $KEY" 'http://h/a'`);
+  it("is the failure of a job that another tab submitted, whose card is no alert", () => {
+    const other = (changes: Partial<Job>) => ({ ...seen(changes), submission: null });
+    expect(newsOf([other({})], [other({ status: "failed" })])).toBe("Job 1 failed.");
   });
 });

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import type { Job } from "../../lib/index.js";
 import { useFalJob } from "../../lib/react/index.js";
 import type { Clock } from "../clock";
+import { isCopying } from "../files";
 import { type Lag, lagOf } from "../lag";
 import { isOpen, type Run, type Seen } from "../runs";
 
@@ -11,14 +12,22 @@ export function useWatched(run: Run, clock: Clock, tell: (id: string, seen: Seen
   const { id, requestId } = run;
   const [lag, setLag] = useState<Lag | null>(null);
   const openSince = useRef<number | null>(null);
-  const measure = ({ completedAt }: Job) => {
-    const arrival = { completedAt, arrivedAt: performance.now(), openSince: openSince.current };
+  const measured = useRef(false);
+  const measure = ({ completedAt, updatedAt }: Job) => {
+    if (measured.current) return;
+    measured.current = true;
+    const webhookAt = completedAt ?? updatedAt;
+    const arrival = { webhookAt, arrivedAt: performance.now(), openSince: openSince.current };
     void clock.sample().then((sample) => setLag(lagOf(arrival, sample)));
   };
   // No timeout: a visible card has to show the outcome, however late.
-  const options = { requestId, keepListening: true, onCompleted: measure, onFailed: measure };
-  const { job: newest, transport } = useFalJob(options);
-  const job = newest ?? run.seen.job;
+  const watched = { requestId, initialJob: run.seen.job, keepListening: true };
+  const { job, transport } = useFalJob({ ...watched, onCompleted: measure, onFailed: measure });
+  // Where files are kept, the webhook has brought the outcome before they are copied.
+  const copying = isCopying(job) ? job : null;
+  useEffect(() => {
+    if (copying) measure(copying);
+  });
   useEffect(() => {
     openSince.current = isOpen(transport) ? performance.now() : null;
   }, [transport]);

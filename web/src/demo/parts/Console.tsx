@@ -1,24 +1,22 @@
 /** The form that starts a job. */
 
 import { type FormEvent, type KeyboardEvent, useRef } from "react";
+import type { Wish } from "../submission";
 import { FaultPicker } from "./FaultPicker";
 import { ModelPicker } from "./ModelPicker";
 
 const PROMPT =
   "A paper lighthouse on a rocky coast at dusk, its beam sweeping over slow waves, stop-motion, soft film grain";
 
-export function Console({
-  onGenerate,
-}: {
-  readonly onGenerate: (prompt: string, endpointId: string, fault: string) => void;
-}) {
+export function Console({ onGenerate }: { readonly onGenerate: (wish: Wish) => void }) {
   const prompt = useRef<HTMLTextAreaElement>(null);
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const fields = new FormData(event.currentTarget);
-    const text = String(fields.get("prompt")).trim();
-    if (text === "") prompt.current?.focus();
-    else onGenerate(text, String(fields.get("model")), String(fields.get("fault")));
+    const text = (name: string) => String(fields.get(name)).trim();
+    const wish = { prompt: text("prompt"), endpointId: text("model"), fault: text("fault") };
+    if (wish.prompt === "") prompt.current?.focus();
+    else onGenerate(wish);
   };
   const press = (event: KeyboardEvent<HTMLTextAreaElement>) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;

@@ -10,13 +10,15 @@ export function Facts({ run: { requestId, submission, seen } }: { readonly run: 
   return (
     <p className="facts">
       {endpoint && <span>{endpoint}</span>}
-      {requestId !== null && (
-        <CopyButton className="id" text={requestId} label={`Copy the request id ${requestId}`}>
-          {requestId}
-        </CopyButton>
-      )}
-      {job !== null && <span data-testid="version">v{job.version}</span>}
-      {created !== null && <time dateTime={job?.createdAt}>{created.toLocaleTimeString()}</time>}
+      <span className="facts-line">
+        {requestId !== null && (
+          <CopyButton className="id" text={requestId} label={`Copy the request id ${requestId}`}>
+            {requestId}
+          </CopyButton>
+        )}
+        {job !== null && <span data-testid="version">v{job.version}</span>}
+        {created !== null && <time dateTime={job?.createdAt}>{created.toLocaleTimeString()}</time>}
+      </span>
     </p>
   );
 }

@@ -6,14 +6,15 @@ import { captionOf, stageOf, TRANSPORTS } from "../words";
 export function Flow({ run }: { readonly run: Run | undefined }) {
   const stage = stageOf(run);
   const back = run?.requestId ? TRANSPORTS[run.seen.transport] : "events";
+  const endedBy = run?.seen.job?.endedBy ?? undefined;
   return (
-    <figure className="flow" data-testid="flow" data-stage={stage}>
+    <figure className="flow" data-testid="flow" data-stage={stage} data-ended-by={endedBy}>
       <Node name="browser" title="Browser" text="this page" />
       <Wires out="post" outText="POST" back="events" backText={back} />
       <Node name="hookcast" title="Hookcast" text="your server" />
       <Wires out="queue" outText="queue" back="webhook" backText="webhook" />
       <Node name="fal" title="fal.ai" text="the model" />
-      <figcaption>{captionOf(stage, run?.seen.lag ?? null)}</figcaption>
+      <figcaption>{captionOf(run)}</figcaption>
     </figure>
   );
 }

@@ -1,22 +1,29 @@
-/** The footer: a curl command for the newest job, and links to the server's endpoints. */
+/** The footer: curl commands for the newest job, and links to the server's endpoints. */
 
+import { curlsOf } from "../curl";
 import type { Run } from "../runs";
 import { recallKey } from "../session";
-import { curlLine } from "../words";
 import { CopyButton } from "./CopyButton";
 
 export function Footer({ run }: { readonly run: Run | undefined }) {
-  const job = run?.requestId ? `/${encodeURIComponent(run.requestId)}/events` : "";
-  const line = curlLine(location.origin, `/api/fal-jobs${job}`, recallKey(sessionStorage) !== null);
   return (
     <footer className="foot">
-      <div className="curl">
-        <span className="curl-label">The same, without a browser</span>
-        <code data-testid="curl">{line}</code>
-        <CopyButton className="quiet" text={line} label="Copy the curl line">
-          Copy
-        </CopyButton>
-      </div>
+      <section aria-labelledby="curls-title">
+        <h2 id="curls-title">The same, without a browser</h2>
+        <dl className="curls">
+          {curlsOf(run, location.origin, recallKey(sessionStorage) !== null).map(({ name, line }) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>
+                <code data-testid={`curl-${name.toLowerCase()}`}>{line}</code>
+                <CopyButton className="quiet" text={line} label={`Copy: ${name}`}>
+                  Copy
+                </CopyButton>
+              </dd>
+            </div>
+          ))}
+        </dl>
+      </section>
       <nav aria-label="Server">
         <a href="/healthz">/healthz</a>
         <a href="/readyz">/readyz</a>

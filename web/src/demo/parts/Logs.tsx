@@ -6,7 +6,7 @@ import { Code } from "./Code";
 export function Logs({ job }: { readonly job: Job | null }) {
   const lines = job?.progress.logs ?? [];
   const last = lines.at(-1);
-  if (last === undefined) return <p className="log none" data-testid="log" />;
+  if (last === undefined) return <p className="logs log" data-testid="log" />;
   return (
     <details className="logs">
       <summary>

@@ -1,9 +1,10 @@
-/** The upper half of a card: queue position, elapsed time, then the result. */
+/** The upper half of a card: the place in the queue, the elapsed time, then the result. */
 
 import type { Job } from "../../lib/index.js";
 import { tilesOf } from "../files";
 import { elapsedSeconds, formatSeconds } from "../progress";
 import { type Run, statusOf } from "../runs";
+import { placeWords } from "../words";
 import { Gallery } from "./Gallery";
 
 export function Screen({ run, now }: { readonly run: Run; readonly now: number }) {
@@ -21,21 +22,12 @@ export function Screen({ run, now }: { readonly run: Run; readonly now: number }
 }
 
 function waiting(job: Job, now: number): readonly [string, string] {
-  const { phase, queuePosition } = job.progress;
-  if (phase === "queued" && queuePosition !== null) return [String(queuePosition), "ahead in the queue"];
+  const { phase } = job.progress;
   const clock = formatSeconds(elapsedSeconds(job, now));
-  return [clock, phase === "saving" ? "saving the result" : phase];
+  return placeWords(job) ?? [clock, phase === "saving" ? "saving the result" : phase];
 }
 
 function still(run: Run): readonly [string, string] {
-  const words = {
-    submitting: ["···", "on its way to the server"],
-    rejected: ["!", "not submitted"],
-    connecting: ["···", "asking the server"],
-    pending: ["···", ""],
-    completed: ["{ }", "a result without media"],
-    failed: ["✕", "failed"],
-    cancelled: ["–", "cancelled"],
-  } as const;
-  return words[statusOf(run)];
+  if (statusOf(run) === "completed") return ["{ }", "a result without media"];
+  return ["···", run.requestId === null ? "on its way to the server" : "asking the server"];
 }

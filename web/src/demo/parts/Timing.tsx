@@ -1,13 +1,14 @@
-/** A job's elapsed time, and the lag of its outcome from webhook to page. */
+/** A job's elapsed time and, if fal's webhook brought the outcome, the time from the webhook to the page. */
 
 import { useId } from "react";
 import type { Lag } from "../lag";
 import { elapsedSeconds, formatSeconds } from "../progress";
 import type { Run } from "../runs";
-import { lagWords } from "../words";
+import { lagWords, webhookLag } from "../words";
 
 export function Timing({ run, now }: { readonly run: Run; readonly now: number }) {
-  const { job, lag } = run.seen;
+  const { job } = run.seen;
+  const lag = webhookLag(run.seen);
   if (run.problem !== null) return null;
   const since = { createdAt: new Date(run.startedAt).toISOString(), completedAt: null };
   const expected = job?.status === "pending" ? job.progress.expectedSeconds : null;
@@ -20,7 +21,7 @@ export function Timing({ run, now }: { readonly run: Run; readonly now: number }
           {expected !== null && <span className="soft"> of about {formatSeconds(expected)}</span>}
         </dd>
       </div>
-      {lag !== null && job !== null && job.status !== "cancelled" && <LagFact lag={lag} />}
+      {lag !== null && <LagFact lag={lag} />}
     </dl>
   );
 }

@@ -10,7 +10,7 @@ import { Switch } from "./Switch";
 
 const LADDER = ["websocket", "sse", "long-poll", "poll"] as const;
 
-export function Transports({ gates, live }: { readonly gates: Gates; readonly live: Transport | null }) {
+export function Transports({ gates, live }: { readonly gates: Gates; readonly live: Transport }) {
   const shut = useSyncExternalStore(gates.subscribe, gates.shut);
   const block = (gate: Gate, label: string) => (
     <Switch label={label} on={shut.has(gate)} onChange={(on) => gates.set(gate, on)} testid={`block-${gate}`} />
@@ -48,10 +48,8 @@ export function Transports({ gates, live }: { readonly gates: Gates; readonly li
 
 /** Return the status text. Screen readers announce each change, so `live` is debounced. */
 function words(live: Transport | null, blocked: boolean): string {
-  if (live === null || live === "paused" || live === "closed") {
-    return "The connection opens with the first job. Block the live transport, and the next one takes over.";
-  }
-  if (live === "connecting") return "Connecting to the server.";
+  if (live === "paused" || live === "closed") return "The connection is paused.";
+  if (live === null || live === "connecting") return "Connecting to the server.";
   if (live === "websocket") return "States arrive over WebSocket. Block it, and the next one takes over.";
   const way = { sse: "over SSE", "long-poll": "by long-polling", poll: "by polling" }[live];
   const back = blocked ? "Better transports that are not blocked" : "Better transports";

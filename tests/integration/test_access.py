@@ -21,8 +21,8 @@ from support.server import Node, running_node, until
 pytestmark = pytest.mark.anyio
 IDP = IdentityProvider()
 
-# What a caller gets: 401 with a code, or one of three kinds of access.
-FULL, SEES, BLIND = "full", "sees", "blind"
+# What a caller gets: 401 with a code, or one of four kinds of access.
+FULL, OWNS, SEES, BLIND = "full", "owns", "sees", "blind"
 CALLERS: dict[str, tuple[str | None, str]] = {
     "nobody": (None, "unauthorized"),
     "wrong key": ("wrong-key", "unauthorized"),
@@ -31,24 +31,25 @@ CALLERS: dict[str, tuple[str | None, str]] = {
     "token for it": (token(jobs=["job-1"]), SEES),
     "token for another": (token(jobs=["job-2"]), BLIND),
     "token for nothing": (token(), BLIND),
-    "right owner": (token(sub="user-1"), SEES),
+    "right owner": (token(sub="user-1"), OWNS),
     "wrong owner": (token(sub="user-2"), BLIND),
     "right group": (token(groups=["g", "h"]), SEES),
+    "owner, by another right": (token(sub="user-2", jobs=["job-1"]), SEES),
     "wrong group": (token(groups=["h"]), BLIND),
     "expired": (token(expires_in=-1, jobs=["job-1"]), "token_expired"),
     "without expiry": (token(expires_in=None, jobs=["job-1"]), "token_invalid"),
     "alg none": (unsigned(jobs=["job-1"]), "token_invalid"),
     "another secret": (token("another-secret-0123456789-0123456789", jobs=["job-1"]), "token_invalid"),
-    "provider's user": (IDP.token(), SEES),
-    "provider's user, ES256": (IDP.token("ES256"), SEES),
-    "provider's user, EdDSA": (IDP.token("EdDSA"), SEES),
+    "provider's user": (IDP.token(), OWNS),
+    "provider's user, ES256": (IDP.token("ES256"), OWNS),
+    "provider's user, EdDSA": (IDP.token("EdDSA"), OWNS),
     "provider's other user": (IDP.token(sub="user-2"), BLIND),
     "provider's expired": (IDP.token(expires_in=-1), "token_expired"),
     "wrong audience": (IDP.token(aud="anon"), "token_invalid"),
     "wrong issuer": (IDP.token(iss="https://other.test"), "token_invalid"),
     "another provider's key": (IdentityProvider().token(), "token_invalid"),
 }
-STATUS = {FULL: 200, SEES: 200, BLIND: 404}
+STATUS = {FULL: 200, OWNS: 200, SEES: 200, BLIND: 404}
 
 
 def hs256_with_the_public_key() -> str:
@@ -116,7 +117,7 @@ def judge(answer: httpx.Response, caller: Caller, expected: dict[str, int]) -> N
 async def test_polling(closed: Node, caller: Caller) -> None:
     """One job; a long poll answers a stranger at once."""
     for query in ("", "?wait=60&version=9"):
-        if query and caller.access in {FULL, SEES}:
+        if query and caller.access in STATUS.keys() - {BLIND}:
             continue
         judge(await closed.client.get(f"/api/fal-jobs/job-1{query}", headers=caller.headers), caller, STATUS)
 
@@ -155,7 +156,7 @@ async def test_websocket_with_the_token_in_the_url_or_in_the_message(closed: Nod
             with contextlib.suppress(ConnectionClosed):
                 await client.send(json.dumps(message))
             heard = await _hear(client, 2)
-            if caller.access in {FULL, SEES}:
+            if caller.access in STATUS.keys() - {BLIND}:
                 assert [told["type"] for told in heard] == ["subscribed", "job"]
             elif caller.access == BLIND:
                 await client.close()
@@ -177,7 +178,7 @@ async def _hear(client: ClientConnection, count: int) -> list[Any]:
 
 async def test_what_only_a_key_may_do(closed: Node, caller: Caller) -> None:
     """Submit, register, mint; nothing of a refused request is left."""
-    only_full = {SEES: 403, BLIND: 403}
+    only_full = {OWNS: 403, SEES: 403, BLIND: 403}
     client, headers = closed.client, caller.headers
     body = {"endpointId": ENDPOINT, "input": {}}
     asked = len(closed.fal.asked(f"/{ENDPOINT}"))
@@ -190,11 +191,38 @@ async def test_what_only_a_key_may_do(closed: Node, caller: Caller) -> None:
 
 
 async def test_cancel(closed: Node, caller: Caller) -> None:
-    """Who does not see the job learns nothing of it."""
+    """An owner may, and the journal says who did; who does not see the job learns nothing of it."""
     closed.fal.script("/cancel", httpx.Response(202, json={"status": "CANCELLATION_REQUESTED"}))
     answer = await closed.client.post("/api/fal-jobs/job-1/cancel", headers=caller.headers)
-    judge(answer, caller, {FULL: 202, SEES: 403, BLIND: 404})
-    assert len(closed.fal.asked("/cancel")) == (caller.access == FULL)
+    judge(answer, caller, {FULL: 202, OWNS: 202, SEES: 403, BLIND: 404})
+    assert len(closed.fal.asked("/cancel")) == (caller.access in {FULL, OWNS})
+    journal = (await closed.client.get("/api/fal-jobs/job-1/journal", headers=ADMIN)).json()["entries"]
+    asked = [entry["facts"]["by"] for entry in journal if entry["event"] == "cancel_asked"]
+    assert [name.partition(":")[0] for name in asked] == {FULL: ["key"], OWNS: ["owner"]}.get(caller.access, [])
+
+
+async def test_a_job_that_is_nobodys_is_cancelled_with_a_key_only(closed: Node) -> None:
+    """Also when a token names it."""
+    await closed.client.put("/api/fal-jobs/job-2", json={"endpointId": ENDPOINT}, headers=ADMIN)
+    headers = {"Authorization": f"Bearer {token(sub='user-1', jobs=['job-2'])}"}
+    answer = await closed.client.post("/api/fal-jobs/job-2/cancel", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(("origin", "status"), [("https://evil.test", 403), ("https://app.test", 202)])
+async def test_an_owner_cancels_from_the_pages_of_allowed_origins(
+    database_url: str, fal: FalDouble, origin: str, status: int
+) -> None:
+    """As other writes: a page of another site may not, and the browser lets an allowed one."""
+    fal.script("/cancel", httpx.Response(202, json={"status": "CANCELLATION_REQUESTED"}))
+    settings = {"api_keys": API_KEY, "token_secret": SECRET, "allowed_origins": "https://app.test"}
+    async with running_node(fal, database_url=database_url, **settings) as node:
+        await node.client.put("/api/fal-jobs/job-1", json={"owner": "u", "endpointId": ENDPOINT}, headers=ADMIN)
+        headers = {"Authorization": f"Bearer {token(sub='u')}", "Origin": origin}
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        before = await node.client.options("/api/fal-jobs/job-1/cancel", headers={"Origin": origin, **asks})
+        assert before.status_code == (200 if status == 202 else 400)
+        assert (await node.client.post("/api/fal-jobs/job-1/cancel", headers=headers)).status_code == status
 
 
 async def test_the_list_has_what_the_caller_sees(closed: Node, caller: Caller) -> None:
@@ -202,10 +230,10 @@ async def test_the_list_has_what_the_caller_sees(closed: Node, caller: Caller) -
     await closed.client.put("/api/fal-jobs/job-x", json={"owner": "somebody", "group": "else"}, headers=ADMIN)
     for query in ("", "?owner=user-1", "?group=g"):
         answer = await closed.client.get(f"/api/fal-jobs{query}", headers=caller.headers)
-        judge(answer, caller, {FULL: 200, SEES: 200, BLIND: 200})
+        judge(answer, caller, {FULL: 200, OWNS: 200, SEES: 200, BLIND: 200})
         if answer.status_code == 200:
             found = {job["requestId"] for job in answer.json()["jobs"]}
-            assert ("job-1" in found) == (caller.access in {FULL, SEES})
+            assert ("job-1" in found) == (caller.access in STATUS.keys() - {BLIND})
             assert "job-x" not in found or caller.access == FULL
 
 

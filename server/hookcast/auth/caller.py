@@ -12,7 +12,10 @@ MAX_GATHERED = 1000  # jobs and groups that the tokens of one connection may nam
 
 
 class Action(StrEnum):
-    """Actions that need an API key. Seeing jobs does not: `Caller.sees` decides which jobs a caller sees."""
+    """Actions that need an API key, or for some (`OWN`) the token of the job's owner.
+
+    Seeing jobs needs neither: `Caller.sees` decides which jobs a caller sees.
+    """
 
     SUBMIT = "submit jobs"
     REGISTER = "register jobs"
@@ -23,6 +26,10 @@ class Action(StrEnum):
     MEASURE = "read metrics"
     INSPECT = "read journals"
     REFRESH = "have fal asked about jobs"
+
+
+OWN = frozenset({Action.CANCEL})
+"""What a job's owner may do to it: a caller whose token's `sub` is the job's `owner`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +52,22 @@ class Caller:
             return True
         return (group is not None and group in self.groups) or (owner is not None and owner == self.sub)
 
+    @property
+    def who(self) -> str:
+        """The caller in a journal, and as the holder of idempotency keys: the same for all tokens of an owner."""
+        return self.name if self.full or self.sub is None else f"owner:{self.sub}"
+
     def check(self, action: Action) -> None:
-        """Raise Forbidden unless the caller may do this. Tokens are made for browsers and only let them see jobs."""
+        """Raise Forbidden unless the caller may do this to any job."""
         if not self.full:
-            raise Forbidden(f"Only an API key may {action}; a token can only read jobs.")
+            raise Forbidden(f"Only an API key may {action}.")
+
+    def check_own(self, action: Action, owner: str | None) -> None:
+        """Raise Forbidden unless the caller may do this to a job of `owner`: with an API key, or as its owner."""
+        if action not in OWN:
+            self.check(action)
+        elif not self.full and (owner is None or owner != self.sub):
+            raise Forbidden(f"Only an API key, or a token whose sub is the job's owner, may {action}.")
 
     def knows_job(self, request_id: str) -> bool:
         """Return whether the caller may see the job regardless of its owner and group, even before it exists."""

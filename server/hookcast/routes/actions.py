@@ -24,12 +24,12 @@ async def cancel(request: Request) -> Response:
     job = await node.store.get(request_id)
     if job is None or not caller.sees(request_id, job.owner, job.group):
         raise JobNotFound(request_id)
-    caller.check(Action.CANCEL)
+    caller.check_own(Action.CANCEL, job.owner)
     _check_pending(job)
     if node.queue is None:
         raise FalUnreachable("No FAL_KEY is set on the server, so fal cannot be asked to cancel.")
     # Committed first: fal's webhook may arrive before its answer, and at another node.
-    job = (await node.dispatcher.apply(request_id, CancelAsked(), by=caller.name)).after
+    job = (await node.dispatcher.apply(request_id, CancelAsked(), by=caller.who)).after
     _check_pending(job)
     answer = await _cancelled(node, node.queue, job)
     after = (await node.dispatcher.apply(request_id, _AFTER_CANCEL[answer])).after

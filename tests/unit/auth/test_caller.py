@@ -3,7 +3,7 @@
 import pytest
 
 from hookcast.auth import EVERYBODY, NOBODY, Action, Caller
-from hookcast.auth.caller import MAX_GATHERED
+from hookcast.auth.caller import MAX_GATHERED, OWN
 from hookcast.errors import Forbidden
 
 ONE_JOB = Caller(jobs=frozenset({"job-1"}), expires_at=100)
@@ -41,6 +41,26 @@ def test_a_token_may_only_look(caller: Caller, action: Action) -> None:
     with pytest.raises(Forbidden, match="API key"):
         caller.check(action)
     EVERYBODY.check(action)
+
+
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("caller", [NOBODY, ONE_JOB, ONE_GROUP, ONE_USER])
+def test_an_owner_may_do_some_things_to_its_own_jobs_and_to_no_other(caller: Caller, action: Action) -> None:
+    """A token that sees the job otherwise may not, and a job without an owner is nobody's."""
+    for owner in ("user-1", "user-2", None):
+        if (owner, action) in {(caller.sub, own) for own in OWN} and owner is not None:
+            caller.check_own(action, owner)
+        else:
+            with pytest.raises(Forbidden, match="API key"):
+                caller.check_own(action, owner)
+        EVERYBODY.check_own(action, owner)
+
+
+def test_a_caller_is_called_by_its_owner_whatever_its_token_shows() -> None:
+    shown = Caller(sub="user-1", jobs=frozenset({"job-1"}), name="token:1")
+    assert {caller.who for caller in (ONE_USER, shown)} == {"owner:user-1"}
+    assert Caller(jobs=frozenset({"job-1"}), name="token:2").who == "token:2"
+    assert Caller(full=True, name="key:1").who == "key:1"
 
 
 def test_a_renewed_token_takes_the_place_of_the_old_one() -> None:

@@ -174,7 +174,7 @@ def _socket() -> Json:
 
 def _cancel() -> Json:
     return operation(
-        "Ask fal to cancel a job",
+        "Ask fal to cancel a job; for an API key or the job's owner",
         {"202": json_answer("fal was asked to cancel; the job's state.", reference("JobJson"), **_ETAG)},
         problems=[
             *_NOT_THERE,

@@ -43,7 +43,7 @@ async def nextjs(folder: Path, postgres: Postgres) -> AsyncIterator[Backend]:
     command = ("node", "node_modules/next/dist/bin/next", "start", "-H", "127.0.0.1", "--port", "PORT")
     with _tables(postgres) as url:
         environment = {"DATABASE_URL": url, "NEXT_TELEMETRY_DISABLED": "1"}
-        async with _running(folder, command, cwd=copy, environment=environment) as address:
+        async with running_command(folder, command, cwd=copy, environment=environment) as address:
             yield Backend(f"{address}/api/hookcast", InPostgres(url))
 
 
@@ -53,7 +53,7 @@ async def express(folder: Path, postgres: Postgres) -> AsyncIterator[Backend]:
     write_files(folder, PAGE, "### Express")
     (folder / "node_modules").symlink_to(PACKAGES)
     with _tables(postgres) as url:
-        async with _running(folder, ("node", "server.mjs"), environment={"DATABASE_URL": url}) as address:
+        async with running_command(folder, ("node", "server.mjs"), environment={"DATABASE_URL": url}) as address:
             yield Backend(f"{address}/webhooks/hookcast", InPostgres(url))
 
 
@@ -64,7 +64,7 @@ async def fastapi(folder: Path, postgres: Postgres) -> AsyncIterator[Backend]:
     command = (sys.executable, "-m", "uvicorn", "main:app", "--port", "PORT")
     with _tables(postgres) as url:
         environment = {"DATABASE_URL": url.replace("postgresql:", "postgresql+asyncpg:")}
-        async with _running(folder, command, environment=environment) as address:
+        async with running_command(folder, command, environment=environment) as address:
             yield Backend(f"{address}/webhooks/hookcast", InPostgres(url))
 
 
@@ -73,7 +73,7 @@ async def django(folder: Path, _: Postgres) -> AsyncIterator[Backend]:
     """Run a project with Django's own server."""
     write_files(folder, PAGE, "### Django")
     command = (sys.executable, str(HARNESS / "django_project.py"), "PORT")
-    async with _running(folder, command, environment={}) as address:
+    async with running_command(folder, command, environment={}) as address:
         yield Backend(f"{address}/webhooks/hookcast", InSqlite(folder / "db.sqlite3", "billing_account"))
 
 
@@ -84,7 +84,7 @@ async def rails(folder: Path, _: Postgres) -> AsyncIterator[Backend]:
     database = folder / "db.sqlite3"
     command = ("puma", "--bind", "tcp://127.0.0.1:PORT", "--threads", "2:2", str(HARNESS / "rails_project.ru"))
     environment = {"DATABASE_URL": f"sqlite3:{database}", "RAILS_ENV": "production"}
-    async with _running(folder, command, environment=environment) as address:
+    async with running_command(folder, command, environment=environment) as address:
         yield Backend(f"{address}/webhooks/hookcast", InSqlite(database, "accounts"))
 
 
@@ -107,7 +107,7 @@ async def supabase(folder: Path, postgres: Postgres) -> AsyncIterator[Backend]:
                 "SUPABASE_URL": api,
                 "SUPABASE_SECRET_KEYS": keys,
             }
-            async with _running(folder, command, environment=environment) as address:
+            async with running_command(folder, command, environment=environment) as address:
                 yield Backend(f"{address}/functions/v1/hookcast", accounts)
 
 
@@ -127,10 +127,10 @@ def _tables(postgres: Postgres) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def _running(
+async def running_command(
     folder: Path, command: tuple[str, ...], *, cwd: Path | None = None, environment: Mapping[str, str]
 ) -> AsyncIterator[str]:
-    """Run a server until the block ends; yield its address once it accepts connections."""
+    """Run a server until the block ends, with its port for PORT; yield its address once it accepts connections."""
     port = quiet_port()
     words = [word.replace("PORT", str(port)) for word in command]
     settings = {name: value.replace("PORT", str(port)) for name, value in environment.items()}

@@ -22,7 +22,7 @@ def code_blocks(page: str, heading: str, language: str) -> list[str]:
 
 def write_files(folder: Path, page: str, heading: str) -> None:
     """Write each block below the heading whose first line is a comment with a file's name into that file."""
-    for language in ("ts", "js", "python", "ruby", "sql", "toml"):
+    for language in ("ts", "tsx", "js", "python", "ruby", "sql", "toml", "yaml"):
         for code in code_blocks(page, heading, language):
             if named := _NAMED.match(code):
                 file = folder / named[1]

@@ -43,6 +43,7 @@ ROOM = 50
 """Lines of one event that a job has at most: later ones are left out."""
 
 
+_FEW = frozenset({Event.SUBMITTED, Event.ACCEPTED, Event.ENDED})
 _NAMES = {"ended_by": "endedBy", "queue_position": "queuePosition", "idempotency_key": "idempotencyKey"}
 
 
@@ -53,6 +54,11 @@ class Line(NamedTuple):
     event: Event
     at: datetime
     facts: dict[str, Any]
+
+    @property
+    def repeats(self) -> bool:
+        """False for what happens to a job a few times at most, so that its lines need not be counted."""
+        return self.event not in _FEW and self.facts.get("answer") != "accepted"
 
     @property
     def room(self) -> int:

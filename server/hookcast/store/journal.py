@@ -47,8 +47,9 @@ class Journal:
     def __init__(self, database: Database, node: str) -> None:
         self._database = database
         self.node = node
-        self._of_changes = _insert(database, known_only=False)
-        self._of_notes = _insert(database, known_only=True)
+        self._uncounted = _insert(database)
+        self._of_changes = _insert(database, _has_room)
+        self._of_notes = _insert(database, _has_room, _is_known)
 
     async def of_job(self, request_id: str) -> list[Entry]:
         """Return the lines of a job, in the order of their times."""
@@ -63,8 +64,11 @@ class Journal:
 
     def write(self, connection: Connection, lines: Sequence[Line]) -> None:
         """Write the lines of changes, in their transaction; no statement when there are none."""
-        if lines:
-            self._execute(connection, self._of_changes, lines)
+        few = [line for line in lines if not line.repeats]
+        if few:
+            self._execute(connection, self._uncounted, few)
+        if len(few) < len(lines):
+            self._execute(connection, self._of_changes, [line for line in lines if line.repeats])
 
     async def add_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Write refused webhooks, added to equal ones of the same hour; keep the newest `KEPT_REFUSALS`."""
@@ -107,11 +111,14 @@ def forget(connection: Connection, among: Callable[[Any], Any], request_ids: Ite
     connection.execute(delete(journal).where(among(journal.c.request_id)), {"ids": list(request_ids)})
 
 
-def _insert(database: Database, *, known_only: bool) -> Executable:
-    """Return an INSERT of the lines for which their job has room, from one array for each column, on SQLite from JSON.
+_Condition = Callable[[Sequence[ColumnElement[Any]]], ColumnElement[bool]]
+"""Returns a condition on a line, whose columns are those of `_GIVEN`."""
 
-    One statement for any number of lines (SQLite: 6 µs a line, 10 µs with one statement each). Its lines do not count
-    each other, so that a job may get a few more.
+
+def _insert(database: Database, *conditions: _Condition) -> Executable:
+    """Return an INSERT of the lines that meet the conditions, from one array for each column, on SQLite from JSON.
+
+    One statement for any number of lines (SQLite: 6 µs a line, 10 µs with one statement each).
     """
     if database.one_writer:
         value = func.json_each(bindparam("lines", type_=Text)).table_valued("value").c.value
@@ -121,13 +128,20 @@ def _insert(database: Database, *, known_only: bool) -> Executable:
         arrays = [bindparam(f"new_{name}", type_=ARRAY(kind)) for name, kind in zip(_GIVEN, types, strict=True)]
         table = func.unnest(*arrays).table_valued(*_GIVEN).render_derived(name="given")
         given = [table.columns[name] for name in _GIVEN]
+    rows = select(*given[:-1]).where(*(condition(given) for condition in conditions))
+    return insert(journal).from_select(_COLUMNS, rows)
+
+
+def _has_room(given: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+    """Lines of one statement do not count each other, so that a job may get a few more."""
     name, event, *_, room = given
     written = journal.alias()
     count = select(func.count()).where(written.c.request_id == name, written.c.event == event).scalar_subquery()
-    rows = select(*given[:-1]).where(count < room)
-    if known_only:
-        rows = rows.where(exists().where(jobs.c.request_id == name))
-    return insert(journal).from_select(_COLUMNS, rows)
+    return count < room
+
+
+def _is_known(given: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+    return exists().where(jobs.c.request_id == given[0])
 
 
 def _stored(at: datetime) -> str:

@@ -17,6 +17,8 @@ from hookcast.jobs import (
 )
 from hookcast.journal.lines import Event, Line, line
 
+ACCEPTED = "accepted"
+
 
 class Happening(NamedTuple):
     """A report that reached a job, whether it changed anything or not.
@@ -47,8 +49,8 @@ def _lines(before: Job | None, after: Job, happening: Happening) -> Iterator[Lin
         yield line(name, Event.SUBMITTED, happening.asked_at, by=happening.by, idempotency_key=happening.key or None)
     if isinstance(update, Registered) and changed:
         yield _registered(before, after, happening)
-    if happening.source == "webhook":
-        yield line(name, Event.WEBHOOK, now, answer="accepted" if changed else "duplicate")
+    if happening.source == "webhook" and not (changed and _ended(before, after)):  # else it is in the line of the end
+        yield line(name, Event.WEBHOOK, now, answer=ACCEPTED if changed else "duplicate")
     if isinstance(update, CancelAsked):
         yield line(name, Event.CANCEL_ASKED, now, by=happening.by)
     if isinstance(update, CancelRefused):
@@ -78,8 +80,13 @@ def _entered(before: Job | None, after: Job, happening: Happening) -> Iterator[L
     if isinstance(happening.update, CancelRequested):
         yield line(name, Event.CANCELLING, now)
     yield from _files(() if before is None else before.media, after, now)
-    if after.status.terminal and not (before is not None and before.status.terminal):
-        yield line(name, Event.ENDED, now, status=after.status, ended_by=after.ended_by, error=after.error)
+    if _ended(before, after):
+        facts = {"status": after.status, "ended_by": after.ended_by, "error": after.error}
+        yield line(name, Event.ENDED, now, **facts, webhook=ACCEPTED if happening.source == "webhook" else None)
+
+
+def _ended(before: Job | None, after: Job) -> bool:
+    return after.status.terminal and not (before is not None and before.status.terminal)
 
 
 def _files(before: tuple[MediaFile, ...], after: Job, now: datetime) -> Iterator[Line]:

@@ -1,8 +1,6 @@
 """fal's webhooks: verified over the raw body, committed, then acknowledged."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 from starlette.requests import Request
@@ -26,8 +24,11 @@ _log = get_logger(__name__)
 async def fal_webhook(request: Request) -> Response:
     """Handle POST /api/webhooks/fal, and record its outcome and duration in the metrics."""
     claimed_request_id.set(request.headers.get(REQUEST_ID))
-    with _told(request, node_of(request).refusals):
+    try:
         node = services(request)
+    except HookcastError as error:
+        _tell(request, node_of(request).refusals, error)
+        raise
     began = node.engine.clock()
     try:
         answer = await _take(node, request)
@@ -41,18 +42,22 @@ async def fal_webhook(request: Request) -> Response:
 
 async def _take(node: Services, request: Request) -> str:
     arrived = node_of(request).clock()
-    with _told(request, node_of(request).refusals), node.webhooks.share() as share:
-        # Until a signature is verified, a body counts as a stranger's, and so does its line in the log.
-        signed, body = await node.keys.verified(request.headers, partial(share.read, request))
-    with _told(request, _log):
+    log: Throttle | FilteringBoundLogger = node_of(request).refusals
+    try:
+        with node.webhooks.share() as share:
+            # Until a signature is verified, a body counts as a stranger's, and so does its line in the log.
+            signed, body = await node.keys.verified(request.headers, partial(share.read, request))
+        log = _log
         report = parse(body)
-        intent = _intent_id(request)
         relayed: tuple[Start, ...] = ()
         if node.settings.forward_fal is not None and not node.heard.knows(report.request_id, signed.signature):
             relayed = (await relaying(report.request_id, signed, request.headers, body),)
         change = await node.dispatcher.apply(
-            report.request_id, report.update, "webhook", submit=intent, at=arrived, also=relayed
+            report.request_id, report.update, "webhook", submit=_intent_id(request), at=arrived, also=relayed
         )
+    except HookcastError as error:
+        _tell(request, log, error)
+        raise
     answer = "accepted" if change.changed else "duplicate"
     if node.heard.first(report.request_id, signed.signature):
         _log.info("webhook", request_id=report.request_id, answer=answer)
@@ -66,16 +71,11 @@ def _note(node: Services, request: Request, error: HookcastError) -> None:
     node.scribe.refusals.add(error.code, str(error), request_id, address_of(request), request.headers.raw)
 
 
-@contextmanager
-def _told(request: Request, log: Throttle | FilteringBoundLogger) -> Iterator[None]:
-    """Log an error of the block, with the request id that the webhook claims."""
-    try:
-        yield
-    except HookcastError as error:
-        claimed = request.headers.get(REQUEST_ID)
-        about = {"request_id": None if claimed is None else shown(claimed), "client": address_of(request)}
-        log.warning("webhook_refused", code=error.code, reason=str(error), **about)
-        raise
+def _tell(request: Request, log: Throttle | FilteringBoundLogger, error: HookcastError) -> None:
+    """Log the refusal, with the request id that the webhook claims."""
+    claimed = request.headers.get(REQUEST_ID)
+    about = {"request_id": None if claimed is None else shown(claimed), "client": address_of(request)}
+    log.warning("webhook_refused", code=error.code, reason=str(error), **about)
 
 
 def _intent_id(request: Request) -> str | None:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from hookcast.journal import Line, Refusal
+from hookcast.journal import Event, Line, Refusal
 from hookcast.store.base import Database
 from hookcast.store.schema import jobs, journal, refused_webhooks
 
@@ -47,7 +47,8 @@ class Journal:
     def __init__(self, database: Database, node: str) -> None:
         self._database = database
         self.node = node
-        self._uncounted = _insert(database)
+        self._few_of_changes = _insert(database)
+        self._few_notes = _insert(database, _is_known)
         self._of_changes = _insert(database, _has_room)
         self._of_notes = _insert(database, _has_room, _is_known)
 
@@ -56,19 +57,20 @@ class Journal:
         columns = (journal.c.at, journal.c.event, journal.c.node, journal.c.facts)
         found = select(*columns).where(journal.c.request_id == request_id).order_by(journal.c.at, journal.c.id)
         rows = await self._database.read(lambda connection: connection.execute(found).all())
-        return [Entry(at, event, node, msgspec.Raw(facts.encode())) for at, event, node, facts in rows]
+        entries = (Entry(at, event, node, msgspec.Raw(facts.encode())) for at, event, node, facts in rows)
+        return [line for entry in entries for line in _unfolded(entry)]
 
     async def add(self, lines: Sequence[Line]) -> None:
         """Write lines that no change has caused. Those of unknown jobs are left out."""
-        await self._database.write(lambda connection: self._execute(connection, self._of_notes, lines))
+
+        def write(connection: Connection) -> None:
+            self._write(connection, lines, few=self._few_notes, repeated=self._of_notes)
+
+        await self._database.write(write)
 
     def write(self, connection: Connection, lines: Sequence[Line]) -> None:
         """Write the lines of changes, in their transaction; no statement when there are none."""
-        few = [line for line in lines if not line.repeats]
-        if few:
-            self._execute(connection, self._uncounted, few)
-        if len(few) < len(lines):
-            self._execute(connection, self._of_changes, [line for line in lines if line.repeats])
+        self._write(connection, lines, few=self._few_of_changes, repeated=self._of_changes)
 
     async def add_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Write refused webhooks, added to equal ones of the same hour; keep the newest `KEPT_REFUSALS`."""
@@ -88,6 +90,15 @@ class Journal:
         rows = await self._database.read(lambda connection: connection.execute(found).mappings().all())
         return [_refusal(row) for row in rows]
 
+    def _write(self, connection: Connection, lines: Sequence[Line], *, few: Executable, repeated: Executable) -> None:
+        """Write lines: those that repeat are counted."""
+        for statement, some in (
+            (few, [line for line in lines if not line.repeats]),
+            (repeated, [line for line in lines if line.repeats]),
+        ):
+            if some:
+                self._execute(connection, statement, some)
+
     def _execute(self, connection: Connection, statement: Executable, lines: Sequence[Line]) -> None:
         encode = msgspec.json.encode
         rows = [
@@ -104,6 +115,18 @@ class Journal:
     def _row_of(self, refusal: Refusal) -> dict[str, Any]:
         headers = msgspec.json.encode(refusal.headers).decode()
         return {**asdict(refusal), "headers": headers, "node": self.node}
+
+
+def _unfolded(entry: Entry) -> list[Entry]:
+    """Return the lines of a row: the webhook that ended a job is in the row of the end."""
+    if entry.event != Event.ENDED:
+        return [entry]
+    facts = msgspec.json.decode(entry.facts, type=dict[str, Any])
+    answer = facts.pop(Event.WEBHOOK.value, None)
+    if answer is None:
+        return [entry]
+    webhook = Entry(entry.at, Event.WEBHOOK.value, entry.node, msgspec.Raw(msgspec.json.encode({"answer": answer})))
+    return [webhook, entry._replace(facts=msgspec.Raw(msgspec.json.encode(facts)))]
 
 
 def forget(connection: Connection, among: Callable[[Any], Any], request_ids: Iterable[str]) -> None:

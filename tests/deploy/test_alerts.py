@@ -148,10 +148,14 @@ async def backend_refuses(world: World) -> tuple[Node, Fault]:
     async def cause() -> None:
         for number in range(3):
             await node.post_webhook(node.fal.webhook(f"job-{number}"))
-        while sum(value for name, value in (await scrape(node)).items() if 'told_total{answer="refused"}' in name) < 3:
+        while sum(value for name, value in (await scrape(node)).items() if _refusals(name)) < 3:
             pass
 
     return node, cause
+
+
+def _refusals(series: str) -> bool:
+    return "told_total" in series and "refused" in series
 
 
 async def backend_not_told(world: World) -> tuple[Node, Fault]:

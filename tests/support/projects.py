@@ -15,7 +15,7 @@ _VITE = ("vite", "preview", "--strictPort", "--host")
 @contextmanager
 def serving(project: str, port: int, **environment: str) -> Iterator[str]:
     """Serve the project inside the block, and yield its URL."""
-    name, *words = _NEXT if project == "nextjs" else _VITE
+    name, *words = _NEXT if (BUILT / project / "next.config.ts").exists() else _VITE
     assert (BUILT / project / "built").exists(), "tests/projects/build"
     command = [f"node_modules/.bin/{name}", *words, "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(

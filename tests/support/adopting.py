@@ -25,13 +25,14 @@ export default defineConfig({ plugins: [react()], preview: { proxy: { "/api": pr
 
 
 @asynccontextmanager
-async def running_hookcast(folder: Path, *origins: str, speed: float = 10) -> AsyncIterator[Node]:
-    """Run a Hookcast with an API key, for pages of these origins."""
+async def running_hookcast(folder: Path, *origins: str, speed: float = 10, **more: str) -> AsyncIterator[Node]:
+    """Run a Hookcast with an API key, for pages of these origins, and with more settings."""
     settings = {
         "database_url": f"sqlite:///{folder / 'hookcast.db'}",
         "api_keys": API_KEY,
         "token_secret": SECRET,
         "allowed_origins": ",".join(origins),
+        **more,
     }
     async with (
         emulated_fal(speed=speed) as emulator,

@@ -1,4 +1,4 @@
-"""fal's JWKS for tests without an event loop."""
+"""JWKS that a thread serves: fal's for tests without an event loop, and those of identity providers."""
 
 import json
 import threading
@@ -14,11 +14,18 @@ from support.fal import jwk
 @contextmanager
 def published_to_threads(key: SigningKey) -> Iterator[str]:
     """Serve a JWKS with this key from a thread inside the block, and yield its URL."""
-    body = json.dumps({"keys": [jwk(key)]}).encode()
+    with served_by_thread(json.dumps({"keys": [jwk(key)]}).encode()) as address:
+        yield f"{address}/jwks.json"
+
+
+@contextmanager
+def served_by_thread(body: bytes) -> Iterator[str]:
+    """Answer each GET with this JSON from a thread inside the block, and yield the server's address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
+            self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -29,6 +36,8 @@ def published_to_threads(key: SigningKey) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/jwks.json"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -47,7 +47,7 @@ def _generate(page: Page, fault: str) -> None:
 
 
 @contextmanager
-def opened_again(page: Page) -> Iterator[Page]:
+def _another(page: Page) -> Iterator[Page]:
     """The page in another tab, with nothing of this one's."""
     browser = page.context.browser
     assert browser is not None
@@ -180,7 +180,7 @@ def test_a_result_keeps_every_digit_and_the_logs_can_be_opened(page: Page) -> No
     stored = page.request.get(f"{page.url}api/fal-jobs/{card.get_attribute('data-request-id')}").text()
     assert result["seed"] > 2**53
     assert result == json.loads(stored)["result"]
-    with opened_again(page) as fresh:
+    with _another(page) as fresh:
         fresh.get_by_text("Result as JSON").click()
         expect(fresh.get_by_test_id("result")).to_contain_text(f'"seed": {result["seed"]}')
     card.get_by_test_id("log").click()
@@ -254,15 +254,15 @@ def test_the_page_finds_its_job_again_after_the_server_was_killed(page: Page, de
     expect(notice).to_be_hidden()
 
 
-def test_all_tabs_show_a_job_live_whichever_submitted_it(page: Page, dev: Dev) -> None:
+def test_all_tabs_show_a_job_live_whichever_submitted_it(page: Page) -> None:
     """Without a reload, with its prompt, in the same order; a tab that is opened later, too."""
-    with opened(dev) as other:
+    with _another(page) as other:
         for number, (tab, prompt) in enumerate([(page, "a fox"), (other, "a hare")], start=1):
             tab.get_by_test_id("prompt").fill(prompt)
             tab.get_by_test_id("generate").click()
             for each in (page, other):
                 expect(each.get_by_test_id("job")).to_have_count(number)
-        with opened(dev) as late:
+        with _another(page) as late:
             for each in (page, other, late):
                 prompts = each.get_by_test_id("job").get_by_role("heading")
                 expect(prompts).to_contain_text(["a hare", "a fox"])
@@ -276,7 +276,7 @@ def test_older_jobs_come_a_page_at_a_time(page: Page) -> None:
     for number in range(14):
         answer = page.request.put(f"{page.url}api/fal-jobs/job-{number}", data={"owner": "demo"})
         assert answer.status == 201
-    with opened_again(page) as fresh:
+    with _another(page) as fresh:
         expect(fresh.get_by_test_id("job")).to_have_count(12)
         fresh.get_by_test_id("more").click()
         expect(fresh.get_by_test_id("job")).to_have_count(14)

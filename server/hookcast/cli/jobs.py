@@ -1,7 +1,7 @@
 """`hookcast jobs`: what an operator does with the jobs of a running server. Tables on a terminal, JSON in a pipe."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,6 +10,7 @@ from hookcast.cli import remote
 from hookcast.cli.options import Token, Url
 from hookcast.client import Hookcast
 from hookcast.errors import UsageError
+from hookcast.jobs import valid_request_id
 from hookcast.settings import load_client_settings
 
 STATUSES = ("pending", "completed", "failed", "cancelled")
@@ -43,7 +44,8 @@ def show(
     """Explain a job: its state, what happened to it in order, and why it did not arrive if it did not."""
     from hookcast.cli import jobs_output  # noqa: PLC0415
 
-    _run(url, token, lambda client: jobs_output.print_one(client, request_id))
+    [name] = _named([request_id])
+    _run(url, token, lambda client: jobs_output.print_one(client, name))
 
 
 @app.command()
@@ -51,7 +53,8 @@ def refresh(request_ids: Ids, url: Url = None, token: Token = None) -> None:
     """Ask fal about pending jobs now."""
     from hookcast.cli import jobs_output  # noqa: PLC0415
 
-    _run(url, token, lambda client: jobs_output.print_each(request_ids, client.refresh, "asked fal"))
+    names = _named(request_ids)
+    _run(url, token, lambda client: jobs_output.print_each(names, client.refresh, "asked fal"))
 
 
 @app.command()
@@ -70,7 +73,7 @@ def redeliver(
         moment = _moment(since)
         _run(url, token, lambda client: jobs_output.print_redelivery(client, moment))
     else:
-        names = request_ids or []
+        names = _named(request_ids or [])
         _run(url, token, lambda client: jobs_output.print_each(names, client.redeliver, "telling your backend again"))
 
 
@@ -79,7 +82,8 @@ def cancel(request_ids: Ids, url: Url = None, token: Token = None) -> None:
     """Ask fal to cancel jobs."""
     from hookcast.cli import jobs_output  # noqa: PLC0415
 
-    _run(url, token, lambda client: jobs_output.print_each(request_ids, client.cancel, "asked fal to cancel"))
+    names = _named(request_ids)
+    _run(url, token, lambda client: jobs_output.print_each(names, client.cancel, "asked fal to cancel"))
 
 
 @app.command()
@@ -87,7 +91,8 @@ def delete(request_ids: Ids, url: Url = None, token: Token = None) -> None:
     """Remove ended jobs, their kept files and their journals."""
     from hookcast.cli import jobs_output  # noqa: PLC0415
 
-    _run(url, token, lambda client: jobs_output.print_each(request_ids, client.remove, "removed"))
+    names = _named(request_ids)
+    _run(url, token, lambda client: jobs_output.print_each(names, client.remove, "removed"))
 
 
 def _run(url: str | None, token: str | None, work: Callable[[Hookcast], Awaitable[int]]) -> None:
@@ -108,4 +113,14 @@ def _moment(text: str) -> datetime:
         raise wrong from None
     if moment.tzinfo is None:
         raise wrong
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # at either end of the calendar
+        raise wrong from None
+
+
+def _named(request_ids: list[str]) -> list[str]:
+    for request_id in request_ids:
+        if not valid_request_id(request_id):
+            raise UsageError(f"{request_id!r} is not a requestId: 1 to 200 printable characters without '..' or '/'.")
+    return request_ids

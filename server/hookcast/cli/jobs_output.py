@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hookcast.cli.remote import said
 from hookcast.cli.terminal import duration, outcome, plain, seconds_between, title
 from hookcast.client import ClientError, Entry, Finding, Hookcast, Job, Journal
 
@@ -87,7 +88,7 @@ async def print_each(request_ids: Sequence[str], act: Callable[[str], Awaitable[
             if len(request_ids) == 1:
                 raise
             failed = 1
-            sys.stderr.write(f"hookcast: {plain(request_id)}: {error}\n")
+            sys.stderr.write(f"hookcast: {plain(request_id)}: {said(error)}\n")
             continue
         if sys.stdout.isatty():
             status = "" if job is None else f": {job.status}"

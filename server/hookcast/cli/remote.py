@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 from rich.console import Console
 
-from hookcast.cli.terminal import JobDisplay, title
+from hookcast.cli.terminal import JobDisplay, plain, title
 from hookcast.client import AccessRefused, ClientError, Hookcast, Job, NotFound, Notice, Refused, Submitted
 from hookcast.errors import HookcastError, UsageError
 from hookcast.settings import ClientSettings
@@ -63,11 +63,18 @@ def run(work: Coroutine[Any, Any, int]) -> int:
         return PIPE_CLOSED
     except AccessRefused as error:
         hint = " (--token, or HOOKCAST_TOKEN)" if error.status == 401 else ""
-        raise HookcastError(f"{error}{hint}") from None
+        raise HookcastError(f"{said(error)}{hint}") from None
     except Refused as error:
         if error.code in {"invalid_request", "invalid_path", "idempotency_mismatch"}:
-            raise UsageError(str(error)) from None
-        raise
+            raise UsageError(said(error)) from None
+        raise HookcastError(said(error)) from None
+    except ClientError as error:
+        raise HookcastError(said(error)) from None
+
+
+def said(error: ClientError) -> str:
+    """Return an error as one line for a terminal: parts of it are fal's words, or a stranger's."""
+    return plain(" ".join(str(error).split()))
 
 
 async def submit(settings: ClientSettings, wish: Wish, *, watch: bool, patience: float | None) -> int:
@@ -96,7 +103,7 @@ async def _submitted(client: Hookcast, wish: Wish) -> Submitted:
         if error.code not in _OPEN:
             raise
         more = " --retry" if error.code == "submit_outcome_unknown" else ""
-        raise HookcastError(f"{error} (to repeat this submit: --idempotency-key {key}{more})") from None
+        raise HookcastError(f"{said(error)} (to repeat this submit: --idempotency-key {key}{more})") from None
 
 
 async def watch(settings: ClientSettings, request_id: str, *, patience: float | None) -> int:
@@ -135,7 +142,7 @@ def _print_line(job: Job) -> None:
 def complain(notice: Notice) -> None:
     """Print an error of the connection, and when the next attempt is."""
     if notice.trouble is not None and notice.pause > 0:
-        sys.stderr.write(f"hookcast: {notice.trouble.rstrip('.')}; trying again in {notice.pause:.1f} s\n")
+        sys.stderr.write(f"hookcast: {plain(notice.trouble).rstrip('.')}; trying again in {notice.pause:.1f} s\n")
 
 
 def open_client(settings: ClientSettings, patience: float | None = None) -> Hookcast:

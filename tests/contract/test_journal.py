@@ -112,6 +112,16 @@ async def test_lines_of_a_job_that_nobody_knows_are_not_written(store: JobStore)
     assert await events(store, "unknown") == []
 
 
+async def test_a_text_that_no_database_stores_holds_up_no_other_line(store: JobStore, dispatcher: Dispatcher) -> None:
+    """A peer may say anything."""
+    await dispatcher.register("job-1", Registered())
+    said = line("job-1", Event.ASKED, NOW, answer="a\ud800b\0c")
+    await store.journal.add([said, line("job-1", Event.WATCHED, NOW, transport="sse")])
+    [asked] = [entry for entry in await store.journal.of_job("job-1") if entry.event == "asked"]
+    assert json.decode(asked.facts) == {"answer": "a?b\0c"}
+    assert "watched" in await events(store)
+
+
 async def test_a_journal_is_removed_with_its_job(store: JobStore, dispatcher: Dispatcher) -> None:
     """By hand, and once it is old."""
     for name in ("job-1", "job-2", "job-3"):

@@ -75,4 +75,5 @@ def line(request_id: str, event: Event, at: datetime, **facts: Any) -> Line:
 def _cut(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    return value if len(value) <= MAX_TEXT else f"{value[: MAX_TEXT - 1]}…"
+    text = value if value.isascii() else value.encode(errors="replace").decode()  # lone surrogates are no UTF-8
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"

@@ -122,6 +122,14 @@ async def test_a_text_that_no_database_stores_holds_up_no_other_line(store: JobS
     assert "watched" in await events(store)
 
 
+async def test_the_lines_of_one_change_keep_their_order(store: JobStore) -> None:
+    """They have the same time."""
+    told = (Event.WEBHOOK, Event.SAVING, Event.FILE_LEFT, Event.ENDED)
+    lines = [line("job-1", event, NOW, answer="accepted" if event is Event.WEBHOOK else None) for event in told]
+    await store._database.write(lambda connection: store.journal.write(connection, lines))
+    assert await events(store) == list(told)
+
+
 async def test_a_journal_is_removed_with_its_job(store: JobStore, dispatcher: Dispatcher) -> None:
     """By hand, and once it is old."""
     for name in ("job-1", "job-2", "job-3"):

@@ -91,10 +91,11 @@ class Journal:
         return [_refusal(row) for row in rows]
 
     def _write(self, connection: Connection, lines: Sequence[Line], *, few: Executable, repeated: Executable) -> None:
-        """Write lines: those that repeat are counted."""
+        """Write lines. All of a job are counted if one of them repeats: they keep their order."""
+        counted = {line.request_id for line in lines if line.repeats}
         for statement, some in (
-            (few, [line for line in lines if not line.repeats]),
-            (repeated, [line for line in lines if line.repeats]),
+            (few, [line for line in lines if line.request_id not in counted]),
+            (repeated, [line for line in lines if line.request_id in counted]),
         ):
             if some:
                 self._execute(connection, statement, some)

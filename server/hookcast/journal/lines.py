@@ -43,7 +43,7 @@ ROOM = 50
 """Lines of one event that a job has at most: later ones are left out."""
 
 
-_FEW = frozenset({Event.SUBMITTED, Event.ACCEPTED, Event.ENDED, Event.PUSHED})
+_FEW = frozenset({Event.SUBMITTED, Event.ACCEPTED, Event.ENDED})
 _NAMES = {"ended_by": "endedBy", "queue_position": "queuePosition", "idempotency_key": "idempotencyKey"}
 
 

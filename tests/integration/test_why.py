@@ -111,7 +111,7 @@ async def test_a_job_that_nobody_watched(node: Node, folder: Path) -> None:
     await node.register("job-1")
     await complete(node)
     for _ in range(2):
-        assert (await told(node, folder))["never_watched"] == "No client has watched or read this job."
+        assert (await told(node, folder))["never_watched"] == "No client has watched or read this job by its requestId."
 
 
 async def test_a_watcher_whose_token_had_expired(fal: FalDouble, database_url: str, folder: Path) -> None:

@@ -123,7 +123,7 @@ def _watchers(case: Case) -> Iterator[Finding]:
         count = sum(int(line.facts.get("to", 0)) for line in pushed)
         yield Finding("pushed", f"The end was pushed to {count} stream{'s' if count != 1 else ''}.")
     elif ended and not case.of(Event.WATCHED):
-        yield Finding("never_watched", "No client has watched or read this job.")
+        yield Finding("never_watched", "No client has watched or read this job by its requestId.")
     elif ended:
         yield Finding("read", "No stream was open when the job ended; clients that came later read the outcome.")
 

@@ -4,17 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from hookcast.consequences import Kind
+from hookcast.push.shared import TURN_BYTES
 from hookcast.upkeep import reteller
 from hookcast.wire import rfc3339
 from support.access import ADMIN, API_KEY, SECRET, token
 from support.fal import ENDPOINT, FalDouble
 from support.receiver import SECRET as WHSEC
 from support.receiver import Receiver, running_receiver
-from support.server import Node, running_node
+from support.server import Node, running_node, until
 from support.telling import settled
 
 pytestmark = pytest.mark.anyio
@@ -154,3 +156,18 @@ async def test_however_many_wait_for_their_next_attempt_all_are_told_again_at_on
     await settled(node, Kind.RETELL)
     await settled(node)
     assert len(receiver.deliveries) == 10
+
+
+@pytest.mark.parametrize(("method", "action", "status"), [("GET", "journal", 200), ("POST", "redeliver", 202)])
+async def test_a_large_job_is_answered_when_it_is_its_turn(node: Node, method: str, action: str, status: int) -> None:
+    """As polls are: what all answers together hold is bounded."""
+    name = 'job-"job":null'
+    await node.post_webhook(node.fal.webhook(name, payload={"image": "x" * 2_000_000}))
+    path = f"/api/fal-jobs/{quote(name)}/{action}"
+    async with node.engine.answers.turn(TURN_BYTES):
+        answering = asyncio.ensure_future(node.client.request(method, path))
+        await until(lambda: len(node.engine.answers) or answering.done())
+        assert not answering.done()
+    answer = await answering
+    job = answer.json()["job"] if action == "journal" else answer.json()
+    assert (answer.status_code, len(job["result"]["image"])) == (status, 2_000_000)

@@ -17,6 +17,7 @@ from hookcast.journal.findings import Shown
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
 from hookcast.routes.numbers import whole_number
+from hookcast.routes.portions import PiecesResponse, Write, write_large
 from hookcast.routes.requests import request_id_of
 from hookcast.routes.services import services
 from hookcast.store import Entry
@@ -68,15 +69,24 @@ async def of_job(request: Request) -> Response:
     node, request_id = services(request), request_id_of(request)
     await authorize(request, Action.INSPECT)
     await node.scribe.write()  # what this node has noted so far
-    job = await node.store.get(request_id)
-    if job is None:
+    outline = await node.store.outline(request_id)
+    if outline is None:
         raise JobNotFound(request_id)
     refused = await node.store.journal.refused(request_id=request_id, limit=50)
     entries = [*(await node.store.journal.of_job(request_id)), *map(_refusal_entry, refused)]
     entries.sort(key=lambda entry: entry.at)
     lines = [_entry(entry) for entry in entries]
-    found = [FindingJson(*finding) for finding in _findings(job, entries)]
-    return json_response(msgspec.json.encode(JournalJson(request_id, Raw(node.engine.show(job).body), lines, found)))
+    found = [FindingJson(*finding) for finding in _findings(outline.job, entries)]
+    body = msgspec.json.encode(JournalJson(request_id, Raw(b"null"), lines, found))
+    before, _, after = body.partition(b'"job":null')  # a requestId has its quotation marks escaped
+    if not outline.left_out:
+        return json_response(b'%b"job":%b%b' % (before, node.engine.show(outline.job).body, after))
+
+    async def write(piece: Write) -> None:
+        await write_large(node.engine, outline, piece, before + b'"job":')
+        await piece(after)
+
+    return PiecesResponse(write)
 
 
 async def refused(request: Request) -> Response:

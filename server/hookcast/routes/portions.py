@@ -21,8 +21,12 @@ Write = Callable[[bytes], Awaitable[None]]
 class PiecesResponse(Response):
     """A JSON response that `content` writes. The head is sent with the first piece, so that errors before it count."""
 
-    def __init__(self, content: Callable[[Write], Awaitable[None]], headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", **(headers or {})}, media_type="application/json")
+    def __init__(
+        self, content: Callable[[Write], Awaitable[None]], headers: Mapping[str, str] | None = None, status: int = 200
+    ) -> None:
+        super().__init__(
+            status_code=status, headers={"Cache-Control": "no-store", **(headers or {})}, media_type="application/json"
+        )
         del self.headers["content-length"]
         self._content = content
         self._begun = False
@@ -55,9 +59,9 @@ async def write_list(engine: Engine, request_ids: list[str], cursor: str | None,
     await write((b"" if before == b"," else before) + b'],"nextCursor":%b}' % msgspec.json.encode(cursor))
 
 
-async def write_large(engine: Engine, outline: Outline, write: Write) -> None:
-    """Write the state of a large job. Raises StoreUnavailable, and JobNotFound if it has been removed."""
-    if not await _write_large(engine, outline, write, b""):
+async def write_large(engine: Engine, outline: Outline, write: Write, before: bytes = b"") -> None:
+    """Write the state of a large job after `before`. Raises StoreUnavailable, and JobNotFound if it is gone."""
+    if not await _write_large(engine, outline, write, before):
         raise JobNotFound(outline.job.request_id)
 
 

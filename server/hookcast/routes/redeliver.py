@@ -1,6 +1,7 @@
 """Tell the backend again: of one job, or of all that ended since a time."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -14,6 +15,7 @@ from hookcast.errors import ForwardingOff, InvalidRequest, JobNotFound, NotTermi
 from hookcast.journal import Event
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
+from hookcast.routes.portions import PiecesResponse, write_large
 from hookcast.routes.requests import request_id_of
 from hookcast.routes.services import Services, services
 from hookcast.upkeep.reteller import retelling
@@ -26,14 +28,17 @@ async def redeliver(request: Request) -> Response:
     node, request_id = services(request), request_id_of(request)
     caller = await authorize(request, Action.REDELIVER)
     _check_forwarding(node)
-    job = await node.store.get(request_id)
-    if job is None:
+    outline = await node.store.outline(request_id)
+    if outline is None:
         raise JobNotFound(request_id)
+    job = outline.job
     if job.completed_at is None:
         raise NotTerminal("The backend is told again of jobs that have ended; this one has not.")
     await node.store.work.again([telling(request_id, end_of(job.status), job.version, job.completed_at)])
     node.scribe.notebook.note(request_id, Event.REDELIVERY, by=caller.name)
     node.dispatcher.work_waits()
+    if outline.left_out:
+        return PiecesResponse(partial(write_large, node.engine, outline), status=202)
     return json_response(node.engine.show(job).body, 202)
 
 

@@ -156,7 +156,14 @@ async def _services(
             push,
             dispatcher,
             Submitter(
-                store, dispatcher, outcomes, queue, webhook_url=settings.webhook_url, clock=clock, notebook=notebook
+                store,
+                dispatcher,
+                outcomes,
+                queue,
+                webhook_url=settings.webhook_url,
+                clock=clock,
+                notebook=notebook,
+                keeps_inputs=settings.keep_inputs,
             ),
             keys,
             queue,

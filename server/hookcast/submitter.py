@@ -31,7 +31,7 @@ from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Clock, Job, Registered, valid_request_id
 from hookcast.journal import Event, Notebook
 from hookcast.outcomes import Outcomes
-from hookcast.store import Intent, JobStore, Standing
+from hookcast.store import Intent, JobStore, KeptInput, Standing
 from hookcast.wire import State
 
 TURN_SECONDS = 20.0
@@ -60,7 +60,8 @@ class Submitter:
     """Submits requests. `queue` is None without a FAL_KEY, `webhook_url` is None without a public URL.
 
     `turns` holds a lock for each idempotency key in use, dropped with its last user. `outcomes` stores what an
-    outage of the database left unstored.
+    outage of the database left unstored. `keeps_inputs`: store each input with its submit, so that the job
+    can be retried.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Submitter:
         webhook_url: str | None,
         clock: Clock,
         notebook: Notebook,
+        keeps_inputs: bool = False,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
@@ -80,6 +82,7 @@ class Submitter:
         self._webhook_url = webhook_url
         self._clock = clock
         self._notebook = notebook
+        self._keeps_inputs = keeps_inputs
         self.turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.outcomes = outcomes
 
@@ -123,6 +126,7 @@ class Submitter:
             key=key,
             caller=wish.caller,
             digest=None if key is None else _digest(wish),
+            input=KeptInput(input=wish.input, headers=wish.headers) if self._keeps_inputs else None,
         )
         try:
             known = await self._store.submits.begin(intent, again=again)

@@ -7,13 +7,16 @@ from itertools import count
 
 import pytest
 from msgspec import Raw
-from sqlalchemy import Connection, text
+from msgspec.structs import replace
+from sqlalchemy import Connection, func, select, text
 
 from hookcast.bus import LocalBus
 from hookcast.dispatcher import Dispatcher
 from hookcast.jobs import Completed, Job, Registered, Update
-from hookcast.store import Intent, JobStore, Standing, changes, open_store
+from hookcast.store import Intent, JobStore, KeptInput, Standing, changes, open_store
 from hookcast.store.base import Database
+from hookcast.store.database import open_database
+from hookcast.store.schema import inputs
 from hookcast.store.submits import named
 from hookcast.upkeep.retention import Retention
 from support.older import make_older
@@ -201,3 +204,71 @@ async def test_keys_of_an_older_version_stay_what_they_were(any_database_url: st
         assert found.request_id == "job-1"
         assert await begin(store, intent("x" * 255)) is Standing.IN_THE_DARK
         assert await begin(store, intent("gone")) is None
+
+
+INPUT = KeptInput(
+    input=Raw('{"seed": 9007199254740993, "n": 1.0, "p":\t"\\ud83d \\u0000 é"}'.encode()),
+    headers={"X-Fal-Queue-Priority": "low"},
+)
+
+
+def keeping(key: str | None = None, *, at: datetime = NOW) -> Intent:
+    """A submit whose input is kept."""
+    return replace(intent(key, at=at), input=INPUT)
+
+
+async def kept(url: str) -> int:
+    """How many inputs the database has."""
+    database = open_database(url)
+    try:
+        return await database.read(
+            lambda connection: int(connection.scalar(select(func.count()).select_from(inputs)) or 0)
+        )
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_an_input_is_kept_byte_for_byte_until_its_job_is_removed(
+    store: JobStore, any_database_url: str, key: str | None
+) -> None:
+    """Also by whom the job is made: here by the webhook, which comes before fal's answer."""
+    first = keeping(key)
+    await begin(store, first)
+    await dispatcher(store).apply("job-1", Completed(result=Raw(b"{}")), "webhook", submit=first.id)
+    await dispatcher(store).apply("job-1", Registered(response_url="https://queue.fal.test/r"), submit=first.id)
+    found = await store.inputs.of_job("job-1")
+    assert found is not None
+    assert (bytes(found.input), found.headers) == (bytes(INPUT.input), INPUT.headers)
+    assert await store.remove_job("job-1")
+    assert (await store.inputs.of_job("job-1"), await kept(any_database_url)) == (None, 0)
+
+
+async def test_an_input_goes_with_a_job_that_ended_long_ago(store: JobStore, any_database_url: str) -> None:
+    """Others stay."""
+    for number, now in enumerate((NOW, NOW + timedelta(days=2))):
+        new = keeping(at=now)
+        await begin(store, new)
+        await dispatcher(store, now).apply(f"job-{number}", Completed(result=Raw(b"{}")), "webhook", submit=new.id)
+    await Retention(store, lambda: NOW + timedelta(days=3), timedelta(days=2)).clean()
+    assert [await store.inputs.of_job(f"job-{number}") is None for number in range(2)] == [True, False]
+    assert await kept(any_database_url) == 1
+
+
+async def test_an_input_goes_with_a_submit_that_made_no_job(store: JobStore, any_database_url: str) -> None:
+    """fal refused it, or nothing was ever heard of it again; a repeat of a key that is in use keeps none."""
+    refused, lost = keeping("k"), keeping()
+    for new in (refused, lost, keeping("k")):
+        await begin(store, new)
+    assert await kept(any_database_url) == 2
+    await store.submits.release([refused.id])
+    assert await kept(any_database_url) == 1
+    await Retention(store, lambda: NOW + timedelta(days=3), timedelta(days=2)).clean()
+    assert await kept(any_database_url) == 0
+
+
+async def test_a_submit_that_keeps_no_input_has_none(store: JobStore) -> None:
+    first = intent()
+    await begin(store, first)
+    await dispatcher(store).apply("job-1", Registered(), submit=first.id)
+    assert await store.inputs.of_job("job-1") is None

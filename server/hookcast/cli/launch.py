@@ -86,6 +86,7 @@ def dev(*, host: str | None, port: int | None, emulator_port: int | None, speed:
         fal_queue_url=fal,
         fal_jwks_url=f"{fal}/.well-known/jwks.json",
         fal_user_id="",
+        keep_inputs=plain.keep_inputs or "keep_inputs" not in plain.model_fields_set,
         log_level=plain.log_level if "log_level" in plain.model_fields_set else "warning",
     )
     connections, streams = shared_out(raise_open_files())

@@ -53,6 +53,7 @@ class Settings(ListenSettings, LogSettings):
     max_streams_per_address: int = Field(default=1000, ge=1)
     max_streams_per_token: int = Field(default=1000, ge=1)
     submits_per_minute: int | None = Field(default=None, ge=1)
+    keep_inputs: bool = False
     keep_alive_seconds: Seconds = 5.0
     metrics_folder: Path | None = Field(  # set by the parent process of `--workers`
         default=None, validation_alias=AliasChoices("PROMETHEUS_MULTIPROC_DIR", "metrics_folder")

@@ -3,6 +3,7 @@
 from hookcast.store.batching import Batch
 from hookcast.store.changes import Change, Effects, Joining
 from hookcast.store.database import migrate
+from hookcast.store.inputs import KeptInput
 from hookcast.store.inspection import Condition, inspect, room
 from hookcast.store.jobs import JobStore, Named, Written, open_store
 from hookcast.store.journal import Entry
@@ -22,6 +23,7 @@ __all__ = [
     "JobQuery",
     "JobStore",
     "Joining",
+    "KeptInput",
     "Named",
     "Outline",
     "Piece",

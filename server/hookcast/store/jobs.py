@@ -18,6 +18,7 @@ from hookcast.store.changes import Ask, Causes, Change, Changes, Joining, no_eff
 from hookcast.store.database import open_database
 from hookcast.store.deployment import deployment_id
 from hookcast.store.durations import Durations
+from hookcast.store.inputs import Inputs
 from hookcast.store.journal import Journal
 from hookcast.store.leases import Leases
 from hookcast.store.listing import JobPage, JobQuery, latest_of_group, latest_of_owner, newest, page_of
@@ -87,6 +88,7 @@ class JobStore:
         self.changes = Batch(Changes(database, self.journal).work)
         self.leases = Leases(database)
         self.submits = Submits(database)
+        self.inputs = Inputs(database)
         self.work = WorkTable(database)
         self.durations = Durations(database)
 

@@ -15,7 +15,8 @@ from hookcast.consequences import erasure
 from hookcast.jobs import JobStatus
 from hookcast.store import journal, work
 from hookcast.store.base import Database
-from hookcast.store.schema import jobs, submits
+from hookcast.store.inputs import forget_of_jobs
+from hookcast.store.schema import inputs, jobs, submits
 
 STEP_SECONDS = 0.005  # and the time of a commit, which takes about as long
 AT_ONCE = 5  # rows per statement where there is one writer
@@ -25,11 +26,11 @@ Before = Callable[[Connection, Sequence[str]], None]
 
 
 async def remove(
-    database: Database, due: Select[Any], limit: int, *, last: Column[Any] | None = None, before: Before | None = None
+    database: Database, due: Select[Any], limit: int, *, last: Sequence[Column[Any]] = (), before: Before | None = None
 ) -> int:
     """Delete at most `limit` of the rows whose primary key `due` selects; return how many. 0 = none is left.
 
-    Where there is one writer, fewer are deleted: those that hold it for `STEP_SECONDS`. `last` is a column behind the
+    Where there is one writer, fewer are deleted: those that hold it for `STEP_SECONDS`. `last` are columns behind the
     large ones: SQLite reads a row up to it, so that deleting the row, which reads all of it, finds it in memory.
     `before` is called in each transaction with the keys that are about to be deleted.
     """
@@ -41,8 +42,9 @@ async def remove(
 
     def read(connection: Connection) -> list[str]:
         keys: list[str] = list(connection.execute(due.limit(limit)).scalars())
-        if last is not None:
-            connection.execute(select(func.max(last)).where(named), {"ids": keys})
+        for column in last:
+            of_these = database.among(column.table.c[key.name])
+            connection.execute(select(func.max(column)).where(of_these), {"ids": keys})
         return keys
 
     def write(connection: Connection) -> int:
@@ -70,13 +72,14 @@ def ended(before: datetime) -> Select[Any]:
 async def remove_ended_jobs(database: Database, before: datetime, limit: int) -> int:
     """Delete at most `limit` of the jobs that ended before `before`, the oldest first; return how many (see `remove`).
 
-    Their journals and what waits to be sent are deleted with them, and the removal of their files is committed.
+    Their journals, inputs and what waits to be sent are deleted with them, and the removal of their files is committed.
     """
-    return await remove(database, ended(before), limit, last=jobs.c.changed_at, before=partial(_with_them, database))
+    last, with_them = (jobs.c.changed_at, inputs.c.headers), partial(_with_them, database)
+    return await remove(database, ended(before), limit, last=last, before=with_them)
 
 
 async def remove_job(database: Database, request_id: str) -> bool:
-    """Delete an ended job with its journal, its submits and what waits to be sent, and commit the removal of its files.
+    """Delete an ended job with all that belongs to it, and commit the removal of its files.
 
     Return False if there is none.
     """
@@ -100,6 +103,7 @@ def _with_them(database: Database, connection: Connection, request_ids: Sequence
 
 def _forget(database: Database, connection: Connection, request_ids: Sequence[str]) -> None:
     journal.forget(connection, database.among, request_ids)
+    forget_of_jobs(connection, database.among, request_ids)
     work.forget(database, connection, request_ids)
 
 

@@ -112,9 +112,20 @@ submits = Table(
     Column("group_name", Text),
     Column("metadata", Text, nullable=False),
     Column("keep", Boolean),
+    Column("input_kept", Boolean),
     Column("asked_at", UtcDateTime, nullable=False),
     Column("until", UtcDateTime, nullable=False),  # by then the node that asks fal has finished or is dead
     Index("submits_by_age", "asked_at"),
+)
+
+inputs = Table(
+    "inputs",
+    metadata,
+    Column("id", Text, primary_key=True),  # of the submit
+    Column("request_id", String(200)),  # null until the submit has a job
+    Column("input", Text, nullable=False),
+    Column("headers", Text, nullable=False),  # behind the large column: see `removal.remove`
+    Index("inputs_by_job", "request_id"),
 )
 
 leases = Table(

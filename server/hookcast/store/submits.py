@@ -4,7 +4,7 @@ A submit is *under way* until fal's answer or webhook names the job, or fal is k
 `until` its outcome is *unknown*. Times are the nodes' own, which agree within a few seconds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -13,7 +13,9 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, delete, exists, select, update
 
 from hookcast.jobs import Job, Registered
+from hookcast.store import inputs
 from hookcast.store.base import Database
+from hookcast.store.inputs import KeptInput
 from hookcast.store.removal import remove
 from hookcast.store.rows import from_row, labels_of, labels_text
 from hookcast.store.schema import jobs, submits
@@ -24,7 +26,8 @@ MAX_TRIES = 5
 class Intent(Struct, frozen=True, kw_only=True):
     """A request about to be sent to fal. `id` is secret: the job of the webhook that names it gets `facts`.
 
-    `digest` identifies the body that came with `key`, `caller` its sender.
+    `digest` identifies the body that came with `key`, `caller` its sender. `input` is what `begin` keeps of it, None =
+    nothing; an intent that is read has `input_kept` instead.
     """
 
     id: str
@@ -34,6 +37,8 @@ class Intent(Struct, frozen=True, kw_only=True):
     key: str | None = None
     caller: str | None = None
     digest: str | None = None
+    input: KeptInput | None = None
+    input_kept: bool | None = None
 
 
 class Standing(Enum):
@@ -65,19 +70,30 @@ class Submits:
 
     async def release(self, intent_ids: Sequence[str]) -> None:
         """Delete submits that fal did not accept; their keys are free. Those that have a job stay."""
-        remove = delete(submits).where(submits.c.id.in_(intent_ids), submits.c.request_id.is_(None))
-        await self._database.write(lambda connection: connection.execute(remove))
+        gone = delete(submits).where(submits.c.id.in_(intent_ids), submits.c.request_id.is_(None))
+
+        def write(connection: Connection) -> None:
+            self._forget_inputs(connection, intent_ids)
+            connection.execute(gone)
+
+        await self._database.write(write)
 
     async def forget(self, before: datetime, limit: int) -> int:
         """Delete at most `limit` submits older than `before` without a job; return how many (see `remove`)."""
         has_job = exists().where(jobs.c.request_id == submits.c.request_id)
-        return await remove(self._database, select(submits.c.id).where(submits.c.asked_at < before, ~has_job), limit)
+        due = select(submits.c.id).where(submits.c.asked_at < before, ~has_job)
+        return await remove(self._database, due, limit, before=self._forget_inputs)
+
+    def _forget_inputs(self, connection: Connection, intent_ids: Sequence[str]) -> None:
+        inputs.forget_of_submits(connection, self._database.among, intent_ids)
 
     def _begin(self, connection: Connection, intent: Intent, *, again: bool) -> Job | Standing | None:
         insert = self._database.upsert(submits).values(**_to_row(intent))
         free = insert.on_conflict_do_nothing(index_elements=["key"]).returning(submits.c.id)
         for _ in range(MAX_TRIES):
             if connection.execute(free).first() is not None:
+                if intent.input is not None:
+                    inputs.keep(connection, intent.id, intent.input)
                 return None
             found = select(submits).where(submits.c.key == intent.key).with_for_update()
             row = connection.execute(found).mappings().first()
@@ -93,8 +109,9 @@ def named(database: Database, connection: Connection, ids: Sequence[str]) -> dic
     return {row["id"]: _from_row(row) for row in rows}
 
 
-def settle(connection: Connection, made: Iterable[tuple[Intent, str]]) -> None:
-    """Bind each submit's key to the job it made. The job has the facts now; a submit without a key is deleted."""
+def settle(connection: Connection, made: Sequence[tuple[Intent, str]]) -> None:
+    """Bind each submit's key and input to the job it made. The job has the facts now; one without a key is deleted."""
+    inputs.bind(connection, [(intent.id, request_id) for intent, request_id in made if intent.input_kept])
     bind = update(submits).where(submits.c.id == bindparam("intent_id"))
     for intent, request_id in made:
         if intent.key is None:
@@ -144,6 +161,7 @@ def _to_row(intent: Intent) -> dict[str, Any]:
         "group_name": facts.group,
         "metadata": labels_text(facts.metadata),
         "keep": facts.keep,
+        "input_kept": intent.input is not None,
         "asked_at": intent.asked_at,
         "until": intent.until,
     }
@@ -157,5 +175,5 @@ def _from_row(row: RowMapping) -> Intent:
         metadata=labels_of(row["metadata"]),
         keep=row["keep"],
     )
-    names = ("id", "key", "caller", "digest", "asked_at", "until")
+    names = ("id", "key", "caller", "digest", "asked_at", "until", "input_kept")
     return Intent(facts=facts, **{name: row[name] for name in names})

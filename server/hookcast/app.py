@@ -37,7 +37,19 @@ from hookcast.opening import Opening
 from hookcast.outcomes import Outcomes
 from hookcast.outgoing import http_client
 from hookcast.push import Admission, Engine, Hub, Limits
-from hookcast.routes import actions, health, jobs, journal, openapi, redeliver, submit, tokens, webhooks, websocket
+from hookcast.routes import (
+    actions,
+    health,
+    jobs,
+    journal,
+    openapi,
+    redeliver,
+    retry,
+    submit,
+    tokens,
+    webhooks,
+    websocket,
+)
 from hookcast.routes import sse as streams
 from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
 from hookcast.routes.credentials import cors
@@ -253,6 +265,7 @@ def _routes(media: Media | None = None) -> list[BaseRoute]:
         Route("/api/redeliver", redeliver.redeliver_since, methods=["POST"]),
         Route("/api/tokens", tokens.make_token, methods=["POST"]),
         Route(f"{one}/cancel", actions.cancel, methods=["POST"]),
+        Route(f"{one}/retry", retry.retry, methods=["POST"]),
         Route(f"{one}/refresh", actions.refresh, methods=["POST"]),
         Route(f"{one}/journal", journal.of_job, methods=["GET"]),
         Route("/api/webhooks/refused", journal.refused, methods=["GET"]),

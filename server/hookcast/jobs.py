@@ -104,7 +104,8 @@ class Job(Struct, frozen=True, kw_only=True):
     has not refused; clients see none of them. A job at version 0 is not stored yet.
 
     While the files of its result are copied, a job is pending and has its `result` and `ended_by` already; clients see
-    both once it is completed. `keep` is what the submit said about keeping them; None = nothing.
+    both once it is completed. `keep` is what the submit said about keeping them; None = nothing. `retry_of` is the
+    requestId of the job whose input it has again.
     """
 
     request_id: str
@@ -126,6 +127,7 @@ class Job(Struct, frozen=True, kw_only=True):
     owner: str | None = None
     group: str | None = None
     metadata: Mapping[str, Raw] = {}
+    retry_of: str | None = None
     completed_at: datetime | None = None
     cancel_asked_at: datetime | None = None
 
@@ -146,6 +148,7 @@ class Registered(Struct, frozen=True, kw_only=True):
     group: str | None = None
     metadata: Mapping[str, Raw] = {}
     keep: bool | None = None
+    retry_of: str | None = None
     expected_seconds: float | None = None
     queue_position: int | None = None
 

@@ -86,19 +86,23 @@ class Submitter:
         self.turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.outcomes = outcomes
 
-    async def submit(self, wish: Wish, key: str | None = None, *, again: bool = False) -> Submitted:
+    async def submit(
+        self, wish: Wish, key: str | None = None, *, again: bool = False, shared: bool = False
+    ) -> Submitted:
         """Submit the request and return its job, or the job that an earlier submit with the same key created.
 
-        `again` submits again where the outcome of the earlier one is unknown. Raises FalUnreachable, FalRejected,
-        StoreUnavailable, IdempotencyMismatch, SubmitOutcomeUnknown, and IdempotencyConflict while another submit with
-        the key is under way; one in this process is first waited for, up to `TURN_SECONDS`.
+        `again` submits again where the outcome of the earlier one is unknown. `shared`: the key is the server's own,
+        and has the same job for all bodies and callers. Raises FalUnreachable, FalRejected, StoreUnavailable,
+        IdempotencyMismatch, SubmitOutcomeUnknown, and IdempotencyConflict while another submit with the key is under
+        way; one in this process is first waited for, up to `TURN_SECONDS`.
         """
         if self._queue is None:
             raise FalUnreachable("No FAL_KEY is set on the server, so nothing can be submitted to fal.")
         if key is None:
-            return await self._once(self._queue, wish, None, again=False)
+            return await self._once(self._queue, wish, self._intent(wish), again=False)
         async with self._turn(key):
-            return await self._once(self._queue, wish, key, again=again)
+            await self.outcomes.catch_up(key)
+            return await self._once(self._queue, wish, self._intent(wish, key, shared=shared), again=again)
 
     @asynccontextmanager
     async def _turn(self, key: str) -> AsyncIterator[None]:
@@ -114,11 +118,9 @@ class Submitter:
         finally:
             lock.release()
 
-    async def _once(self, queue: FalQueue, wish: Wish, key: str | None, *, again: bool) -> Submitted:
-        if key is not None:
-            await self.outcomes.catch_up(key)
+    def _intent(self, wish: Wish, key: str | None = None, *, shared: bool = False) -> Intent:
         now = self._clock()
-        intent = Intent(
+        return Intent(
             id=secrets.token_urlsafe(INTENT_ID_BYTES),
             facts=wish.facts,
             asked_at=now,
@@ -126,8 +128,11 @@ class Submitter:
             key=key,
             caller=wish.caller,
             digest=None if key is None else _digest(wish),
+            shared=shared,
             input=KeptInput(input=wish.input, headers=wish.headers) if self._keeps_inputs else None,
         )
+
+    async def _once(self, queue: FalQueue, wish: Wish, intent: Intent, *, again: bool) -> Submitted:
         try:
             known = await self._store.submits.begin(intent, again=again)
         except StoreUnavailable:  # it may have been stored nevertheless
@@ -185,6 +190,8 @@ def _digest(wish: Wish) -> str:
     small: list[object] = [wish.endpoint_id, facts.owner, facts.group, labels, sorted(wish.headers.items())]
     if facts.keep is not None:  # keys from before this member existed keep their digests
         small.append(facts.keep)
+    if facts.retry_of is not None:
+        small.append(facts.retry_of)
     found = hashlib.sha256(msgspec.json.encode(small))
     found.update(wish.input)
     return found.hexdigest()

@@ -199,6 +199,7 @@ def registered(job: Job, update: Registered) -> Job:
         group=job.group if job.group is not None else update.group,
         metadata={**update.metadata, **job.metadata},
         keep=job.keep if job.keep is not None else update.keep,
+        retry_of=job.retry_of or update.retry_of,
         progress=progress,
     )
 

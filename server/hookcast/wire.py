@@ -104,6 +104,7 @@ class JobJson(Struct, rename="camel"):
     owner: str | None
     group: str | None
     metadata: dict[str, Raw]
+    retry_of: str | None
     created_at: str
     updated_at: str
     completed_at: str | None
@@ -134,6 +135,7 @@ def encode(job: Job, link: Link | None = None) -> State:
             owner=job.owner,
             group=job.group,
             metadata=dict(job.metadata),
+            retry_of=job.retry_of,
             created_at=rfc3339(job.created_at),
             updated_at=rfc3339(job.updated_at),
             completed_at=_optional(job.completed_at),

@@ -76,6 +76,7 @@ def test_the_members_of_a_state_are_those_of_the_protocol_page_in_its_order() ->
         "owner",
         "group",
         "metadata",
+        "retryOf",
         "createdAt",
         "updatedAt",
         "completedAt",

@@ -20,6 +20,7 @@ class Action(StrEnum):
     SUBMIT = "submit jobs"
     REGISTER = "register jobs"
     CANCEL = "cancel jobs"
+    RETRY = "retry jobs"
     REMOVE = "remove jobs"
     REDELIVER = "have the backend told again"
     MINT = "mint tokens"
@@ -28,7 +29,7 @@ class Action(StrEnum):
     REFRESH = "have fal asked about jobs"
 
 
-OWN = frozenset({Action.CANCEL})
+OWN = frozenset({Action.CANCEL, Action.RETRY})
 """What a job's owner may do to it: a caller whose token's `sub` is the job's `owner`."""
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import msgspec
+from msgspec.structs import replace
 from nacl.signing import SigningKey
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -92,18 +93,21 @@ async def _submit(request: Request) -> Response:
     _authorize(request)
     emulator = _of(request.app)
     endpoint = request.path_params["endpoint"].strip("/")
-    model_input = read_input(await _body(request))
+    body = await _body(request)
+    model_input = read_input(body)
+    if model_input.wishes.once and not emulator.first(body):
+        model_input = replace(model_input, wishes=replace(model_input.wishes, faults=frozenset()))
     job = _new_job(request, emulator, endpoint, model_input)
     emulator.start(job)
     if Fault.WEBHOOK_FIRST in model_input.wishes.faults:
         await _wait_for_webhook(job)
-    body = {
+    taken = {
         "status": Phase.IN_QUEUE,
         "request_id": job.request_id,
         **urls(job),
         "queue_position": job.moment(job.submitted).queue_position or 0,
     }
-    return _json(body, job=job)
+    return _json(taken, job=job)
 
 
 def _new_job(request: Request, emulator: Emulator, endpoint: str, model_input: ModelInput) -> Job:

@@ -60,12 +60,15 @@ Files = Annotated[list[FileWish], Meta(max_length=MAX_FILES)]
 class Wishes(Struct, frozen=True):
     """The requested faults; `seconds` is the delay of `webhook_late`, `speed` overrides the emulator's.
 
+    `once`: only the first request with this input has the faults.
+
     `files` are the files of the result; empty for the one file that the endpoint makes.
     """
 
     faults: frozenset[Fault] = frozenset()
     seconds: float = 5.0
     speed: float | None = None
+    once: bool = False
     files: tuple[FileWish, ...] = ()
 
 
@@ -88,6 +91,7 @@ class _Options(Struct, forbid_unknown_fields=True):
     faults: list[str] = []
     seconds: Seconds = 5.0
     speed: Speed | None = None
+    once: bool = False
     files: Files = []
 
 
@@ -123,7 +127,13 @@ def _wishes(raw: Raw | None) -> Wishes:
         check_files(options.files)
     except WrongFile as error:
         raise InputRefused(str(error), loc=["body", "_emulator", *error.loc]) from None
-    return Wishes(faults=faults, seconds=options.seconds, speed=options.speed, files=tuple(options.files))
+    return Wishes(
+        faults=faults,
+        seconds=options.seconds,
+        speed=options.speed,
+        once=options.once,
+        files=tuple(options.files),
+    )
 
 
 def _fault(name: str, place: int) -> Fault:

@@ -1,6 +1,8 @@
 """The emulator's background work: one task per job, all owned by the application's lifespan."""
 
 import asyncio
+import hashlib
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from hookcast.errors import Draining, Unavailable
 
 MAX_RUNNING = 10_000
 MAX_CONNECTIONS = 100
+KEPT_INPUTS = 1000
 
 
 class QueueFull(Unavailable):
@@ -31,6 +34,7 @@ class Emulator:
     max_running: int = MAX_RUNNING
     jobs: Jobs = field(default_factory=Jobs)
     closing: bool = True
+    _inputs: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _group: asyncio.TaskGroup | None = None
     _webhooks: Webhooks | None = None
@@ -60,6 +64,15 @@ class Emulator:
                 self._group = None
                 for task in self._tasks:
                     task.cancel()
+
+    def first(self, body: bytes) -> bool:
+        """Return whether this input is not among the last `KEPT_INPUTS` that were asked about, and remember it."""
+        digest = hashlib.sha256(body).digest()
+        known = digest in self._inputs
+        self._inputs[digest] = None
+        if len(self._inputs) > KEPT_INPUTS:
+            self._inputs.popitem(last=False)
+        return not known
 
     def start(self, job: Job) -> None:
         """Start the job. Raises QueueFull, and Draining when the emulator is shutting down."""

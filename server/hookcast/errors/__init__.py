@@ -24,6 +24,7 @@ HookcastError
 ├── UnknownToFal            404
 ├── AlreadyTerminal         409
 ├── NotTerminal             409
+├── InputNotKept            409
 ├── ForwardingOff           409
 ├── IdempotencyConflict     409
 ├── IdempotencyMismatch     422
@@ -80,6 +81,7 @@ from hookcast.errors.jobs import (
     ForwardingOff,
     IdempotencyConflict,
     IdempotencyMismatch,
+    InputNotKept,
     JobNotFound,
     NotTerminal,
     SubmitOutcomeUnknown,
@@ -132,6 +134,7 @@ __all__ = [
     "HookcastError",
     "IdempotencyConflict",
     "IdempotencyMismatch",
+    "InputNotKept",
     "InvalidRequest",
     "JobNotFound",
     "KeysUnavailable",

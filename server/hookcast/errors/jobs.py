@@ -33,6 +33,14 @@ class NotTerminal(HookcastError):
     title = "The job has not ended"
 
 
+class InputNotKept(HookcastError):
+    """The job cannot be submitted again: its input was not kept."""
+
+    status = 409
+    code = "input_not_kept"
+    title = "The job's input was not kept"
+
+
 class ForwardingOff(HookcastError):
     """The server has no backend to tell."""
 

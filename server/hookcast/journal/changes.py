@@ -36,7 +36,7 @@ class Happening(NamedTuple):
 
 
 def lines_of(before: Job | None, after: Job, happening: Happening) -> tuple[Line, ...]:
-    """Return the lines, in order. An unknown job that stays unknown has none."""
+    """Return the lines, in order. An unknown job that stays unknown has none; the job that it retries has one, too."""
     if after.version == 0:
         return ()
     return tuple(_lines(before, after, happening))
@@ -47,6 +47,8 @@ def _lines(before: Job | None, after: Job, happening: Happening) -> Iterator[Lin
     changed = before is None or before.version != after.version
     if happening.asked_at is not None:
         yield line(name, Event.SUBMITTED, happening.asked_at, by=happening.by, idempotency_key=happening.key or None)
+        if after.retry_of is not None:
+            yield line(after.retry_of, Event.RETRIED, happening.asked_at, **{"as": name}, by=happening.by)
     if isinstance(update, Registered) and changed:
         yield _registered(before, after, happening)
     if happening.source == "webhook" and not (changed and _ended(before, after)):  # else it is in the line of the end

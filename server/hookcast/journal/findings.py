@@ -103,6 +103,11 @@ def _outcome(case: Case) -> Iterator[Finding]:
         yield Finding("file_not_kept", f"File {number} was not kept and stays at fal: {line.facts.get('error')}")
 
 
+def _retries(case: Case) -> Iterator[Finding]:
+    for line in case.of(Event.RETRIED):
+        yield Finding("retried", f"It was submitted again, as {line.facts.get('as')}.")
+
+
 def _watchers(case: Case) -> Iterator[Finding]:
     for line in case.of(Event.WATCH_REFUSED):
         code = str(line.facts.get("code"))
@@ -165,4 +170,4 @@ def _backend(case: Case) -> Iterator[Finding]:
         )
 
 
-_RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (_webhooks, _way, _outcome, _watchers, _backend)
+_RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (_webhooks, _way, _outcome, _retries, _watchers, _backend)

@@ -37,6 +37,7 @@ class Event(StrEnum):
     TOLD = "told"
     GIVEN_UP = "telling_given_up"
     REDELIVERY = "redelivery_asked"
+    RETRIED = "retried"
 
 
 ROOM = 50
@@ -59,6 +60,11 @@ class Line(NamedTuple):
     def repeats(self) -> bool:
         """False for what happens to a job a few times at most, so that its lines need not be counted."""
         return self.event not in _FEW and self.facts.get("answer") != "accepted"
+
+    @property
+    def of_another_job(self) -> bool:
+        """True for what a change of one job tells of another, which may have been removed."""
+        return self.event is Event.RETRIED
 
     @property
     def room(self) -> int:

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -97,18 +98,24 @@ def check_endpoint(endpoint_id: str) -> None:
 async def submit(request: Request) -> Response:
     """Handle POST /api/fal-jobs: submit a job to fal's queue."""
     node = services(request)
+    with counting(node):
+        return await _submitted(node, request)
+
+
+@contextmanager
+def counting(node: Services) -> Iterator[None]:
+    """Count a submit in the metrics, by its answer."""
     try:
-        answer = await _submitted(node, request)
+        yield
     except HookcastError as error:
         node.metrics.submit(error.code)
         raise
     node.metrics.submit("accepted")
-    return answer
 
 
 async def _submitted(node: Services, request: Request) -> Response:
     caller = await authorize(request, Action.SUBMIT)
-    _check_rate(node, caller)
+    check_rate(node, caller)
     submission = await read_json(request, Submission, node.settings.max_webhook_bytes)
     if submission.endpoint_id is None:
         raise InvalidRequest("endpointId is missing.")
@@ -119,20 +126,22 @@ async def _submitted(node: Services, request: Request) -> Response:
         input=submission.input,
         headers=submission.options.headers(),
         facts=submission.registered(),
-        caller=caller.name,
+        caller=caller.who,
     )
     _check_small(wish)
-    key, again = _idempotency(request)
-    return _accepted(node, await node.submitter.submit(wish, key, again=again))
+    key, again = idempotency(request)
+    if again and key is None:
+        raise InvalidRequest("Idempotency-Retry belongs to the Idempotency-Key of the first request.")
+    return accepted(node, await node.submitter.submit(wish, key, again=again), caller)
 
 
-def _idempotency(request: Request) -> tuple[str | None, bool]:
+def idempotency(request: Request) -> tuple[str | None, bool]:
     """Return the request's idempotency key, and whether to submit again although the first outcome is unknown."""
     key, retry = request.headers.get("idempotency-key"), request.headers.get("idempotency-retry")
     if key is not None and not _KEY.fullmatch(key):
         raise InvalidRequest("Idempotency-Key must have 1 to 255 visible ASCII characters.")
-    if retry is not None and (key is None or retry != "yes"):
-        raise InvalidRequest("Idempotency-Retry must be `yes`, with the Idempotency-Key of the first request.")
+    if retry not in {None, "yes"}:
+        raise InvalidRequest("Idempotency-Retry must be `yes`, or left out.")
     return key, retry is not None
 
 
@@ -144,24 +153,26 @@ def _check_small(wish: Wish) -> None:
         raise BodyTooLarge(f"metadata and options have {size} bytes; at most {MAX_FACTS_BYTES} are accepted.")
 
 
-def _check_rate(node: Services, caller: Caller) -> None:
+def check_rate(node: Services, caller: Caller) -> None:
     """Raise RateLimited if the caller exceeds its rate of submits; refused ones do not count."""
-    wait = 0.0 if node.submitting is None else node.submitting.take(caller.name)
+    wait = 0.0 if node.submitting is None else node.submitting.take(caller.who)
     if wait:
-        text = f"This key may submit {node.settings.submits_per_minute} jobs per minute."
+        text = f"This caller may submit {node.settings.submits_per_minute} jobs per minute."
         raise RateLimited(text, retry_after=math.ceil(wait))
 
 
-def _accepted(node: Services, submitted: Submitted) -> Response:
-    """Return the job, and a token that shows it until TOKEN_SPARE_SECONDS past its timeout."""
+def accepted(node: Services, submitted: Submitted, caller: Caller) -> Response:
+    """Return the job, and a token that shows it until TOKEN_SPARE_SECONDS past its timeout, or the caller's end."""
     job, state = submitted
     path = f"/api/fal-jobs/{quote(job.request_id, safe='')}"  # a header is ASCII, and the id may contain "?"
-    lifetime = timedelta(seconds=node.settings.job_timeout_seconds + TOKEN_SPARE_SECONDS)
+    seconds = node.settings.job_timeout_seconds + TOKEN_SPARE_SECONDS
+    if caller.expires_at is not None:
+        seconds = min(seconds, caller.expires_at - node.clock().timestamp())
     body = {
         "requestId": job.request_id,
         "status": job.status,
         "job": Raw((state or node.engine.show(job)).body),
-        **issue(node, Grant(jobs=frozenset({job.request_id})), lifetime),
+        **issue(node, Grant(jobs=frozenset({job.request_id})), timedelta(seconds=seconds)),
         "links": {"status": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
     }
     return json_response(body, 202, {"Location": path})

@@ -137,6 +137,14 @@ class JobStore:
         rows = await self._rows(latest_of_owner(self._database, owner, limit), jobs.c.request_id)
         return [request_id for (request_id,) in rows]
 
+    async def last_retry(self, request_id: str) -> Job | None:
+        """Return the newest of the jobs that retry this one, without its large columns; None if there is none."""
+        newest = select(jobs.c.request_id).where(jobs.c.retry_of == request_id)
+        newest = newest.order_by(jobs.c.created_at.desc(), jobs.c.request_id.desc()).limit(1)
+        found = await self._database.read(lambda connection: connection.scalar(newest))
+        outline = None if found is None else await self.outline(found)
+        return None if outline is None else outline.job
+
     async def written_since(self, moment: datetime, limit: int) -> list[str]:
         """Return at most `limit` requestIds of the jobs written since, by the database's clock, the latest first."""
         latest = select(jobs.c.request_id).where(jobs.c.changed_at >= moment.timestamp())

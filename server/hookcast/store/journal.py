@@ -70,7 +70,11 @@ class Journal:
 
     def write(self, connection: Connection, lines: Sequence[Line]) -> None:
         """Write the lines of changes, in their transaction; no statement when there are none."""
-        self._write(connection, lines, few=self._few_of_changes, repeated=self._of_changes)
+        others = [line for line in lines if line.of_another_job]
+        own = [line for line in lines if not line.of_another_job] if others else lines
+        self._write(connection, own, few=self._few_of_changes, repeated=self._of_changes)
+        if others:
+            self._execute(connection, self._of_notes, others)
 
     async def add_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Write refused webhooks, added to equal ones of the same hour; keep the newest `KEPT_REFUSALS`."""

@@ -74,6 +74,7 @@ jobs = Table(
     Column("owner", Text),
     Column("group_name", Text),
     Column("metadata", Text, nullable=False),
+    Column("retry_of", String(200)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("completed_at", UtcDateTime),
@@ -93,6 +94,7 @@ jobs = Table(
         *("owner", "group_name", "updated_at", "request_id"),
         given=("owner", "group_name"),
     ),
+    _index("jobs_by_retry", "retry_of", "created_at", "request_id", given=("retry_of",)),
     _index("jobs_by_end", "completed_at", "request_id", given=("completed_at",)),
     Index("jobs_by_change", "changed_at", "request_id", "version", "owner", "group_name"),
     Index("jobs_by_status", "status", "created_at", "request_id"),
@@ -112,6 +114,7 @@ submits = Table(
     Column("group_name", Text),
     Column("metadata", Text, nullable=False),
     Column("keep", Boolean),
+    Column("retry_of", String(200)),
     Column("input_kept", Boolean),
     Column("asked_at", UtcDateTime, nullable=False),
     Column("until", UtcDateTime, nullable=False),  # by then the node that asks fal has finished or is dead

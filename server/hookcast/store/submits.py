@@ -26,8 +26,9 @@ MAX_TRIES = 5
 class Intent(Struct, frozen=True, kw_only=True):
     """A request about to be sent to fal. `id` is secret: the job of the webhook that names it gets `facts`.
 
-    `digest` identifies the body that came with `key`, `caller` its sender. `input` is what `begin` keeps of it, None =
-    nothing; an intent that is read has `input_kept` instead.
+    `digest` identifies the body that came with `key`, `caller` its sender. `shared`: the key is the server's
+    own, and has the same job for all bodies and callers. `input` is what `begin` keeps of it, None = nothing; an intent
+    that is read has `input_kept` instead.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Intent(Struct, frozen=True, kw_only=True):
     key: str | None = None
     caller: str | None = None
     digest: str | None = None
+    shared: bool = False
     input: KeptInput | None = None
     input_kept: bool | None = None
 
@@ -128,7 +130,8 @@ def _standing(connection: Connection, row: RowMapping, intent: Intent, *, again:
     if settled and job is None:
         connection.execute(delete(submits).where(_is(row["id"])))
         return None
-    if row["digest"] not in {None, intent.digest} or row["caller"] not in {None, intent.caller}:
+    mine = row["digest"] in {None, intent.digest} and row["caller"] in {None, intent.caller}
+    if not mine and not intent.shared:
         return Standing.OF_ANOTHER
     if job is not None:
         return job
@@ -161,6 +164,7 @@ def _to_row(intent: Intent) -> dict[str, Any]:
         "group_name": facts.group,
         "metadata": labels_text(facts.metadata),
         "keep": facts.keep,
+        "retry_of": facts.retry_of,
         "input_kept": intent.input is not None,
         "asked_at": intent.asked_at,
         "until": intent.until,
@@ -174,6 +178,7 @@ def _from_row(row: RowMapping) -> Intent:
         group=row["group_name"],
         metadata=labels_of(row["metadata"]),
         keep=row["keep"],
+        retry_of=row["retry_of"],
     )
     names = ("id", "key", "caller", "digest", "asked_at", "until", "input_kept")
     return Intent(facts=facts, **{name: row[name] for name in names})

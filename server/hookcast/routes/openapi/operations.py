@@ -65,6 +65,7 @@ def paths() -> Json:
         },
         "/api/fal-jobs/ws": {"get": _socket()},
         f"{one}/cancel": {**named, "post": _cancel()},
+        f"{one}/retry": {**named, "post": _retry()},
         f"{one}/refresh": {**named, "post": _refresh()},
         f"{one}/journal": {**named, "get": _journal()},
         f"{one}/redeliver": {**named, "post": _redeliver()},
@@ -85,26 +86,11 @@ def _alive() -> Json:
 def _submit() -> Json:
     found = operation(
         "Submit a job to fal's queue",
-        {
-            "202": json_answer(
-                "Submitted; the job is stored.", reference("Submitted"), Location=header("The job's path.")
-            )
-        },
+        {"202": json_answer("Submitted; the job is stored.", reference("Submitted"), Location=_LOCATION)},
         _BODY,
-        [
-            *_BODY_PROBLEMS,
-            *(errors.FalRejected, errors.FalUnreachable, errors.RateLimited),
-            *(errors.IdempotencyConflict, errors.IdempotencyMismatch, errors.SubmitOutcomeUnknown),
-        ],
+        [*_BODY_PROBLEMS, *_SUBMIT_PROBLEMS],
     )
-    key = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
-    yes = {"type": "string", "enum": ["yes"]}
-    found["parameters"] = [
-        parameter(
-            "Idempotency-Key", key, where="header", text="Repeating a submit with the same key returns the same job."
-        ),
-        parameter("Idempotency-Retry", yes, where="header", text="Submit again after submit_outcome_unknown."),
-    ]
+    found["parameters"] = _IDEMPOTENCY
     found["requestBody"] = json_body("Submission", required=True)
     return found
 
@@ -182,6 +168,15 @@ def _cancel() -> Json:
             *(errors.FalRejected, errors.FalUnreachable),
         ],
     )
+
+
+def _retry() -> Json:
+    found = operation(
+        "Submit an ended job's input again, as a new job; for an API key or the job's owner",
+        {"202": json_answer("Submitted; the new job is stored.", reference("Submitted"), Location=_LOCATION)},
+        problems=[*_NOT_THERE, errors.InvalidRequest, errors.NotTerminal, errors.InputNotKept, *_SUBMIT_PROBLEMS],
+    )
+    return {**found, "parameters": _IDEMPOTENCY}
 
 
 def _refresh() -> Json:
@@ -277,6 +272,19 @@ def _ready() -> Json:
 
 _BODY = "Times out after 30 s, plus 1 s per 16 KiB. `options` are fal's request headers by name."
 _BODY_PROBLEMS = (errors.InvalidRequest, errors.BodyTooLarge, errors.BodyTimeout, errors.StoreUnavailable, errors.Busy)
+_SUBMIT_PROBLEMS = (
+    *(errors.FalRejected, errors.FalUnreachable, errors.RateLimited),
+    *(errors.IdempotencyConflict, errors.IdempotencyMismatch, errors.SubmitOutcomeUnknown),
+)
+_KEY: Json = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
+_YES: Json = {"type": "string", "enum": ["yes"]}
+_IDEMPOTENCY = [
+    parameter(
+        "Idempotency-Key", _KEY, where="header", text="Repeating a submit with the same key returns the same job."
+    ),
+    parameter("Idempotency-Retry", _YES, where="header", text="Submit again after submit_outcome_unknown."),
+]
+_LOCATION = header("The job's path.")
 _TRY_AGAIN = (errors.StoreUnavailable, errors.KeysUnavailable, errors.Busy)
 _NO_ROOM = (errors.TooManyStreams, errors.Draining, errors.TooManyStreamsOfClient)
 _NOT_THERE = (errors.BadPath, errors.JobNotFound, errors.StoreUnavailable)

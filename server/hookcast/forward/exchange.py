@@ -55,7 +55,7 @@ class _Parsed:
         return Reply(self.status, self.retry_after) if self.status >= 200 else None
 
 
-class _Line(NamedTuple):
+class _Connection(NamedTuple):
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     since: float = 0.0
@@ -66,7 +66,7 @@ class _Line(NamedTuple):
         return young and not (self.reader.at_eof() or self.writer.is_closing())
 
 
-class Lines:
+class Connections:
     """The connections to one server. Raises OSError, EOFError and httptools.HttpParserError; has no deadline itself."""
 
     def __init__(self, url: str) -> None:
@@ -77,7 +77,7 @@ class Lines:
         if parsed.userinfo:
             lines.append(b"Authorization: Basic %b" % base64.b64encode(unquote_to_bytes(parsed.userinfo)))
         self._head = b"\r\n".join([*lines, b""])
-        self._idle: list[_Line] = []
+        self._idle: list[_Connection] = []
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Send the body and return the reply. A kept connection that turns out to be closed is replaced, once."""
@@ -96,36 +96,38 @@ class Lines:
     def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
-            line = self._idle.pop()  # held: a writer that is freed before its connection is closed warns
-            line.writer.transport.abort()
+            connection = self._idle.pop()  # held: a writer that is freed before its connection is closed warns
+            connection.writer.transport.abort()
 
-    def _kept(self) -> _Line | None:
+    def _kept(self) -> _Connection | None:
         while self._idle:
-            line = self._idle.pop()  # the one that was used last
-            if line.fresh:
-                return line
-            line.writer.transport.abort()
+            connection = self._idle.pop()  # the one that was used last
+            if connection.fresh:
+                return connection
+            connection.writer.transport.abort()
         return None
 
-    async def _opened(self) -> _Line:
+    async def _opened(self) -> _Connection:
         tls = await asyncio.to_thread(tls_context) if self._tls else None
-        return _Line(*await asyncio.open_connection(self._host, self._port, ssl=tls))
+        return _Connection(*await asyncio.open_connection(self._host, self._port, ssl=tls))
 
-    async def _exchange(self, line: _Line, head: bytes, body: bytes, *, may_be_closed: bool = False) -> Reply | None:
+    async def _exchange(
+        self, connection: _Connection, head: bytes, body: bytes, *, may_be_closed: bool = False
+    ) -> Reply | None:
         """Return the reply, or None if the connection ended before any of it."""
         parsed = _Parsed()
         try:
-            line.writer.writelines((head, body))  # not drained: a server may answer before it has read everything
-            await _read(line.reader, parsed)
+            connection.writer.writelines((head, body))  # not drained: a server may answer before it has read everything
+            await _read(connection.reader, parsed)
             if parsed.whole and parsed.lasts and len(self._idle) < KEPT:
-                self._idle.append(line._replace(since=asyncio.get_running_loop().time()))
-                line = None  # type: ignore[assignment]
+                self._idle.append(connection._replace(since=asyncio.get_running_loop().time()))
+                connection = None  # type: ignore[assignment]
         except ConnectionError:
             if parsed.reply() is None and (parsed.size or not may_be_closed):
                 raise
         finally:
-            if line is not None:
-                line.writer.transport.abort()
+            if connection is not None:
+                connection.writer.transport.abort()
         if parsed.size and parsed.reply() is None:
             raise EOFError("the answer has no status")
         return parsed.reply()

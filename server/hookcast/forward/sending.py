@@ -15,7 +15,7 @@ import httpx
 from msgspec import Struct
 
 from hookcast import __version__
-from hookcast.forward.exchange import Lines, Reply
+from hookcast.forward.exchange import Connections, Reply
 from hookcast.jobs import Clock
 from hookcast.outgoing import http_client, is_proxied, tls_context
 
@@ -91,9 +91,9 @@ def senders(clock: Clock) -> Iterator[SendTo]:
         def send_to(url: str) -> Sender:
             if is_proxied(url):
                 return Sender(partial(_through_proxy, url), clock)
-            lines = Lines(url)
-            stack.callback(lines.close)
-            return Sender(lines.post, clock)
+            connections = Connections(url)
+            stack.callback(connections.close)
+            return Sender(connections.post, clock)
 
         yield send_to
 

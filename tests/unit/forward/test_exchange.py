@@ -11,7 +11,7 @@ import httptools
 import pytest
 
 from hookcast.forward import exchange, sending
-from hookcast.forward.exchange import READ_BYTES, Lines, Reply
+from hookcast.forward.exchange import READ_BYTES, Connections, Reply
 from hookcast.forward.sending import Verdict, senders
 from support.certificates import make_certificate
 from support.ports import quiet_port
@@ -52,15 +52,17 @@ class Server:
 
 
 @asynccontextmanager
-async def lines_to(server: Server, path: str = "/hook", tls: ssl.SSLContext | None = None) -> AsyncIterator[Lines]:
+async def connected_to(
+    server: Server, path: str = "/hook", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Connections]:
     """Run the server, and give the connections to it."""
     running = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
     port = running.sockets[0].getsockname()[1]
-    lines = Lines(f"{'https' if tls else 'http'}://user:pass%20word@127.0.0.1:{port}{path}")
+    receiver = Connections(f"{'https' if tls else 'http'}://user:pass%20word@127.0.0.1:{port}{path}")
     try:
-        yield lines
+        yield receiver
     finally:
-        lines.close()
+        receiver.close()
         running.close()
         await until(lambda: not server.open)
 
@@ -68,8 +70,8 @@ async def lines_to(server: Server, path: str = "/hook", tls: ssl.SSLContext | No
 async def test_the_request_is_plain_http() -> None:
     """With the path, the query and the password of the URL."""
     server = Server(OK)
-    async with lines_to(server, "/hook/?key=a%20b") as lines:
-        assert await lines.post(b"{}", {"webhook-id": "msg_1"}) == Reply(204, None)
+    async with connected_to(server, "/hook/?key=a%20b") as receiver:
+        assert await receiver.post(b"{}", {"webhook-id": "msg_1"}) == Reply(204, None)
     [request] = server.requests
     head, _, body = request.partition(b"\r\n\r\n")
     first, host, *rest = head.split(b"\r\n")
@@ -88,8 +90,8 @@ async def test_the_request_is_plain_http() -> None:
 )
 async def test_a_connection_is_used_again_after_a_whole_answer(answer: bytes, reply: Reply) -> None:
     server = Server(answer)
-    async with lines_to(server) as lines:
-        assert [await lines.post(b"1", {}), await lines.post(b"2", {})] == [reply, reply]
+    async with connected_to(server) as receiver:
+        assert [await receiver.post(b"1", {}), await receiver.post(b"2", {})] == [reply, reply]
     assert (server.connections, len(server.requests)) == (1, 2)
 
 
@@ -98,26 +100,26 @@ async def test_a_connection_is_used_again_after_a_whole_answer(answer: bytes, re
 )
 async def test_a_connection_that_a_server_ends_is_not_used_again(answer: bytes) -> None:
     server = Server(answer, closes=True)
-    async with lines_to(server) as lines:
-        assert [(await lines.post(b"", {})).status for _ in range(2)] == [200, 200]
+    async with connected_to(server) as receiver:
+        assert [(await receiver.post(b"", {})).status for _ in range(2)] == [200, 200]
     assert server.connections == 2
 
 
 async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None:
     """No attempt fails for it, and the receiver gets one request."""
     server = Server(OK, closes=True)
-    async with lines_to(server) as lines:
+    async with connected_to(server) as receiver:
         for _ in range(3):
-            assert (await lines.post(b"", {})).status == 204
+            assert (await receiver.post(b"", {})).status == 204
     assert len(server.requests) == 3
 
 
 async def test_idle_connections_are_not_trusted_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(OK)
     monkeypatch.setattr(exchange, "IDLE_SECONDS", 0.0)
-    async with lines_to(server) as lines:
+    async with connected_to(server) as receiver:
         for _ in range(3):
-            await lines.post(b"", {})
+            await receiver.post(b"", {})
     assert server.connections == 3
 
 
@@ -125,9 +127,9 @@ async def test_an_answer_is_read_up_to_a_bound() -> None:
     """Its status counts all the same, and its connection is closed."""
     endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"fff\r\n%b\r\n" % (b"x" * 0xFFF) * 100
     server = Server(endless)
-    async with lines_to(server) as lines:
-        assert await lines.post(b"", {}) == Reply(200, None)
-        assert (await lines.post(b"", {})).status == 200
+    async with connected_to(server) as receiver:
+        assert await receiver.post(b"", {}) == Reply(200, None)
+        assert (await receiver.post(b"", {})).status == 200
     assert server.connections == 2
 
 
@@ -136,9 +138,9 @@ async def test_a_status_counts_although_its_body_never_comes(rest: bytes, monkey
     """The backend has said that it has the event: it is not told again."""
     monkeypatch.setattr(exchange, "REST_SECONDS", 0.05)
     server = Server(b"HTTP/1.1 200 OK\r\n" + rest)
-    async with lines_to(server) as lines:
+    async with connected_to(server) as receiver:
         async with asyncio.timeout(60):
-            assert [(await lines.post(b"", {})).status for _ in range(2)] == [200, 200]
+            assert [(await receiver.post(b"", {})).status for _ in range(2)] == [200, 200]
     assert server.connections == 2
 
 
@@ -154,18 +156,18 @@ async def test_a_status_counts_although_its_body_never_comes(rest: bytes, monkey
     ],
 )
 async def test_what_is_no_answer_is_an_error(answer: bytes) -> None:
-    async with lines_to(Server(answer, closes=True)) as lines:
+    async with connected_to(Server(answer, closes=True)) as receiver:
         with pytest.raises((EOFError, OSError, httptools.HttpParserError)):
-            await lines.post(b"", {})
+            await receiver.post(b"", {})
 
 
 async def test_a_certificate_that_is_not_trusted_is_refused(tmp_path: Path) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(make_certificate(tmp_path))
     server = Server(OK)
-    async with lines_to(server, tls=tls) as lines:
+    async with connected_to(server, tls=tls) as receiver:
         with pytest.raises(ssl.SSLCertVerificationError):
-            await lines.post(b"", {})
+            await receiver.post(b"", {})
     assert server.requests == []
 
 

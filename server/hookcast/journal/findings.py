@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from hookcast.jobs import EndedBy, JobStatus
-from hookcast.journal.lines import Event
+from hookcast.journal.lines import ROOM, Event
 
 _STREAMS = frozenset({"sse", "websocket"})
 _POLLS = frozenset({"long_poll", "poll"})
@@ -89,7 +89,7 @@ def _way(case: Case) -> Iterator[Finding]:
         )
     asked = case.of(Event.ASKED)
     if not case.status.terminal:
-        last = f" fal's last answer: {asked[-1].facts.get('answer')}." if asked else ""
+        last = f" fal's last answer: {asked[-1].facts.get('answer')}." if 0 < len(asked) < ROOM else ""
         yield Finding("not_ended", f"fal has not reported the end of this job.{last}")
 
 

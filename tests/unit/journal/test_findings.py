@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hookcast.jobs import EndedBy, JobStatus
-from hookcast.journal import Case, Event, findings
+from hookcast.journal import ROOM, Case, Event, findings
 from hookcast.journal.findings import Shown
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -67,3 +67,12 @@ def test_a_backend_that_cannot_be_reached_did_not_answer() -> None:
     facts = {"type": "job.completed", "error": "ConnectionRefusedError: no", "next": "soon"}
     case = Case(JobStatus.PENDING, None, None, [Shown(Event.TOLD, NOW, facts)])
     assert findings(case)[-1].message.startswith("Your backend could not be told job.completed (ConnectionRefused")
+
+
+@pytest.mark.parametrize(("count", "words"), [(3, "fal's last answer: queued"), (ROOM, "")])
+def test_the_last_answer_of_fal_is_told_while_the_journal_has_it(count: int, words: str) -> None:
+    """Once it has no room for further answers, the last one that it has is old."""
+    lines = [Shown(Event.ASKED, NOW, {"answer": "queued"})] * count
+    [finding] = findings(Case(JobStatus.PENDING, None, None, lines))
+    assert words in finding.message
+    assert ("queued" in finding.message) is bool(words)

@@ -114,6 +114,20 @@ async def test_a_job_that_nobody_watched(node: Node, folder: Path) -> None:
         assert (await told(node, folder))["never_watched"] == "No client has watched or read this job by its requestId."
 
 
+async def test_a_client_that_watched_before_the_job_was_known_counts_when_it_comes_again(
+    node: Node, folder: Path
+) -> None:
+    async with node.events("job-1"):
+        await until(lambda: node.engine.hub)
+    await node.services.scribe.write()
+    await node.register("job-1")
+    async with node.events("job-1") as stream:
+        await anext(stream)
+    await until(lambda: not node.engine.hub)
+    await complete(node)
+    assert "never_watched" not in await told(node, folder)
+
+
 async def test_a_watcher_whose_token_had_expired(fal: FalDouble, database_url: str, folder: Path) -> None:
     async with running_node(fal, database_url=database_url, api_keys=KEY, token_secret=SECRET) as node:
         await node.client.put(JOB, json={}, headers={"Authorization": f"Bearer {KEY}"})

@@ -31,12 +31,16 @@ class Notebook:
             return
         self._lines.append(line(request_id, event, at or self._clock(), **facts))
 
-    def note_once(self, request_id: str, event: Event, about: str, **facts: Any) -> None:
-        """Note a line unless the job has had this event with the same `about` on this node a short while ago."""
+    def note_once(self, request_id: str, event: Event, about: str, *, remember: bool = True, **facts: Any) -> None:
+        """Note a line unless the job has had this event with the same `about` on this node a short while ago.
+
+        Without `remember` the next one is noted, too.
+        """
         name = (request_id, event, about)
         if name in self._seen:
             return
-        self._seen[name] = None
+        if remember:
+            self._seen[name] = None
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         self.note(request_id, event, **facts)

@@ -112,8 +112,10 @@ class Subscriptions:
         except BaseException:
             self.leave(subscriber, topics)
             raise
+        known = bool(states) or rest is not None  # lines of unknown jobs are not written
         for request_id in names.jobs:
-            self._notebook.note_once(request_id, Event.WATCHED, subscriber.kind, transport=subscriber.kind)
+            kind = subscriber.kind
+            self._notebook.note_once(request_id, Event.WATCHED, kind, remember=known, transport=kind)
         return Joined(topics, [state for state in states if self._hub.deliver(state, skip=subscriber)], rest)
 
     def leave(self, subscriber: Subscriber, topics: Topics) -> None:

@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from hookcast.client import ClientError, Hookcast, NotFound, Refused
 from hookcast.routes import retry as retrying
 from support.access import ADMIN, API_KEY, SETTINGS, token
+from support.commands import hookcast, on_screen
 from support.emulated import emulated_fal
 from support.fal import ENDPOINT, FalDouble, sign
 from support.server import Node, running_node, until
@@ -341,3 +344,41 @@ async def last_state(node: Node, name: str) -> tuple[str, str | None]:
     async with node.events(name) as events:
         states = [event.json() async for event in events if event.event == "job"]
     return states[-1]["status"], states[-1]["retryOf"]
+
+
+async def test_the_python_client_retries(kept: Node, fal: NumberingFal) -> None:
+    """As the owner, with and without a key."""
+    async with Hookcast(kept.url, token=token(sub="user-1")) as client:
+        made = await client.retry("job-1")
+        assert (made.request_id, made.job.retry_of, made.job.owner) == ("job-2", "job-1", "user-1")
+        assert (await client.retry("job-1")).request_id == "job-2"
+        assert (await client.retry("job-1", idempotency_key="k")).request_id == "job-3"
+        with pytest.raises(Refused) as refused:
+            await client.retry("job-2")
+        assert refused.value.code == "not_terminal"
+        with pytest.raises(NotFound):
+            await client.retry("job-9")
+        await end(kept, "job-2")
+        await end(kept, "job-3")
+        fal.script(f"/{ENDPOINT}", httpx.ReadError("cut"), httpx.Response(404))
+        for code in ("fal_unreachable", "submit_outcome_unknown"):
+            with pytest.raises(ClientError) as failed:
+                await client.retry("job-2", idempotency_key="dark")
+            assert failed.value.code == code
+        assert (await client.retry("job-2", idempotency_key="dark", again=True)).request_id == "job-4"
+    assert len(fal.submits) == 5
+
+
+async def test_the_command_line_retries(kept: Node, tmp_path: Path) -> None:
+    """JSON in a pipe, a line for each on a terminal; the exit code says whether one failed."""
+    given = {"HOOKCAST_TOKEN": API_KEY}
+    said = await hookcast(tmp_path, "jobs", "retry", "job-1", "--url", kept.url, **given)
+    assert (said.code, json.loads(said.out)["retryOf"]) == (0, "job-1")
+    said = await hookcast(tmp_path, "jobs", "retry", "job-2", "--url", kept.url, **given)
+    assert (said.code, "has ended" in said.err) == (1, True)
+    screen = await on_screen(tmp_path, "jobs", "retry", "job-1", "--url", kept.url, **given)
+    try:
+        assert await screen.code() == 0
+    finally:
+        await screen.close()
+    assert "job-1  submitted again as job-2: pending" in screen.text

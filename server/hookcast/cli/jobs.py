@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from hookcast.cli import remote
 from hookcast.cli.options import Token, Url
-from hookcast.client import Hookcast
+from hookcast.client import Hookcast, Job
 from hookcast.errors import UsageError
 from hookcast.jobs import valid_request_id
 from hookcast.settings import load_client_settings
@@ -84,6 +85,18 @@ def cancel(request_ids: Ids, url: Url = None, token: Token = None) -> None:
 
     names = _named(request_ids)
     _run(url, token, lambda client: jobs_output.print_each(names, client.cancel, "asked fal to cancel"))
+
+
+@app.command()
+def retry(request_ids: Ids, url: Url = None, token: Token = None) -> None:
+    """Submit the inputs of ended jobs again, as new jobs; the server must keep inputs."""
+    from hookcast.cli import jobs_output  # noqa: PLC0415
+
+    async def again(client: Hookcast, request_id: str) -> Job:
+        return (await client.retry(request_id)).job
+
+    names = _named(request_ids)
+    _run(url, token, lambda client: jobs_output.print_each(names, partial(again, client), "submitted again as"))
 
 
 @app.command()

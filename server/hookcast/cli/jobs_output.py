@@ -91,8 +91,9 @@ async def print_each(request_ids: Sequence[str], act: Callable[[str], Awaitable[
             sys.stderr.write(f"hookcast: {plain(request_id)}: {said(error)}\n")
             continue
         if sys.stdout.isatty():
+            new = "" if job is None or job.request_id == request_id else f" {plain(job.request_id)}"
             status = "" if job is None else f": {job.status}"
-            _print(f"{plain(request_id)}  {done}{status}")
+            _print(f"{plain(request_id)}  {done}{new}{status}")
         else:
             _print(json.dumps({"requestId": request_id, "removed": True}) if job is None else job.line)
     return failed

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from hookcast.client.attempts import Manner, Notice, Sleep
-from hookcast.client.connection import JOBS, Connection, Request, job_path, within
+from hookcast.client.connection import JOBS, Connection, Request, idempotency, job_path, within
 from hookcast.client.errors import (
     ClientError,
     DeadlinePassed,
@@ -93,17 +93,23 @@ class Hookcast:
         """
         facts = {"owner": owner, "group": group, "metadata": metadata, "options": options}
         body = {"endpointId": endpoint_id, "input": input, **{name: v for name, v in facts.items() if v is not None}}
-        key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
-        if not (key.isascii() and key.isprintable() and key.strip()):
-            raise Refused("An idempotency key has 1 to 255 visible ASCII characters.", code="invalid_request")
+        once = idempotency(str(uuid.uuid4()) if idempotency_key is None else idempotency_key, again=retry)
         try:
             content = msgspec.json.encode(body)
         except UnicodeEncodeError as error:
             raise Refused(f"The request is not Unicode text: {error}.", code="invalid_request") from None
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        if retry:
-            headers["Idempotency-Retry"] = "yes"
+        headers = {"Content-Type": "application/json", **once}
         response = await self._ask("POST", JOBS, headers=headers, content=content, repeat=not retry)
+        return self._read(decode_submitted, response)
+
+    async def retry(self, request_id: str, *, idempotency_key: str | None = None, again: bool = False) -> Submitted:
+        """Submit the input of an ended job again, as a new job whose `retry_of` names the old one.
+
+        While a retry is pending, another call without an `idempotency_key` returns the same job. `again` submits once
+        more after `submit_outcome_unknown`. Raises NotFound, Refused (`not_terminal`, `input_not_kept`).
+        """
+        headers, repeat = idempotency(idempotency_key, again=again), idempotency_key is not None and not again
+        response = await self._ask("POST", f"{job_path(request_id)}/retry", headers=headers, repeat=repeat)
         return self._read(decode_submitted, response)
 
     async def get(self, request_id: str) -> Job:

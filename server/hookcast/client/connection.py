@@ -212,6 +212,17 @@ def job_path(request_id: str) -> str:
     return f"{JOBS}/{quote(request_id, safe='')}"
 
 
+def idempotency(key: str | None, *, again: bool) -> dict[str, str]:
+    """Return the headers that make a submit happen once; `again` submits in spite of an unknown outcome.
+
+    Raises Refused for a key that is no header.
+    """
+    if key is not None and not (key.isascii() and key.isprintable() and key.strip()):
+        raise Refused("An idempotency key has 1 to 255 visible ASCII characters.", code="invalid_request")
+    given = {"Idempotency-Key": key, "Idempotency-Retry": "yes" if again else None}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 async def within(seconds: float, work: Awaitable[httpx.Response], url: str) -> httpx.Response:
     """Await `work` for at most `seconds`. Raises Unreachable on timeout."""
     try:

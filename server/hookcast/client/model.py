@@ -53,7 +53,8 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
 
     `result_json` and `error_detail` are fal's own JSON, byte for byte; `null` until there is one. `ended_by` is
     webhook, asked, timeout or cancelled; None until the job has ended. `media` is empty unless the server keeps the
-    files of results. `body` is the whole state as received.
+    files of results. `retry_of` is the requestId of the job that this one retries. `body` is the whole state as
+    received.
     """
 
     request_id: str
@@ -69,6 +70,7 @@ class Job(Struct, frozen=True, kw_only=True, rename="camel"):
     owner: str | None = None
     group: str | None = None
     metadata: dict[str, Any] = {}
+    retry_of: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     completed_at: datetime | None = None

@@ -1,13 +1,13 @@
 /**
- * The calls that few pages make: submit, list, mint tokens, wait, iterate. Loaded on demand: it imports only types from the
+ * The calls that few pages make: submit, retry, cancel, list, mint tokens, wait, iterate. Loaded on demand: it imports only types from the
  * core, so that bundlers do not split that.
  */
 
 import type { Board } from "./board.js";
-import type { call as Call, SubmitOptions } from "./client.js";
+import type { call as Call, RetryOptions, SubmitOptions } from "./client.js";
 import type { HookcastError } from "./errors.js";
 import { failureOf } from "./failure.js";
-import type { Ask, Server } from "./http.js";
+import type { Ask, jobPath as JobPath, Server } from "./http.js";
 import { countDown } from "./patience.js";
 import type {
   CallOptions,
@@ -35,7 +35,8 @@ export interface Core {
   readonly server: Server;
   readonly call: typeof Call;
   readonly board: Board;
-  readonly get: (requestId: string, options: CallOptions) => Promise<Job>;
+  readonly job: (path: string, ask: Ask & CallOptions) => Promise<Job>;
+  readonly jobPath: typeof JobPath;
   readonly parse: typeof Parse;
   readonly asJob: typeof AsJob;
   readonly HookcastError: typeof HookcastError;
@@ -47,6 +48,9 @@ export type Calls = ReturnType<typeof callsOf>;
 export function callsOf(core: Core) {
   return {
     submit: (submission: Submission, options: SubmitOptions = {}) => submit(core, submission, options),
+    retry: (requestId: string, options: RetryOptions = {}) => retry(core, requestId, options),
+    cancel: (requestId: string, ask: CallOptions = {}) =>
+      core.job(`${core.jobPath(requestId)}/cancel`, { ...ask, method: "POST" }),
     list: (filter: JobFilter = {}, ask: CallOptions = {}) => list(core, filter, ask),
     createToken: (wanted: TokenRequest, ask: CallOptions = {}) => createToken(core, wanted, ask),
     wait: (requestId: string, options: WaitOptions = {}) => outcomeOf(core, requestId, options),
@@ -73,10 +77,7 @@ async function submit(core: Core, submission: Submission, options: SubmitOptions
   // `crypto.randomUUID` needs a secure context: it is missing on plain http, except on loopback.
   const key = idempotencyKey ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
   const sent = { ...ask, headers: { "Idempotency-Key": key }, timeout: SUBMIT_MS };
-  const read = (body: string) => {
-    const fields = core.parse(body);
-    return core.asJob(fields.job) && (fields as unknown as Submitted);
-  };
+  const read = submittedIn(core);
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await post(core, "", submission, sent, read);
@@ -85,6 +86,25 @@ async function submit(core: Core, submission: Submission, options: SubmitOptions
       if ((error as HookcastError).code !== "network" || attempt === SUBMIT_TRIES) throw error;
     }
   }
+}
+
+/** Without a key of the caller, the server makes one job of requests that come together. */
+function retry(core: Core, requestId: string, options: RetryOptions): Promise<Submitted> {
+  const { idempotencyKey, again, ...ask } = options;
+  const headers = {
+    ...(idempotencyKey && { "Idempotency-Key": idempotencyKey }),
+    ...(again && { "Idempotency-Retry": "yes" }),
+  };
+  const sent = { ...ask, method: "POST", headers, timeout: SUBMIT_MS };
+  return core.call(core.server, `${core.jobPath(requestId)}/retry`, sent, submittedIn(core));
+}
+
+/** Return what reads the answer to a submit. */
+function submittedIn({ parse, asJob }: Core) {
+  return (body: string) => {
+    const fields = parse(body);
+    return asJob(fields.job) && (fields as unknown as Submitted);
+  };
 }
 
 async function list(core: Core, { mine, ...filter }: JobFilter, ask: CallOptions): Promise<JobPage> {
@@ -129,14 +149,18 @@ async function ownerOf({ server, HookcastError }: Core): Promise<string> {
 }
 
 /** Watch a job until it has ended. Resolves with the completed job; rejects as `Hookcast.wait` says. */
-function outcomeOf({ board, get, HookcastError }: Core, requestId: string, options: WaitOptions): Promise<Job> {
+function outcomeOf(
+  { board, job, jobPath, HookcastError }: Core,
+  requestId: string,
+  options: WaitOptions,
+): Promise<Job> {
   const { timeout = Number.POSITIVE_INFINITY, signal, failFast } = options;
   const over = new AbortController();
   return new Promise<Job>((resolve, reject) => {
     const abort = () => reject(signal?.reason);
     const expire = async () => {
       // The answer reaches the watch.
-      await get(requestId, { signal: over.signal }).catch(() => {});
+      await job(jobPath(requestId), { signal: over.signal }).catch(() => {});
       reject(new HookcastError("timeout", `The job had no outcome within ${timeout / 1000} s.`));
     };
     if (signal?.aborted) return abort();

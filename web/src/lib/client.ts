@@ -36,6 +36,14 @@ export interface SubmitOptions extends CallOptions {
   readonly idempotencyKey?: string;
 }
 
+/** Options of `retry`. */
+export interface RetryOptions extends CallOptions {
+  /** Idempotency key: retries with the same key create one job. By default, one retry is pending at a time. */
+  readonly idempotencyKey?: string;
+  /** Whether to submit once more after `submit_outcome_unknown`. */
+  readonly again?: boolean;
+}
+
 /** A client, created by `createHookcast`. */
 export interface Hookcast {
   /**
@@ -60,6 +68,12 @@ export interface Hookcast {
    * them one job. Rejects with HookcastError; after `submit_outcome_unknown`, another key submits once more.
    */
   submit<JobResult = unknown>(submission: Submission, options?: SubmitOptions): Promise<Submitted<JobResult>>;
+  /**
+   * Submit the input of an ended job again, where the server keeps inputs; the new job's `retryOf` names the old one. While
+   * a retry is pending, another call without a key resolves with the same job. Rejects with HookcastError, such as
+   * `not_terminal` and `input_not_kept`.
+   */
+  retry<JobResult = unknown>(requestId: string, options?: RetryOptions): Promise<Submitted<JobResult>>;
   /** List jobs, newest first. Rejects with HookcastError. */
   list<JobResult = unknown>(filter?: JobFilter, options?: CallOptions): Promise<JobPage<JobResult>>;
   /**
@@ -97,8 +111,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     board.state(found);
     return found;
   };
-  const get = (requestId: string, ask: CallOptions = {}) => job(jobPath(requestId), ask) as never;
-  const onDemand = loader({ server, call, board, get, parse, asJob, HookcastError });
+  const onDemand = loader({ server, call, board, job, jobPath, parse, asJob, HookcastError });
   return {
     watch: watch("requestId"),
     watchGroup: watch("group"),
@@ -111,11 +124,12 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
       yield* (await onDemand("updates")(...args)) as AsyncGenerator<never>;
     },
     submit: onDemand("submit"),
+    cancel: onDemand("cancel"),
+    retry: onDemand("retry"),
     list: onDemand("list"),
     wait: onDemand("wait"),
     createToken: onDemand("createToken"),
-    get,
-    cancel: (requestId, ask = {}) => job(`${jobPath(requestId)}/cancel`, { ...ask, method: "POST" }) as never,
+    get: (requestId, ask = {}) => job(jobPath(requestId), ask) as never,
     close: board.close,
   };
 }

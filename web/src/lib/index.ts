@@ -1,6 +1,6 @@
 /** The public API of `hookcast`. */
 
-export { createHookcast, type Hookcast, type SubmitOptions } from "./client.js";
+export { createHookcast, type Hookcast, type RetryOptions, type SubmitOptions } from "./client.js";
 export { HookcastError } from "./errors.js";
 export type {
   CallOptions,

@@ -68,6 +68,8 @@ export interface Job<JobResult = unknown> {
   readonly owner: string | null;
   readonly group: string | null;
   readonly metadata: JsonObject;
+  /** The job that this one retries, null for all others. Absent on older servers. */
+  readonly retryOf?: string | null;
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly completedAt: string | null;

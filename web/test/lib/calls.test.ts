@@ -57,6 +57,46 @@ describe("list", () => {
   });
 });
 
+describe("retry", () => {
+  const submitted = {
+    requestId: "b",
+    status: "pending",
+    job: job("b", { retryOf: "a/1" }),
+    token: null,
+    expiresAt: null,
+  };
+
+  it("posts without a body and without a key of its own, so that a double click is one job", async () => {
+    setUp();
+    world.answer = () => json(submitted, 202);
+    expect((await client.retry("a/1")).job.retryOf).toBe("a/1");
+    const [call] = world.calls;
+    expect([call?.url.pathname, call?.init.method]).toEqual(["/base/api/fal-jobs/a%2F1/retry", "POST"]);
+    expect(call?.init.body).toBeUndefined();
+    expect(call?.headers.get("Idempotency-Key")).toBeNull();
+    expect(call?.headers.get("Idempotency-Retry")).toBeNull();
+  });
+
+  it("passes a key on, and the wish to submit in spite of an unknown outcome", async () => {
+    setUp();
+    world.answer = () => json(submitted, 202);
+    await client.retry("a", { idempotencyKey: "k", again: true });
+    expect(world.calls[0]?.headers.get("Idempotency-Key")).toBe("k");
+    expect(world.calls[0]?.headers.get("Idempotency-Retry")).toBe("yes");
+  });
+
+  it("rejects with the server's problem, once, and for an answer that is no job", async () => {
+    setUp();
+    world.answer = () => json({ code: "input_not_kept", detail: "It was not kept." }, 409);
+    await expect(client.retry("a")).rejects.toMatchObject({ code: "input_not_kept", status: 409 });
+    world.answer = () => undefined;
+    await expect(client.retry("a")).rejects.toMatchObject({ code: "network" });
+    expect(world.calls).toHaveLength(2);
+    world.answer = () => json({ requestId: "b" }, 202);
+    await expect(client.retry("a")).rejects.toMatchObject({ code: "unreadable" });
+  });
+});
+
 describe("createToken", () => {
   it("posts what the token is to show", async () => {
     setUp();

@@ -88,6 +88,7 @@ describe("updates", () => {
     const loop = (async () => {
       for await (const { version } of client.updates("a")) found.push(version);
     })();
+    await vi.dynamicImportSettled();
     await pass(0);
     await world.socket.accept();
     for (const version of [1, 2]) {
@@ -103,6 +104,7 @@ describe("updates", () => {
     const { world, client } = setUp();
     const updates = client.updates("a");
     const first = updates.next();
+    await vi.dynamicImportSettled();
     await pass(0);
     await world.socket.accept();
     world.socket.state("a", { version: 1 });

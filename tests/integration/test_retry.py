@@ -285,6 +285,19 @@ async def test_the_journals_of_both_jobs_tell_it(kept: Node) -> None:
     ]
 
 
+async def test_a_job_removed_while_its_retry_is_asked_for_leaves_nothing(kept: Node, fal: NumberingFal) -> None:
+    """The new job names it all the same."""
+    fal.gate.clear()
+    async with asyncio.TaskGroup() as group:
+        click = group.create_task(retry(kept))
+        await until(lambda: len(fal.submits) == 2)
+        assert (await kept.client.delete("/api/fal-jobs/job-1", headers=ADMIN)).status_code == 204
+        fal.gate.set()
+    assert click.result().json()["job"]["retryOf"] == "job-1"
+    assert await kept.services.store.journal.of_job("job-1") == []
+    assert await kept.services.store.inputs.of_job("job-1") is None
+
+
 async def test_a_retry_is_made_by_the_webhook_when_fals_answer_is_lost(kept: Node, fal: NumberingFal) -> None:
     """It names the old job, and can be retried itself: its input was committed before fal was asked."""
     fal.script(f"/{ENDPOINT}", httpx.ReadError("cut"))

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,26 @@ def test_a_reader_that_has_gone_is_nobodys_error(pipe: tuple[int, int]) -> None:
         writer.write(b"x")
         writer.flush()
     writer.close()
+
+
+def test_after_a_disk_was_full_the_next_line_begins_a_line_of_its_own(tmp_path: Path) -> None:
+    """The limit of a file's size is a full disk: it cuts the second line."""
+    log = tmp_path / "log"
+    code = f"""
+import os, resource
+from hookcast.logs.writer import Writer
+writer = Writer(os.open({str(log)!r}, os.O_WRONLY | os.O_CREAT))
+writer.start()
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+for line, limit in ((b"first", hard), (b"second", 10), (b"third", hard)):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    writer.write(line)
+    writer.flush()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    first, cut, third, *told = log.read_text().splitlines()
+    assert (first, cut, third) == ("first", "seco", "third")
+    assert told == []
 
 
 @pytest.mark.parametrize("end", ["", "sys.exit(3)", "raise RuntimeError('crash')"])

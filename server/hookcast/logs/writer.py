@@ -25,6 +25,7 @@ class Writer:
         self._size = 0  # of the lines, and of those being written
         self._dropped = 0
         self._closed = False
+        self._torn = False
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
 
     def start(self) -> None:
@@ -75,13 +76,19 @@ class Writer:
             return lines
 
     def _put(self, data: bytes) -> bool:
-        """Write all of the data, however long it takes. Return whether that succeeded."""
-        rest = memoryview(data)
+        """Write all of the data, however long it takes. Return whether that succeeded.
+
+        After a line that could only be written in part, the next one begins a line of its own.
+        """
+        rest = memoryview(b"\n" + data if self._torn else data)
+        size = len(rest)
         while rest:
             try:
                 rest = rest[os.write(self._fd, rest) :]
             except BlockingIOError:  # another process that shares the file has made it non-blocking
                 select.select((), (self._fd,), ())
             except OSError:
+                self._torn = self._torn or len(rest) < size
                 return False
+        self._torn = False
         return True

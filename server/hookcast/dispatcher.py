@@ -23,8 +23,9 @@ from hookcast.wire import LARGE_BYTES, Show, encode
 Source = Literal["webhook", "fal", "hookcast"]
 """The source of a change: fal's webhook, fal's answer to a request, or Hookcast itself (a time limit)."""
 
-CROWD = 16
-"""Updates at a time: some 800 a second where a commit takes 20 ms."""
+CROWD = 1000
+"""Updates a second that leave a core little time for anything else."""
+MIN_SECONDS = 0.01  # a shorter time has too few updates to tell
 _ENDED_BY: Mapping[Source, EndedBy] = {
     "webhook": EndedBy.WEBHOOK,
     "fal": EndedBy.ASKED,
@@ -67,7 +68,8 @@ class Dispatcher:
         self._show = show
         self._keeping = keeping
         self._tells = tells
-        self._applying = self._most = 0  # updates: now, and at a time since `crowded` was called
+        self._applied = 0  # since `crowded` was called last
+        self._asked_at = clock()
         self.ended: Counter[tuple[str, Source]] = Counter()
         self._listeners: list[Callable[[], None]] = []
 
@@ -115,12 +117,8 @@ class Dispatcher:
             return Effects(consequences(cause), lines_of(before, after, happening))
 
         joining = None if submit is None else Joining(submit, step)
-        self._applying += 1
-        self._most = max(self._most, self._applying)
-        try:
-            change = await self._store.change(request_id, step, joining, causes)
-        finally:
-            self._applying -= 1
+        self._applied += 1
+        change = await self._store.change(request_id, step, joining, causes)
         if change.ended:
             self.ended[change.after.status, source] += 1
         if change.changed:
@@ -138,9 +136,11 @@ class Dispatcher:
             listener()
 
     def crowded(self) -> bool:
-        """Return whether many updates were applied at a time since the last call: more are coming than can be done."""
-        crowded, self._most = self._most >= CROWD, self._applying
-        return crowded
+        """Return whether more than `CROWD` updates a second have come since the last call."""
+        now = self._clock()
+        seconds = max((now - self._asked_at).total_seconds(), MIN_SECONDS)
+        applied, self._applied, self._asked_at = self._applied, 0, now
+        return applied > CROWD * seconds
 
     async def _with_files(self, update: Update) -> Update:
         """Return the update with the files that its result names, where files are kept."""

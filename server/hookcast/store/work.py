@@ -11,6 +11,7 @@ from msgspec import Struct
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Executable,
     Float,
     RowMapping,
     Select,
@@ -72,16 +73,20 @@ class WorkTable:
         self._claimed = _locked(database).add_columns(work.c.holder)
         self._gone = delete(work).where(database.among(work.c.id))
         self._postponed = _postponed(database)
+        self._nexts: dict[tuple[str, ...], Executable] = {}  # by kinds: those of a node that are not fully occupied
 
     async def next_due(self, kinds: Iterable[str]) -> dict[str, float]:
         """Return the seconds until the next unclaimed piece is due, negative when it is overdue, by kind.
 
         Kinds without such a piece are left out.
         """
-        firsts = [select(literal(kind).label("kind"), self._first(kind).label("seconds")) for kind in kinds]
-        if not firsts:
+        asked = tuple(kinds)
+        if not asked:
             return {}
-        every = union_all(*firsts)
+        if asked not in self._nexts:
+            firsts = [select(literal(kind).label("kind"), self._first(kind).label("seconds")) for kind in asked]
+            self._nexts[asked] = union_all(*firsts)
+        every = self._nexts[asked]
         rows = await self._database.read(lambda connection: connection.execute(every).all())
         return {kind: seconds for kind, seconds in rows if seconds is not None}
 

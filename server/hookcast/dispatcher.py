@@ -112,7 +112,8 @@ class Dispatcher:
             return joined(known, intent.facts, told, now=now, by=by)
 
         def causes(before: Job | None, after: Job, intent: Intent | None) -> Effects:
-            happening = _happening(update, source, at or self._clock(), by, intent)
+            # Now, not `at`: a journal has the order in which its job changed.
+            happening = _happening(update, source, self._clock(), by, intent)
             cause = Cause(before, after, update, patience, self._tells, also)
             return Effects(consequences(cause), lines_of(before, after, happening))
 

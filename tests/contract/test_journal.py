@@ -75,6 +75,14 @@ async def test_a_submit_is_in_the_journal_of_the_job_that_it_makes(store: JobSto
     assert json.decode(first.facts) == {"by": "key:abc", "idempotencyKey": True}
 
 
+async def test_a_journal_has_the_order_of_the_changes(store: JobStore, dispatcher: Dispatcher) -> None:
+    """Also when the webhook arrived before fal's answer, and was committed after it."""
+    await dispatcher.register("job-1", Registered(endpoint_id="fal-ai/flux"))
+    await dispatcher.apply("job-1", Progressed(phase=Phase.SAVING))
+    await dispatcher.apply("job-1", Completed(Raw(b"1")), "webhook", at=NOW)
+    assert await events(store) == ["registered", "saving", "webhook", "ended"]
+
+
 async def test_a_webhook_that_changes_nothing_is_a_line_too(store: JobStore, dispatcher: Dispatcher) -> None:
     await dispatcher.apply("job-1", Completed(Raw(b"1")), "webhook")
     await dispatcher.apply("job-1", Completed(Raw(b"1")), "webhook")

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ Source = Literal["webhook", "fal", "hookcast"]
 CROWD = 1000
 """Updates a second that leave a core little time for anything else."""
 MIN_SECONDS = 0.01  # a shorter time has too few updates to tell
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _ENDED_BY: Mapping[Source, EndedBy] = {
     "webhook": EndedBy.WEBHOOK,
     "fal": EndedBy.ASKED,
@@ -69,7 +70,7 @@ class Dispatcher:
         self._keeping = keeping
         self._tells = tells
         self._applied = 0  # since `crowded` was called last
-        self._asked_at = clock()
+        self._asked_at = _LONG_AGO
         self.ended: Counter[tuple[str, Source]] = Counter()
         self._listeners: list[Callable[[], None]] = []
 

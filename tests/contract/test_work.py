@@ -334,6 +334,7 @@ async def test_a_crowd_of_updates_is_noticed(store: JobStore) -> None:
     """By how many come a second from one look to the next, so that telling a backend gives way to webhooks."""
     now = datetime.now(UTC)
     dispatcher = Dispatcher(store, LocalBus(lambda _: None), lambda: now)
+    assert not dispatcher.crowded()
     for count, seconds, crowded in ((CROWD // 10 + 1, 0.1, True), (0, 0.1, False), (CROWD // 10, 1.0, False)):
         await asyncio.gather(*(dispatcher.apply(f"job-{number}", Registered()) for number in range(count)))
         now += timedelta(seconds=seconds)

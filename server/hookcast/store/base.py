@@ -173,6 +173,11 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def late() -> StoreUnavailable:
+    """Return the error of what has not been done by its deadline."""
+    return unavailable(TimeoutError())
+
+
 @asynccontextmanager
 async def deadline(seconds: float | None = None) -> AsyncIterator[None]:
     """Limit the block's duration (None = DEADLINE_SECONDS), and turn every library error into StoreUnavailable."""

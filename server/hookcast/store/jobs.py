@@ -12,8 +12,9 @@ from hookcast.auth import EVERYBODY, Caller
 from hookcast.jobs import Job, JobStatus, MediaFile
 from hookcast.jwks import StoredKeys
 from hookcast.postgres_url import SCHEMA
-from hookcast.store.base import Database, deadline
-from hookcast.store.batching import Batch
+from hookcast.store import base
+from hookcast.store.base import Database
+from hookcast.store.batching import Batch, Limit
 from hookcast.store.changes import Ask, Causes, Change, Changes, Joining, no_effects
 from hookcast.store.database import open_database
 from hookcast.store.deployment import deployment_id
@@ -83,9 +84,10 @@ class JobStore:
         self._database = database
         # Built once: each statement has reference cycles.
         self._by_ids = select(*columns(database)).where(database.among(jobs.c.request_id))
-        self.reads = Batch(self._read_many)
+        limit = Limit(lambda: base.DEADLINE_SECONDS, base.late)
+        self.reads = Batch(self._read_many, limit)
         self.journal = Journal(database, node)
-        self.changes = Batch(Changes(database, self.journal).work)
+        self.changes = Batch(Changes(database, self.journal).work, limit)
         self.leases = Leases(database)
         self.submits = Submits(database)
         self.inputs = Inputs(database)
@@ -102,13 +104,12 @@ class JobStore:
 
     async def outline(self, request_id: str) -> Outline | None:
         """Return the job's outline, or None. Concurrent calls share a query."""
-        async with deadline():
-            return await self.reads.ask(request_id)
+        return await self.reads.ask(request_id)
 
     async def outlines(self, request_ids: Iterable[str]) -> list[Outline]:
         """Return the outlines of the jobs that exist, in this order."""
-        found = await asyncio.gather(*map(self.outline, request_ids))
-        return [outline for outline in found if outline is not None]
+        asked = [self.reads.ask(request_id) for request_id in request_ids]
+        return [outline for outline in await asyncio.gather(*asked) if outline is not None]
 
     async def get(self, request_id: str) -> Job | None:
         """Return the whole job, or None. Concurrent calls share a query, but not for large columns."""
@@ -183,8 +184,7 @@ class JobStore:
         effects that `causes` returns, also if the job stays the same. After StoreUnavailable it is unknown whether the
         change was committed.
         """
-        async with deadline():
-            return await self.changes.ask(Ask(request_id, step, joining, causes))
+        return await self.changes.ask(Ask(request_id, step, joining, causes))
 
     async def page(self, query: JobQuery) -> JobPage:
         """Return one page of jobs, newest first: at most `limit`, and PAGE_BYTES unless one job alone is larger."""

@@ -64,6 +64,7 @@ class Sqlite(Database):
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _on_begin)
         self._engine = engine
+        self._engines = {writes: engine.execution_options(writes=writes) for writes in (False, True)}
         self._writer = ThreadPoolExecutor(1, "sqlite-writer")
         self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
 
@@ -101,7 +102,7 @@ class Sqlite(Database):
         return sqlite.insert(table)  # type: ignore[return-value]
 
     async def _run(self, work: Work[T], *, writes: bool) -> T:
-        engine = self._engine.execution_options(writes=writes)
+        engine = self._engines[writes]
 
         def run() -> T:
             try:

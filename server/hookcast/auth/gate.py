@@ -10,6 +10,9 @@ from hookcast.auth.provider import Provider
 from hookcast.errors import Refusal, TokenExpired, TokenInvalid, Unauthorized
 from hookcast.logs import Throttle, shown
 
+KEPT_TOKENS = 4096
+KEPT_CHARACTERS = 2048  # of a token that is kept
+
 
 class Gate:
     """Authenticates callers. Without a key, a secret and a provider the server is open: every caller may do everything.
@@ -26,9 +29,11 @@ class Gate:
         providers: Sequence[Provider] = (),
     ) -> None:
         self.clock = clock
-        self._digests = [_digest(key) for key in api_keys]
+        digests = [_digest(key) for key in api_keys]
+        self._keys = [(digest, Caller(full=True, name=f"key:{digest.hex()[:12]}")) for digest in digests]
         self._secrets = secrets
         self._providers = {issuer: provider for provider in providers for issuer in provider.trust.issuers}
+        self._known: dict[bytes, Caller] = {}  # by the digests of tokens that our secrets signed
         self._log = Throttle()
         self.open = not (api_keys or secrets or providers)
 
@@ -46,8 +51,12 @@ class Gate:
             raise TokenInvalid("The token is too long.")
         digest = _digest(credential)
         # Compare with every key, each in constant time, so that timing reveals nothing about any of them.
-        if any([hmac.compare_digest(digest, known) for known in self._digests]):  # noqa: C419
-            return Caller(full=True, name=f"key:{digest.hex()[:12]}")
+        found = [caller for known, caller in self._keys if hmac.compare_digest(digest, known)]
+        if found:
+            return found[0]
+        known = self._known.get(digest)
+        if known is not None and (known.expires_at or 0.0) > self.clock():
+            return known
         if credential.count(".") != 2:
             self._log.warning("token_refused", reason=Refusal.NOT_A_TOKEN)
             raise Unauthorized("The API key or token is not valid for this server.")
@@ -62,13 +71,25 @@ class Gate:
         token = None
         try:
             token = jws.parse(text)
-            return await self._verify(token)
+            caller = await self._verify(token)
         except TokenExpired:
             self._refused(Refusal.EXPIRED, token, {})
             raise
         except TokenInvalid as error:
             self._refused(error.refusal, token, error.facts)
             raise
+        if token.algorithm == jws.HS256 and len(text) <= KEPT_CHARACTERS:
+            self._keep(_digest(text), caller)
+        return caller
+
+    def _keep(self, digest: bytes, caller: Caller) -> None:
+        """Know a token that our secret signed: verified again, it costs as much as the rest of a request.
+
+        Not those of providers, who may withdraw a key.
+        """
+        self._known[digest] = caller
+        if len(self._known) > KEPT_TOKENS:
+            del self._known[next(iter(self._known))]
 
     async def _verify(self, token: jws.Signed) -> Caller:
         """Verify the token with the checker for its algorithm; each checker accepts only its own kind of key."""

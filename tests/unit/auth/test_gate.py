@@ -123,6 +123,31 @@ async def test_a_token_ends_on_the_second(world: World) -> None:
         await world.gate().admit(made)
 
 
+async def test_a_token_that_is_known_ends_on_the_second_too(world: World) -> None:
+    """The gate verifies it once, but looks at the clock each time."""
+    gate, made = world.gate(), token(expires_in=60, sub="user-1")
+    caller = await gate.admit(made)
+    assert await gate.admit(made) is caller
+    assert caller.expires_at is not None
+    world.now = caller.expires_at
+    with pytest.raises(TokenExpired):
+        await gate.admit(made)
+
+
+async def test_the_gate_knows_a_bounded_number_of_tokens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest and the longest ones are verified again."""
+    monkeypatch.setattr("hookcast.auth.gate.KEPT_TOKENS", 2)
+    gate = world.gate()
+    long = token(jobs=[f"{'x' * 100}-{number}" for number in range(30)])
+    made = [token(sub=f"user-{number}") for number in range(3)]
+    callers = [await gate.admit(one) for one in (long, *made)]
+    again = [await gate.admit(one) for one in (*made[1:], long)]
+    assert again[0] is callers[2]
+    assert again[1] is callers[3]
+    assert again[2] is not callers[0]
+    assert await gate.admit(made[0]) is not callers[1]
+
+
 IDP = IdentityProvider()
 WRONG: dict[str, Any] = {
     "no exp": token(expires_in=None, sub="user-1"),

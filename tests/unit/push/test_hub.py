@@ -286,12 +286,13 @@ class World:
             tuple(self.random.sample(names, self.random.randint(0, 1))) for names in (self.GROUPS, self.OWNERS)
         )
         names = Names(jobs, groups, owners, self.random.random() < (0.2 if jobs or groups or owners else 1.0))
-        if names.everything and "all" not in self.watching.get(watcher, ()):
-            self.before[watcher] = {name: found.version for name, found in self.store.jobs.items()}
+        begins = names.everything and "all" not in self.watching.get(watcher, ())
         self.watching.setdefault(watcher, set()).update([f"job:{name}" for name in jobs], names.feeds)
-        self.tasks.add(asyncio.ensure_future(self._join(watcher, names)))
+        self.tasks.add(asyncio.ensure_future(self._join(watcher, names, begins=begins)))
 
-    async def _join(self, watcher: Watcher, names: Names) -> None:
+    async def _join(self, watcher: Watcher, names: Names, *, begins: bool) -> None:
+        if begins:  # here, not above: something may be published before this task runs
+            self.before[watcher] = {name: found.version for name, found in self.store.jobs.items()}
         joined = await self.engine.subscriptions.join(watcher, names)
         for known in joined.states:
             watcher.push(known, 0.0, ended=False)

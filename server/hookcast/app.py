@@ -13,6 +13,7 @@ import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from hookcast import problems
 from hookcast.auth import Gate, Provider
@@ -52,11 +53,11 @@ from hookcast.routes import (
 )
 from hookcast.routes import sse as streams
 from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
-from hookcast.routes.credentials import cors
+from hookcast.routes.credentials import WEBHOOK_PATH, cors
+from hookcast.routes.entry import Busy, EnteredApp, Raised, answering
 from hookcast.routes.media import KeptFiles
 from hookcast.routes.methods import WrongMethods
 from hookcast.routes.pages import Pages
-from hookcast.routes.request_ids import NamedApp
 from hookcast.routes.services import Node, Services
 from hookcast.settings import Settings, export_cloud_variables
 from hookcast.store import JobStore, open_store
@@ -123,7 +124,8 @@ def create_app(
             yield {"node": node}
 
     hold_secrets(settings.held)
-    return NamedApp(
+    return EnteredApp(
+        busy=_busy(),
         access_log=settings.access_log,
         routes=_routes(media),
         lifespan=lifespan,
@@ -251,10 +253,21 @@ def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock:
     )
 
 
+def _busy() -> Busy:
+    """Return the routes of webhooks, streams and polls."""
+    exact: dict[tuple[str, str], ASGIApp] = {
+        ("POST", WEBHOOK_PATH): answering(webhooks.fal_webhook),
+        ("GET", "/api/fal-jobs/events"): streams.Events("many"),
+        ("WEBSOCKET", "/api/fal-jobs/ws"): websocket.JobSocket(),
+    }
+    return Busy(exact, {"/events": streams.Events("one"), "": answering(jobs.poll)})
+
+
 def _routes(media: Media | None = None) -> list[BaseRoute]:
     one = "/api/fal-jobs/{request_id}"
-    routes: list[BaseRoute] = [  # matched in order: the busiest first
-        Route("/api/webhooks/fal", webhooks.fal_webhook, methods=["POST"]),
+    routes: list[BaseRoute] = [
+        Raised(),
+        Route(WEBHOOK_PATH, webhooks.fal_webhook, methods=["POST"]),
         Route(f"{one}/events", streams.Events("one"), methods=["GET"]),
         Route("/api/fal-jobs", submit.submit, methods=["POST"]),
         Route("/api/fal-jobs", jobs.list_jobs, methods=["GET"]),

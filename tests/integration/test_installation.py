@@ -14,12 +14,11 @@ from support.ports import quiet_port
 
 pytestmark = pytest.mark.anyio
 HTTP = "protocols/http/httptools_impl.py"
-WEBSOCKET = "protocols/websockets/websockets_sansio_impl.py"
 NEEDED = {name: f"'{name}{bounds}'" for name, bounds in requirements().items() if name in REACHED_INTO}
 INSIDE = {
     "a method is renamed": ("uvicorn", HTTP, "def send_400_response", "def send_bad_request"),
     "the scope is not the application's": ("uvicorn", HTTP, "self.scope, self.receive", "{}, self.receive"),
-    "a class is renamed": ("uvicorn", WEBSOCKET, "class WebSocketsSansIOProtocol", "class SansIOProtocol"),
+    "a class is renamed": ("uvicorn", HTTP, "class HttpToolsProtocol", "class ToolsProtocol"),
     "frames are parsed otherwise": ("websockets", "protocol.py", "self.events.append(frame)", "pass"),
 }
 

@@ -104,7 +104,6 @@ class Admission:
         self.check(holders)
         self.holders.enter(holders)
         self.streams[stream] = holders
-        self.counts.opened[stream.kind] += 1
         try:
             yield
         except BaseException:
@@ -123,12 +122,16 @@ class Admission:
         self.holders.enter(after)
         self.streams[stream] = after
 
-    def closed(self, stream: OpenStream) -> None:
-        """Release the stream's place. Idempotent."""
+    def opened(self, stream: OpenStream) -> None:
+        """Count a stream that has its connection."""
+        self.counts.opened[stream.kind] += 1
+
+    def closed(self, stream: OpenStream, *, opened: bool) -> None:
+        """Release the stream's place, and count it if it had `opened`. Idempotent."""
         holders = self.streams.pop(stream, None)
         if holders is not None:
             self.holders.leave(holders)
-            self.counts.closed[stream.kind] += 1
+            self.counts.closed[stream.kind] += opened
             self.ends(stream, BY_CLIENT)
 
     def ends(self, stream: OpenStream, why: str) -> None:

@@ -22,6 +22,27 @@ class Received(NamedTuple):
     closed: bool
 
 
+def whole_text(data: bytes) -> str | None:
+    """Return the text of data that is one whole unfragmented text frame of usual size, and nothing else.
+
+    None for everything else, which a parser must judge. Most messages are like this: a parser costs ten times as much.
+    """
+    if len(data) < 6 or data[0] != 0x81 or not data[1] & 0x80:
+        return None
+    size, start = data[1] & 0x7F, 6
+    if size == 126 and len(data) >= 8:
+        size, start = int.from_bytes(data[2:4]), 8
+        if size < 126:
+            return None
+    if size == 127 or len(data) != start + size:
+        return None
+    mask = (data[start - 4 : start] * (size // 4 + 1))[:size]
+    try:
+        return (int.from_bytes(data[start:]) ^ int.from_bytes(mask)).to_bytes(size).decode()
+    except UnicodeDecodeError:
+        return None
+
+
 class Inbox:
     """The receiving side of one connection. Once `closed`, further data is not parsed."""
 

@@ -12,7 +12,7 @@ from hookcast.push.admission import BY_CLIENT
 from hookcast.push.closes import Close
 from hookcast.push.engine import Engine
 from hookcast.push.feeding import FedStream
-from hookcast.push.inbox import Inbox
+from hookcast.push.inbox import Inbox, whole_text
 from hookcast.push.stream import CLOSING, OPENING
 
 PARSED_BYTES = 4096  # per loop iteration: thousands of tiny frames fit into one read, and other tasks would wait
@@ -72,14 +72,19 @@ class Socket(FedStream):
         self._listen()
 
     def data_received(self, data: bytes) -> None:
-        """Receive data from the transport; data that arrives before `begin` is kept for it."""
-        under_way, self._unread = bool(self._unread), self._unread + data
-        if not under_way and self.transport is not None:
+        """Receive data from the transport; what arrives before `begin`, or while a message is handled, is kept."""
+        idle = not self._unread and self._messages is None
+        self._unread += data
+        if idle and self.transport is not None:
             self._read_on()
+        else:
+            self._listen()
 
     def _read_on(self) -> None:
         data, self._unread = self._unread[:PARSED_BYTES], self._unread[PARSED_BYTES:]
         transport = self.transport
+        if not data:
+            return
         if transport is None or transport.is_closing():
             self._unread = b""
             return
@@ -89,6 +94,9 @@ class Socket(FedStream):
         self._listen()
 
     def _parse(self, transport: asyncio.Transport, data: bytes) -> None:
+        text = whole_text(data) if self._inbox is None and self._mode is not CLOSING else None
+        if text is not None:
+            return self._work_off([text])
         inbox = self._inbox or Inbox()
         received = inbox.receive(data)
         self._inbox = inbox
@@ -97,13 +105,14 @@ class Socket(FedStream):
         if self._mode is CLOSING:
             if received.closed:
                 transport.close()
-            return
+            return None
         if received.reply and not received.closed:
             self._send(received.reply)
         if received.messages:
             self._work_off(received.messages)
         if received.closed:
             self.end(received.reply, why=BY_CLIENT)
+        return None
 
     def _drop_inbox(self) -> None:
         inbox, self._inbox = self._inbox, None
@@ -123,7 +132,10 @@ class Socket(FedStream):
             if waiting:
                 await asyncio.sleep(0)  # a message may be handled without awaiting; let other tasks run
         self._messages = None
-        self._listen()
+        if self._unread:
+            self._read_on()
+        else:
+            self._listen()
 
     def _send(self, frame: bytes) -> None:
         """Send a frame that is not a state."""
@@ -134,12 +146,15 @@ class Socket(FedStream):
             self._sent_at = self.engine.clock()
 
     def _listen(self) -> None:
-        """Read only while all input is handled and the reader reads, or while closing, for the close frame."""
+        """Read only while all input is handled and the reader reads, or while closing, for the close frame.
+
+        While a message is handled, reading goes on until more arrives: most clients send one at a time.
+        """
         transport = self.transport
         if transport is None or transport.is_closing():
             return
         open_ = self._mode is not OPENING and self._behind_since == math.inf and not self.midway
-        ready = self._mode is CLOSING or (open_ and self._messages is None)
+        ready = self._mode is CLOSING or open_
         wanted = ready and not self._unread
         if wanted and not transport.is_reading():
             transport.resume_reading()

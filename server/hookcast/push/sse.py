@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from hookcast.auth import EVERYBODY, Caller
-from hookcast.errors import TokenExpired
+from hookcast.errors import JobNotFound, TokenExpired
 from hookcast.push.engine import Engine
 from hookcast.push.feeding import FedStream
 from hookcast.push.stream import LIVE
-from hookcast.push.topics import Names, Topics
+from hookcast.push.topics import NO_NAMES, Names, Topics
 from hookcast.wire import SSE_END, SSE_PING, SSE_TOKEN_EXPIRING, State, sse_retry
 
 _NOTHING = Topics()
@@ -29,16 +29,24 @@ class SseStream(FedStream):
         self._topics = _NOTHING
         self._first: list[State] = []  # until the stream begins
 
-    async def join(self, names: Names, *, since: datetime | None = None) -> None:
-        """Subscribe to names that the caller may watch, and read their initial states (`since`: of everything).
+    async def join(self, asked: Names, *, since: datetime | None = None) -> None:
+        """Subscribe to what the caller may watch, and read the initial states (`since`: of everything).
 
-        Raises StoreUnavailable, and TokenExpired if the token has expired meanwhile.
+        Raises StoreUnavailable, JobNotFound if that is nothing, and TokenExpired if the token has expired meanwhile.
         """
-        # A visible job stays visible, since its owner and group never change once set. So states need checking only in
-        # groups that the token does not name: they may have jobs of other owners.
-        if self.caller is not None and all(map(self.caller.knows_group, names.groups)):
+        caller, subscriptions = self.caller or EVERYBODY, self.engine.subscriptions
+        if asked.size == len(asked.jobs) == 1:
+            joined = await subscriptions.join_one(self, asked.jobs[0], caller)
             self.caller = None
-        joined = await self.engine.subscriptions.join(self, names, self.caller or EVERYBODY, since=since)
+        else:
+            names = await subscriptions.permitted(caller, asked)
+            if names == NO_NAMES:
+                raise JobNotFound(*asked.jobs, *asked.feeds)
+            # A visible job stays visible, since its owner and group never change once set. So states need checking only
+            # in groups that the token does not name: they may have jobs of other owners.
+            if all(map(caller.knows_group, names.groups)):
+                self.caller = None
+            joined = await subscriptions.join(self, names, caller, since=since)
         self._topics = joined.topics
         if self.engine.clock() >= self._expires_at:
             raise TokenExpired("The token has expired; get a new one.")

@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.journal import Event
-from hookcast.push.direct import DirectSocket, bound, open_direct
+from hookcast.push.direct import DirectSocket, open_direct
 from hookcast.push.engine import Engine
 from hookcast.push.wheel import Looked
 from hookcast.wire import State
@@ -91,7 +91,7 @@ class Stream(asyncio.Protocol):
     def open(self, transport: asyncio.Transport, head: bytes) -> None:
         """Write `head` and the states pushed since, and go live once the reader has taken them."""
         self.transport = transport
-        bound(transport)
+        self.engine.admission.opened(self)
         self._direct = open_direct(transport)
         now = self.engine.clock()
         self._sent_at = now
@@ -271,7 +271,7 @@ class Stream(asyncio.Protocol):
             direct.detach()
         self._mode = CLOSING
         self.leave()
-        self.engine.admission.closed(self)
+        self.engine.admission.closed(self, opened=self._ends_at > 0)
         self.engine.asking.forget(self)
         self.engine.wheel.drop(self)
         self.transport = None

@@ -8,13 +8,14 @@ from typing import NamedTuple, Protocol
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.bus import ALL_TOPIC, Bus
+from hookcast.errors import JobNotFound
 from hookcast.jobs import Job
 from hookcast.journal import Event, Notebook
 from hookcast.push.admission import Admission
 from hookcast.push.backlog import Backlog
 from hookcast.push.hub import Hub
 from hookcast.push.shared import Recent
-from hookcast.push.topics import Names, Subscriber, Topics
+from hookcast.push.topics import JobTopic, Names, Subscriber, Topics
 from hookcast.push.watch import Watch
 from hookcast.store import Outline
 from hookcast.wire import State
@@ -106,16 +107,43 @@ class Subscriptions:
         Everything begins with the jobs written `since`; None = with what changes from now on.
         """
         topics = self._hub.join(subscriber, names)
+        async with self._joining(subscriber, topics):
+            states, rest = await self._read(names, caller, since)
+        return self._joined(subscriber, topics, states, rest)
+
+    async def join_one(self, subscriber: Subscriber, request_id: str, caller: Caller = EVERYBODY) -> Joined:
+        """Do as `join` does for one job. Raises JobNotFound if the caller may not watch it (see `permitted`)."""
+        if not (await self.permitted(caller, Names(jobs=(request_id,)))).jobs:
+            raise JobNotFound(request_id)
+        topics = self._hub.join(subscriber, Names(jobs=(request_id,)))
+        async with self._joining(subscriber, topics):
+            state = self._held(topics.jobs[0])
+            outline = None if state is not None else await self._store.outline(request_id)
+        if outline is not None and not outline.left_out:
+            state = self._recent.encode(outline.job)
+        rest = Backlog(large={request_id: outline.left_out}) if outline is not None and outline.left_out else None
+        return self._joined(subscriber, topics, [] if state is None else [state], rest)
+
+    def _held(self, topic: JobTopic) -> State | None:
+        """Return what the job's other subscribers have, if it is at hand. Links of an ended job may expire."""
+        return self._recent.get(topic.request_id, topic.version) if topic.version and not topic.ended else None
+
+    @asynccontextmanager
+    async def _joining(self, subscriber: Subscriber, topics: Topics) -> AsyncIterator[None]:
+        """Subscribe on the bus; leave again if the block raises."""
         try:
             await self._bus.subscribe(topics.channels)
-            states, rest = await self._read(names, caller, since)
+            yield
         except BaseException:
             self.leave(subscriber, topics)
             raise
+
+    def _joined(self, subscriber: Subscriber, topics: Topics, states: list[State], rest: Backlog | None) -> Joined:
+        """Bring the other subscribers up to date, too, and note in the journals who watches."""
         known = bool(states) or rest is not None  # lines of unknown jobs are not written
-        for request_id in names.jobs:
-            kind = subscriber.kind
-            self._notebook.note_once(request_id, Event.WATCHED, kind, remember=known, transport=kind)
+        kind = subscriber.kind
+        for topic in topics.jobs:
+            self._notebook.note_once(topic.request_id, Event.WATCHED, kind, remember=known, transport=kind)
         return Joined(topics, [state for state in states if self._hub.deliver(state, skip=subscriber)], rest)
 
     def leave(self, subscriber: Subscriber, topics: Topics) -> None:
@@ -130,15 +158,17 @@ class Subscriptions:
         self._hub.deliver(self._recent.encode(job))
 
     @asynccontextmanager
-    async def watch(self, request_id: str, holders: tuple[str, ...] = ()) -> AsyncIterator[Watch]:
-        """Watch one job for a long poll, starting with its state in the store. Raises StoreUnavailable.
+    async def watch(
+        self, request_id: str, caller: Caller = EVERYBODY, holders: tuple[str, ...] = ()
+    ) -> AsyncIterator[Watch]:
+        """Watch one job for a long poll, starting with its state. Raises StoreUnavailable and JobNotFound.
 
         A long poll takes a place as a stream does: raises TooManyStreams and TooManyStreamsOfClient.
         """
         watch, topics = Watch(active=True), Topics()
         with self._admission.polling(watch, holders):
             try:
-                topics, states, rest = await self.join(watch, Names(jobs=(request_id,)))
+                topics, states, rest = await self.join_one(watch, request_id, caller)
                 for state in states if rest is None else await self._read_large(watch, request_id):
                     watch.push(state)
                 yield watch
@@ -183,11 +213,6 @@ class Subscriptions:
 
     async def _read(self, names: Names, caller: Caller, since: datetime | None) -> tuple[list[State], Backlog | None]:
         """Return the first states, and a backlog of those that are not read yet."""
-        if len(names.jobs) == 1 and names.size == 1:
-            outline = await self._store.outline(names.jobs[0])
-            if outline is None or not outline.left_out:
-                return [] if outline is None else [self._recent.encode(outline.job)], None
-            return [], Backlog(large={outline.job.request_id: outline.left_out})
         found, feeds = dict.fromkeys(names.jobs), [feed for feed in names.feeds if feed != ALL_TOPIC]
         if names.everything and since is not None:
             found.update(dict.fromkeys(await self._store.written_since(since, FEED_STATES)))

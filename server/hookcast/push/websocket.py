@@ -37,7 +37,7 @@ _log = get_logger(__name__)
 class WebSocketStream(Socket):
     """A client of `hookcast.v1`: its names, its token, its limits."""
 
-    __slots__ = ("_feeds", "_jobs", "_pushed", "_refusal")
+    __slots__ = ("_feeds", "_held", "_jobs", "_joining", "_pushed", "_refusal")
 
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY, *, refusal: AccessError | None = None) -> None:
         super().__init__(engine, caller)
@@ -45,6 +45,8 @@ class WebSocketStream(Socket):
         self._jobs = _NO_JOBS
         self._feeds = _NO_FEEDS
         self._pushed: dict[str, int] | None = None  # while a subscription is read: versions pushed meanwhile
+        self._joining = ""  # the only job of such a subscription, whose states wait for it
+        self._held: State | None = None
 
     def begin(self, transport: asyncio.Transport) -> None:
         """Go live without subscriptions, and close if the caller was refused."""
@@ -56,7 +58,9 @@ class WebSocketStream(Socket):
         """Write the state if the stream is live, otherwise later."""
         if now >= self._expires_at or (self.caller is not None and not self.shows(state)):
             return
-        if self._mode is LIVE and state.small:
+        if state.request_id == self._joining:
+            self._held = state
+        elif self._mode is LIVE and state.small:
             self.write(state.websocket)
             self._sent_at = now
         else:
@@ -175,15 +179,15 @@ class WebSocketStream(Socket):
         wrong = [name for name in asked.jobs if not valid_request_id(name)]
         if wrong:
             raise InvalidRequest(f"{wrong[0]!r} is not a valid requestId.")
+        if asked.size == len(asked.jobs) == 1 and asked.jobs[0] not in self._jobs:
+            return await self._subscribe_one(asked)
         names = await self._permitted(asked)
         if self._mode is CLOSING:
-            return
+            return None
         if names != asked:
-            hidden = asked.without(names)
-            self.engine.note_refused(hidden.jobs, self.kind, JobNotFound.code)
-            self._send(messages.forbidden(hidden))
+            self._refuse_names(asked.without(names))
             if names == NO_NAMES:
-                return
+                return None
         topics = self.engine.hub.join(self, names)
         self._remember(topics)
         self._send(messages.subscribed(names))
@@ -193,10 +197,37 @@ class WebSocketStream(Socket):
         finally:
             self._pushed = None
         if self._mode is CLOSING:
-            return
+            return None
         self.keep_first([state for state in joined.states if state.version > pushed.get(state.request_id, 0)])
         self.begin_with(joined.rest, pushed)
-        self.catch_up()
+        return self.catch_up()
+
+    async def _subscribe_one(self, asked: Names) -> None:
+        """Subscribe to one job by one read, and confirm it together with its state. Newer states wait meanwhile."""
+        self._joining = asked.jobs[0]
+        try:
+            joined = await self.engine.subscriptions.join_one(self, self._joining, self.caller or EVERYBODY)
+        except JobNotFound:
+            return self._refuse_names(asked)
+        finally:
+            pushed = self._let_go()
+        if self._mode is CLOSING:
+            return self.engine.subscriptions.leave(self, joined.topics)
+        self._remember(joined.topics)
+        self._send(messages.subscribed(asked))
+        self.keep_first(joined.states or pushed)
+        self.begin_with(joined.rest, {})
+        return self.catch_up()
+
+    def _let_go(self) -> list[State]:
+        """Hold no states any more, and return the one held, which is older than one that was read."""
+        held = [] if self._held is None else [self._held]
+        self._joining, self._held = "", None
+        return held
+
+    def _refuse_names(self, hidden: Names) -> None:
+        self.engine.note_refused(hidden.jobs, self.kind, JobNotFound.code)
+        self._send(messages.forbidden(hidden))
 
     def _remember(self, topics: Topics) -> None:
         if self._jobs is _NO_JOBS:

@@ -21,7 +21,8 @@ REQUEST_HEADERS = (
 )
 RESPONSE_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-Id")
 WEBHOOK_PATH = "/api/webhooks/fal"
-_EXPOSED = b"access-control-expose-headers: X-Request-Id\r\n"
+_EXPOSED = (b"access-control-expose-headers", ", ".join(RESPONSE_HEADERS).encode())
+_VARY = (b"vary", b"Origin")
 LOOPBACK_PAGES = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 
@@ -141,15 +142,15 @@ def cors(settings: Settings) -> list[Middleware]:
     ]
 
 
-def cors_lines(connection: HTTPConnection) -> bytes:
-    """Return the CORS headers for a stream's head, which the middleware does not see."""
-    node = services(connection)
+def cors_headers(connection: HTTPConnection) -> list[tuple[bytes, bytes]]:
+    """Return the CORS headers of a response that the middleware does not see."""
     origin = connection.headers.get("origin")
     if origin is None:
-        return b""
-    if "*" in node.settings.origins:
-        return b"access-control-allow-origin: *\r\n" + _EXPOSED
+        return []
+    settings = services(connection).settings
+    if "*" in settings.origins:
+        return [(b"access-control-allow-origin", b"*"), _EXPOSED]
     page = _hostname(origin)
-    if origin in node.settings.origins or (node.settings.open and page is not None and is_loopback(page)):
-        return b"access-control-allow-origin: %b\r\nvary: Origin\r\n%b" % (origin.encode("latin-1"), _EXPOSED)
-    return b"vary: Origin\r\n"
+    if origin in settings.origins or (settings.open and page is not None and is_loopback(page)):
+        return [(b"access-control-allow-origin", origin.encode("latin-1")), _VARY, _EXPOSED]
+    return [_VARY]

@@ -25,7 +25,7 @@ from hookcast.jobs import (
 )
 from hookcast.journal import Event
 from hookcast.problems import json_response
-from hookcast.push import Drained, Names, Watch
+from hookcast.push import Drained, Watch
 from hookcast.routes.addresses import holders_of
 from hookcast.routes.credentials import authorize, caller_of, noting_refusals
 from hookcast.routes.numbers import digits, number, whole_number
@@ -66,9 +66,8 @@ async def _polled(request: Request, request_id: str) -> Response:
     if seen is None:
         seen = max((digits(tag) or 0 for tag in tags), default=0)
     if wait:
-        await _check_visible(node, caller, request_id)
         holders = holders_of(request, caller)
-        async with node.engine.subscriptions.watch(request_id, holders) as watch, _ending_with(request, watch):
+        async with node.engine.subscriptions.watch(request_id, caller, holders) as watch, _ending_with(request, watch):
             found = watch.ended or await _waited(watch, seen, node.engine.clock, wait)
     else:
         outline = await node.store.outline(request_id)
@@ -121,12 +120,6 @@ def _patience(node: Services, caller: Caller, wait: float) -> float:
     if caller.expires_at is None:
         return wait
     return min(wait, max(caller.expires_at - node.engine.gate.clock(), 0.0))
-
-
-async def _check_visible(node: Services, caller: Caller, request_id: str) -> None:
-    """Raise JobNotFound unless the caller may wait for the job. Nothing is subscribed before this check."""
-    if not (await node.engine.subscriptions.permitted(caller, Names(jobs=(request_id,)))).jobs:
-        raise JobNotFound(request_id)
 
 
 @asynccontextmanager

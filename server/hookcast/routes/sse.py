@@ -15,10 +15,11 @@ from hookcast.jobs import valid_request_id
 from hookcast.push import Names, SseStream
 from hookcast.push.handover import play_events, take
 from hookcast.push.messages import MAX_NAMES
+from hookcast.push.topics import NO_NAMES
 from hookcast.routes.access_log import log_opened
 from hookcast.routes.addresses import holders_of
-from hookcast.routes.credentials import caller_of, cors_lines, noting_refusals
-from hookcast.routes.request_ids import head_line
+from hookcast.routes.credentials import caller_of, noting_refusals
+from hookcast.routes.entry import head_lines
 from hookcast.routes.requests import check_label, flag, moment, request_id_of
 from hookcast.routes.services import services
 from hookcast.wire import END_ID
@@ -56,20 +57,17 @@ class Events:
         if last == END_ID:
             return await Response(status_code=204)(scope, receive, send)
         engine = services(request).engine
-        holders = holders_of(request, caller)
-        engine.admission.check(holders)
-        names = await engine.subscriptions.permitted(caller, asked)
-        if names == Names():
-            raise JobNotFound(*asked.jobs, *asked.feeds)
         if scope["method"] == "HEAD":
+            if await engine.subscriptions.permitted(caller, asked) == NO_NAMES:
+                raise JobNotFound(*asked.jobs, *asked.feeds)
             return await send_head(scope, receive, send)
         stream = SseStream(engine, caller)
-        with engine.admission.opening(stream, holders):
-            await stream.join(names, since=since)
+        with engine.admission.opening(stream, holders_of(request, caller)):
+            await stream.join(asked, since=since)
             log_opened(scope, stream, engine.admission, 200)
             transport = take(scope, stream)
             if transport is not None:
-                more = head_line(scope) + cors_lines(request)
+                more = b"".join(b"%b: %b\r\n" % line for line in head_lines(scope))
                 head = b"%b%b\r\n%b\r\n" % (HEAD, _date(int(time.time())), more)
                 return stream.begin(transport, head)
             await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})

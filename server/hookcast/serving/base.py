@@ -3,15 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from hookcast.errors import HookcastError
 from hookcast.logs.requests import HEADER, REQUEST_ID, identify
 from hookcast.problems import answer
+from hookcast.push.direct import socket_of
 from hookcast.push.stream import Stream
 from hookcast.serving.idle import Idle
 
@@ -40,13 +39,37 @@ class Config(uvicorn.Config):
     logs_requests = False
 
 
-def hand_over(
-    giver: HttpToolsProtocol | WebSocketsSansIOProtocol, transport: asyncio.Transport, stream: Stream
-) -> asyncio.Transport:
+Address = tuple[str, int | None]
+
+
+def addresses(transport: asyncio.Transport) -> tuple[Address | None, Address | None]:
+    """Return the server's and the client's address of a connection, as ASGI's scope has them."""
+    connection = socket_of(transport)
+    if connection is None:
+        return None, None
+    try:
+        return _address(connection.getsockname()), _address(connection.getpeername())
+    except OSError:  # the client has just disconnected
+        return None, None
+
+
+def _address(name: object) -> Address | None:
+    if isinstance(name, tuple):
+        return name[0], name[1]
+    return (name, None) if isinstance(name, str) and name else None  # a Unix socket
+
+
+class Giver(Protocol):
+    """A protocol that gives its connection to a stream; it is in the server's set of `connections`."""
+
+    connections: set[Any]
+
+
+def hand_over(giver: Giver, transport: asyncio.Transport, stream: Stream) -> asyncio.Transport:
     """Make the stream the connection's protocol, and register it for the server's shutdown."""
     giver.connections.discard(giver)
-    giver.connections.add(stream)  # type: ignore[arg-type]
-    stream.connections = giver.connections  # type: ignore[assignment]
+    giver.connections.add(stream)
+    stream.connections = giver.connections
     transport.set_protocol(stream)
     return transport
 

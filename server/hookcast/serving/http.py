@@ -10,15 +10,19 @@ import asyncio
 import enum
 import math
 from typing import Any, cast
+from urllib.parse import unquote
 
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from hookcast.errors import BadRequest, HeadTimeout, HookcastError
 from hookcast.push.handover import HANDOVER
 from hookcast.push.stream import Stream
 from hookcast.routes.access_log import log_refused
-from hookcast.serving.base import Config, hand_over, last_words
+from hookcast.serving.base import Config, addresses, hand_over, last_words
 from hookcast.serving.heads import MAX_HEAD_BYTES, oversize, too_large, wrong_host
+from hookcast.serving.websocket import Handshake, accept_key, subprotocols
 
 MAX_PIPELINED = 100  # requests queued behind an unanswered one
 MAX_IGNORED_BYTES = 64 * 1024 * 1024  # of a refused body
@@ -55,8 +59,11 @@ class HttpProtocol(HttpToolsProtocol):
     _unread: float = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the deadline for the first request head."""
-        super().connection_made(transport)
+        """Start the deadline for the first request head. uvicorn's own looks up the addresses in a costly way."""
+        self.connections.add(self)
+        self.transport, self.flow = transport, FlowControl(transport)
+        self.server, self.client = addresses(transport)  # type: ignore[assignment] # a Unix socket has no port
+        self.scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self._await(Stage.HEAD)
         self.config.idle.add(self)
 
@@ -152,12 +159,43 @@ class HttpProtocol(HttpToolsProtocol):
         if self._owing():
             self._give_up()
             self.transport.close()
-            return
+            return None
         self._stop_timers()
-        super().handle_websocket_upgrade()
+        try:
+            accept = accept_key(self.scope["method"], self.parser.get_http_version(), self.headers)
+            scope = self._websocket_scope()
+        except (BadRequest, httptools.HttpParserInvalidURLError) as error:
+            return self._refuse(error if isinstance(error, BadRequest) else BadRequest("The URL is not valid."))
+        handshake = Handshake(self, scope, accept)
         if self.flow.write_paused:  # an earlier response is unread, and only this protocol knows
-            self.transport.get_protocol().pause_writing()
-        self._forget()
+            handshake.pause_writing()
+        self.connections.discard(self)
+        self.connections.add(handshake)  # type: ignore[arg-type]
+        self.transport.set_protocol(handshake)
+        task = self.loop.create_task(handshake.run())
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+        return self._forget()
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return True
+
+    def _websocket_scope(self) -> dict[str, Any]:
+        """Return the scope of a handshake (ASGI, "WebSocket Connection Scope"). Raises HttpParserInvalidURLError."""
+        url, known = httptools.parse_url(self.url), cast("dict[str, Any]", self.scope)
+        path = unquote(url.path.decode("ascii"))
+        return {
+            **{
+                name: known[name]
+                for name in ("asgi", "http_version", "server", "client", "root_path", "headers", "state")
+            },
+            "type": "websocket",
+            "scheme": "wss" if self.scheme == "https" else "ws",
+            "path": self.root_path + path,
+            "raw_path": self.root_path.encode("ascii") + url.path,
+            "query_string": url.query or b"",
+            "subprotocols": subprotocols(self.headers),
+        }
 
     def _take(self, stream: Stream) -> asyncio.Transport | None:
         transport, cycle = self.transport, self._answered

@@ -14,8 +14,7 @@ from importlib.util import find_spec
 import uvicorn
 
 from hookcast.errors import HookcastError, NodeFailed, SettingsError
-from hookcast.push.inbox import MAX_MESSAGE_BYTES
-from hookcast.serving import Config, Deadlines, HttpProtocol, Idle, WebSocketProtocol
+from hookcast.serving import Config, Deadlines, HttpProtocol, Idle
 
 App = Callable[..., object]
 DEADLINES = Deadlines()
@@ -126,10 +125,7 @@ def config_of(
     config = Config(
         app,
         http=HttpProtocol,
-        ws=WebSocketProtocol,
-        ws_max_size=MAX_MESSAGE_BYTES,
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,  # streams send their own heartbeat
+        ws="none",  # handshakes are HttpProtocol's, messages the streams' own
         interface="asgi3",
         lifespan="on",
         log_config=None,

@@ -1,84 +1,163 @@
-"""WebSocket up to the end of the handshake (RFC 6455); from then on a stream has the connection."""
+"""WebSocket up to the end of the handshake (RFC 6455 section 4.2); from then on a stream has the connection.
+
+The request is parsed already when it arrives here. An application accepts and takes the connection, or refuses it:
+there is no code for messages, which are the streams' own.
+"""
 
 import asyncio
-from typing import Any
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from hashlib import sha1
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import SecurityError
-
-from hookcast.errors import BadRequest, HeadTooLarge, HookcastError
+from hookcast.errors import BadRequest, HookcastError
+from hookcast.logs import get_logger, path_shown
 from hookcast.push.handover import HANDOVER
 from hookcast.push.stream import Stream
-from hookcast.routes.access_log import log_refused
-from hookcast.serving.base import Config, hand_over, last_words
+from hookcast.serving.base import hand_over, last_words
+
+if TYPE_CHECKING:
+    from hookcast.serving.http import HttpProtocol
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+_ASKED = frozenset({b"sec-websocket-key", b"sec-websocket-version", b"content-length", b"transfer-encoding"})
+_SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+_log = get_logger(__name__)
+
+Lines = Sequence[tuple[bytes, bytes]]
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, offering the connection to the application once it is accepted."""
+def accept_key(method: str, version: str, headers: Lines) -> bytes:
+    """Return the Sec-WebSocket-Accept for a client's handshake (RFC 6455 section 4.2.2).
 
-    config: Config
-    _early = b""
+    Raises BadRequest for a handshake that is not valid.
+    """
+    found = {name: value for name, value in headers if name in _ASKED}
+    plain = (method, version, found.get(b"sec-websocket-version")) == ("GET", "1.1", b"13")
+    once = sum(name in _ASKED for name, _ in headers) == len(found)
+    bodiless = found.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in found
+    key = found.get(b"sec-websocket-key", b"")
+    if not (plain and once and bodiless and _is_key(key)):
+        raise BadRequest("The request is not a valid WebSocket handshake.")
+    return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
+
+
+def subprotocols(headers: Lines) -> list[str]:
+    """Return the subprotocols that a client offers (RFC 6455 section 11.3.4)."""
+    offers = [value.decode("latin-1") for name, value in headers if name == b"sec-websocket-protocol"]
+    return [name.strip() for offer in offers for name in offer.split(",")]
+
+
+def _is_key(value: bytes) -> bool:
+    try:
+        return len(b64decode(value, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+class Handshake(asyncio.Protocol):
+    """A connection whose client asks for a WebSocket, until the application has answered."""
+
+    def __init__(self, http: "HttpProtocol", scope: dict[str, Any], accept: bytes) -> None:
+        self.connections = http.connections
+        self._transport: asyncio.Transport | None = http.transport
+        self._app = http.config.loaded_app
+        self._default_headers = http.server_state.default_headers
+        self._accept = accept
+        self._scope = scope
+        scope["extensions"] = {"websocket.http.response": {}, HANDOVER: {"take": self._take}}
+        self._asked = False
+        self._status = 0  # of the response, once it has begun
+        self._parts: list[bytes] = []
+        self._early = b""
+        self._paused = False
+        self._gone = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run the application. Whatever it does, the connection then belongs to a stream or is closed."""
+        try:
+            await self._app(self._scope, self._receive, self._send)
+        except Exception as error:  # noqa: BLE001 - trouble of one connection
+            _log.error("request_crashed", path=path_shown(self._scope["path"]), exc_info=error)
+            self._refuse(HookcastError("The server's log has the details."))
+        finally:
+            self._scope = {}  # refers to this object
+            if self._transport is not None:
+                self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Parse the request; keep data that a client sends before the 101 for the stream."""
-        if self.handshake_initiated:
-            self._early += data
-            return self.transport.pause_reading()
-        super().data_received(data)
-        if not self._asked() and not self.transport.is_closing():
-            self._refuse()
-        return None
+        """Keep what a client sends before the 101 for the stream, and read no more."""
+        self._early += data
+        if self._transport is not None:
+            self._transport.pause_reading()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Break reference cycles, as in HttpProtocol: of the parser, a refusal's traceback, and the offer."""
-        super().connection_lost(exc)
-        self.conn.parser.close()
-        self.conn.handshake_exc = self.request = self.response = None  # type: ignore[assignment]
-        getattr(self, "scope", {}).pop("extensions", None)
+    def pause_writing(self) -> None:
+        """Note that an earlier response is not read yet."""
+        self._paused = True
 
-    def _asked(self) -> bool:
-        """Return whether a WebSocket request has been read."""
-        return self.handshake_initiated
+    def resume_writing(self) -> None:
+        """Note that it is."""
+        self._paused = False
 
-    def _refuse(self) -> None:
-        """Respond to a request that the websockets library rejects; uvicorn would send nothing."""
-        problem: HookcastError = BadRequest("The request is not a valid WebSocket handshake.")
-        error = self.conn.handshake_exc
-        if isinstance(error, SecurityError) or (error and isinstance(error.__cause__, SecurityError)):
-            # a line is too long; websockets < 17 wraps the error
-            problem = HeadTooLarge("The URL and each header of a WebSocket handshake may have at most 8 KiB.")
-        scope: dict[str, Any] = {"type": "websocket", "headers": [], "client": self.client}
-        self.transport.write(last_words(problem, self.default_headers, scope))
-        if self.config.logs_requests:
-            log_refused(scope, problem.status)
-        self.transport.close()
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Tell the application that the client is gone."""
+        self.connections.discard(self)
+        self._transport = None
+        self._gone.set()
 
-    async def run_asgi(self) -> None:
-        """Add the hand-over offer to the scope."""
-        self.scope["extensions"] = {**(self.scope["extensions"] or {}), HANDOVER: {"take": self._take}}
-        await super().run_asgi()
+    def shutdown(self) -> None:
+        """Close: the server calls this when it shuts down."""
+        if self._transport is not None:
+            self._transport.close()
 
-    async def send(self, message: Any) -> None:
-        """Send a message. A complete refusal is a complete handshake: uvicorn would log an error that it is none."""
-        await super().send(message)
-        if self.initial_response is not None and self.close_sent:
-            self.handshake_complete = True
+    async def _receive(self) -> dict[str, Any]:
+        if not self._asked:
+            self._asked = True
+            return {"type": "websocket.connect"}
+        await self._gone.wait()
+        return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "websocket.accept" if not self._status:
+                self._status = HTTPStatus.SWITCHING_PROTOCOLS
+                protocol = message.get("subprotocol")
+                chosen = [] if protocol is None else [(b"sec-websocket-protocol", protocol.encode())]
+                lines = [(b"sec-websocket-accept", self._accept), *chosen, *message.get("headers", ())]
+                self._write(_SWITCH + self._lines(lines))
+            case "websocket.http.response.start" if not self._status:
+                self._begin(message["status"], message.get("headers", ()))
+            case "websocket.http.response.body":
+                self._write(message.get("body", b""))
+            case "websocket.close" if not self._status:
+                self._begin(HTTPStatus.FORBIDDEN, [(b"content-length", b"0")])
+
+    def _begin(self, status: int, headers: Lines) -> None:
+        self._status = status
+        first = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+        self._write(first + self._lines([*headers, (b"connection", b"close")]))
+
+    def _refuse(self, problem: HookcastError) -> None:
+        if not self._status:
+            self._status = problem.status
+            self._write(last_words(problem, self._default_headers, self._scope))
+
+    def _lines(self, lines: Lines) -> bytes:
+        return b"".join(b"%b: %b\r\n" % line for line in (*self._default_headers, *lines)) + b"\r\n"
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
 
     def _take(self, stream: Stream) -> asyncio.Transport | None:
-        transport = self.transport
-        if not self.handshake_complete or self.close_sent or self.disconnected or transport.is_closing():
+        transport = self._transport
+        if transport is None or self._status != HTTPStatus.SWITCHING_PROTOCOLS or transport.is_closing():
             return None
+        self._transport = None
+        if self._paused:
+            stream.pause_writing()
         if self._early:
             stream.data_received(self._early)
-        self.transport = _HandedOver()  # uvicorn closes its transport when the task ends
-        self.conn.parser.close()  # as in HttpProtocol: no reference cycles
-        self.scope["extensions"] = {}
-        self.scope = self.conn = None  # type: ignore[assignment]
         return hand_over(self, transport, stream)
-
-
-class _HandedOver(asyncio.Transport):
-    """The placeholder transport of a protocol that handed its own over."""
-
-    def close(self) -> None:
-        """Do nothing: the stream owns the connection."""

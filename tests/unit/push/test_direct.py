@@ -121,7 +121,7 @@ async def test_the_descriptor_is_never_closed_by_the_stream(pair: Pair, end: str
             transport.lose()
         else:
             stream.leave()
-            engine.admission.closed(stream)
+            engine.admission.closed(stream, opened=True)
         transport.protocol = None
         del stream
         gc.collect()

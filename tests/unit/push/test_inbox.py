@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.protocol import SERVER, Protocol
 
-from hookcast.push.inbox import MAX_MESSAGE_BYTES, Inbox
+from hookcast.push.inbox import MAX_MESSAGE_BYTES, Inbox, whole_text
 
 MASK = b"\x37\xfa\x21\x3d"
 
@@ -190,3 +190,26 @@ def _plain(data: bytes) -> tuple[list[str | None], bytes, bool]:
         if protocol.close_sent is not None:
             break
     return messages, b"".join(protocol.data_to_send()), protocol.close_sent is not None
+
+
+@given(st.text(max_size=300), st.binary(min_size=4, max_size=4))
+def test_a_whole_text_frame_is_read_as_the_parser_reads_it(text: str, mask: bytes) -> None:
+    """Whatever its size and its mask."""
+    data = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+    head = bytes([data[0], data[1] | 0x80]) + (data[2:4] if data[1] == 126 else b"")
+    masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(text.encode()))
+    assert whole_text(head + mask + masked) == text
+    assert feed(head + mask + masked) == ([text], b"", False)
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda data: b"\x81" + data))
+def test_what_the_parser_would_refuse_is_no_whole_text(data: bytes) -> None:
+    """Nor is half a frame, or more than one."""
+    found = whole_text(data)
+    if found is not None:
+        assert feed(data) == ([found], b"", False)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_wrong_frame_is_no_whole_text(name: str) -> None:
+    assert whole_text(REFUSED[name][0]) is None

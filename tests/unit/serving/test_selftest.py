@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import httptools
 import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import Protocol
 
 from hookcast.serving import selftest
@@ -44,18 +44,7 @@ def _then(act: Callable[[Any], object]) -> Change:
     return _instead(RequestResponseCycle, "run_asgi", make)
 
 
-def _late_101(patch: pytest.MonkeyPatch) -> None:
-    real = WebSocketsSansIOProtocol.send
-
-    async def send(self: Any, message: Any) -> None:
-        wire = self.transport
-        patch.setattr(wire, "write", lambda data: self.loop.call_soon(wire.sent.extend, data), raising=False)
-        await real(self, message)
-
-    patch.setattr(WebSocketsSansIOProtocol, "send", send)
-
-
-async def _wait_in_vain(_self: object) -> None:
+async def _wait_in_vain(_self: object, _app: object) -> None:
     await asyncio.Event().wait()
 
 
@@ -66,12 +55,18 @@ def _write_400(self: Any, data: bytes) -> None:
         self.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
+def _ignore_upgrades(self: Any, data: bytes) -> None:
+    try:
+        self.parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError:
+        self.send_400_response("")
+
+
 CHANGES: dict[str, Change] = {
     "HttpToolsProtocol.send_400_response is gone": lambda patch: patch.delattr(HttpToolsProtocol, "send_400_response"),
     "HttpToolsProtocol.pause_writing is gone": lambda patch: patch.delattr(HttpToolsProtocol, "pause_writing"),
-    "a connection is not counted when it is made": _after(
-        HttpToolsProtocol, "connection_made", lambda http: http.connections.clear()
-    ),
     "the connection of a request is not handed over": _before(
         RequestResponseCycle, "run_asgi", lambda cycle: setattr(cycle, "scope", {**cycle.scope, "extensions": {}})
     ),
@@ -87,13 +82,9 @@ CHANGES: dict[str, Change] = {
     "a request that cannot be parsed is refused elsewhere": _instead(
         HttpToolsProtocol, "data_received", lambda _: _write_400
     ),
-    "a request is never done": _instead(WebSocketsSansIOProtocol, "receive", lambda _: _wait_in_vain),
-    "the connection of a WebSocket is not handed over": _after(
-        WebSocketsSansIOProtocol, "handle_connect", lambda socket: setattr(socket, "close_sent", True)
-    ),
-    "a WebSocket's 101 is not written by its accept": _late_101,
-    "data that a WebSocket client sends before the 101 is lost": _before(
-        WebSocketsSansIOProtocol, "send", lambda socket: setattr(socket, "_early", b"")
+    "a request is never done": _instead(RequestResponseCycle, "run_asgi", lambda _: _wait_in_vain),
+    "the connection of a WebSocket is not handed over": _instead(
+        HttpToolsProtocol, "data_received", lambda _: _ignore_upgrades
     ),
     "frames are not parsed and answered as RFC 6455 says": _instead(
         Protocol, "recv_frame", lambda _: lambda _self, _frame: None
@@ -118,7 +109,7 @@ async def test_a_change_inside_is_found(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("kind", "name"), [(WebSocketsSansIOProtocol, "disconnected"), (FlowControl, "write_paused")])
+@pytest.mark.parametrize(("kind", "name"), [(HttpToolsProtocol, "connections"), (FlowControl, "write_paused")])
 async def test_a_name_that_is_gone_is_what_python_says(
     kind: type, name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -151,7 +151,7 @@ async def _services(
     notebook, refused = Notebook(clock), Refusals(clock)
     async with (
         open_store(settings.database_url.get_secret_value(), settings.database_schema, name) as store,
-        open_bus(settings.bus_url, await store.deployment(), hub.deliver) as bus,
+        open_bus(settings.bus_url, await store.deployment(), hub.hear) as bus,
         http_client(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport) as client,
     ):
         queue = _queue(settings, client)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import time as wall_time
@@ -210,6 +210,11 @@ class Watcher:
         """Record the state."""
         self.got.append((state.request_id, state.version))
         self.endings += ended
+
+    def push_many(self, states: Sequence[State], now: float, *, ended: bool) -> None:
+        """Note them."""
+        for state in states:
+            self.push(state, now, ended=ended)
 
 
 def make_engine(

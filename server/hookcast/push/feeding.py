@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+from collections import deque
+from collections.abc import Sequence
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.errors import StoreUnavailable
@@ -14,6 +16,16 @@ from hookcast.store import Outline
 from hookcast.wire import State
 
 AGAIN_SECONDS = 1.0  # after a read that failed
+WRITE_BYTES = 32 * 1024  # of states that are written together; a reader that is slow leaves most of them to be kept
+
+
+def _together(waiting: deque[State]) -> list[State]:
+    """Take the states that are written next from those that wait: none before a large one."""
+    taken, size = list[State](), 0
+    while waiting and waiting[0].small and (not taken or size + len(waiting[0].body) <= WRITE_BYTES):
+        taken.append(waiting.popleft())
+        size += len(taken[-1].body)
+    return taken
 
 
 class FedStream(Stream):
@@ -28,6 +40,21 @@ class FedStream(Stream):
     def frame(self, state: State) -> bytes:
         """Return the state as this kind of stream sends it."""
         raise NotImplementedError
+
+    def push_many(self, states: Sequence[State], now: float, *, ended: bool) -> None:
+        """Write states that come at once together, and keep those that the reader cannot take now."""
+        if now >= self._expires_at:
+            return
+        waiting = deque(filter(self.shows, states))
+        while self._mode is LIVE and (together := _together(waiting)):
+            self.write(b"".join(map(self.frame, together)))
+            self._sent_at = now
+        if waiting and self._mode is not CLOSING:
+            for state in waiting:  # all of them, before the stream may find that nothing is left to send
+                self.keep(state)
+            self.catch_up()
+        if ended:
+            self.settled()
 
     def later(self, state: State) -> None:
         """Send a state once the reader has taken the earlier ones; a newer state of its job replaces it."""

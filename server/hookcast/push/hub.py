@@ -8,11 +8,12 @@ an owner, or all.
 Everything here is synchronous and runs on the event loop; `push.subscriptions` adds the bus and the store.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
 from hookcast.bus import ALL_TOPIC, feed_topics, job_topic
 from hookcast.push.interest import Interest
-from hookcast.push.topics import Feed, JobTopic, Names, Subscriber, Topic, Topics
+from hookcast.push.topics import Feed, JobTopic, Names, Pushes, Subscriber, Topic, Topics
 from hookcast.store import Written
 from hookcast.wire import State
 
@@ -29,6 +30,8 @@ class Hub:
         self.pushed = 0  # states pushed to clients since the start
         self.on_end: Callable[[State, int], object] | None = None  # of each pushed end: to how many subscribers
         self._clock = clock
+        self._heard: list[State] = []  # in this turn of the event loop
+        self._pushes: dict[Subscriber, Pushes] | None = None  # while several states are delivered at once
         self._jobs: dict[str, JobTopic] = {}
         self._feeds: dict[str, Feed] = {}  # by channel
         self._new: list[Feed] = []  # since `begin_feeds`
@@ -82,6 +85,33 @@ class Hub:
             if known < written.version and (known or feed.begins_at < written.changed_at):
                 return True
         return False
+
+    def hear(self, state: State) -> None:
+        """Deliver a state with the others of this turn of the event loop: a subscriber of several gets them at once.
+
+        A lone one is delivered as soon as what is ready now has run.
+        """
+        self._heard.append(state)
+        if len(self._heard) == 1:
+            asyncio.get_running_loop().call_soon(self._deliver_heard)
+
+    def _deliver_heard(self) -> None:
+        heard, self._heard = self._heard, []
+        if len(heard) == 1:
+            self.deliver(heard[0])
+            return
+        pushes = self._pushes = {}
+        try:
+            for state in heard:
+                self.deliver(state)
+        finally:
+            self._pushes = None
+        now = self._clock()
+        for subscriber, its in pushes.items():
+            if len(its.states) == 1:
+                subscriber.push(its.states[0], now, ended=its.ended)
+            else:
+                subscriber.push_many(its.states, now, ended=its.ended)
 
     def deliver(self, state: State, *, skip: Subscriber | None = None) -> bool:
         """Push a state to every subscriber but `skip` that has an older one. Return False if it is outdated."""
@@ -200,6 +230,12 @@ class Hub:
         if told:
             found = [one for one in found if not any(one in other.subscribers for other in told)]
         self.pushed += len(found)
+        if self._pushes is not None:
+            for subscriber in found:
+                pushes = self._pushes.setdefault(subscriber, Pushes())
+                pushes.states.append(state)
+                pushes.ended |= ended
+            return
         now = self._clock()
         for subscriber in found:
             subscriber.push(state, now, ended=ended)

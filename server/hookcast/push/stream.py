@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 
 from hookcast.auth import EVERYBODY, Caller
@@ -112,6 +112,10 @@ class Stream(asyncio.Protocol):
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
         """Receive a state from the hub."""
+        raise NotImplementedError
+
+    def push_many(self, states: Sequence[State], now: float, *, ended: bool) -> None:
+        """Receive several states at once."""
         raise NotImplementedError
 
     def write(self, frame: bytes) -> None:

@@ -1,7 +1,8 @@
 """The names that clients watch, and the topics of one node: a job, or a feed of many jobs."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from hookcast.bus import ALL_TOPIC, group_topic, job_topic, owner_topic
@@ -59,6 +60,17 @@ class Subscriber(Protocol):
 
     def push(self, state: State, now: float, *, ended: bool) -> None:
         """Receive a newer state; `ended` is True if it makes a job terminal that is watched by name."""
+
+    def push_many(self, states: Sequence[State], now: float, *, ended: bool) -> None:
+        """Receive several newer states at once, the older ones first."""
+
+
+@dataclass(slots=True)
+class Pushes:
+    """The states for one subscriber, and whether one of them ends a job that it watches by name."""
+
+    states: list[State] = field(default_factory=list)
+    ended: bool = False
 
 
 class JobTopic:

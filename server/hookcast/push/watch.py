@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 
 from hookcast.errors import HookcastError
 from hookcast.store import Outline
@@ -31,6 +32,11 @@ class Watch:
         if state.version > max(self._taken, self._newest.version if self._newest else 0):
             self._newest = state
             self._wake.set()
+
+    def push_many(self, states: Iterable[State], now: float, *, ended: bool) -> None:
+        """Put the newest state in the slot."""
+        for state in states:
+            self.push(state, now, ended=ended)
 
     def drain(self) -> None:
         """Make `next` raise Drained once the slot has been read."""

@@ -1,7 +1,7 @@
 """WebSocket streams of `hookcast.v1` (RFC 6455), whose subscriptions change while they are open."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from hookcast.auth import EVERYBODY, NOBODY, Caller
@@ -67,6 +67,14 @@ class WebSocketStream(Socket):
             self.later(state)
         if self._pushed is not None:
             self._pushed[state.request_id] = state.version
+
+    def push_many(self, states: Sequence[State], now: float, *, ended: bool) -> None:
+        """Receive several states; while a subscription is read, one by one."""
+        if self._joining or self._pushed is not None:
+            for state in states:
+                self.push(state, now, ended=ended)
+        else:
+            super().push_many(states, now, ended=ended)
 
     def frame(self, state: State) -> bytes:
         """Return the state as a message."""

@@ -138,4 +138,7 @@ class EnteredApp(Starlette):
 
 def head_lines(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return the headers that the layers would add to the head of a busy route's response."""
-    return [(HEADER, scope[REQUEST_ID]), *cors_headers(HTTPConnection(scope))]
+    named = (HEADER, scope[REQUEST_ID])
+    if not any(name == b"origin" for name, _ in scope["headers"]):
+        return [named]
+    return [named, *cors_headers(HTTPConnection(scope))]

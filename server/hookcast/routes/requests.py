@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, TypeVar
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from hookcast.errors import BadPath, InvalidRequest
 from hookcast.jobs import valid_request_id
@@ -37,9 +37,15 @@ def request_id_of(request: Request) -> str:
     return request_id
 
 
+def parameter(request: HTTPConnection, name: str) -> str | None:
+    """Return a query parameter, or None if it is absent; a query that cannot have it is not parsed."""
+    query: bytes = request.scope["query_string"]
+    return request.query_params.get(name) if b"%" in query or name.encode() in query else None
+
+
 def label(request: Request, name: str) -> str | None:
     """Return a query parameter that names an owner or a group, or None if it is absent. Raises InvalidRequest."""
-    text = request.query_params.get(name)
+    text = parameter(request, name)
     if text is not None:
         check_label(name, text)
     return text
@@ -55,7 +61,7 @@ def flag(request: Request, name: str) -> bool:
 
 def moment(request: Request, name: str) -> datetime | None:
     """Return a query parameter that is a time (RFC 3339), or None if it is absent. Raises InvalidRequest."""
-    text = request.query_params.get(name)
+    text = parameter(request, name)
     try:
         return None if text is None else msgspec.convert(text, Annotated[datetime, msgspec.Meta(tz=True)])
     except (msgspec.ValidationError, UnicodeEncodeError):

@@ -109,7 +109,7 @@ class Node:
 
 def node_of(connection: HTTPConnection) -> Node:
     """Return the node that serves a connection."""
-    found: Node = connection.state.node
+    found: Node = connection.scope["state"]["node"]
     return found
 
 

@@ -39,11 +39,14 @@ class Batch(Generic[_Ask, _Answer]):
         self._asked: list[tuple[_Ask, asyncio.Future[_Answer]]] = []
         self._waiting: deque[tuple[float, asyncio.Future[_Answer]]] = deque()  # by deadline
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
 
     def ask(self, what: _Ask) -> "asyncio.Future[_Answer]":
         """Add an item and return its answer to be. The future raises what the work raises."""
-        loop = asyncio.get_running_loop()
+        if self._loop is None:  # looked up once: it asks the kernel for the process each time
+            self._loop = asyncio.get_running_loop()
+        loop = self._loop
         future: asyncio.Future[_Answer] = loop.create_future()
         self._asked.append((what, future))
         self._wake.set()

@@ -222,8 +222,15 @@ class WebSocketStream(Socket):
         if self._mode is CLOSING:
             return self.engine.subscriptions.leave(self, joined.topics)
         self._remember(joined.topics)
-        self._send(messages.subscribed(asked))
-        self.keep_first(joined.states or pushed)
+        states, confirmed = joined.states or pushed, messages.subscribed(asked)
+        if self._mode is LIVE and joined.rest is None and all(state.small for state in states):
+            self._sent_at = self.engine.clock()
+            shown = (
+                [state.websocket for state in states if self.shows(state)] if self._sent_at < self._expires_at else []
+            )
+            return self.write(b"".join((confirmed, *shown)))
+        self._send(confirmed)
+        self.keep_first(states)
         self.begin_with(joined.rest, {})
         return self.catch_up()
 

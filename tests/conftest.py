@@ -1,6 +1,8 @@
 """Fixtures for all tests: asyncio as the only event loop, a separate database per test, a running server."""
 
+import os
 import signal
+import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -23,6 +25,10 @@ pytest_plugins = ["support.watchdog"]
 # test starts inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Whoever turns this off, as containers do, has each worker and each command that a test starts compile all it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Slowness on a busy machine is not a failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

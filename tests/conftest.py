@@ -1,4 +1,8 @@
-"""Fixtures for all tests: asyncio as the only event loop, a separate database per test, a running server."""
+"""Fixtures for all tests: asyncio as the only event loop, a separate database per test, a running server.
+
+A test's database is a copy of one that `migrate` made, since the migrations take longer than most tests. Tests of
+migrations, and of the first start of a server, have the mark `empty_database`.
+"""
 
 import os
 import signal
@@ -12,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from playwright.async_api import Browser
 
+from hookcast.store import migrate
 from support.clients import chromium
 from support.fal import FalDouble
 from support.pooler import running_pooler
@@ -54,10 +59,25 @@ async def browser() -> AsyncIterator[Browser]:
         yield running
 
 
+def _empty(request: pytest.FixtureRequest) -> bool:
+    return request.node.get_closest_marker("empty_database") is not None
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return the content of a migrated SQLite file."""
+    file = tmp_path_factory.mktemp("migrated") / "hookcast.db"
+    migrate(f"sqlite:///{file}")
+    return file.read_bytes()
+
+
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a SQLite database of the test's own."""
-    return f"sqlite:///{tmp_path / 'hookcast.db'}"
+    file = tmp_path / "hookcast.db"
+    if not _empty(request):
+        file.write_bytes(request.getfixturevalue("migrated_file"))
+    return f"sqlite:///{file}"
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +88,13 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
+def migrated_database(postgres: Postgres) -> str:
+    """Return the name of a migrated database, which PostgreSQL can copy."""
+    migrate(postgres.create("migrated"))
+    return "migrated"
+
+
+@pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
     """Run a Redis for the whole session."""
     with running_redis() as server:
@@ -75,10 +102,10 @@ def redis_server() -> Iterator[Redis]:
 
 
 @pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
-    """Yield the URL of an empty PostgreSQL database."""
+def postgres_url(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[str]:
+    """Yield the URL of a PostgreSQL database of the test's own."""
     name = f"test_{uuid.uuid4().hex}"
-    yield postgres.create(name)
+    yield postgres.create(name, None if _empty(request) else request.getfixturevalue("migrated_database"))
     postgres.drop(name)
 
 
@@ -91,13 +118,13 @@ def pooler_port(postgres: Postgres) -> Iterator[int]:
 
 @pytest.fixture
 def pooler_url(postgres_url: str, postgres: Postgres, pooler_port: int) -> str:
-    """Return the URL of an empty PostgreSQL database behind the pooler."""
+    """Return the URL of a PostgreSQL database of the test's own, behind the pooler."""
     return postgres_url.replace(f":{postgres.port}/", f":{pooler_port}/")
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "pooler"])
 def any_database_url(request: pytest.FixtureRequest) -> str:
-    """Return the URL of an empty database of each kind."""
+    """Return the URL of a database of the test's own, of each kind."""
     name = {"sqlite": "database_url", "postgresql": "postgres_url", "pooler": "pooler_url"}[request.param]
     found: str = request.getfixturevalue(name)
     return found

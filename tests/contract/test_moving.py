@@ -20,7 +20,7 @@ from hookcast.store.schema import metadata
 from support.older import make_older
 from support.postgres import Postgres
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.empty_database]
 TABLES = sorted([VERSIONS, *metadata.tables])
 NODES = 4
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ from support.older import make_older
 from support.ports import quiet_port
 from support.postgres import Postgres
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.empty_database]
 FOREIGN = {
     "a table jobs": (["CREATE TABLE jobs (id integer)"], "table jobs of another program"),
     "a table leases": (["CREATE TABLE leases (id integer)"], "table leases of another program"),

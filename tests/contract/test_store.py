@@ -206,6 +206,7 @@ async def test_the_last_good_keys_are_kept(store: JobStore) -> None:
     assert await store.load_keys("https://other") is None
 
 
+@pytest.mark.empty_database
 async def test_nodes_that_start_together_migrate_once(any_database_url: str) -> None:
     """Whoever comes second finds it done."""
 

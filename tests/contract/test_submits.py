@@ -182,6 +182,7 @@ async def test_keys_end_with_retention(store: JobStore) -> None:
     }
 
 
+@pytest.mark.empty_database
 async def test_keys_of_an_older_version_stay_what_they_were(any_database_url: str) -> None:
     """For any body, since that is not known; without a job in the dark, and free when the job is gone."""
 

@@ -255,6 +255,7 @@ async def test_the_usual_webhook_costs_no_statement_for_work(dispatcher: Dispatc
     assert made[-3:] == ["INSERT INTO jobs", "INSERT INTO work", "INSERT INTO journal"]
 
 
+@pytest.mark.empty_database
 async def test_a_job_whose_result_was_being_fetched_before_is_fetched(any_database_url: str) -> None:
     """Its database had no work yet; jobs in other phases get none."""
 

@@ -104,6 +104,7 @@ async def test_what_does_not_answer_fails_with_its_setting_and_without_its_passw
     assert "secret-0" not in found.text
 
 
+@pytest.mark.empty_database
 async def test_the_schema_of_a_database_is_told(any_database_url: str) -> None:
     """None, and after the migrations the current one; its clock is this machine's."""
     assert (await inspect(any_database_url)).schema is Schema.NONE

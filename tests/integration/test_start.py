@@ -19,7 +19,7 @@ from support.redis import Redis
 from support.served import Served
 from support.web import Web
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.empty_database]
 DEADLINE = 120.0
 NOWHERE = dict.fromkeys(("HOOKCAST_FAL_QUEUE_URL", "HOOKCAST_FAL_JWKS_URL"), "http://127.0.0.1:1")
 

@@ -29,9 +29,10 @@ class Postgres:
         """Return the URL of a database, in the form of Hookcast's settings."""
         return f"postgresql://hookcast@127.0.0.1:{self.port}/{database}"
 
-    def create(self, database: str) -> str:
-        """Create an empty database, and return its URL."""
-        _run(_program("createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "hookcast", database)
+    def create(self, database: str, source: str | None = None) -> str:
+        """Create a database, empty or a copy of the database `source`, and return its URL."""
+        words = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "hookcast", "-T", source or "template1")
+        _run(_program("createdb"), *words, database)
         return self.url(database)
 
     def drop(self, database: str) -> None:

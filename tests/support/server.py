@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from support.fal import ENDPOINT, JWKS, QUEUE, FalDouble, sign
 DEADLINE = 120.0
 # Expire before the server closes them, which could coincide with the next request.
 CONNECTIONS = httpx.Limits(keepalive_expiry=2.0)
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients of plain HTTP: by default each one loads all certificate authorities, which takes longer than a test."""
 
 
 @dataclass
@@ -120,7 +123,7 @@ async def running_node(fal: FalDouble, *, emulator: str | None = None, **setting
         try:
             await ready.wait()
             assert parts, "the server did not start"
-            async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, limits=CONNECTIONS) as client:
+            async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, limits=CONNECTIONS, verify=PLAIN) as client:
                 yield Node(url, client, fal, parts[0], server)
         finally:  # stop the server even when the test fails
             server.should_exit = True

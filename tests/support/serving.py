@@ -14,7 +14,7 @@ import httpx
 
 from support.fal import FalDouble, jwk, sign
 from support.ports import quiet_port
-from support.server import CONNECTIONS
+from support.server import CONNECTIONS, PLAIN
 
 DEADLINE = 120.0
 
@@ -87,7 +87,7 @@ async def served(folder: Path, fal: FalDouble, **environment: str) -> AsyncItera
     jwks = f"http://127.0.0.1:{publisher.sockets[0].getsockname()[1]}/"
     url = f"http://127.0.0.1:{quiet_port()}"
     variables = {"HOOKCAST_FAL_JWKS_URL": jwks, **environment}
-    async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, limits=CONNECTIONS) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, limits=CONNECTIONS, verify=PLAIN) as client:
         server = Served(url, folder, fal, client, variables)
         try:
             yield server

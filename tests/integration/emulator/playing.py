@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from hookcast.emulator import create_emulator
 from hookcast.fal.signature import SignedHeaders, decode_key
 from hookcast.serving.server import config_of
+from support.server import PLAIN
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -171,7 +172,10 @@ class Emulated:
 async def emulated(sleep: Sleep = asyncio.sleep) -> AsyncIterator[Emulated]:
     """A running emulator; `sleep` is the pause between webhooks."""
     app = create_emulator(speed=SPEED, sleep=sleep)
-    async with serving(app) as url, httpx.AsyncClient(base_url=url, headers=KEY, timeout=DEADLINE) as client:
+    async with (
+        serving(app) as url,
+        httpx.AsyncClient(base_url=url, headers=KEY, timeout=DEADLINE, verify=PLAIN) as client,
+    ):
         yield Emulated(url, app, client)
 
 

@@ -30,8 +30,9 @@ def _encoded() -> bytes:
     return msgspec.json.encode(describe())
 
 
+@cache
 def describe() -> Json:
-    """Return the complete document."""
+    """Return the complete document, always the same object."""
     return with_access(_open())
 
 

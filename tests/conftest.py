@@ -4,6 +4,7 @@ A test's database is a copy of one that `migrate` made, since the migrations tak
 migrations, and of the first start of a server, have the mark `empty_database`.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -35,9 +36,17 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Collected tests stay to the end: to look for garbage among them took a tenth of a worker's time.
+gc.set_threshold(20_000)
+
 # Slowness on a busy machine is not a failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected out of all later searches for garbage."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The entry point of the `hookcast` command."""
 
 import builtins
+import gc
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ def test_ctrl_c_while_it_is_still_loading_leaves_with_130(monkeypatch: pytest.Mo
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", interrupted)
+    monkeypatch.setattr(gc, "set_threshold", lambda _: None)
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 130

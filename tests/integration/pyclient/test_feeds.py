@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hookcast.client import Hookcast, Job, NotFound, Notice, Refused, Transport, Unreachable
+from hookcast.client import Hookcast, Job, NotFound, Notice, Refused, Transport, Unreachable, feeds
 from support.access import ADMIN, API_KEY, SETTINGS, token
 from support.fakes import Sleeper
 from support.fal import FalDouble
@@ -19,6 +19,7 @@ from support.server import Node, running_node, until
 from support.stand import buffering_proxy
 
 pytestmark = pytest.mark.anyio
+CROWD = 20
 
 
 def quick(url: str, **options: Any) -> Hookcast:
@@ -101,8 +102,11 @@ async def _collect(states: AsyncGenerator[Job, None], seen: list[tuple[str, int]
 
 
 @pytest.mark.parametrize("owner", ["user-1", None])
-async def test_where_streams_do_not_get_through_the_list_is_polled(owner: str | None, node: Node) -> None:
+async def test_where_streams_do_not_get_through_the_list_is_polled(
+    owner: str | None, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also a job that is on the first page no more."""
+    monkeypatch.setattr(feeds, "PAGE", CROWD)
     notices: list[Notice] = []
     seen: list[tuple[str, int]] = []
     await node.register("old", owner="user-1")
@@ -114,9 +118,9 @@ async def test_where_streams_do_not_get_through_the_list_is_polled(owner: str | 
         await until(lambda: Notice(Transport.LONG_POLL) in notices)
         await node.register("new", owner="user-1")
         await until(lambda: ("new", 1) in seen)
-        for number in range(200):
+        for number in range(CROWD):
             await node.register(f"crowd-{number}", owner="user-1")
-        await until(lambda: ("crowd-199", 1) in seen)
+        await until(lambda: (f"crowd-{CROWD - 1}", 1) in seen)
         await node.post_webhook(node.fal.webhook("new"))
         await until(lambda: ("new", 2) in seen)
         reading.cancel()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import latency, report, table
 from bench.catalog import CATALOG, TOOLS, Peer, chosen
+from bench.checkouts import checkouts
 from bench.process import BenchError, go_first, stay_beside
 from bench.scenarios import FULL, QUICK, SCENARIOS, Size, wanted
 from bench.table import Results
@@ -33,11 +34,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     interrupted = False
     try:
-        _measure(arguments, results)
+        with checkouts(arguments.against) as others:
+            arguments.only += others
+            _measure(arguments, results)
     except KeyboardInterrupt:
         interrupted = True
-    others = (report.busy_seconds() - busy) - (report.own_seconds() - own)
-    lines = _page(arguments, results, others)
+    elsewhere = (report.busy_seconds() - busy) - (report.own_seconds() - own)
+    lines = _page(arguments, results, elsewhere)
     print("\n".join(lines))
     if arguments.json:
         found = {f"{scenario} {peer}": runs for (scenario, peer), runs in results.figures.items()}
@@ -54,6 +57,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="smaller, one run, two minutes: a look, no result")
     parser.add_argument("--only", type=_peers, default=list(CATALOG), metavar="PEERS", help="say hookcast,floor-sse")
     parser.add_argument("--scenario", type=_scenarios, default=names, help=f"some of {','.join(names)}")
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="COMMIT",
+        help="also measure this Hookcast: a commit, or a folder with a checkout; more than once for several",
+    )
     parser.add_argument("--runs", type=int, help="of everything [default: 5, with --quick 1]")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     parser.add_argument("--priority", action="store_true", help="run at nice -10 on a machine with others (needs root)")
@@ -95,7 +105,7 @@ def _measure(arguments: argparse.Namespace, results: Results) -> None:
         results.add(scenario, peer, run, figures)
         words = "  ".join(f"{name} {table.short(value)}" for name, value in figures.items())
         _say(f"{time.monotonic() - start:5.0f} s  run {run + 1}  {where:20} {words}")
-    if LATENCY in arguments.scenario and any(peer.name.startswith("hookcast") for peer in arguments.only):
+    if LATENCY in arguments.scenario and any(peer.is_hookcast() for peer in arguments.only):
         results.latency += asyncio.run(latency.main(arguments.runs))
 
 

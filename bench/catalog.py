@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TOOLS = HERE.parent / ".make" / "bench"
+ROOT = HERE.parent
+TOOLS = ROOT / ".make" / "bench"
 PEERS = HERE / "peers"
 
 
@@ -29,6 +30,13 @@ class Peer:
     websocket: bool = False
     message: str | None = None
     protocol: str | None = None
+    tree: Path | None = None  # of Hookcast: the checkout that it runs from
+    first_state: bool = False  # a new stream begins with the newest state
+    authorises: bool = False  # checks a stream's token, a JWT that names its jobs
+
+    def is_hookcast(self) -> bool:
+        """Return whether it is Hookcast, of whatever commit."""
+        return self.tree is not None
 
     def load_arguments(self) -> list[str]:
         """Return the load generator's arguments for this peer."""
@@ -52,9 +60,36 @@ def nchan(place: Place) -> list[str]:
     return ["/usr/sbin/nginx", "-p", str(place.folder), "-c", str(configuration), "-e", str(place.folder / "error.log")]
 
 
-def hookcast(place: Place) -> list[str]:
-    """Return the command of Hookcast with a publish route."""
-    return [sys.executable, str(PEERS / "hookcast_server.py"), str(place.port)]
+def python_of(tree: Path) -> list[str]:
+    """Return the start of a command that runs the Hookcast of a checkout with the packages of this one."""
+    return ["env", f"PYTHONPATH={tree / 'server'}", sys.executable]
+
+
+def hookcast(name: str, title: str, tree: Path) -> list[Peer]:
+    """Return the rows of the Hookcast in a checkout, which has a publish route besides its own: SSE, WebSocket."""
+
+    def command(place: Place) -> list[str]:
+        return [*python_of(tree), str(tree / "bench" / "peers" / "hookcast_server.py"), str(place.port)]
+
+    sse = Peer(
+        f"{name}-sse",
+        f"{title}, SSE",
+        command,
+        "/api/fal-jobs/%s/events",
+        tree=tree,
+        first_state=True,
+        authorises=(tree / "server" / "hookcast" / "auth").is_dir(),  # the first commits had no tokens
+    )
+    websocket = replace(
+        sse,
+        name=f"{name}-ws",
+        title=f"{title}, WebSocket",
+        subscribe_path="/api/fal-jobs/ws",
+        websocket=True,
+        message='{"type":"subscribe","requestIds":["%s"]}',
+        protocol="hookcast.v1",
+    )
+    return [sse, websocket]
 
 
 def uvicorn(app: str) -> Callable[[Place], list[str]]:
@@ -67,18 +102,9 @@ def uvicorn(app: str) -> Callable[[Place], list[str]]:
 CATALOG = (
     Peer("floor-sse", "floor (C), SSE", floor, "/events/%s"),
     Peer("floor-ws", "floor (C), WebSocket", floor, "/ws/%s", websocket=True),
-    Peer("hookcast-sse", "Hookcast, SSE", hookcast, "/api/fal-jobs/%s/events"),
-    Peer(
-        "hookcast-ws",
-        "Hookcast, WebSocket",
-        hookcast,
-        "/api/fal-jobs/ws",
-        websocket=True,
-        message='{"type":"subscribe","requestIds":["%s"]}',
-        protocol="hookcast.v1",
-    ),
-    Peer("nchan-sse", "nchan, SSE", nchan, "/events/%s"),
-    Peer("nchan-ws", "nchan, WebSocket", nchan, "/ws/%s", websocket=True),
+    *hookcast("hookcast", "Hookcast", ROOT),
+    Peer("nchan-sse", "nchan, SSE", nchan, "/events/%s", first_state=True),
+    Peer("nchan-ws", "nchan, WebSocket", nchan, "/ws/%s", websocket=True, first_state=True),
     Peer("sse-starlette", "sse-starlette", uvicorn("sse_starlette_app"), "/events/%s"),
     Peer("starlette-ws", "Starlette WebSocket", uvicorn("starlette_ws_app"), "/ws/%s", websocket=True),
     Peer("fastapi", "FastAPI, SQLAlchemy, sse-starlette", uvicorn("fastapi_app"), "/api/fal-jobs/%s/events"),

@@ -18,16 +18,18 @@
 #include <unistd.h>
 
 #define PUBLISHER UINT32_MAX
-#define OPENING 128              /* handshakes under way at a time: far below every peer's backlog */
-#define STREAMS_PER_ADDRESS 8000 /* of 28,000 ephemeral ports */
+#define TOKEN_BYTES 1024
 #define DRAIN 20
 #define STUCK 10e9               /* nothing has moved for so many nanoseconds: what is missing stays missing */
 
 static struct options opt = {
     .host = "127.0.0.1", .subscribe_path = "/events/%s", .publish_path = "/publish/%s", .name = "t",
-    .cpu = -1, .streams = 100, .topics = 1, .states = 10, .timeout = 120};
+    .cpu = -1, .streams = 100, .topics = 1, .states = 10, .timeout = 120,
+    .opening = 128,       /* handshakes under way at a time: far below every peer's backlog */
+    .per_address = 8000}; /* streams, of 28,000 ephemeral ports */
 static struct stream *streams;
 static int *readers; /* per topic */
+static char (*tokens)[TOKEN_BYTES]; /* per stream, with --tokens */
 static int poller, ready_count, open_count, closed_count;
 static uint64_t started, deadline, moved, read_at, last_delivery;
 static uint64_t *published_at;
@@ -80,8 +82,9 @@ static int connect_from(unsigned source, bool small) {
 }
 
 static void send_request(struct stream *s) {
-    char path[512], request[2048], protocol[128] = "";
-    fill(path, sizeof path, opt.subscribe_path, s->topic);
+    char path[512 + TOKEN_BYTES], request[4096], protocol[128] = "";
+    fill(path, 512, opt.subscribe_path, s->topic);
+    if (tokens) strcat(path, tokens[s - streams]);
     if (opt.protocol) snprintf(protocol, sizeof protocol, "Sec-WebSocket-Protocol: %s\r\n", opt.protocol);
     const char *extra = opt.header ? opt.header : "", *line = opt.header ? "\r\n" : "";
     int size = opt.websocket
@@ -99,6 +102,7 @@ static void send_request(struct stream *s) {
 static void ready(struct stream *s) {
     s->ready = true;
     ready_count++;
+    tally_add(read_at - s->begun);
     if (s->slow && !opt.slow_reads) listen_to(s->fd, (uint32_t)(s - streams), EPOLLRDHUP, EPOLL_CTL_MOD);
 }
 
@@ -195,7 +199,8 @@ static void open_one(int index) {
     s->topic = (unsigned)(s->slow ? (index - opt.streams) % (opt.hot ? opt.hot : opt.topics) : index % opt.topics);
     s->counted = !s->slow;
     if (s->counted) readers[s->topic]++;
-    s->fd = connect_from(1 + (unsigned)index / STREAMS_PER_ADDRESS, s->slow && !opt.slow_reads);
+    s->begun = now();
+    s->fd = connect_from(1 + (unsigned)(index / opt.per_address), s->slow && !opt.slow_reads);
     listen_to(s->fd, (uint32_t)index, EPOLLIN | EPOLLOUT | EPOLLRDHUP, EPOLL_CTL_ADD);
 }
 
@@ -204,13 +209,14 @@ static void open_streams(void) {
     uint64_t start = now();
     double cpu = own_cpu(), server = cpu_of(opt.pids, opt.pid_count);
     while (ready_count < all) {
-        while (open_count < all && open_count - ready_count < OPENING) open_one(open_count++);
+        while (open_count < all && open_count - ready_count < opt.opening) open_one(open_count++);
         wait_for_events(100000000);
     }
     double seconds = seconds_since(start), each = (cpu_of(opt.pids, opt.pid_count) - server) * 1e6 / all;
     printf("{\"phase\": \"connected\", \"streams\": %d, \"seconds\": %.4f, \"per_second\": %.0f, "
-           "\"server_us\": %.1f, \"load_cpu\": %.3f}\n",
-           all, seconds, all / seconds, each, (own_cpu() - cpu) / seconds);
+           "\"server_us\": %.1f, \"load_cpu\": %.3f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"begun\": %lu, \"ended\": %lu}\n",
+           all, seconds, all / seconds, each, (own_cpu() - cpu) / seconds, tally_microseconds(0.5),
+           tally_microseconds(0.99), start, now());
 }
 
 /* With hot topics every other state goes to one of them. Else the topics take turns, not in the order of opening. */
@@ -319,6 +325,18 @@ static void leave(void) {
     printf("{\"phase\": \"left\", \"closed\": %d}\n", closed_count);
 }
 
+/* One line for each stream, which goes behind its path. */
+static void read_tokens(void) {
+    FILE *file = fopen(opt.tokens, "r");
+    tokens = calloc((size_t)(opt.streams + opt.slow) + 1, sizeof *tokens);
+    if (!file || !tokens) fail("%s cannot be read", opt.tokens);
+    for (int i = 0; i < opt.streams + opt.slow; i++) {
+        if (!fgets(tokens[i], TOKEN_BYTES, file)) fail("%s has too few lines", opt.tokens);
+        tokens[i][strcspn(tokens[i], "\n")] = 0;
+    }
+    fclose(file);
+}
+
 static void add_pids(char *list) {
     for (char *pid = strtok(list, ","); pid && opt.pid_count < 64; pid = strtok(NULL, ","))
         opt.pids[opt.pid_count++] = atoi(pid);
@@ -331,7 +349,8 @@ static void read_options(int argc, char **argv) {
         {"name", 1, 0, 'N'}, {"streams", 1, 0, 'n'}, {"topics", 1, 0, 't'}, {"hot", 1, 0, 'h'}, {"slow", 1, 0, 'S'},
         {"slow-reads", 0, 0, 'R'}, {"first-state", 0, 0, 'f'}, {"states", 1, 0, 'M'}, {"rate", 1, 0, 'r'},
         {"warm", 1, 0, 'W'}, {"seconds", 1, 0, 'x'}, {"cpu", 1, 0, 'c'}, {"pids", 1, 0, 'i'},
-        {"timeout", 1, 0, 'T'}, {"hold", 0, 0, 'd'}, {"moments", 1, 0, 'u'}, {0}};
+        {"timeout", 1, 0, 'T'}, {"hold", 0, 0, 'd'}, {"moments", 1, 0, 'u'},
+        {"opening", 1, 0, 'O'}, {"per-address", 1, 0, 'A'}, {"tokens", 1, 0, 'k'}, {0}};
     int c;
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (c) {
@@ -359,11 +378,14 @@ static void read_options(int argc, char **argv) {
         case 'T': opt.timeout = atof(optarg); break;
         case 'd': opt.hold = true; break;
         case 'u': opt.moments = optarg; break;
+        case 'O': opt.opening = atoi(optarg); break;
+        case 'A': opt.per_address = atoi(optarg); break;
+        case 'k': opt.tokens = optarg; break;
         default: exit(2);
         }
     }
     if (opt.port <= 0 || opt.topics < 1 || opt.streams < 0 || opt.states < 0) exit(2);
-    if (opt.hot && opt.hot >= opt.topics) exit(2);
+    if ((opt.hot && opt.hot >= opt.topics) || opt.opening < 1 || opt.per_address < 1) exit(2);
 }
 
 int main(int argc, char **argv) {
@@ -376,6 +398,7 @@ int main(int argc, char **argv) {
     seen_at = calloc((size_t)opt.topics, sizeof *seen_at);
     poller = epoll_create1(0);
     if (!streams || !readers || !seen_at || poller < 0) fail("out of memory");
+    if (opt.tokens) read_tokens();
     report_to((struct events){on_open, on_ready, on_state, on_ping, on_gone});
     open_streams();
     hold();

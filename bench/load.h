@@ -13,8 +13,8 @@
 #define READ_BYTES (256 * 1024)
 
 struct options {
-    const char *host, *subscribe_path, *publish_path, *message, *protocol, *header, *name, *moments;
-    int port, cpu, streams, topics, hot, slow, states, warm;
+    const char *host, *subscribe_path, *publish_path, *message, *protocol, *header, *name, *moments, *tokens;
+    int port, cpu, streams, topics, hot, slow, states, warm, opening, per_address;
     double rate, seconds, timeout;
     bool websocket, first_state, slow_reads, hold;
     int pids[64], pid_count;
@@ -31,6 +31,7 @@ struct stream {
     uint32_t chunk_left;  /* of the current HTTP chunk */
     uint64_t version;     /* of the SSE event whose blank line has not arrived */
     uint64_t last;        /* newest version that was delivered */
+    uint64_t begun;       /* when its connect() was called */
     char carry[CARRY_BYTES];
 };
 

@@ -3,7 +3,8 @@
  * --file holds them one behind the other, each after its length (32 bits, as this machine counts). Without --rate each
  * connection sends its next request after the answer to the one before. With --rate a request is due at its time,
  * whatever the server does: it leaves by a connection that is free, and its time counts from when it was due. With
- * --seconds the file is sent again and again for so long, else once. One thread, one epoll, a limit to everything. */
+ * --seconds the file is sent again and again for so long, else once. SIGTERM ends the sending, not the reading of answers.
+ * One thread, one epoll, a limit to everything. */
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +47,7 @@ static long request_count, sent, answered;
 static struct connection *connections;
 static int idle[MAX_CONNECTIONS], idle_count, poller;
 static uint64_t *moments, started, last_answer;
+static volatile sig_atomic_t stopped;
 
 static void read_file(void) {
     int fd = open(file, O_RDONLY);
@@ -119,7 +122,10 @@ static void on_answer(struct connection *c) {
     idle[idle_count++] = (int)(c - connections);
 }
 
+static void on_signal(int number) { stopped = number; }
+
 static bool more(void) {
+    if (stopped) return false;
     return seconds > 0 ? (double)(now() - started) < seconds * 1e9 : sent < request_count;
 }
 
@@ -186,6 +192,7 @@ int main(int argc, char **argv) {
     poller = epoll_create1(0);
     if (!request_count || !connections || !moments || poller < 0) fail("no requests, or out of memory");
     open_connections();
+    signal(SIGTERM, on_signal);
     double own = own_cpu();
     run();
     report(own);

@@ -1,11 +1,12 @@
 """Runs the sender of prebuilt requests (`requests.c`), and parses its output."""
 
+import contextlib
 import json
 import struct
 import subprocess
 import tempfile
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.catalog import TOOLS
@@ -26,16 +27,44 @@ def send(server: Server, requests: Sequence[bytes], *options: str | float, momen
 
     `moments` is a file for the time each was due, or without --rate sent; read it with `read_moments`.
     """
+    with sending(server, requests, *options, moments=moments) as sender:
+        return sender.figures()
+
+
+class Sender:
+    """Requests that are being sent."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def stop(self) -> None:
+        """Send no more; answers are still read."""
+        self._process.terminate()
+
+    def figures(self) -> Figures:
+        """Wait until all that was sent is answered. Raises BenchError."""
+        text, _ = self._process.communicate(timeout=SECONDS)
+        found = json.loads(text or "{}")
+        if self._process.returncode or found.pop("phase", None) != "answered":
+            raise BenchError(found.get("reason", f"the sender has ended with {self._process.returncode}"))
+        return {name: float(value) for name, value in found.items()}
+
+
+@contextlib.contextmanager
+def sending(
+    server: Server, requests: Sequence[bytes], *options: str | float, moments: Path | None = None
+) -> Iterator[Sender]:
+    """Send the requests meanwhile, as `send` does; what is still to send is dropped with the block."""
     with tempfile.NamedTemporaryFile(prefix="hookcast-bench-") as file:
         file.writelines(struct.pack("=I", len(one)) + one for one in requests)
         file.flush()
         command = [TOOLS / "requests", "--port", server.port, "--file", file.name, "--cpu", LOAD_CORE, *options]
         command += ["--moments", moments] if moments else []
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=SECONDS, check=False)
-    found = json.loads(done.stdout or "{}")
-    if done.returncode or found.pop("phase", None) != "answered":
-        raise BenchError(found.get("reason", f"the sender has ended with {done.returncode}"))
-    return {name: float(value) for name, value in found.items()}
+        with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield Sender(process)
+            finally:
+                process.kill()
 
 
 def read_moments(path: Path) -> Sequence[int]:

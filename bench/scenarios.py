@@ -9,6 +9,7 @@ from bench.catalog import Peer
 from bench.load import Figures, loading, publish
 from bench.process import BenchError, Server, running
 from bench.services import POSTGRESQL, SQLITE
+from bench.storm import storm, storm_webhooks
 from bench.webhooks import polls, webhooks
 from bench.workers import workers
 
@@ -29,6 +30,7 @@ class Size:
     slow_topics: int = 10
     slow_seconds: int = 60
     control_seconds: int = 10
+    storm_streams: int = 10000
     webhooks: int = 10000
     poll_seconds: float = 2
     brief: bool = False  # skip what takes long
@@ -45,13 +47,13 @@ QUICK = Size(
     slow_topics=1,
     slow_seconds=5,
     control_seconds=1,
+    storm_streams=1000,
     webhooks=1000,
     poll_seconds=0.5,
     brief=True,
 )
 SLOW_RUNS = 2
 SLOW_PEERS = ("nchan-sse", "sse-starlette")
-WEBHOOK_PEERS = ("hookcast-sse", "fastapi")
 IDLE_RUNS_OF_PEERS = 2
 RATE = 1000  # states a second, wherever publishing is paced
 TOPICS_PER_HOT = 10
@@ -152,6 +154,9 @@ def slow(peer: Peer, size: Size) -> Figures:
 SCENARIOS: dict[str, Callable[[Peer, Size], Figures]] = {
     "fanout": fanout,
     "first": first,
+    "storm": lambda peer, size: storm(peer, size.storm_streams),
+    "storm-open": lambda peer, size: storm(peer, size.storm_streams, authorised=False),
+    "storm-webhooks": lambda peer, size: storm_webhooks(peer, size.storm_streams),
     "idle": idle,
     "shared": shared,
     "slow": slow,
@@ -165,12 +170,14 @@ SCENARIOS: dict[str, Callable[[Peer, Size], Figures]] = {
 
 def wanted(scenario: str, peer: Peer, size: Size, run: int) -> bool:
     """Return whether this run of the scenario applies to this peer: some scenarios are for Hookcast alone."""
-    ours = peer.name.startswith("hookcast")
+    ours = peer.is_hookcast()
     match scenario:
         case "webhooks" | "webhooks-pg" | "polls" | "polls-pg":
-            return peer.name in WEBHOOK_PEERS
+            return (ours and not peer.websocket) or peer.name == "fastapi"
         case "workers":
-            return peer.name == "hookcast-sse"
+            return ours and not peer.websocket
+        case "storm" | "storm-open":
+            return peer.first_state
         case _ if peer.name == "fastapi":
             return False
         case "slow":
@@ -183,7 +190,7 @@ def _wanted_slow(peer: Peer, size: Size, run: int) -> bool:
     """Limit the slow scenario: it takes minutes, and the floor has no slow-reader handling."""
     if size.brief:
         return peer.name == "hookcast-sse"
-    return (run < SLOW_RUNS and peer.name.startswith("hookcast")) or (run == 0 and peer.name in SLOW_PEERS)
+    return (run < SLOW_RUNS and peer.is_hookcast()) or (run == 0 and peer.name in SLOW_PEERS)
 
 
 def _mixed(peer: Peer, size: Size, seconds: int, *more: str | int) -> Figures:

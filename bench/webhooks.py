@@ -121,7 +121,7 @@ def _wave(
 
 
 def _waves(peer: Peer, jobs: int) -> list[Wave]:
-    if not peer.name.startswith("hookcast"):  # the high rate is far beyond the other peers
+    if not peer.is_hookcast():  # the high rate is far beyond the other peers
         return [Wave("most", 0, jobs * 15 // 100), Wave("normal", NORMAL_RATE, jobs // 10)]
     rates = [Wave("high", HIGH_RATE, jobs * 45 // 100), Wave("normal", NORMAL_RATE, jobs * 15 // 100)]
     return [Wave("most", 0, jobs * 40 // 100), *rates]

@@ -6,10 +6,9 @@ per webhook, which shows the cost of a second worker where it has a core of its 
 """
 
 import dataclasses
-import sys
 import time
 
-from bench.catalog import Peer, Place
+from bench.catalog import ROOT, Peer, Place, python_of
 from bench.load import Figures
 from bench.process import CORES, SERVER_CORE, START_SECONDS, BenchError, Server, cpu_seconds
 from bench.services import POSTGRESQL, databases
@@ -29,7 +28,16 @@ def workers(peer: Peer, jobs: int) -> Figures:
 
 def _measure(peer: Peer, jobs: int, count: int) -> Figures:
     def command(place: Place) -> list[str]:
-        return [sys.executable, "-m", "hookcast", "serve", "--port", str(place.port), "--workers", str(count)]
+        return [
+            *python_of(peer.tree or ROOT),
+            "-m",
+            "hookcast",
+            "serve",
+            "--port",
+            str(place.port),
+            "--workers",
+            str(count),
+        ]
 
     serve = dataclasses.replace(peer, command=command)
     cores = CORES if count > 1 else [SERVER_CORE]

@@ -99,12 +99,28 @@ def uvicorn(app: str) -> Callable[[Place], list[str]]:
     return lambda place: [*start, "--port", str(place.port)]
 
 
+def centrifuge(place: Place) -> list[str]:
+    """Return the command of Centrifugo's library, a program of ours in Go."""
+    return [str(TOOLS / "centrifuge"), str(place.port)]
+
+
 CATALOG = (
     Peer("floor-sse", "floor (C), SSE", floor, "/events/%s"),
     Peer("floor-ws", "floor (C), WebSocket", floor, "/ws/%s", websocket=True),
     *hookcast("hookcast", "Hookcast", ROOT),
     Peer("nchan-sse", "nchan, SSE", nchan, "/events/%s", first_state=True),
     Peer("nchan-ws", "nchan, WebSocket", nchan, "/ws/%s", websocket=True, first_state=True),
+    Peer("centrifuge-sse", "Centrifuge, SSE", centrifuge, "/events/%s", first_state=True, authorises=True),
+    Peer(
+        "centrifuge-ws",
+        "Centrifuge, WebSocket",
+        centrifuge,
+        "/ws",
+        websocket=True,
+        message='{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"%s"}}',
+        first_state=True,
+        authorises=True,
+    ),
     Peer("sse-starlette", "sse-starlette", uvicorn("sse_starlette_app"), "/events/%s"),
     Peer("starlette-ws", "Starlette WebSocket", uvicorn("starlette_ws_app"), "/ws/%s", websocket=True),
     Peer("fastapi", "FastAPI, SQLAlchemy, sse-starlette", uvicorn("fastapi_app"), "/api/fal-jobs/%s/events"),

@@ -9,7 +9,7 @@
 /* Versions of the states start here, so that every number has ten digits and every body the same length. */
 #define FIRST_VERSION 1000000000UL
 #define BODY_BYTES 190
-#define CARRY_BYTES 1024
+#define CARRY_BYTES 8192
 #define READ_BYTES (256 * 1024)
 
 struct options {

@@ -22,14 +22,15 @@ size_t make_state(char *out, const char *topic, uint64_t version) {
     return BODY_BYTES;
 }
 
-/* A state anywhere in `text`; one that was not made by us has a small version and is only a first state. */
-static uint64_t find_state(const char *text, size_t size, bool *whole) {
-    const char *at = memmem(text, size, "\"version\":", 10), *end = text + size;
-    if (!at) return 0;
+/* The next state in the text from `*at` on, which moves behind its version; 0 if there is none. One that was not made by
+ * us has a small version and is only a first state. */
+static uint64_t find_state(const char **at, const char *end, bool *whole) {
+    const char *start = memmem(*at, (size_t)(end - *at), "\"version\":", 10);
+    if (!start) return 0;
     uint64_t version = 0;
-    for (const char *digit = at + 10; digit < end && *digit >= '0' && *digit <= '9'; digit++)
-        version = version * 10 + (uint64_t)(*digit - '0');
-    *whole = end - at >= BODY_BYTES - 1 && !memcmp(at + BODY_BYTES - 6, "xx\"}}", 5);
+    for (*at = start + 10; *at < end && **at >= '0' && **at <= '9'; ++*at)
+        version = version * 10 + (uint64_t)(**at - '0');
+    *whole = end - start >= BODY_BYTES - 1 && !memcmp(start + BODY_BYTES - 6, "xx\"}}", 5);
     return version;
 }
 
@@ -40,7 +41,7 @@ static void sse_line(struct stream *s, const char *line, size_t size) {
         if (s->version) on.state(s, s->version, true);
         s->version = 0;
     } else if (size > 5 && !memcmp(line, "data:", 5)) {
-        s->version = find_state(line, size, &whole);
+        s->version = find_state(&line, line + size, &whole);
         if (s->version >= FIRST_VERSION && !whole) on.state(s, s->version, false);
     }
 }
@@ -61,8 +62,8 @@ static void message(struct stream *s, uint8_t opcode, const char *payload, size_
     if (opcode == 9) on.ping(s, payload, size);
     if (opcode != 1) return;
     if (!s->ready) on.ready(s);
-    uint64_t version = find_state(payload, size, &whole);
-    if (version) on.state(s, version, whole);
+    const char *end = payload + size; /* Centrifuge puts several into one frame */
+    for (uint64_t version; (version = find_state(&payload, end, &whole));) on.state(s, version, whole);
 }
 
 static size_t websocket_frames(struct stream *s, const char *data, size_t size) {

@@ -1,7 +1,8 @@
 """The peers: how each starts, and its paths for subscribing and publishing. Their configurations are in `peers/`."""
 
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class Peer:
     tree: Path | None = None  # of Hookcast: the checkout that it runs from
     first_state: bool = False  # a new stream begins with the newest state
     authorises: bool = False  # checks a stream's token, a JWT that names its jobs
+    several: Callable[[Sequence[str]], list[str]] | None = None  # the load generator's arguments for streams of topics
 
     def is_hookcast(self) -> bool:
         """Return whether it is Hookcast, of whatever commit."""
@@ -45,6 +47,29 @@ class Peer:
         found += ["--message", self.message] if self.message else []
         found += ["--protocol", self.protocol] if self.protocol else []
         return found
+
+
+def _in_path(path: str) -> Callable[[Sequence[str]], list[str]]:
+    """Return the arguments of a peer that takes topics in its path, separated by commas."""
+    return lambda topics: ["--subscribe-path", path % ",".join(topics)]
+
+
+def _floor_topics(path: str) -> Callable[[Sequence[str]], list[str]]:
+    """Return the arguments for the floor, whose streams have one topic: it takes `burst.NAME` for `burst`."""
+    return lambda _: ["--subscribe-path", path % "burst", "--publish-path", "/publish/burst.%s"]
+
+
+def _hookcast_jobs(topics: Sequence[str]) -> list[str]:
+    return ["--subscribe-path", "/api/fal-jobs/events?" + "&".join(f"requestId={topic}" for topic in topics)]
+
+
+def _hookcast_subscribe(topics: Sequence[str]) -> list[str]:
+    return ["--message", json.dumps({"type": "subscribe", "requestIds": list(topics)})]
+
+
+def _centrifuge_subscribe(topics: Sequence[str]) -> list[str]:
+    commands = [{"id": number, "subscribe": {"channel": topic}} for number, topic in enumerate(topics, 2)]
+    return ["--message", "\n".join(map(json.dumps, [{"id": 1, "connect": {}}, *commands]))]
 
 
 def floor(place: Place) -> list[str]:
@@ -78,6 +103,7 @@ def hookcast(name: str, title: str, tree: Path) -> list[Peer]:
         "/api/fal-jobs/%s/events",
         tree=tree,
         first_state=True,
+        several=_hookcast_jobs,
         authorises=(tree / "server" / "hookcast" / "auth").is_dir(),  # the first commits had no tokens
     )
     websocket = replace(
@@ -88,6 +114,7 @@ def hookcast(name: str, title: str, tree: Path) -> list[Peer]:
         websocket=True,
         message='{"type":"subscribe","requestIds":["%s"]}',
         protocol="hookcast.v1",
+        several=_hookcast_subscribe,
     )
     return [sse, websocket]
 
@@ -105,12 +132,20 @@ def centrifuge(place: Place) -> list[str]:
 
 
 CATALOG = (
-    Peer("floor-sse", "floor (C), SSE", floor, "/events/%s"),
-    Peer("floor-ws", "floor (C), WebSocket", floor, "/ws/%s", websocket=True),
+    Peer("floor-sse", "floor (C), SSE", floor, "/events/%s", several=_floor_topics("/events/%s")),
+    Peer("floor-ws", "floor (C), WebSocket", floor, "/ws/%s", websocket=True, several=_floor_topics("/ws/%s")),
     *hookcast("hookcast", "Hookcast", ROOT),
-    Peer("nchan-sse", "nchan, SSE", nchan, "/events/%s", first_state=True),
-    Peer("nchan-ws", "nchan, WebSocket", nchan, "/ws/%s", websocket=True, first_state=True),
-    Peer("centrifuge-sse", "Centrifuge, SSE", centrifuge, "/events/%s", first_state=True, authorises=True),
+    Peer("nchan-sse", "nchan, SSE", nchan, "/events/%s", first_state=True, several=_in_path("/events/%s")),
+    Peer("nchan-ws", "nchan, WebSocket", nchan, "/ws/%s", websocket=True, first_state=True, several=_in_path("/ws/%s")),
+    Peer(
+        "centrifuge-sse",
+        "Centrifuge, SSE",
+        centrifuge,
+        "/events/%s",
+        first_state=True,
+        authorises=True,
+        several=_in_path("/events/%s"),
+    ),
     Peer(
         "centrifuge-ws",
         "Centrifuge, WebSocket",
@@ -120,6 +155,7 @@ CATALOG = (
         message='{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"%s"}}',
         first_state=True,
         authorises=True,
+        several=_centrifuge_subscribe,
     ),
     Peer("sse-starlette", "sse-starlette", uvicorn("sse_starlette_app"), "/events/%s"),
     Peer("starlette-ws", "Starlette WebSocket", uvicorn("starlette_ws_app"), "/ws/%s", websocket=True),

@@ -17,7 +17,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PUBLISHER UINT32_MAX
+#define PUBLISHER (UINT32_MAX - MAX_BURST) /* the keys from here on are the publishers' */
+#define MAX_BURST 64
+#define PATH_BYTES 4096
 #define TOKEN_BYTES 1024
 #define DRAIN 20
 #define STUCK 10e9               /* nothing has moved for so many nanoseconds: what is missing stays missing */
@@ -36,12 +38,12 @@ static uint64_t *published_at;
 static uint64_t *seen_at; /* per topic, the newest state that was not published by us */
 static double own_start, server_start; /* CPU seconds when measuring began */
 static long published, deliveries, expected, disordered, broken;
-static struct {
+static struct publisher {
     int fd;
     bool busy;
     size_t size;
     char answer[4096];
-} publisher;
+} publishers[MAX_BURST];
 static char room[CARRY_BYTES + READ_BYTES];
 
 static double seconds_since(uint64_t moment) {
@@ -82,8 +84,8 @@ static int connect_from(unsigned source, bool small) {
 }
 
 static void send_request(struct stream *s) {
-    char path[512 + TOKEN_BYTES], request[4096], protocol[128] = "";
-    fill(path, 512, opt.subscribe_path, s->topic);
+    char path[PATH_BYTES + TOKEN_BYTES], request[2 * PATH_BYTES], protocol[128] = "";
+    fill(path, PATH_BYTES, opt.subscribe_path, s->topic);
     if (tokens) strcat(path, tokens[s - streams]);
     if (opt.protocol) snprintf(protocol, sizeof protocol, "Sec-WebSocket-Protocol: %s\r\n", opt.protocol);
     const char *extra = opt.header ? opt.header : "", *line = opt.header ? "\r\n" : "";
@@ -112,7 +114,7 @@ static void on_ready(struct stream *s) {
 
 static void on_open(struct stream *s) {
     if (!opt.message) return on_ready(s);
-    char text[512], frame[600];
+    char text[PATH_BYTES], frame[PATH_BYTES + 16];
     fill(text, sizeof text, opt.message, s->topic);
     send_all(s->fd, frame, make_text_frame(frame, text, 1, strlen(text)));
 }
@@ -127,7 +129,8 @@ static void on_state(struct stream *s, uint64_t version, bool whole) {
         broken++;
         return;
     }
-    if (version <= s->last) disordered++;
+    uint64_t oldest = FIRST_VERSION + (uint64_t)(published - opt.burst);
+    if (opt.burst ? version < oldest : version <= s->last) disordered++;
     s->last = version;
     if (!s->counted) return;
     deliveries++;
@@ -141,9 +144,15 @@ static void on_ping(struct stream *s, const char *payload, size_t size) {
     send_all(s->fd, frame, make_text_frame(frame, payload, 10, size));
 }
 
+/* With --burst every stream reads all topics. */
+static void count_reader(struct stream *s, int change) {
+    for (int i = 0; i < opt.burst; i++) readers[i] += change;
+    if (!opt.burst) readers[s->topic] += change;
+}
+
 static void on_gone(struct stream *s) {
     if (!s->ready) fail("a stream was closed before its first bytes: %.*s", (int)s->carried, s->carry);
-    if (s->counted) readers[s->topic]--;
+    if (s->counted) count_reader(s, -1);
     s->stage = CLOSED;
     closed_count++;
     close(s->fd);
@@ -163,19 +172,26 @@ static void on_stream(struct stream *s, uint32_t events) {
 }
 
 /* The answer to one POST: any 2xx with a length. */
-static void on_publisher(void) {
-    size_t left = sizeof publisher.answer - 1 - publisher.size;
-    ssize_t size = recv(publisher.fd, publisher.answer + publisher.size, left, 0);
+static void on_publisher(struct publisher *p) {
+    ssize_t size = recv(p->fd, p->answer + p->size, sizeof p->answer - 1 - p->size, 0);
     if (size < 0 && errno == EAGAIN) return;
     if (size <= 0) fail("the server closed the publishing connection");
-    publisher.size += (size_t)size;
-    publisher.answer[publisher.size] = 0;
-    char *end = strstr(publisher.answer, "\r\n\r\n");
+    p->size += (size_t)size;
+    p->answer[p->size] = 0;
+    char *end = strstr(p->answer, "\r\n\r\n");
     if (!end) return;
-    if (memcmp(publisher.answer, "HTTP/1.1 2", 10) != 0) fail("publishing is answered: %.100s", publisher.answer);
-    char *length = strcasestr(publisher.answer, "\r\ncontent-length:");
+    if (memcmp(p->answer, "HTTP/1.1 2", 10) != 0) fail("publishing is answered: %.100s", p->answer);
+    char *length = strcasestr(p->answer, "\r\ncontent-length:");
     size_t body = length ? strtoul(length + 17, NULL, 10) : 0;
-    if (publisher.size >= (size_t)(end + 4 - publisher.answer) + body) publisher.busy = false;
+    if (p->size >= (size_t)(end + 4 - p->answer) + body) p->busy = false;
+}
+
+static int publisher_count(void) { return opt.burst ? opt.burst : 1; }
+
+static bool publishing(void) {
+    for (int i = 0; i < publisher_count(); i++)
+        if (publishers[i].busy) return true;
+    return false;
 }
 
 static void wait_for_events(uint64_t nanoseconds) {
@@ -184,7 +200,7 @@ static void wait_for_events(uint64_t nanoseconds) {
     int count = epoll_pwait2(poller, events, 512, &limit, NULL);
     for (int i = 0; i < count; i++) {
         uint32_t key = events[i].data.u32;
-        if (key == PUBLISHER) on_publisher();
+        if (key >= PUBLISHER) on_publisher(&publishers[key - PUBLISHER]);
         else on_stream(&streams[key], events[i].events);
     }
     uint64_t moment = now();
@@ -198,7 +214,7 @@ static void open_one(int index) {
     s->slow = index >= opt.streams;
     s->topic = (unsigned)(s->slow ? (index - opt.streams) % (opt.hot ? opt.hot : opt.topics) : index % opt.topics);
     s->counted = !s->slow;
-    if (s->counted) readers[s->topic]++;
+    if (s->counted) count_reader(s, 1);
     s->begun = now();
     s->fd = connect_from(1 + (unsigned)(index / opt.per_address), s->slow && !opt.slow_reads);
     listen_to(s->fd, (uint32_t)index, EPOLLIN | EPOLLOUT | EPOLLRDHUP, EPOLL_CTL_ADD);
@@ -214,13 +230,16 @@ static void open_streams(void) {
     }
     double seconds = seconds_since(start), each = (cpu_of(opt.pids, opt.pid_count) - server) * 1e6 / all;
     printf("{\"phase\": \"connected\", \"streams\": %d, \"seconds\": %.4f, \"per_second\": %.0f, "
-           "\"server_us\": %.1f, \"load_cpu\": %.3f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"begun\": %lu, \"ended\": %lu}\n",
+           "\"server_us\": %.1f, \"load_cpu\": %.3f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
+           "\"begun\": %lu, \"ended\": %lu}\n",
            all, seconds, all / seconds, each, (own_cpu() - cpu) / seconds, tally_microseconds(0.5),
            tally_microseconds(0.99), start, now());
 }
 
-/* With hot topics every other state goes to one of them. Else the topics take turns, not in the order of opening. */
+/* With --burst each topic gets one of the states that are published at once. With hot topics every other state goes to
+ * one of them. Else the topics take turns, not in the order of opening. */
 static unsigned topic_of(long state) {
+    if (opt.burst) return (unsigned)(state % opt.burst);
     if (opt.hot && state % 2 == 0) return (unsigned)(state / 2 % opt.hot);
     if (opt.hot) return (unsigned)(opt.hot + state / 2 % (opt.topics - opt.hot));
     return (unsigned)((uint64_t)state * 7919 % (uint64_t)opt.topics);
@@ -228,6 +247,7 @@ static unsigned topic_of(long state) {
 
 static void publish(uint64_t moment) {
     char path[512], name[64], body[BODY_BYTES + 1], request[2048];
+    struct publisher *p = &publishers[opt.burst ? published % opt.burst : 0];
     unsigned topic = topic_of(published);
     uint64_t version = FIRST_VERSION + (uint64_t)published;
     fill(path, sizeof path, opt.publish_path, topic);
@@ -238,19 +258,19 @@ static void publish(uint64_t moment) {
                         "Content-Length: %d\r\n\r\n%.*s",
                         path, version, BODY_BYTES, BODY_BYTES, body);
     expected += readers[topic];
-    publisher.busy = true;
-    publisher.size = 0;
+    p->busy = true;
+    p->size = 0;
     published_at[published++] = moment ? moment : now();
-    send_all(publisher.fd, request, (size_t)size);
+    send_all(p->fd, request, (size_t)size);
 }
 
 /* Paced states count from the moment they were due: a server that keeps the publisher waiting is not flattered. */
 static uint64_t publish_when_due(void) {
     uint64_t far = 100000000;
-    if (published == opt.states || publisher.busy) return far;
+    if (published == opt.states || publishing()) return far;
     if (opt.rate <= 0) {
         if (deliveries < expected) return far;
-        publish(0);
+        for (int i = 0; i < publisher_count(); i++) publish(0);
         return far;
     }
     uint64_t due = started + (uint64_t)((double)published * 1e9 / opt.rate), moment = now();
@@ -282,29 +302,35 @@ static void begin_measuring(void) {
  * DRAIN seconds more. */
 static bool more_to_publish(void) {
     static bool warm;
-    if (!warm && published == opt.warm && !publisher.busy && deliveries >= expected) {
+    if (!warm && published == opt.warm && !publishing() && deliveries >= expected) {
         warm = true;
         begin_measuring();
     }
     double late = opt.seconds > 0 && warm ? seconds_since(started) - opt.seconds : -1;
     if (late >= 0) opt.states = (int)published;
     if (late > DRAIN) return false;
-    return published < opt.states || publisher.busy || deliveries < expected;
+    return published < opt.states || publishing() || deliveries < expected;
+}
+
+static void open_publishers(void) {
+    for (int i = 0; i < publisher_count(); i++) {
+        publishers[i].fd = connect_from(0, false);
+        listen_to(publishers[i].fd, PUBLISHER + (uint32_t)i, EPOLLIN, EPOLL_CTL_ADD);
+        struct pollfd writable = {.fd = publishers[i].fd, .events = POLLOUT};
+        if (poll(&writable, 1, 5000) != 1) fail("the publisher could not connect");
+    }
 }
 
 static void publish_states(void) {
     published_at = calloc((size_t)opt.states + 1, sizeof *published_at);
-    publisher.fd = connect_from(0, false);
-    listen_to(publisher.fd, PUBLISHER, EPOLLIN, EPOLL_CTL_ADD);
-    struct pollfd writable = {.fd = publisher.fd, .events = POLLOUT};
-    if (poll(&writable, 1, 5000) != 1) fail("the publisher could not connect");
+    open_publishers();
     moved = now();
     while (more_to_publish()) {
         wait_for_events(publish_when_due());
         if (now() - moved > STUCK) break;
     }
     report();
-    close(publisher.fd);
+    for (int i = 0; i < publisher_count(); i++) close(publishers[i].fd);
 }
 
 /* Keep answering pings until the caller has measured and sends a line, or is gone. */
@@ -350,7 +376,7 @@ static void read_options(int argc, char **argv) {
         {"slow-reads", 0, 0, 'R'}, {"first-state", 0, 0, 'f'}, {"states", 1, 0, 'M'}, {"rate", 1, 0, 'r'},
         {"warm", 1, 0, 'W'}, {"seconds", 1, 0, 'x'}, {"cpu", 1, 0, 'c'}, {"pids", 1, 0, 'i'},
         {"timeout", 1, 0, 'T'}, {"hold", 0, 0, 'd'}, {"moments", 1, 0, 'u'},
-        {"opening", 1, 0, 'O'}, {"per-address", 1, 0, 'A'}, {"tokens", 1, 0, 'k'}, {0}};
+        {"opening", 1, 0, 'O'}, {"per-address", 1, 0, 'A'}, {"tokens", 1, 0, 'k'}, {"burst", 1, 0, 'b'}, {0}};
     int c;
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (c) {
@@ -380,12 +406,15 @@ static void read_options(int argc, char **argv) {
         case 'u': opt.moments = optarg; break;
         case 'O': opt.opening = atoi(optarg); break;
         case 'A': opt.per_address = atoi(optarg); break;
+        case 'b': opt.burst = atoi(optarg); break;
         case 'k': opt.tokens = optarg; break;
         default: exit(2);
         }
     }
     if (opt.port <= 0 || opt.topics < 1 || opt.streams < 0 || opt.states < 0) exit(2);
     if ((opt.hot && opt.hot >= opt.topics) || opt.opening < 1 || opt.per_address < 1) exit(2);
+    if (opt.burst < 0 || opt.burst > MAX_BURST) exit(2);
+    if (opt.burst && (opt.topics != opt.burst || opt.states % opt.burst)) exit(2);
 }
 
 int main(int argc, char **argv) {

@@ -14,7 +14,7 @@
 
 struct options {
     const char *host, *subscribe_path, *publish_path, *message, *protocol, *header, *name, *moments, *tokens;
-    int port, cpu, streams, topics, hot, slow, states, warm, opening, per_address;
+    int port, cpu, streams, topics, hot, slow, states, warm, opening, per_address, burst;
     double rate, seconds, timeout;
     bool websocket, first_state, slow_reads, hold;
     int pids[64], pid_count;

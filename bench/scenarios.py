@@ -23,6 +23,7 @@ class Size:
 
     fanout_streams: int = 5000
     fanout_seconds: float = 3
+    burst_streams: int = 1000
     idle_streams: int = 10000
     idle_rounds: int = 2
     trickle_seconds: int = 5
@@ -40,6 +41,7 @@ FULL = Size()
 QUICK = Size(
     fanout_streams=2000,
     fanout_seconds=0.5,
+    burst_streams=200,
     idle_streams=1000,
     idle_rounds=1,
     trickle_seconds=1,
@@ -57,6 +59,7 @@ SLOW_PEERS = ("nchan-sse", "sse-starlette")
 IDLE_RUNS_OF_PEERS = 2
 RATE = 1000  # states a second, wherever publishing is paced
 TOPICS_PER_HOT = 10
+BURST = 40  # jobs that end at once
 
 
 def fanout(peer: Peer, size: Size) -> Figures:
@@ -69,6 +72,24 @@ def fanout(peer: Peer, size: Size) -> Figures:
     return {
         "connects": opened["per_second"],
         "connect_us": opened["server_us"],
+        "deliveries": pushed["per_second"],
+        "cpu_us": pushed["server_us"],
+        "server_cpu": pushed["server_cpu"],
+        "load_cpu": pushed["load_cpu"],
+        **_latency(pushed),
+        "lost": _lost(pushed),
+    }
+
+
+def burst(peer: Peer, size: Size) -> Figures:
+    """Measure bursts: each stream watches the same jobs, and all of them change at once."""
+    assert peer.several is not None
+    shape = ["--name", "b", "--streams", size.burst_streams, "--topics", BURST, "--burst", BURST]
+    shape += ["--states", 1000 * BURST, "--warm", 2 * BURST, "--seconds", size.fanout_seconds]
+    with running(peer) as server:
+        _warm(server)
+        _, pushed = publish(server, *shape, *peer.several([f"b-{number:05}" for number in range(BURST)]))
+    return {
         "deliveries": pushed["per_second"],
         "cpu_us": pushed["server_us"],
         "server_cpu": pushed["server_cpu"],
@@ -153,6 +174,7 @@ def slow(peer: Peer, size: Size) -> Figures:
 
 SCENARIOS: dict[str, Callable[[Peer, Size], Figures]] = {
     "fanout": fanout,
+    "burst": burst,
     "first": first,
     "storm": lambda peer, size: storm(peer, size.storm_streams),
     "storm-open": lambda peer, size: storm(peer, size.storm_streams, authorised=False),
@@ -178,6 +200,8 @@ def wanted(scenario: str, peer: Peer, size: Size, run: int) -> bool:
             return ours and not peer.websocket
         case "storm" | "storm-open":
             return peer.first_state
+        case "burst":
+            return peer.several is not None
         case _ if peer.name == "fastapi":
             return False
         case "slow":

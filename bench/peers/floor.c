@@ -2,7 +2,8 @@
  *
  *   GET /events/TOPIC            SSE
  *   GET /ws/TOPIC                WebSocket (RFC 6455); what the client sends is read and ignored
- *   POST /publish/TOPIC?version= the body goes to everybody on the topic, framed as Hookcast frames it
+ *   POST /publish/TOPIC?version= the body goes to everybody on the topic, framed as Hookcast frames it; what follows a
+ *                                dot in TOPIC is ignored, so that one stream can stand for one of several topics
  *
  * Requests must arrive in one piece, and a reader that is behind by a full socket buffer is let go: it is a yardstick,
  * not a server. */
@@ -116,6 +117,7 @@ static void request(int fd, char *text) {
     char *body = strstr(text, "\r\n\r\n");
     if (!body) return drop(fd);
     if (sscanf(text, "POST /publish/%63[^? ]?version=%23[0-9]", name, version) == 2) {
+        name[strcspn(name, ".")] = 0;
         publish(fd, name, version, body + 4);
     } else if (sscanf(text, "GET /events/%63[^ ]", name) == 1) {
         if (push(fd, sse, sizeof sse - 1)) join(fd, name, false);

@@ -1,6 +1,6 @@
 // Centrifuge, the library of Centrifugo, as a server of job states: unidirectional SSE and WebSocket.
 //
-//	GET /events/TOPIC   SSE; the topic's newest state comes first
+//	GET /events/TOPICS  SSE of topics, separated by commas; each one's newest state comes first
 //	GET /ws             WebSocket, Centrifuge's own JSON protocol; a subscribe is answered with the newest state
 //	POST /publish/TOPIC the body goes to everybody on the topic, and is kept as its newest state
 //
@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,7 +50,7 @@ func main() {
 	check(node.Run())
 	socket := centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{PingPongConfig: pings})
 	routes := http.NewServeMux()
-	routes.Handle("GET /events/{topic}", authorised(&eventSource{node}))
+	routes.Handle("GET /events/{topics}", authorised(&eventSource{node}))
 	routes.Handle("GET /ws", authorised(socket))
 	routes.HandleFunc("POST /publish/{topic}", func(w http.ResponseWriter, r *http.Request) { publish(node, w, r) })
 	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
@@ -57,14 +58,18 @@ func main() {
 	check(http.Serve(listener, routes))
 }
 
-// A stream of events names its one topic in its path; a WebSocket subscribes by itself.
+// A stream of events names its topics in its path; a WebSocket subscribes by itself.
 func connecting(ctx context.Context, event centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
 	reply := centrifuge.ConnectReply{Credentials: &centrifuge.Credentials{}}
-	if topic := string(event.Data); topic != "" {
+	if len(event.Data) == 0 {
+		return reply, nil
+	}
+	reply.Subscriptions = map[string]centrifuge.SubscribeOptions{}
+	for topic := range strings.SplitSeq(string(event.Data), ",") {
 		if !shows(ctx, topic) {
 			return reply, centrifuge.ErrorPermissionDenied
 		}
-		reply.Subscriptions = map[string]centrifuge.SubscribeOptions{topic: subscription}
+		reply.Subscriptions[topic] = subscription
 	}
 	return reply, nil
 }

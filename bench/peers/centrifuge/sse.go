@@ -22,7 +22,7 @@ func (h *eventSource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
-	client.Connect(centrifuge.ConnectRequest{Data: []byte(r.PathValue("topic"))})
+	client.Connect(centrifuge.ConnectRequest{Data: []byte(r.PathValue("topics"))})
 	flush := http.NewResponseController(w).Flush
 	for {
 		select {

@@ -1,58 +1,54 @@
 """Benchmark Hookcast and its peers side by side: see bench/README.md.
 
-Progress goes to stderr, the table to stdout. Ctrl-C ends every server and prints the results so far.
+Progress goes to stderr, the tables to stdout. Ctrl-C ends every server and prints the results so far.
 """
 
 import argparse
-import asyncio
-import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import latency, report, table
 from bench.catalog import CATALOG, TOOLS, Peer, chosen
 from bench.checkouts import checkouts
-from bench.process import BenchError, go_first, stay_beside
-from bench.scenarios import FULL, QUICK, SCENARIOS, Size, wanted
-from bench.table import Results
-from bench.webhook_table import webhook_table
-
-LATENCY = "latency"
+from bench.origin import origin
+from bench.process import BenchError, busy_seconds, go_first, own_seconds, stay_beside
+from bench.report.cells import short
+from bench.report.documents import page, write
+from bench.results import KEPT, Results
+from bench.scenarios import SCENARIOS
+from bench.scenarios.size import FULL, QUICK, Size
 
 
 def main() -> None:
-    """Run the benchmarks and print the table."""
+    """Run the benchmarks and print the tables."""
     arguments = _arguments()
     results = Results()
     if arguments.priority:
         go_first()
     stay_beside()
-    busy, own = report.busy_seconds(), report.own_seconds()
+    busy, own = busy_seconds(), own_seconds()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     interrupted = False
     try:
         with checkouts(arguments.against) as others:
-            arguments.only += others
-            _measure(arguments, results)
+            _measure(arguments, [*arguments.only, *others], results)
     except KeyboardInterrupt:
         interrupted = True
-    elsewhere = (report.busy_seconds() - busy) - (report.own_seconds() - own)
-    lines = _page(arguments, results, elsewhere)
-    print("\n".join(lines))
+    print("\n".join(page(results)))
+    _say(f"Other processes of the machine used {_others(busy, own):.0f} s of CPU meanwhile.")
     if arguments.json:
-        found = {f"{scenario} {peer}": runs for (scenario, peer), runs in results.figures.items()}
-        arguments.json.write_text(json.dumps(found, indent=1))
+        results.save(arguments.json)
     if interrupted:
         sys.exit(130)
     if arguments.write:
-        report.write(lines)
+        results.save(KEPT)
+        write()
 
 
 def _arguments() -> argparse.Namespace:
-    names = [*SCENARIOS, LATENCY]
+    names = [*SCENARIOS]
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller, one run, two minutes: a look, no result")
     parser.add_argument("--only", type=_peers, default=list(CATALOG), metavar="PEERS", help="say hookcast,floor-sse")
@@ -65,9 +61,9 @@ def _arguments() -> argparse.Namespace:
         help="also measure this Hookcast: a commit, or a folder with a checkout; more than once for several",
     )
     parser.add_argument("--runs", type=int, help="of everything [default: 5, with --quick 1]")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results.json and the documents")
     parser.add_argument("--priority", action="store_true", help="run at nice -10 on a machine with others (needs root)")
-    parser.add_argument("--json", type=Path, help="a file for the figures of every run")
+    parser.add_argument("--json", type=Path, help="a file for the figures of every run; others in it stay")
     found = parser.parse_args()
     found.runs = found.runs or (1 if found.quick else 5)
     if found.write and found.quick:
@@ -85,45 +81,39 @@ def _peers(names: str) -> list[Peer]:
 
 
 def _scenarios(names: str) -> list[str]:
-    if unknown := set(names.split(",")) - {*SCENARIOS, LATENCY}:
+    if unknown := set(names.split(",")) - set(SCENARIOS):
         raise argparse.ArgumentTypeError(f"no scenario is called {', '.join(unknown)}")
     return names.split(",")
 
 
-def _measure(arguments: argparse.Namespace, results: Results) -> None:
+def _measure(arguments: argparse.Namespace, peers: Sequence[Peer], results: Results) -> None:
     """Measure run by run, and peer by peer within each, so that drift of the machine affects all peers alike."""
     size = QUICK if arguments.quick else FULL
+    results.origin = origin(arguments.runs, quick=arguments.quick)
     start = time.monotonic()
-    for run, scenario, peer in _plan(arguments, size):
-        where = f"{scenario} {peer.name}"
-        try:
-            figures = SCENARIOS[scenario](peer, size)
-        except (BenchError, OSError) as error:
-            results.missing[where] = str(error)
-            _say(f"{where}: not measured: {error}")
-            continue
-        results.add(scenario, peer, run, figures)
-        words = "  ".join(f"{name} {table.short(value)}" for name, value in figures.items())
-        _say(f"{time.monotonic() - start:5.0f} s  run {run + 1}  {where:20} {words}")
-    if LATENCY in arguments.scenario and any(peer.is_hookcast() for peer in arguments.only):
-        results.latency += asyncio.run(latency.main(arguments.runs))
-
-
-def _plan(arguments: argparse.Namespace, size: Size) -> Iterator[tuple[int, str, Peer]]:
     for run in range(arguments.runs):
-        for scenario in arguments.scenario:
-            for peer in arguments.only:
-                if scenario != LATENCY and wanted(scenario, peer, size, run):
-                    yield run, scenario, peer
+        for scenario, peer in _plan(arguments.scenario, peers, size, run):
+            where = f"{scenario} {peer.name}"
+            try:
+                figures = SCENARIOS[scenario].measure(peer, size)
+            except (BenchError, OSError) as error:
+                results.miss(scenario, peer.name, str(error))
+                _say(f"{where}: not measured: {error}")
+                continue
+            results.add(scenario, peer.name, run, figures)
+            words = "  ".join(f"{name} {short(value)}" for name, value in figures.items())
+            _say(f"{time.monotonic() - start:5.0f} s  run {run + 1}  {where:20} {words}")
 
 
-def _page(arguments: argparse.Namespace, results: Results, others: float) -> list[str]:
-    lines = report.heading(arguments.runs, quick=arguments.quick)
-    lines += [*table.main_table(results, arguments.only), ""]
-    lines += [*webhook_table(results, arguments.only), ""]
-    lines += table.ratio_lines(results)
-    lines += table.warnings(results)
-    return [*lines, f"- other processes of the machine used {max(others, 0):.0f} s of CPU meanwhile", ""]
+def _plan(scenarios: Sequence[str], peers: Sequence[Peer], size: Size, run: int) -> Iterator[tuple[str, Peer]]:
+    for scenario in scenarios:
+        for peer in peers:
+            if SCENARIOS[scenario].wanted(peer, size, run):
+                yield scenario, peer
+
+
+def _others(busy: float, own: float) -> float:
+    return max((busy_seconds() - busy) - (own_seconds() - own), 0)
 
 
 def _say(line: str) -> None:

@@ -119,6 +119,12 @@ def hookcast(name: str, title: str, tree: Path) -> list[Peer]:
     return [sse, websocket]
 
 
+def as_served(peer: Peer, *options: str) -> Peer:
+    """Return this Hookcast as `hookcast serve` with the options, hence without a publish route."""
+    start = python_of(peer.tree or ROOT)
+    return replace(peer, command=lambda place: [*start, "-m", "hookcast", "serve", "--port", str(place.port), *options])
+
+
 def uvicorn(app: str) -> Callable[[Place], list[str]]:
     """Return the command of an ASGI app in `peers/` on uvicorn with uvloop and httptools."""
     options = "--loop uvloop --http httptools --ws websockets-sansio --backlog 4096 --no-access-log --log-level warning"
@@ -161,6 +167,11 @@ CATALOG = (
     Peer("starlette-ws", "Starlette WebSocket", uvicorn("starlette_ws_app"), "/ws/%s", websocket=True),
     Peer("fastapi", "FastAPI, SQLAlchemy, sse-starlette", uvicorn("fastapi_app"), "/api/fal-jobs/%s/events"),
 )
+
+
+def titles() -> dict[str, str]:
+    """Return the rows' titles by name."""
+    return {peer.name: peer.title for peer in CATALOG}
 
 
 def chosen(names: str | None) -> list[Peer]:

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.catalog import Peer, Place
-from bench.latency import free_port, one_run, webhook
-from bench.process import CORES, BenchError, Server, go_first, running
+from bench.latency import one_run
+from bench.process import CORES, BenchError, Server, free_port, go_first, running
 from bench.services import serving_keys
+from bench.signing import webhook
 
 LARGE, LARGE_BYTES = 4, 500_000_000
 SMALL, SMALL_BYTES = 1000, 1_000_000

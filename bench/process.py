@@ -68,7 +68,7 @@ def running(peer: Peer, cores: Sequence[int] = (), **variables: str) -> Iterator
     with tempfile.TemporaryDirectory(prefix="hookcast-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        port = _free_port()
+        port = free_port()
         command = ["taskset", "-c", ",".join(map(str, cores or [SERVER_CORE])), "setpriv", "--pdeathsig", "TERM"]
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
@@ -114,6 +114,19 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(sum(map(int, _stat(pid)[11:15])) for pid in pids) / os.sysconf("SC_CLK_TCK")
 
 
+def busy_seconds() -> float:
+    """Return the CPU seconds of all processes of the machine so far."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    user, nice, system, _idle, _wait, interrupt, soft = fields[:7]
+    return (user + nice + system + interrupt + soft) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds() -> float:
+    """Return the CPU seconds of this process and its reaped children."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def stay_beside() -> None:
     """Keep this process, and children without an affinity of their own, off the server's core."""
     os.sched_setaffinity(0, {LOAD_CORE})
@@ -138,7 +151,8 @@ def _pss(pid: int) -> int:
     return 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that is free right now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

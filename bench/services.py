@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-from bench.latency import jwks
 from bench.process import cpu_seconds, family
+from bench.signing import jwks
 from support.postgres import running_postgres
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"

@@ -18,8 +18,8 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from bench.latency import free_port, one_run, serve_keys, serving
-from bench.process import LOAD_CORE, go_first
+from bench.latency import one_run, serve_keys, serving
+from bench.process import LOAD_CORE, free_port, go_first
 
 CLIENTS = 5000
 RUNS = 10

@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from bench.catalog import Peer, Place
-from bench.latency import free_port, webhook
-from bench.process import BenchError, Server, running, stay_beside
+from bench.process import BenchError, Server, free_port, running, stay_beside
 from bench.services import POSTGRESQL, SQLITE, databases, serving_keys
+from bench.signing import webhook
 
 EVENTS = 4000
 SENDERS = 32

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.catalog import Peer
-from bench.latency import webhook
 from bench.load import Figures, Load, loading
-from bench.process import Server, running
-from bench.report import busy_seconds
+from bench.process import Server, busy_seconds, running
 from bench.requests import read_moments, request, send
 from bench.services import Database, databases, serving_keys
+from bench.signing import webhook
 
 NORMAL_RATE, HIGH_RATE = 500, 3000  # webhooks a second
 POLLED_JOBS = 1000

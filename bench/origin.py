@@ -1,4 +1,4 @@
-"""The environment of a measurement, and the page the results are written to."""
+"""Where figures come from: the date, the commit, the machine, the versions."""
 
 import os
 import platform
@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from bench.catalog import HERE
+from bench.catalog import HERE, PEERS
+from bench.results import Origin
 
-PAGE = HERE.parent / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- bench:begin, written by `make bench ARGS=--write` -->", "<!-- bench:end -->"
 PACKAGES = (
     "hookcast",
     "uvicorn",
@@ -24,39 +23,19 @@ PACKAGES = (
     "sqlalchemy",
     "asyncpg",
 )
+_MODULE = "github.com/centrifugal/centrifuge"
 
 
-def heading(runs: int, *, quick: bool) -> list[str]:
-    """Return the lines with date, machine and versions."""
-    form = "quick form, one look" if quick else "full form"
-    each = f"{runs} run{'s' if runs > 1 else ''} a figure"
-    return [
-        f"Measured on {datetime.now(UTC):%Y-%m-%d}, {form}, {each}. {_machine()}.",
-        "",
-        f"{_versions()}.",
-        "",
-    ]
-
-
-def write(lines: list[str]) -> None:
-    """Write the lines between the page's markers."""
-    text = PAGE.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text("\n".join([f"{before}{BEGIN}", "", *lines, f"{END}{after}"]))
-
-
-def busy_seconds() -> float:
-    """Return the CPU seconds of all processes of the machine so far."""
-    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
-    user, nice, system, _idle, _wait, interrupt, soft = fields[:7]
-    return (user + nice + system + interrupt + soft) / os.sysconf("SC_CLK_TCK")
-
-
-def own_seconds() -> float:
-    """Return the CPU seconds of this process and its reaped children."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+def origin(runs: int, *, quick: bool) -> Origin:
+    """Return the origin of what is measured now."""
+    return Origin(
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+        commit=_output("git", "-C", str(HERE), "describe", "--always", "--dirty"),
+        machine=_machine(),
+        versions=_versions(),
+        form="quick" if quick else "full",
+        runs=runs,
+    )
 
 
 def _machine() -> str:
@@ -73,10 +52,12 @@ def _versions() -> str:
             found.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
             continue
-    commit = _output("git", "-C", str(HERE), "describe", "--always", "--dirty")
-    found += [f"commit {commit}", _output("/usr/sbin/nginx", "-v").replace("nginx version: nginx/", "nginx ")]
+    found += [_output("/usr/sbin/nginx", "-v").replace("nginx version: nginx/", "nginx ")]
     found.append("nchan " + _output("dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"))
     found.append("cc " + _output("cc", "-dumpfullversion"))
+    found.append(
+        "centrifuge " + _output("go", "-C", str(PEERS / "centrifuge"), "list", "-m", "-f", "{{.Version}}", _MODULE)
+    )
     return ", ".join(found)
 
 

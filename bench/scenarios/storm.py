@@ -13,11 +13,11 @@ from pathlib import Path
 import jwt
 
 from bench.catalog import Peer
-from bench.latency import webhook
 from bench.load import Figures, Load, loading
 from bench.process import Server, running
 from bench.requests import read_moments, request, send, sending
 from bench.services import serving_keys
+from bench.signing import webhook
 
 UNDER_WAY = 1000  # handshakes at a time: a storm, but within every peer's backlog
 WARM = 100

@@ -5,14 +5,13 @@ the workers share them with PostgreSQL, Redis and the load generator: besides we
 per webhook, which shows the cost of a second worker where it has a core of its own.
 """
 
-import dataclasses
 import time
 
-from bench.catalog import ROOT, Peer, Place, python_of
+from bench.catalog import Peer, as_served
 from bench.load import Figures
 from bench.process import CORES, SERVER_CORE, START_SECONDS, BenchError, Server, cpu_seconds
+from bench.scenarios.webhooks import Wave, rounds, serving
 from bench.services import POSTGRESQL, databases
-from bench.webhooks import Wave, rounds, serving
 from support.redis import running_redis
 
 
@@ -27,19 +26,7 @@ def workers(peer: Peer, jobs: int) -> Figures:
 
 
 def _measure(peer: Peer, jobs: int, count: int) -> Figures:
-    def command(place: Place) -> list[str]:
-        return [
-            *python_of(peer.tree or ROOT),
-            "-m",
-            "hookcast",
-            "serve",
-            "--port",
-            str(place.port),
-            "--workers",
-            str(count),
-        ]
-
-    serve = dataclasses.replace(peer, command=command)
+    serve = as_served(peer, "--workers", str(count))
     cores = CORES if count > 1 else [SERVER_CORE]
     with (
         running_redis() as redis,

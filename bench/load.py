@@ -4,6 +4,7 @@ import contextlib
 import json
 import select
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,6 +35,12 @@ class Load:
     def open_files(self) -> int:
         """Return its number of open files: its streams, plus a few."""
         return sum(1 for _ in Path(f"/proc/{self._process.pid}/fd").iterdir())
+
+    def wait_until_open(self, files: int, seconds: float) -> None:
+        """Wait until no more than so many files are open, but not longer: streams close after their last state."""
+        until = time.monotonic() + seconds
+        while self.open_files() > files and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS / 25)
 
     def go_on(self) -> None:
         """Start the next phase."""

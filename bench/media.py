@@ -105,10 +105,12 @@ def hookcast(folder: Path, **variables: str) -> Iterator[Server]:
         running(
             Peer("hookcast", "Hookcast", command, ""),
             CORES,
-            HOOKCAST_FAL_JWKS_URL=keys,
-            HOOKCAST_FAL_QUEUE_URL=local,
-            HOOKCAST_MEDIA_URL=f"file://{folder}",
-            **variables,
+            {
+                "HOOKCAST_FAL_JWKS_URL": keys,
+                "HOOKCAST_FAL_QUEUE_URL": local,
+                "HOOKCAST_MEDIA_URL": f"file://{folder}",
+                **variables,
+            },
         ) as server,
     ):
         yield server

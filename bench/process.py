@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +26,17 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server."""
+    """A running server; `folder` is its working folder, with its `output`."""
 
     peer: Peer
     port: int
     pid: int
-    output: Path
+    folder: Path
+
+    @property
+    def output(self) -> Path:
+        """The file with what it has printed."""
+        return self.folder / "output"
 
     def pids(self) -> list[int]:
         """Return the pids of the started process and its descendants."""
@@ -63,8 +68,17 @@ def go_first() -> None:
 
 
 @contextlib.contextmanager
-def running(peer: Peer, cores: Sequence[int] = (), **variables: str) -> Iterator[Server]:
-    """Start a peer, wait until it listens, and end it with the block. `cores` pins it; by default to the first core."""
+def running(
+    peer: Peer,
+    cores: Sequence[int] = (),
+    variables: Mapping[str, str] | None = None,
+    *,
+    start_seconds: float = START_SECONDS,
+) -> Iterator[Server]:
+    """Start a peer, wait until it listens, and end it with the block.
+
+    `cores` pins it, by default to the first core; `variables` are added to its environment.
+    """
     with tempfile.TemporaryDirectory(prefix="hookcast-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -74,14 +88,14 @@ def running(peer: Peer, cores: Sequence[int] = (), **variables: str) -> Iterator
             process = subprocess.Popen(
                 [*command, *peer.command(Place(port, folder))],
                 cwd=folder,
-                env={**os.environ, "HOOKCAST_DATABASE_URL": f"sqlite:///{folder / 'bench.db'}", **variables},
+                env={**os.environ, "HOOKCAST_DATABASE_URL": f"sqlite:///{folder / 'bench.db'}", **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
             try:
-                _wait_for(process, port, folder / "output")
-                yield Server(peer, port, process.pid, folder / "output")
+                _wait_for(process, port, folder / "output", start_seconds)
+                yield Server(peer, port, process.pid, folder)
             finally:
                 end(process)
 
@@ -158,8 +172,8 @@ def free_port() -> int:
         return port
 
 
-def _wait_for(process: "subprocess.Popen[bytes]", port: int, output: Path) -> None:
-    until = time.monotonic() + START_SECONDS
+def _wait_for(process: "subprocess.Popen[bytes]", port: int, output: Path, seconds: float) -> None:
+    until = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < until:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return

@@ -88,7 +88,7 @@ def hookcast(database: str | None, keys: str, settings: Mapping[str, str]) -> It
     variables = {"HOOKCAST_FAL_JWKS_URL": keys, **settings}
     if database is not None:
         variables["HOOKCAST_DATABASE_URL"] = database
-    with running(Peer("hookcast", "Hookcast", command, ""), (), **variables) as server:
+    with running(Peer("hookcast", "Hookcast", command, ""), (), variables) as server:
         yield server
 
 

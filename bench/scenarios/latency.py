@@ -15,7 +15,7 @@ RUN_SECONDS = 30
 
 def latency(peer: Peer) -> Figures:
     """Measure 100 webhooks for as many watched jobs, each sent after the response to the one before."""
-    with serving_keys() as keys, running(as_served(peer), HOOKCAST_FAL_JWKS_URL=keys) as server:
+    with serving_keys() as keys, running(as_served(peer), (), {"HOOKCAST_FAL_JWKS_URL": keys}) as server:
         asyncio.run(_timed(server.port, "warm"))
         times = sorted(asyncio.run(_timed(server.port, "run")))
     return {"p50_ms": statistics.median(times), "p99_ms": times[int(len(times) * 0.99) - 1], "max_ms": times[-1]}

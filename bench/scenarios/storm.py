@@ -37,9 +37,9 @@ STATE = (
 def storm(peer: Peer, streams: int, *, authorised: bool = True) -> Figures:
     """Measure how fast `streams` streams open, with a token each if the peer checks one and `authorised`."""
     tokens = authorised and peer.authorises
-    with running(peer, (), **_access(tokens=tokens)) as server:
+    with running(peer, (), access(tokens=tokens)) as server:
         for name, number in (("warm", WARM), ("storm", streams)):
-            _seed(server, name, number)
+            seed(server, name, number)
             opened = _open(server, name, number, tokens=tokens)
     return _figures(opened)
 
@@ -47,17 +47,17 @@ def storm(peer: Peer, streams: int, *, authorised: bool = True) -> Figures:
 def storm_webhooks(peer: Peer, streams: int) -> Figures:
     """Measure webhook to pushed state before and during a storm of `streams` authorised streams."""
     hooks, tokens = WEBHOOK_RATE * (QUIET_SECONDS + LONGEST_SECONDS), peer.authorises
-    messages = [webhook(job) for job in _names("hook", hooks)]
+    messages = [webhook(job) for job in names_of("hook", hooks)]
     with (
         tempfile.TemporaryDirectory(prefix="hookcast-bench-") as folder,
         serving_keys() as keys,
-        running(peer, (), HOOKCAST_FAL_JWKS_URL=keys, **_access(tokens=tokens)) as server,
+        running(peer, (), {"HOOKCAST_FAL_JWKS_URL": keys, **access(tokens=tokens)}) as server,
     ):
         for name, number in (("warm", WARM), ("storm", streams), ("hook", hooks)):
-            _seed(server, name, number)
+            seed(server, name, number)
         _open(server, "warm", WARM, tokens=tokens)
         due, seen = Path(folder) / "due", Path(folder) / "seen"
-        with _streams(server, "hook", hooks, "--hold", "--moments", str(seen), tokens=tokens) as watching:
+        with streams_of(server, "hook", hooks, "--hold", "--moments", str(seen), tokens=tokens) as watching:
             watching.phase("connected")
             with sending(server, messages, "--rate", WEBHOOK_RATE, moments=due) as sender:
                 time.sleep(QUIET_SECONDS)
@@ -100,28 +100,29 @@ def _figures(opened: Figures) -> Figures:
 
 def _open(server: Server, name: str, streams: int, *, tokens: bool) -> Figures:
     """Open the streams, disconnect them, and return the figures of opening."""
-    with _streams(server, name, streams, tokens=tokens) as load:
+    with streams_of(server, name, streams, tokens=tokens) as load:
         opened = load.phase("connected")
         load.phase("left")
     return opened
 
 
 @contextlib.contextmanager
-def _streams(server: Server, name: str, number: int, *options: str, tokens: bool) -> Iterator[Load]:
+def streams_of(server: Server, name: str, number: int, *options: str | int, tokens: bool) -> Iterator[Load]:
+    """Open a stream for each job that `seed` has made, from an address of its own, in the block."""
     shape: list[str | int] = ["--name", name, "--streams", number, "--topics", number, "--states", 0, "--first-state"]
     shape += ["--opening", UNDER_WAY, "--per-address", 1, *options]
     with tempfile.NamedTemporaryFile("w", prefix="hookcast-bench-") as file:
         if tokens:
-            file.writelines(f"?token={_token(job)}\n" for job in _names(name, number))
+            file.writelines(f"?token={_token(job)}\n" for job in names_of(name, number))
             file.flush()
             shape += ["--tokens", file.name]
         with loading(server, *shape) as load:
             yield load
 
 
-def _seed(server: Server, name: str, number: int) -> None:
+def seed(server: Server, name: str, number: int) -> None:
     """Give each job a first state of the same size: Hookcast's jobs are registered, the other peers' published."""
-    names = _names(name, number)
+    names = names_of(name, number)
     if server.peer.is_hookcast():
         headers = f"Authorization: Bearer {KEY}\r\n"
         requests = [request("PUT", f"/api/fal-jobs/{job}", b"{}", headers) for job in names]
@@ -130,11 +131,13 @@ def _seed(server: Server, name: str, number: int) -> None:
     send(server, requests, "--expect", "20")
 
 
-def _names(name: str, number: int) -> list[str]:
+def names_of(name: str, number: int) -> list[str]:
+    """Return the jobs' names, as the load generator makes them."""
     return [f"{name}-{index:05}" for index in range(number)]
 
 
-def _access(*, tokens: bool) -> dict[str, str]:
+def access(*, tokens: bool) -> dict[str, str]:
+    """Return the variables of a server that checks tokens, or of an open one."""
     return {"HOOKCAST_API_KEYS": KEY, "HOOKCAST_TOKEN_SECRET": SECRET} if tokens else {}
 
 

@@ -5,8 +5,7 @@ latency is from the time it is due until its job's subscriber has read the state
 """
 
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -60,13 +59,15 @@ def polls(peer: Peer, seconds: float, kind: str) -> Figures:
 
 
 @contextmanager
-def serving(peer: Peer, database: Database, cores: Sequence[int] = (), **variables: str) -> Iterator[Server]:
+def serving(
+    peer: Peer, database: Database, cores: Sequence[int] = (), variables: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Run the peer on that database, with the signing keys' JWKS."""
     with serving_keys() as keys:
-        wanted = {"HOOKCAST_FAL_JWKS_URL": keys, **variables}
+        wanted = {"HOOKCAST_FAL_JWKS_URL": keys, **(variables or {})}
         if database.url:
             wanted["HOOKCAST_DATABASE_URL"] = database.url
-        with running(peer, cores, **wanted) as server:
+        with running(peer, cores, wanted) as server:
             yield server
 
 
@@ -106,9 +107,7 @@ def _wave(
     cpu, database_cpu = server.cpu_seconds(), database.cpu_seconds()
     figures = send(server, messages, "--rate", wave.rate, moments=moments)
     busy = busy_seconds() - busy
-    until = time.monotonic() + ARRIVE_SECONDS
-    while load.open_files() > open_before - wave.number and time.monotonic() < until:
-        time.sleep(0.01)  # a stream is closed after its last state
+    load.wait_until_open(open_before - wave.number, ARRIVE_SECONDS)
     cpu, database_cpu = server.cpu_seconds() - cpu, database.cpu_seconds() - database_cpu
     return {
         f"{wave.name}_per_second": figures["per_second"],

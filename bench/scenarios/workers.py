@@ -31,7 +31,7 @@ def _measure(peer: Peer, jobs: int, count: int) -> Figures:
     with (
         running_redis() as redis,
         databases(POSTGRESQL) as database,
-        serving(serve, database, cores, HOOKCAST_REDIS_URL=redis.url) as server,
+        serving(serve, database, cores, {"HOOKCAST_REDIS_URL": redis.url}) as server,
     ):
         _wait_for(server, count)
         rounds(server, database, "warm", 100, [Wave("warm", 0, 100)])

@@ -1,0 +1,179 @@
+"""Count the instructions that the server needs, and compare them with another commit's.
+
+    python -m bench.instructions                      # this checkout alone
+    python -m bench.instructions --against main       # fails if something takes 5 % more than there
+
+Valgrind's callgrind counts each instruction of the server's process, so a busy machine changes only the time it takes.
+One request is under way at a time: how many meet in one turn of the event loop would depend on the machine.
+"""
+
+import argparse
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from bench.catalog import ROOT, Peer, hookcast
+from bench.checkouts import checkouts
+from bench.load import Load, loading
+from bench.process import BenchError, Server, running
+from bench.requests import send
+from bench.scenarios.common import wait_until_open
+from bench.scenarios.storm import KEY, access, names_of, seed, streams_of
+from bench.services import serving_keys
+from bench.signing import webhook
+
+LIMIT_PERCENT = 5.0
+START_SECONDS, CONTROL_SECONDS, LOAD_SECONDS = 900, 120, 600  # Valgrind is 50 times as slow as the processor
+STREAMS = 100  # of each kind, and webhooks
+STATES = 40  # pushed to each stream
+WARM = 20
+CALLGRIND = "valgrind --quiet --tool=callgrind --instr-atstart=no --trace-children=yes --callgrind-out-file=count.%p"
+Counts = dict[str, float]
+
+
+def main() -> None:
+    """Count, print one line for each figure, and end with 1 if one has grown beyond the limit."""
+    arguments = _arguments()
+    head, base = counted(ROOT), Counts()
+    if arguments.against:
+        with checkouts([arguments.against]) as peers:
+            base = counted(peers[0].tree or ROOT)
+    print("\n".join(lines(head, base)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"head": head, "base": base}, indent=1) + "\n")
+    if grown := grown_beyond(head, base, arguments.limit):
+        sys.exit(f"More than {arguments.limit:g} % more instructions: {', '.join(grown)}")
+
+
+def grown_beyond(head: Counts, base: Counts, percent: float) -> list[str]:
+    """Return the names of the figures of `head` that are more than so many percent above those of `base`.
+
+    A figure that only `head` has, such as a new one, has not grown.
+    """
+    return [name for name in head if name in base and head[name] > base[name] * (1 + percent / 100)]
+
+
+def lines(head: Counts, base: Counts) -> list[str]:
+    """Return a line for each figure: the instructions here and there, and the change in percent."""
+    found = []
+    for name, count in head.items():
+        before = f"  {base[name]:12,.0f} before  {(count / base[name] - 1) * 100:+.1f} %" if name in base else ""
+        found.append(f"{name:20} {count:12,.0f}{before}")
+    return found
+
+
+def counted(tree: Path) -> Counts:
+    """Return the instructions of opening a stream, of a state pushed to it, and of a webhook with its push."""
+    found = Counts()
+    sse, websocket = hookcast("hookcast", "Hookcast", tree)
+    with _server(sse) as server:
+        found["opening, SSE"] = _opening(server)
+        found["push, SSE"] = _pushing(server)
+        found["webhook"] = _webhooks(server)
+    with _server(websocket) as server:
+        found["opening, WebSocket"] = _opening(server)
+        found["push, WebSocket"] = _pushing(server)
+    return found
+
+
+@contextmanager
+def _server(peer: Peer) -> Iterator[Server]:
+    counted_peer = dataclasses.replace(peer, command=lambda place: [*CALLGRIND.split(), *peer.command(place)])
+    with serving_keys() as keys:
+        variables = {"PYTHONHASHSEED": "0", "HOOKCAST_FAL_JWKS_URL": keys, **access(tokens=peer.authorises)}
+        with running(counted_peer, (), variables, start_seconds=START_SECONDS) as server:
+            wait_until_open(server, START_SECONDS)
+            yield server
+
+
+def _opening(server: Server) -> float:
+    """Count from the first connect() until the last stream has its first state."""
+    for name, number in (("early", WARM), ("opened", STREAMS)):
+        seed(server, name, number)
+        _start(server)
+        with _streams(server, name, number) as load:
+            load.phase("connected")
+            total = _stop(server)
+            _leave(load)
+    return total / STREAMS
+
+
+def _pushing(server: Server) -> float:
+    """Count from the first POST of a state until its last reader has the last one; the POSTs are part of it."""
+    shape = ("--hold", "--header", f"Authorization: Bearer {KEY}", "--streams", STREAMS, "--timeout", LOAD_SECONDS)
+    for name, states in (("warm", 1), ("pushed", STATES)):
+        with loading(server, *shape, "--name", name, "--states", states) as load:
+            load.phase("connected")
+            _start(server)
+            load.go_on()
+            load.phase("published")
+            total = _stop(server)
+            _leave(load)
+    return total / (STREAMS * STATES)
+
+
+def _webhooks(server: Server) -> float:
+    """Count from the first webhook until the last watcher has read how its job ended."""
+    for name, number in (("first", WARM), ("ended", STREAMS)):
+        seed(server, name, number)
+        with _streams(server, name, number) as load:
+            load.phase("connected")
+            messages, still_open = [webhook(job) for job in names_of(name, number)], load.open_files()
+            _start(server)
+            send(server, messages, "--connections", 1, "--timeout", LOAD_SECONDS)
+            load.wait_until_open(still_open - number, LOAD_SECONDS)
+            total = _stop(server)
+            _leave(load)
+    return total / STREAMS
+
+
+def _streams(server: Server, name: str, number: int) -> AbstractContextManager[Load]:
+    """Open a stream of each job, one after the other."""
+    options = ("--opening", 1, "--timeout", LOAD_SECONDS, "--hold")
+    return streams_of(server, name, number, *options, tokens=server.peer.authorises)
+
+
+def _leave(load: Load) -> None:
+    load.go_on()
+    load.phase("left")
+
+
+def _start(server: Server) -> None:
+    """Count from zero."""
+    _control(server, "--instr=on")
+    _control(server, "--zero")
+
+
+def _stop(server: Server) -> int:
+    """Count no more, and return the instructions since `_start`, of all threads."""
+    _control(server, "--dump")
+    _control(server, "--instr=off")
+    newest = max(server.folder.glob(f"count.{server.pid}.*"), key=lambda path: int(path.suffix[1:]))
+    found = re.search(r"^totals: (\d+)", newest.read_text(), re.MULTILINE)
+    if not found:
+        raise BenchError(f"{newest.name} has no totals")
+    return int(found[1])
+
+
+def _control(server: Server, what: str) -> None:
+    command = ["callgrind_control", what, str(server.pid)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=CONTROL_SECONDS, check=False)
+    if "OK." not in done.stdout:
+        raise BenchError(f"callgrind_control {what}: {done.stdout}{done.stderr}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.instructions", description=__doc__)
+    parser.add_argument("--against", metavar="COMMIT", help="compare with this commit, or folder with a checkout")
+    parser.add_argument("--limit", type=float, default=LIMIT_PERCENT, help="percent [default: 5]")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -22,7 +22,6 @@ from bench.checkouts import checkouts
 from bench.load import Load, loading
 from bench.process import BenchError, Server, running
 from bench.requests import send
-from bench.scenarios.common import wait_until_open
 from bench.scenarios.storm import KEY, access, names_of, seed, streams_of
 from bench.services import serving_keys
 from bench.signing import webhook
@@ -87,7 +86,6 @@ def _server(peer: Peer) -> Iterator[Server]:
     with serving_keys() as keys:
         variables = {"PYTHONHASHSEED": "0", "HOOKCAST_FAL_JWKS_URL": keys, **access(tokens=peer.authorises)}
         with running(counted_peer, (), variables, start_seconds=START_SECONDS) as server:
-            wait_until_open(server, START_SECONDS)
             yield server
 
 

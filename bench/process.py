@@ -1,6 +1,7 @@
 """A server under measurement: pinned to its own core, observed through /proc, ended by its pid."""
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -44,11 +45,11 @@ class Server:
 
     def pss_kib(self) -> int:
         """Return the memory of all its processes; a page shared by n processes counts 1/n."""
-        return sum(_pss(pid) for pid in self.pids())
+        return sum(pss_kib(pid) for pid in self.pids())
 
     def rss_kib(self) -> int:
         """Return memory like `pss_kib`, at less cost to the server: shared pages count in full."""
-        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KIB for pid in self.pids())
+        return sum(map(rss_kib, self.pids()))
 
     def sockets(self) -> int:
         """Return the number of sockets that its processes hold."""
@@ -95,6 +96,8 @@ def running(
             )
             try:
                 _wait_for(process, port, folder / "output", start_seconds)
+                if peer.is_hookcast():
+                    _wait_until_open(port, start_seconds)
                 yield Server(peer, port, process.pid, folder)
             finally:
                 end(process)
@@ -158,11 +161,17 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def _pss(pid: int) -> int:
+def pss_kib(pid: int) -> int:
+    """Return the memory of one process; a page shared by n processes counts 1/n."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])
     return 0
+
+
+def rss_kib(pid: int) -> int:
+    """Return the resident memory of one process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KIB
 
 
 def free_port() -> int:
@@ -179,3 +188,17 @@ def _wait_for(process: "subprocess.Popen[bytes]", port: int, output: Path, secon
             return
         time.sleep(0.02)
     raise BenchError(f"it does not start: {output.read_text(errors='replace').strip()[-400:]}")
+
+
+def _wait_until_open(port: int, seconds: float) -> None:
+    """Wait until a Hookcast that listens has its store open, too."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+        connection.request("GET", "/api/fal-jobs/none")
+        status = connection.getresponse().status
+        connection.close()
+        if status != http.HTTPStatus.SERVICE_UNAVAILABLE:
+            return
+        time.sleep(0.1)
+    raise BenchError("its store does not open")

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from bench.process import cpu_seconds, family
 from bench.signing import jwks
 from support.postgres import running_postgres
+from support.redis import Redis
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 
@@ -34,6 +35,12 @@ def databases(kind: str) -> Iterator[Database]:
     with running_postgres(fsync=True) as server:
         pid = int((server.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
         yield Database(server.create("bench"), pid)
+
+
+def redis_cpu_seconds(server: Redis) -> float:
+    """Return user plus system time of a Redis server."""
+    facts = dict(line.strip().split(":") for line in server.cli("info", "cpu").splitlines() if ":" in line)
+    return float(facts["used_cpu_user"]) + float(facts["used_cpu_sys"])
 
 
 @contextmanager

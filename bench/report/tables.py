@@ -33,7 +33,7 @@ OPENING = (
 )
 HOLDING = (
     Column("KiB per idle stream", "idle", ("kib",)),
-    Column("of the kernel", "idle", ("kernel_kib",)),
+    Column("of the kernel / queued there", "idle", ("kernel_kib", "queued_kib")),
     Column("left after leaving %", "idle", ("left_percent",)),
     Column("1,000 states/s p50 / p99 ms", "idle", ("p50_ms", "p99_ms")),
     Column("KiB when all watch one job", "shared", ("kib",)),

@@ -26,20 +26,6 @@ def register(server: Server, name: str) -> None:
     connection.close()
 
 
-def wait_until_open(server: Server, seconds: float) -> None:
-    """Wait until a Hookcast that listens has its store open, too. Raises BenchError."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=seconds)
-        connection.request("GET", "/api/fal-jobs/none")
-        status = connection.getresponse().status
-        connection.close()
-        if status != http.HTTPStatus.SERVICE_UNAVAILABLE:
-            return
-        time.sleep(0.1)
-    raise BenchError("its store does not open")
-
-
 def after_leaving(server: Server) -> int:
     """Return the server's memory once it has closed the disconnected streams and is idle."""
     until = time.monotonic() + LEAVE_SECONDS

@@ -1,6 +1,7 @@
 """Streams that are open and mostly silent: their memory, and the latency of few states among them."""
 
 from bench.catalog import Peer
+from bench.kernel import Caches, caches, queued_kib, stream_kib
 from bench.load import Figures, loading
 from bench.process import Server, running
 from bench.scenarios.common import RATE, after_leaving, latency, lost, warm
@@ -11,11 +12,11 @@ def idle(peer: Peer, size: Size) -> Figures:
     """Measure one job per stream: memory, memory left after disconnecting, and latency at 1,000 states/s."""
     with running(peer) as server:
         warm(server)
-        start = server.pss_kib()
+        start, before = server.pss_kib(), caches()
         states = RATE * size.trickle_seconds
         with loading(server, "--hold", *_idle(size, size.idle_streams), "--states", states, "--rate", RATE) as load:
             load.phase("connected")
-            full = server.pss_kib()
+            full, kernel = server.pss_kib(), _kernel(server, before, size.idle_streams)
             load.go_on()
             pushed = load.phase("published")
             load.go_on()
@@ -26,6 +27,7 @@ def idle(peer: Peer, size: Size) -> Figures:
             left.append(after_leaving(server))
     return {
         "kib": (full - start) / size.idle_streams,
+        **kernel,
         "left_percent": (left[0] - start) / (full - start) * 100,
         **({"leak_percent": (left[-1] - left[0]) / (full - start) * 100} if size.idle_rounds > 1 else {}),
         **latency(pushed),
@@ -45,6 +47,13 @@ def shared(peer: Peer, size: Size) -> Figures:
         "kib": (full - start) / size.idle_streams,
         "left_percent": (left - start) / (full - start) * 100,
     }
+
+
+def _kernel(server: Server, before: Caches, streams: int) -> Figures:
+    """Return the kernel's memory of a stream; nothing unless root measures."""
+    if not before:
+        return {}
+    return {"kernel_kib": stream_kib(before, caches(), streams), "queued_kib": queued_kib(server.port) / streams}
 
 
 def _idle(size: Size, topics: int) -> list[str | int]:

@@ -37,7 +37,7 @@ static uint64_t started, deadline, moved, read_at, last_delivery;
 static uint64_t *published_at;
 static uint64_t *seen_at; /* per topic, the newest state that was not published by us */
 static double own_start, server_start; /* CPU seconds when measuring began */
-static long published, deliveries, expected, disordered, broken;
+static long published, deliveries, expected, disordered, broken, received; /* `received` is bytes */
 static struct publisher {
     int fd;
     bool busy;
@@ -166,6 +166,7 @@ static void on_stream(struct stream *s, uint32_t events) {
     do {
         size = recv(s->fd, room + CARRY_BYTES, READ_BYTES, 0);
         read_at = now();
+        if (size > 0) received += size;
         if (size > 0) take(s, room + CARRY_BYTES, (size_t)size, opt.websocket);
     } while ((size == READ_BYTES || (size > 0 && events & EPOLLRDHUP)) && s->stage != CLOSED);
     if (size == 0 || (size < 0 && errno != EAGAIN)) on_gone(s);
@@ -231,9 +232,9 @@ static void open_streams(void) {
     double seconds = seconds_since(start), each = (cpu_of(opt.pids, opt.pid_count) - server) * 1e6 / all;
     printf("{\"phase\": \"connected\", \"streams\": %d, \"seconds\": %.4f, \"per_second\": %.0f, "
            "\"server_us\": %.1f, \"load_cpu\": %.3f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
-           "\"begun\": %lu, \"ended\": %lu}\n",
+           "\"begun\": %lu, \"ended\": %lu, \"bytes\": %ld}\n",
            all, seconds, all / seconds, each, (own_cpu() - cpu) / seconds, tally_microseconds(0.5),
-           tally_microseconds(0.99), start, now());
+           tally_microseconds(0.99), start, now(), received);
 }
 
 /* With --burst each topic gets one of the states that are published at once. With hot topics every other state goes to
@@ -348,7 +349,7 @@ static void leave(void) {
     for (int i = 0; i < open_count; i++)
         if (streams[i].stage != CLOSED) close(streams[i].fd);
     if (opt.moments) write_moments(opt.moments, seen_at, opt.topics);
-    printf("{\"phase\": \"left\", \"closed\": %d}\n", closed_count);
+    printf("{\"phase\": \"left\", \"closed\": %d, \"bytes\": %ld}\n", closed_count, received);
 }
 
 /* One line for each stream, which goes behind its path. */

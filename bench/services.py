@@ -1,17 +1,25 @@
 """Services beside the server: PostgreSQL, Redis, and fal's signing keys. They run on the load generator's core."""
 
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
+from bench.load import Figures
 from bench.process import cpu_seconds, family
 from bench.signing import jwks
 from support.postgres import running_postgres
 from support.redis import Redis
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+SQL_SECONDS = 30
+_COUNTERS = (
+    "SELECT xact_commit, tup_inserted + tup_updated + tup_deleted, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') "
+    "FROM pg_stat_database WHERE datname = current_database()"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,13 @@ class Database:
         """Return user plus system time of the database's own processes; SQLite has none."""
         return cpu_seconds(family(self.pid)) if self.pid else 0.0
 
+    def counters(self) -> Figures:
+        """Return how many transactions PostgreSQL has committed, rows it has written, and bytes of WAL, so far."""
+        command = [_psql(), "--tuples-only", "--no-align", "--command", _COUNTERS, str(self.url)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SQL_SECONDS, check=True)
+        commits, rows, wal = map(float, done.stdout.strip().split("|"))
+        return {"commits": commits, "rows": rows, "wal_bytes": wal}
+
 
 @contextmanager
 def databases(kind: str) -> Iterator[Database]:
@@ -37,10 +52,26 @@ def databases(kind: str) -> Iterator[Database]:
         yield Database(server.create("bench"), pid)
 
 
-def redis_cpu_seconds(server: Redis) -> float:
-    """Return user plus system time of a Redis server."""
-    facts = dict(line.strip().split(":") for line in server.cli("info", "cpu").splitlines() if ":" in line)
-    return float(facts["used_cpu_user"]) + float(facts["used_cpu_sys"])
+def redis_counters(servers: Sequence[Redis]) -> Figures:
+    """Return what these Redis servers have used and done so far, added up."""
+    found: Figures = dict.fromkeys(("cpu_seconds", "published", "subscribed", "sent_bytes", "memory_bytes"), 0.0)
+    for server in servers:
+        facts = dict(line.strip().split(":", 1) for line in server.cli("info", "all").splitlines() if ":" in line)
+        found["cpu_seconds"] += float(facts["used_cpu_user"]) + float(facts["used_cpu_sys"])
+        found["published"] += _calls(facts, "publish") + _calls(facts, "spublish")
+        found["subscribed"] += _calls(facts, "subscribe") + _calls(facts, "ssubscribe")
+        found["sent_bytes"] += float(facts["total_net_output_bytes"])
+        found["memory_bytes"] += float(facts["used_memory"])
+    return found
+
+
+def _calls(facts: Mapping[str, str], command: str) -> float:
+    """Return how often a command was called; INFO says `calls=N,usec=…`."""
+    return float(facts.get(f"cmdstat_{command}", "calls=0").partition(",")[0].removeprefix("calls="))
+
+
+def _psql() -> str:
+    return str(max(Path("/usr/lib/postgresql").glob("*/bin/psql")))
 
 
 @contextmanager

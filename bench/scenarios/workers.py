@@ -12,7 +12,7 @@ from bench.catalog import Peer, as_served
 from bench.load import Figures
 from bench.process import CORES, SERVER_CORE, START_SECONDS, BenchError, Server, cpu_seconds, rss_kib
 from bench.scenarios.webhooks import Wave, rounds, serving
-from bench.services import POSTGRESQL, databases, redis_cpu_seconds
+from bench.services import POSTGRESQL, databases, redis_counters
 from support.redis import running_redis
 
 SETTLE_SECONDS = 2  # after the start, until the workers are idle
@@ -45,10 +45,10 @@ def _measure(peer: Peer, jobs: int, count: int) -> Figures:
         time.sleep(SETTLE_SECONDS)
         parent, *children = [rss_kib(pid) / 1024 for pid in server.pids()]
         rounds(server, database, "warm", 100, [Wave("warm", 0, 100)])
-        before, redis_before = [cpu_seconds([pid]) for pid in server.pids()], redis_cpu_seconds(redis)
+        before, redis_before = [cpu_seconds([pid]) for pid in server.pids()], redis_counters([redis])["cpu_seconds"]
         figures = rounds(server, database, "m", jobs, [Wave("most", 0, jobs)])
         each = [cpu_seconds([pid]) - used for pid, used in zip(server.pids(), before, strict=True)]
-        redis_us = (redis_cpu_seconds(redis) - redis_before) / jobs * 1e6
+        redis_us = (redis_counters([redis])["cpu_seconds"] - redis_before) / jobs * 1e6
     return {
         "lost": figures["lost"],
         "per_second": figures["most_per_second"],

@@ -70,14 +70,20 @@ def counted(tree: Path) -> Counts:
     """Return the instructions of opening a stream, of a state pushed to it, and of a webhook with its push."""
     found = Counts()
     sse, websocket = hookcast("hookcast", "Hookcast", tree)
-    with _server(sse) as server:
-        found["opening, SSE"] = _opening(server)
-        found["push, SSE"] = _pushing(server)
-        found["webhook"] = _webhooks(server)
-    with _server(websocket) as server:
-        found["opening, WebSocket"] = _opening(server)
-        found["push, WebSocket"] = _pushing(server)
+    for peer in (sse, websocket):
+        kind = "WebSocket" if peer.websocket else "SSE"
+        with _server(peer) as server:
+            _once(server, WARM, "warm")  # imports and first allocations
+            found |= {f"{what}, {kind}": count for what, count in _once(server, STREAMS, "counted").items()}
     return found
+
+
+def _once(server: Server, number: int, name: str) -> Counts:
+    return {
+        "opening": _opening(server, f"{name}-o", number),
+        "push": _pushing(server, f"{name}-p", number),
+        "webhook": _webhooks(server, f"{name}-w", number),
+    }
 
 
 @contextmanager
@@ -89,45 +95,42 @@ def _server(peer: Peer) -> Iterator[Server]:
             yield server
 
 
-def _opening(server: Server) -> float:
+def _opening(server: Server, name: str, number: int) -> float:
     """Count from the first connect() until the last stream has its first state."""
-    for name, number in (("early", WARM), ("opened", STREAMS)):
-        seed(server, name, number)
-        _start(server)
-        with _streams(server, name, number) as load:
-            load.phase("connected")
-            total = _stop(server)
-            _leave(load)
-    return total / STREAMS
+    seed(server, name, number)
+    _start(server)
+    with _streams(server, name, number) as load:
+        load.phase("connected")
+        total = _stop(server)
+        _leave(load)
+    return total / number
 
 
-def _pushing(server: Server) -> float:
+def _pushing(server: Server, name: str, number: int) -> float:
     """Count from the first POST of a state until its last reader has the last one; the POSTs are part of it."""
-    shape = ("--hold", "--header", f"Authorization: Bearer {KEY}", "--streams", STREAMS, "--timeout", LOAD_SECONDS)
-    for name, states in (("warm", 1), ("pushed", STATES)):
-        with loading(server, *shape, "--name", name, "--states", states) as load:
-            load.phase("connected")
-            _start(server)
-            load.go_on()
-            load.phase("published")
-            total = _stop(server)
-            _leave(load)
-    return total / (STREAMS * STATES)
+    shape = ("--hold", "--header", f"Authorization: Bearer {KEY}", "--timeout", LOAD_SECONDS)
+    with loading(server, *shape, "--name", name, "--streams", number, "--states", STATES) as load:
+        load.phase("connected")
+        _start(server)
+        load.go_on()
+        load.phase("published")
+        total = _stop(server)
+        _leave(load)
+    return total / (number * STATES)
 
 
-def _webhooks(server: Server) -> float:
+def _webhooks(server: Server, name: str, number: int) -> float:
     """Count from the first webhook until the last watcher has read how its job ended."""
-    for name, number in (("first", WARM), ("ended", STREAMS)):
-        seed(server, name, number)
-        with _streams(server, name, number) as load:
-            load.phase("connected")
-            messages, still_open = [webhook(job) for job in names_of(name, number)], load.open_files()
-            _start(server)
-            send(server, messages, "--connections", 1, "--timeout", LOAD_SECONDS)
-            load.wait_until_open(still_open - number, LOAD_SECONDS)
-            total = _stop(server)
-            _leave(load)
-    return total / STREAMS
+    seed(server, name, number)
+    with _streams(server, name, number) as load:
+        load.phase("connected")
+        messages, files = [webhook(job) for job in names_of(name, number)], load.open_files()
+        _start(server)
+        send(server, messages, "--connections", 1, "--timeout", LOAD_SECONDS)
+        load.wait_until_open(files - number, LOAD_SECONDS)
+        total = _stop(server)
+        _leave(load)
+    return total / number
 
 
 def _streams(server: Server, name: str, number: int) -> AbstractContextManager[Load]:

@@ -13,7 +13,7 @@ from bench.catalog import TOOLS
 from bench.load import Figures
 from bench.process import LOAD_CORE, BenchError, Server
 
-SECONDS = 120
+SECONDS = 600
 
 
 def request(method: str, path: str, body: bytes = b"", headers: str = "") -> bytes:

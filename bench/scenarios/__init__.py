@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from bench.catalog import Peer
 from bench.load import Figures
+from bench.scenarios.crowd import crowd
 from bench.scenarios.fanout import burst, fanout, first
 from bench.scenarios.idle import idle, shared
 from bench.scenarios.latency import latency
+from bench.scenarios.nodes import nodes
 from bench.scenarios.size import Size
 from bench.scenarios.slow import slow
 from bench.scenarios.storm import storm, storm_webhooks
@@ -48,6 +50,10 @@ def _hookcast_once(peer: Peer, _size: Size, _run: int) -> bool:
     return peer.is_hookcast() and not peer.websocket
 
 
+def _this(peer: Peer, _size: Size, _run: int) -> bool:
+    return peer.name == "hookcast-sse"
+
+
 def _webhooks(peer: Peer, size: Size, run: int) -> bool:
     return peer.name == "fastapi" or _hookcast_once(peer, size, run)
 
@@ -78,5 +84,8 @@ SCENARIOS = {
     "webhooks-pg": Scenario(lambda peer, size: webhooks(peer, size.webhooks, POSTGRESQL), _webhooks),
     "polls": Scenario(lambda peer, size: polls(peer, size.poll_seconds, SQLITE), _webhooks),
     "polls-pg": Scenario(lambda peer, size: polls(peer, size.poll_seconds, POSTGRESQL), _webhooks),
+    "crowd": Scenario(lambda peer, size: crowd(peer, size.crowd_streams, size.crowd_idle_seconds), _hookcast_once),
+    "nodes": Scenario(lambda peer, size: nodes(peer, size.nodes_jobs, cluster=False), _this),
+    "nodes-cluster": Scenario(lambda peer, size: nodes(peer, size.nodes_jobs, cluster=True), _this),
     "workers": Scenario(lambda peer, size: workers(peer, size.webhooks), _hookcast_once),
 }

@@ -41,7 +41,7 @@ def _measure(peer: Peer, jobs: int, count: int) -> Figures:
         databases(POSTGRESQL) as database,
         serving(as_served(peer, "--workers", str(count)), database, cores, {"HOOKCAST_REDIS_URL": redis.url}) as server,
     ):
-        _wait_for(server, count)
+        wait_for_workers(server, count)
         time.sleep(SETTLE_SECONDS)
         parent, *children = [rss_kib(pid) / 1024 for pid in server.pids()]
         rounds(server, database, "warm", 100, [Wave("warm", 0, 100)])
@@ -62,7 +62,8 @@ def _measure(peer: Peer, jobs: int, count: int) -> Figures:
     }
 
 
-def _wait_for(server: Server, count: int) -> None:
+def wait_for_workers(server: Server, count: int) -> None:
+    """Wait until so many workers serve. Raises BenchError."""
     until = time.monotonic() + START_SECONDS
     while server.output.read_text().count(" serves.") < count and count > 1:
         if time.monotonic() > until:

@@ -15,7 +15,7 @@ UNMEASURED := $(addprefix --ignore=tests/integration/,clients pyclient/test_comm
   test_redis_entry.py test_setup.py test_start.py test_unread_log.py test_watchdog.py)
 PYTEST := $(BIN)/pytest -n 6 --dist worksteal
 
-.PHONY: help run check test coverage check-lowest test-image test-install chaos fuzz bench soak format lock build clean
+.PHONY: help run check test coverage check-lowest test-image test-install chaos fuzz bench instructions soak format lock build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,9 +66,14 @@ fuzz: ## Send 1,000,000 wrong webhooks, 200,000 WebSocket streams and answers of
 	FUZZ=long $(BIN)/pytest tests/fuzz -s $(ARGS)
 
 bench: ## Measure Hookcast and its peers side by side; ARGS=--quick takes two minutes
-	@.ci/setup bench gcc libc6-dev nginx libnginx-mod-nchan $(SERVICES)
+	@.ci/setup bench gcc libc6-dev iproute2 nginx libnginx-mod-nchan $(SERVICES)
 	@bench/build
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+instructions: ## Count the instructions of opening, push and webhook; ARGS='--against main' fails if they grew by 5 %
+	@.ci/setup bench gcc libc6-dev valgrind
+	@bench/build
+	PYTHONPATH=tests $(BIN)/python -m bench.instructions $(ARGS)
 
 soak: ## Hold idle streams for 90 s behind nginx, haproxy and caddy, and time their states
 	@.ci/setup dev $(PROXIES)

@@ -13,6 +13,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -92,7 +93,20 @@ def _server(peer: Peer) -> Iterator[Server]:
     with serving_keys() as keys:
         variables = {"PYTHONHASHSEED": "0", "HOOKCAST_FAL_JWKS_URL": keys, **access(tokens=peer.authorises)}
         with running(counted_peer, (), variables, start_seconds=START_SECONDS) as server:
+            _wait_until_it_verifies(server)
             yield server
+
+
+def _wait_until_it_verifies(server: Server) -> None:
+    """Send a webhook until it is taken, as fal does: the keys are fetched after the start."""
+    until = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            send(server, [webhook("early")])
+            return
+        except BenchError:
+            if time.monotonic() > until:
+                raise
 
 
 def _opening(server: Server, name: str, number: int) -> float:

@@ -36,10 +36,10 @@ def main() -> None:
             _measure(arguments, [*arguments.only, *others], results)
     except KeyboardInterrupt:
         interrupted = True
-    print("\n".join(page(results)))
-    _say(f"Other processes of the machine used {_others(busy, own):.0f} s of CPU meanwhile.")
     if arguments.json:
         results.save(arguments.json)
+    print("\n".join(page(results)))
+    _say(f"Other processes of the machine used {_others(busy, own):.0f} s of CPU meanwhile.")
     if interrupted:
         sys.exit(130)
     if arguments.write:

@@ -1,9 +1,11 @@
 """The documents that show figures: each has places between markers, which are written from `bench/results.json`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.catalog import ROOT
+from bench.growth import CLUSTER, CROWD, LOOKING, PLAIN
+from bench.report.growth import GROWTH
 from bench.report.readme import sentence
 from bench.report.tables import TABLES
 from bench.results import Results, load
@@ -14,9 +16,19 @@ Places = dict[str, Callable[[Results], list[str]]]
 
 def origins(results: Results) -> list[str]:
     """Return a paragraph for each date, commit and machine, with the scenarios measured there."""
+    return _origins(results, list(results.scenarios))
+
+
+def origins_of_growth(results: Results) -> list[str]:
+    """Return the same for the scenarios that growth is computed from."""
+    return _origins(results, [PLAIN, LOOKING, CLUSTER, CROWD])
+
+
+def _origins(results: Results, scenarios: Sequence[str]) -> list[str]:
+    found = {name: results.scenarios[name].origin for name in scenarios}
     lines: list[str] = []
-    for origin in dict.fromkeys(measured.origin for measured in results.scenarios.values()):
-        names = [f"`{name}`" for name, measured in results.scenarios.items() if measured.origin == origin]
+    for origin in dict.fromkeys(found.values()):
+        names = [f"`{name}`" for name in found if found[name] == origin]
         runs = f"{origin.runs} run{'s' if origin.runs > 1 else ''}"
         lines += [
             f"Measured on {origin.date}, {origin.form} form, {runs}, commit {origin.commit}: {', '.join(names)}.",
@@ -29,6 +41,7 @@ def origins(results: Results) -> list[str]:
 DOCUMENTS: dict[str, Places] = {
     "README.md": {"readme": sentence},
     "docs/benchmarks.md": {"origins": origins, **TABLES},
+    "docs/growth.md": {"origins": origins_of_growth, **GROWTH},
 }
 
 

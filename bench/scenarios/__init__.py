@@ -17,7 +17,7 @@ from bench.scenarios.webhooks import polls, webhooks
 from bench.scenarios.workers import workers
 from bench.services import POSTGRESQL, SQLITE
 
-SLOW_RUNS, IDLE_RUNS_OF_PEERS = 2, 2  # these take long
+SLOW_RUNS, IDLE_RUNS_OF_PEERS, NODES_RUNS = 2, 2, 3  # these take long
 SLOW_PEERS = ("nchan-sse", "sse-starlette")
 
 
@@ -50,8 +50,8 @@ def _hookcast_once(peer: Peer, _size: Size, _run: int) -> bool:
     return peer.is_hookcast() and not peer.websocket
 
 
-def _this(peer: Peer, _size: Size, _run: int) -> bool:
-    return peer.name == "hookcast-sse"
+def _nodes(peer: Peer, _size: Size, run: int) -> bool:
+    return peer.name == "hookcast-sse" and run < NODES_RUNS
 
 
 def _webhooks(peer: Peer, size: Size, run: int) -> bool:
@@ -85,7 +85,8 @@ SCENARIOS = {
     "polls": Scenario(lambda peer, size: polls(peer, size.poll_seconds, SQLITE), _webhooks),
     "polls-pg": Scenario(lambda peer, size: polls(peer, size.poll_seconds, POSTGRESQL), _webhooks),
     "crowd": Scenario(lambda peer, size: crowd(peer, size.crowd_streams, size.crowd_idle_seconds), _hookcast_once),
-    "nodes": Scenario(lambda peer, size: nodes(peer, size.nodes_jobs, cluster=False), _this),
-    "nodes-cluster": Scenario(lambda peer, size: nodes(peer, size.nodes_jobs, cluster=True), _this),
+    "nodes": Scenario(lambda peer, size: nodes(peer, size.nodes_jobs), _nodes),
+    "nodes-without-resync": Scenario(lambda peer, size: nodes(peer, size.nodes_jobs, resync=False), _nodes),
+    "nodes-cluster": Scenario(lambda peer, size: nodes(peer, size.nodes_jobs, cluster=True), _nodes),
     "workers": Scenario(lambda peer, size: workers(peer, size.webhooks), _hookcast_once),
 }

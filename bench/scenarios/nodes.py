@@ -1,8 +1,8 @@
 """Two nodes with PostgreSQL and Redis: what a webhook at one node costs when its watcher is at the other.
 
 With many nodes nearly every state crosses like that. One node takes all webhooks, the other has all streams, so that
-the cost of each is told apart. Webhooks without watchers come first: what they cost the other node is its own look at
-what was written (`upkeep/resync`), which each node of a deployment pays for every job.
+the cost of each is told apart. Each figure is what one job or stream adds to an idle deployment: microseconds of CPU
+by part, transactions, rows and bytes of WAL of PostgreSQL, messages and bytes of Redis, bytes that its watcher reads.
 """
 
 import contextlib
@@ -22,50 +22,59 @@ from bench.signing import webhook
 from support.redis import Redis, running_cluster, running_redis
 
 RATE = 500  # webhooks a second
-SETTLE_SECONDS = 9  # a node looks at what was written for so long, and PostgreSQL's counters are late
+SETTLE_SECONDS = 9  # each node looks for so long at what was written, and PostgreSQL's counters are late
 ARRIVE_SECONDS = 10
 WARM = 100
+NEVER = "604800"  # seconds between two looks of a node at what was written: none while this runs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stand:
-    """Two nodes and what they share."""
+    """Two nodes and what they share. `idle` is what the parts use in a second while nothing happens."""
 
     taking: Server  # gets the webhooks
     holding: Server  # has the streams
     database: Database
     redis: Sequence[Redis]
+    idle: Figures
 
     def counters(self) -> Figures:
-        """Return what each part has used and done so far; seconds of CPU end in `_s`."""
+        """Return what each part has used and done so far, and the time; CPU in microseconds."""
         redis = redis_counters(self.redis)
         return {
-            "taking_s": self.taking.cpu_seconds(),
-            "holding_s": self.holding.cpu_seconds(),
-            "database_s": self.database.cpu_seconds(),
-            "redis_s": redis.pop("cpu_seconds"),
+            "seconds": time.monotonic(),
+            "taking_us": self.taking.cpu_seconds() * 1e6,
+            "holding_us": self.holding.cpu_seconds() * 1e6,
+            "database_us": self.database.cpu_seconds() * 1e6,
+            "redis_us": redis.pop("cpu_seconds") * 1e6,
             **self.database.counters(),
             **redis,
         }
 
+    def since(self, before: Figures, number: float) -> Figures:
+        """Return how much the counters have grown beyond an idle deployment's, divided by the number."""
+        grown = {name: value - before[name] for name, value in self.counters().items()}
+        seconds = grown.pop("seconds")
+        return {name: (value - self.idle.get(name, 0) * seconds) / number for name, value in grown.items()}
 
-def nodes(peer: Peer, jobs: int, *, cluster: bool) -> Figures:
-    """Measure `jobs` openings, webhooks without watchers, and webhooks whose watchers are at the other node."""
-    with _stand(peer, cluster=cluster) as stand:
-        _webhooks_alone(stand, "warm", WARM)
-        idle = _idle(stand)
-        alone = _webhooks_alone(stand, "alone", jobs)
-        crossing = _crossing(stand, jobs)
-    return {
-        **{f"idle_{name}": value for name, value in idle.items()},
-        **{f"alone_{name}": value for name, value in alone.items()},
-        **crossing,
-        "lost": crossing["lost"],
-    }
+
+def nodes(peer: Peer, jobs: int, *, cluster: bool = False, resync: bool = True) -> Figures:
+    """Measure registered jobs, opened streams, webhooks without watchers, and those that cross to the other node.
+
+    Without `resync` the nodes do not look at what was written, which each of them does once a second.
+    """
+    with _stand(peer, cluster=cluster, resync=resync) as stand:
+        _alone(stand, "warm", WARM)
+        stand.idle = _idle(stand)
+        return {
+            **{f"idle_{name}": value for name, value in stand.idle.items()},
+            **_named("alone", _alone(stand, "alone", jobs)),
+            **_crossing(stand, jobs),
+        }
 
 
 @contextlib.contextmanager
-def _stand(peer: Peer, *, cluster: bool) -> Iterator[Stand]:
+def _stand(peer: Peer, *, cluster: bool, resync: bool) -> Iterator[Stand]:
     with contextlib.ExitStack() as stack:
         url, redis = stack.enter_context(_bus(cluster=cluster))
         database = stack.enter_context(databases(POSTGRESQL))
@@ -73,10 +82,11 @@ def _stand(peer: Peer, *, cluster: bool) -> Iterator[Stand]:
             "HOOKCAST_FAL_JWKS_URL": stack.enter_context(serving_keys()),
             "HOOKCAST_DATABASE_URL": str(database.url),
             "HOOKCAST_REDIS_URL": url,
+            **({} if resync else {"HOOKCAST_RESYNC_SECONDS": NEVER}),
             **access(tokens=True),
         }
         taking, holding = (stack.enter_context(running(as_served(peer), (), variables)) for _ in range(2))
-        yield Stand(taking, holding, database, redis)
+        yield Stand(taking, holding, database, redis, {})
 
 
 @contextlib.contextmanager
@@ -91,45 +101,46 @@ def _bus(*, cluster: bool) -> Iterator[tuple[str, Sequence[Redis]]]:
 
 
 def _idle(stand: Stand) -> Figures:
-    """Return what the parts use in a second when nothing happens."""
+    """Return what the parts use in a second; the memory of Redis grows by itself now and then, which is no use."""
     before = stand.counters()
     time.sleep(SETTLE_SECONDS)
-    return _each(stand, before, SETTLE_SECONDS)
+    found = stand.since(before, SETTLE_SECONDS)
+    return found | {"memory_bytes": 0}
 
 
-def _webhooks_alone(stand: Stand, name: str, jobs: int) -> Figures:
-    """Return what one webhook costs while nobody watches."""
+def _alone(stand: Stand, name: str, jobs: int) -> Figures:
+    """Return what a webhook costs while nobody watches."""
     seed(stand.taking, name, jobs)
     time.sleep(SETTLE_SECONDS)
     before = stand.counters()
     send(stand.taking, [webhook(job) for job in names_of(name, jobs)], "--rate", RATE)
     time.sleep(SETTLE_SECONDS)
-    return _each(stand, before, jobs)
+    return stand.since(before, jobs)
 
 
 def _crossing(stand: Stand, jobs: int) -> Figures:
-    """Return what opening a stream costs, and what a webhook and the state costs that crosses to the other node."""
+    """Return what a registered job, an opened stream, and a webhook with a watcher at the other node cost."""
+    before = stand.counters()
     seed(stand.taking, "cross", jobs)
     time.sleep(SETTLE_SECONDS)
-    messages = [webhook(job) for job in names_of("cross", jobs)]
+    found = _named("registering", stand.since(before, jobs))
     with tempfile.TemporaryDirectory(prefix="hookcast-bench-") as folder:
         due, seen = Path(folder) / "due", Path(folder) / "seen"
         before = stand.counters()
         with streams_of(stand.holding, "cross", jobs, "--hold", "--moments", str(seen), tokens=True) as load:
-            opened = load.phase("connected")
-            opening = _each(stand, before, jobs)
+            opened, files = load.phase("connected"), load.open_files()
             time.sleep(SETTLE_SECONDS)
-            before, files = stand.counters(), load.open_files()
+            found |= _named("opening", stand.since(before, jobs))
+            messages, before = [webhook(job) for job in names_of("cross", jobs)], stand.counters()
             send(stand.taking, messages, "--rate", RATE, moments=due)
             load.wait_until_open(files - jobs, ARRIVE_SECONDS)
             time.sleep(SETTLE_SECONDS)
-            crossing = _each(stand, before, jobs)
+            found |= _named("crossing", stand.since(before, jobs))
             load.go_on()
             left = load.phase("left")
         times = sorted((read - sent) / 1e6 for sent, read in zip(read_moments(due), read_moments(seen), strict=True))
     return {
-        **{f"opening_{name}": value for name, value in opening.items()},
-        **{f"crossing_{name}": value for name, value in crossing.items()},
+        **found,
         "opening_bytes": opened["bytes"] / jobs,
         "crossing_bytes": (left["bytes"] - opened["bytes"]) / jobs,
         "crossing_p50_ms": times[len(times) // 2],
@@ -138,10 +149,5 @@ def _crossing(stand: Stand, jobs: int) -> Figures:
     }
 
 
-def _each(stand: Stand, before: Figures, number: float) -> Figures:
-    """Return how much each counter has grown since, divided by the number; CPU in microseconds."""
-    grown = {name: (value - before[name]) / number for name, value in stand.counters().items()}
-    return {
-        f"{name[:-2]}_us" if name.endswith("_s") else name: value * 1e6 if name.endswith("_s") else value
-        for name, value in grown.items()
-    }
+def _named(name: str, figures: Figures) -> Figures:
+    return {f"{name}_{key}": value for key, value in figures.items()}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.catalog import Peer, Place
 
-START_SECONDS = 20
+START_SECONDS = 60
 STOP_SECONDS = 10
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 CORES = sorted(os.sched_getaffinity(0))

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from bench.catalog import HERE, PEERS
-from bench.results import Origin
+from bench.catalog import PEERS, ROOT
+from bench.results import KEPT, Origin
 
 PACKAGES = (
     "hookcast",
@@ -23,6 +23,7 @@ PACKAGES = (
     "sqlalchemy",
     "asyncpg",
 )
+_KEPT = KEPT.relative_to(ROOT)
 _MODULE = "github.com/centrifugal/centrifuge"
 
 
@@ -30,12 +31,19 @@ def origin(runs: int, *, quick: bool) -> Origin:
     """Return the origin of what is measured now."""
     return Origin(
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        commit=_output("git", "-C", str(HERE), "describe", "--always", "--dirty"),
+        commit=_commit(),
         machine=_machine(),
         versions=_versions(),
         form="quick" if quick else "full",
         runs=runs,
     )
+
+
+def _commit() -> str:
+    """Return the commit, with `-dirty` if what is measured or measures has changed since; the kept figures may have."""
+    commit = _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+    changed = _output("git", "-C", str(ROOT), "diff", "--name-only", "HEAD", "--", "server", "bench", f":!{_KEPT}")
+    return commit if changed == "?" else f"{commit}-dirty"
 
 
 def _machine() -> str:

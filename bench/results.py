@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.catalog import HERE, titles
 from bench.load import Figures
 
-KEPT = HERE / "results.json"  # what the documents are written from
+KEPT = HERE / "results.json"  # the documents show what is in it
 DIGITS = 5
 
 

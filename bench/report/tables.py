@@ -52,6 +52,15 @@ _WEBHOOKS = (  # title, scenario, figures
     ("CPU µs per poll, 200 / 304", "polls", ("200_us", "304_us")),
 )
 _DATABASES = (("SQLite", ""), ("PostgreSQL", "-pg"))
+CROWD = (
+    Column("opened/s", "crowd", ("opened",)),
+    Column("CPU µs per stream", "crowd", ("cpu_us",)),
+    Column("p99 ms", "crowd", ("opening_p99_ms",)),
+    Column("KiB per stream", "crowd", ("kib",)),
+    Column("of the kernel", "crowd", ("kernel_kib",)),
+    Column("CPU µs per silent stream and second", "crowd", ("idle_us",)),
+    Column("webhook p50 / p99 ms", "crowd", ("webhook_p50_ms", "webhook_p99_ms")),
+)
 WORKERS = (
     Column("webhooks/s, one worker", "workers", ("per_second_1",)),
     Column("two workers", "workers", ("per_second_2",)),
@@ -94,6 +103,11 @@ def webhooks(results: Results) -> list[str]:
 def workers(results: Results) -> list[str]:
     """Return the table of one and two workers."""
     return table(results, WORKERS)
+
+
+def crowd(results: Results) -> list[str]:
+    """Return the table of 20,000 streams on one node."""
+    return table(results, CROWD)
 
 
 def ratios(results: Results) -> list[str]:
@@ -165,6 +179,7 @@ TABLES: dict[str, Callable[[Results], list[str]]] = {
     "holding": holding,
     "webhooks": webhooks,
     "workers": workers,
+    "crowd": crowd,
     "ratios": ratios,
     "notes": notes,
 }

@@ -1,7 +1,6 @@
 """What a deployment needs at a load, computed from what its parts cost."""
 
 import pytest
-
 from bench.growth import (
     POOL,
     STREAMS_PER_PROCESS,
@@ -14,6 +13,7 @@ from bench.growth import (
     plan,
     restart,
 )
+
 from hookcast.store import postgresql
 
 COSTS = Costs(
@@ -43,7 +43,7 @@ def test_the_cpu_of_jobs_and_streams_grows_with_the_load() -> None:
 
 
 def test_each_process_looks_at_every_written_row() -> None:
-    """So its share does not shrink with more processes: two writes a job, each read in every look that goes back to it."""
+    """So its share does not shrink with more processes: two writes a job, each read seven times."""
     share = plan(COSTS, SMALL).look_share
     assert share == pytest.approx(100 * 2 * looks_per_row(1) * 5 / 1e6)
 
@@ -102,4 +102,4 @@ def test_the_streams_of_a_restarted_process_are_shared_by_the_others() -> None:
 
 def test_the_pool_is_as_large_as_the_server_makes_it() -> None:
     """Else the connections to PostgreSQL are counted wrong."""
-    assert postgresql._CONNECTIONS == POOL  # noqa: SLF001
+    assert postgresql._CONNECTIONS == POOL

@@ -138,8 +138,16 @@ def centrifuge(place: Place) -> list[str]:
 
 
 CATALOG = (
-    Peer("floor-sse", "floor (C), SSE", floor, "/events/%s", several=_floor_topics("/events/%s")),
-    Peer("floor-ws", "floor (C), WebSocket", floor, "/ws/%s", websocket=True, several=_floor_topics("/ws/%s")),
+    Peer("floor-sse", "floor (C), SSE", floor, "/events/%s", first_state=True, several=_floor_topics("/events/%s")),
+    Peer(
+        "floor-ws",
+        "floor (C), WebSocket",
+        floor,
+        "/ws/%s",
+        websocket=True,
+        first_state=True,
+        several=_floor_topics("/ws/%s"),
+    ),
     *hookcast("hookcast", "Hookcast", ROOT),
     Peer("nchan-sse", "nchan, SSE", nchan, "/events/%s", first_state=True, several=_in_path("/events/%s")),
     Peer("nchan-ws", "nchan, WebSocket", nchan, "/ws/%s", websocket=True, first_state=True, several=_in_path("/ws/%s")),

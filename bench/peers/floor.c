@@ -1,6 +1,6 @@
 /* The floor: how fast one core can push at all. epoll, one send() per delivery, just enough HTTP and WebSocket.
  *
- *   GET /events/TOPIC            SSE
+ *   GET /events/TOPIC            SSE; a stream begins with the topic's newest state
  *   GET /ws/TOPIC                WebSocket (RFC 6455); what the client sends is read and ignored
  *   POST /publish/TOPIC?version= the body goes to everybody on the topic, framed as Hookcast frames it; what follows a
  *                                dot in TOPIC is ignored, so that one stream can stand for one of several topics
@@ -26,9 +26,10 @@
 #define FRAME 4096
 
 struct topic {
-    char name[NAME];
+    char name[NAME], version[24];
     struct topic *next;
     int *members, count, room;
+    char *body; /* the newest state; none until one is published */
 };
 struct client {
     struct topic *topic;
@@ -36,7 +37,7 @@ struct client {
     bool websocket;
 };
 struct frame {
-    char bytes[FRAME];
+    char bytes[2 * FRAME]; /* a head, and a state */
     size_t size;
 };
 
@@ -83,22 +84,27 @@ static bool push(int fd, const char *bytes, size_t size) {
     return false;
 }
 
-static void frame_sse(struct frame *frame, const char *version, const char *body) {
-    frame->size = (size_t)snprintf(frame->bytes, FRAME, "id: %s\nevent: job\ndata: %s\n\n", version, body);
+static void add_sse(struct frame *frame, const char *version, const char *body) {
+    char *end = frame->bytes + frame->size;
+    frame->size += (size_t)snprintf(end, FRAME, "id: %s\nevent: job\ndata: %s\n\n", version, body);
 }
 
-static void frame_websocket(struct frame *frame, const char *body) {
-    int size = snprintf(frame->bytes + 4, FRAME - 4, "{\"type\":\"job\",\"job\":%s}", body);
-    memcpy(frame->bytes, (uint8_t[]){0x81, 126, (uint8_t)(size >> 8), (uint8_t)size}, 4);
-    frame->size = (size_t)size + 4;
+static void add_websocket(struct frame *frame, const char *body) {
+    uint8_t *end = (uint8_t *)frame->bytes + frame->size;
+    int size = snprintf((char *)end + 4, FRAME - 4, "{\"type\":\"job\",\"job\":%s}", body);
+    memcpy(end, (uint8_t[]){0x81, 126, (uint8_t)(size >> 8), (uint8_t)size}, 4);
+    frame->size += (size_t)size + 4;
 }
 
 static void publish(int fd, const char *name, const char *version, const char *body) {
     static const char done[] = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
-    struct frame sse, websocket;
-    frame_sse(&sse, version, body);
-    frame_websocket(&websocket, body);
+    struct frame sse = {.size = 0}, websocket = {.size = 0};
+    add_sse(&sse, version, body);
+    add_websocket(&websocket, body);
     struct topic *topic = find(name);
+    free(topic->body);
+    topic->body = strdup(body);
+    strcpy(topic->version, version);
     for (int i = topic->count - 1; i >= 0; i--) {
         int member = topic->members[i];
         const struct frame *frame = clients[member].websocket ? &websocket : &sse;
@@ -107,12 +113,21 @@ static void publish(int fd, const char *name, const char *version, const char *b
     push(fd, done, sizeof done - 1);
 }
 
-static void request(int fd, char *text) {
+static void subscribe(int fd, const char *name, bool websocket) {
     static const char sse[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n"
                               "retry: 2000\n\n";
     /* The answer to the key of the RFC's own example, which the load generator sends. */
     static const char upgraded[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                                    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    struct frame first = {.size = 0};
+    struct topic *topic = find(name);
+    first.size = (size_t)sprintf(first.bytes, "%s", websocket ? upgraded : sse);
+    if (topic->body && websocket) add_websocket(&first, topic->body);
+    if (topic->body && !websocket) add_sse(&first, topic->version, topic->body);
+    if (push(fd, first.bytes, first.size)) join(fd, name, websocket);
+}
+
+static void request(int fd, char *text) {
     char name[NAME], version[24];
     char *body = strstr(text, "\r\n\r\n");
     if (!body) return drop(fd);
@@ -120,9 +135,9 @@ static void request(int fd, char *text) {
         name[strcspn(name, ".")] = 0;
         publish(fd, name, version, body + 4);
     } else if (sscanf(text, "GET /events/%63[^ ]", name) == 1) {
-        if (push(fd, sse, sizeof sse - 1)) join(fd, name, false);
+        subscribe(fd, name, false);
     } else if (sscanf(text, "GET /ws/%63[^ ]", name) == 1) {
-        if (push(fd, upgraded, sizeof upgraded - 1)) join(fd, name, true);
+        subscribe(fd, name, true);
     } else {
         drop(fd);
     }

@@ -32,10 +32,11 @@ WARM = 100
 def crowd(peer: Peer, streams: int, idle_seconds: float) -> Figures:
     """Measure `streams` streams, each with a job and a token of its own: opening, memory, silence, and webhooks."""
     share = streams // len(PARTS)
+    tokens = peer.authorises
     with _node(peer) as server, tempfile.TemporaryDirectory(prefix="hookcast-bench-") as folder:
         for name, number in (("warm", WARM), *((part, share) for part in PARTS)):
             seed(server, name, number)
-        with streams_of(server, "warm", WARM, tokens=True) as load:
+        with streams_of(server, "warm", WARM, tokens=tokens) as load:
             load.phase("connected")
         start, before, cpu = server.pss_kib(), caches(), server.cpu_seconds()
         with _crowd(server, share, Path(folder)) as loads:
@@ -52,7 +53,7 @@ def crowd(peer: Peer, streams: int, idle_seconds: float) -> Figures:
 @contextlib.contextmanager
 def _node(peer: Peer) -> Iterator[Server]:
     with running_redis() as redis, databases(POSTGRESQL) as database:
-        variables = {"HOOKCAST_REDIS_URL": redis.url, **access(tokens=True)}
+        variables = {"HOOKCAST_REDIS_URL": redis.url, **access(tokens=peer.authorises)}
         with serving(as_served(peer, "--workers", str(WORKERS)), database, CORES, variables) as server:
             wait_for_workers(server, WORKERS)
             yield server
@@ -63,7 +64,7 @@ def _crowd(server: Server, share: int, folder: Path) -> Iterator[Sequence[Load]]
     with contextlib.ExitStack() as stack:
         options = [("--hold", "--moments", str(folder / part)) for part in PARTS]
         yield [
-            stack.enter_context(streams_of(server, part, share, *more, tokens=True))
+            stack.enter_context(streams_of(server, part, share, *more, tokens=server.peer.authorises))
             for part, more in zip(PARTS, options, strict=True)
         ]
 

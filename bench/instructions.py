@@ -95,12 +95,13 @@ def _server(peer: Peer) -> Iterator[Server]:
     with serving_keys() as keys:
         variables = {"PYTHONHASHSEED": "0", "HOOKCAST_FAL_JWKS_URL": keys, **access(tokens=peer.authorises)}
         with running(counted_peer, (), variables, start_seconds=START_SECONDS) as server:
+            _control(server, "--instr=on")  # not from the start on, which would take minutes
             _wait_until_it_verifies(server)
             yield server
 
 
 def _wait_until_it_verifies(server: Server) -> None:
-    """Send a webhook until it is taken, as fal does: the keys are fetched after the start."""
+    """Send a webhook until it is taken, as fal does: the keys are not there yet, and the store has a deadline."""
     until = time.monotonic() + START_SECONDS
     verifies = False
     while not verifies:
@@ -162,14 +163,12 @@ def _leave(load: Load) -> None:
 
 def _start(server: Server) -> None:
     """Count from zero."""
-    _control(server, "--instr=on")
     _control(server, "--zero")
 
 
 def _stop(server: Server) -> int:
-    """Count no more, and return the instructions since `_start`, of all threads."""
+    """Return the instructions since `_start`, of all threads."""
     _control(server, "--dump")
-    _control(server, "--instr=off")
     newest = max(server.folder.glob(f"count.{server.pid}.*"), key=lambda path: int(path.suffix[1:]))
     found = re.search(r"^totals: (\d+)", newest.read_text(), re.MULTILINE)
     if not found:

@@ -93,7 +93,8 @@ def _once(server: Server, number: int, name: str) -> Counts:
 def _server(peer: Peer) -> Iterator[Server]:
     counted_peer = dataclasses.replace(peer, command=lambda place: [*CALLGRIND.split(), *peer.command(place)])
     with serving_keys() as keys:
-        variables = {"PYTHONHASHSEED": "0", "HOOKCAST_FAL_JWKS_URL": keys, **access(tokens=peer.authorises)}
+        variables = {"HOOKCAST_FAL_JWKS_URL": keys, **access(tokens=peer.authorises)}
+        variables |= {"PYTHONHASHSEED": "0", "HOOKCAST_KEEP_ALIVE_SECONDS": str(LOAD_SECONDS)}
         with running(counted_peer, (), variables, start_seconds=START_SECONDS) as server:
             _control(server, "--instr=on")  # not from the start on, which would take minutes
             _wait_until_it_verifies(server)
@@ -114,7 +115,7 @@ def _wait_until_it_verifies(server: Server) -> None:
 
 def _opening(server: Server, name: str, number: int) -> float:
     """Count from the first connect() until the last stream has its first state."""
-    seed(server, name, number)
+    seed(server, name, number, connections=1)
     _start(server)
     with _streams(server, name, number) as load:
         load.phase("connected")
@@ -138,7 +139,7 @@ def _pushing(server: Server, name: str, number: int) -> float:
 
 def _webhooks(server: Server, name: str, number: int) -> float:
     """Count from the first webhook until the last watcher has read how its job ended."""
-    seed(server, name, number)
+    seed(server, name, number, connections=1)
     with _streams(server, name, number) as load:
         load.phase("connected")
         messages, files = [webhook(job) for job in names_of(name, number)], load.open_files()

@@ -120,7 +120,7 @@ def streams_of(server: Server, name: str, number: int, *options: str | int, toke
             yield load
 
 
-def seed(server: Server, name: str, number: int) -> None:
+def seed(server: Server, name: str, number: int, *, connections: int = 128) -> None:
     """Give each job a first state of the same size: Hookcast's jobs are registered, the other peers' published."""
     names = names_of(name, number)
     if server.peer.is_hookcast():
@@ -128,7 +128,7 @@ def seed(server: Server, name: str, number: int) -> None:
         requests = [request("PUT", f"/api/fal-jobs/{job}", b"{}", headers) for job in names]
     else:
         requests = [request("POST", f"/publish/{job}?version=1", (STATE % job).encode()) for job in names]
-    send(server, requests, "--expect", "20")
+    send(server, requests, "--expect", "20", "--connections", connections)
 
 
 def names_of(name: str, number: int) -> list[str]:

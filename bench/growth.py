@@ -56,6 +56,7 @@ class Costs:
     kernel_kib: float
     redis_bytes: float  # of a watched job, in Redis
     publish_us: float  # of Redis, for a message that one server carries
+    cluster: float  # times what one server of Redis needs, for the same on a cluster: its servers get smaller batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Plan:
 def costs(results: Results) -> Costs:
     """Read the costs from the benchmark's medians. Raises KeyError if a scenario was not measured."""
     plain = _medians(results, PLAIN)
-    looking, crowd = _medians(results, LOOKING), _medians(results, CROWD)
+    looking, cluster, crowd = (_medians(results, name) for name in (LOOKING, CLUSTER, CROWD))
     looks = looks_per_row(1)
     return Costs(
         register=_cost(plain, "registering", "taking_us"),
@@ -113,6 +114,7 @@ def costs(results: Results) -> Costs:
         kernel_kib=crowd.get("kernel_kib", 0),
         redis_bytes=plain["opening_memory_bytes"],
         publish_us=max(plain["crossing_redis_us"], 0) / plain["crossing_published"],
+        cluster=max(cluster["crossing_redis_us"] / plain["crossing_redis_us"], 1),
     )
 
 
@@ -125,7 +127,7 @@ def plan(costs: Costs, load: Load, *, resync_seconds: float = 1) -> Plan:
     count = processes or 0
     database = _sum(costs, load, lambda cost: cost.database_us) + count * looks * costs.look.database_us
     redis = _sum(costs, load, lambda cost: cost.redis_us) / 1e6
-    servers = max(1, math.ceil(redis / USED))
+    servers = 1 if redis < USED else math.ceil(redis * costs.cluster / USED)
     return Plan(
         load=load,
         processes=processes,

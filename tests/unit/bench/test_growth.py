@@ -27,6 +27,7 @@ COSTS = Costs(
     kernel_kib=3.8,
     redis_bytes=250,
     publish_us=10,
+    cluster=2.5,
 )
 SMALL, LARGE = Load(10_000, 100), Load(1_000_000, 10_000)
 
@@ -73,6 +74,13 @@ def test_processes_have_enough_cpu() -> None:
     assert planned.processes is not None
     assert planned.node_cores <= planned.processes * USED
     assert planned.node_cores > (planned.processes - 1) * USED - planned.look_share
+
+
+def test_a_cluster_needs_more_than_one_server_that_is_too_small() -> None:
+    """Ten times the jobs take ten times the CPU of Redis, and on a cluster that much more."""
+    assert plan(COSTS, SMALL).redis_servers == 1
+    jobs = LARGE.ends * (10 + 20) + LARGE.opens * 20
+    assert plan(COSTS, LARGE, resync_seconds=30).redis_servers == -(-jobs * 2.5 / 1e6 // USED)
 
 
 def test_what_breaks_first_comes_first() -> None:

@@ -9,6 +9,7 @@
 /* Versions of the states start here, so that every number has ten digits and every body the same length. */
 #define FIRST_VERSION 1000000000UL
 #define BODY_BYTES 190
+#define MAX_BURST 64
 #define CARRY_BYTES 8192
 #define READ_BYTES (256 * 1024)
 
@@ -19,6 +20,9 @@ struct options {
     bool websocket, first_state, slow_reads, hold;
     int pids[64], pid_count;
 };
+
+extern struct options opt; /* options.c */
+void take_options(int argc, char **argv);
 
 enum stage { CONNECTING, HEAD, BODY, CLOSED };
 

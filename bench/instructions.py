@@ -29,6 +29,8 @@ from bench.signing import webhook
 
 LIMIT_PERCENT = 5.0
 START_SECONDS, CONTROL_SECONDS, LOAD_SECONDS = 900, 120, 600  # Valgrind is 50 times as slow as the processor
+IDLE_SECONDS = 15
+NEVER = "604800"  # seconds
 STREAMS = 100  # of each kind, and webhooks
 STATES = 40  # pushed to each stream
 WARM = 20
@@ -74,18 +76,52 @@ def counted(tree: Path) -> Counts:
     for peer in (sse, websocket):
         kind = "WebSocket" if peer.websocket else "SSE"
         with _server(peer) as server:
-            _once(server, WARM, "warm")  # imports and first allocations
-            found |= {f"{what}, {kind}": count for what, count in _once(server, STREAMS, "counted").items()}
+            counter = _Counter(server)
+            _once(counter, WARM, "warm")  # imports and first allocations
+            counter.learn_idle()
+            found |= {f"{what}, {kind}": count for what, count in _once(counter, STREAMS, "counted").items()}
     return found
 
 
-def _once(server: Server, number: int, name: str) -> Counts:
+class _Counter:
+    """Counts the instructions of a server beyond those that it takes while nothing happens: time must not count."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._idle = 0.0  # instructions a second
+        self._started = 0.0
+
+    def learn_idle(self) -> None:
+        """Measure what the server takes while nothing happens."""
+        self._idle = 0.0
+        self.start()
+        time.sleep(IDLE_SECONDS)
+        self._idle = self.stop() / (time.monotonic() - self._started)
+
+    def start(self) -> None:
+        """Count from zero."""
+        _control(self.server, "--zero")
+        self._started = time.monotonic()
+
+    def stop(self) -> float:
+        """Return the instructions since `start`, of all threads."""
+        seconds = time.monotonic() - self._started
+        _control(self.server, "--dump")
+        dumps = self.server.folder.glob(f"count.{self.server.pid}.*")
+        newest = max(dumps, key=lambda path: int(path.suffix[1:]))
+        found = re.search(r"^totals: (\d+)", newest.read_text(), re.MULTILINE)
+        if not found:
+            raise BenchError(f"{newest.name} has no totals")
+        return int(found[1]) - self._idle * seconds
+
+
+def _once(counter: _Counter, number: int, name: str) -> Counts:
     found = {
-        "opening": _opening(server, f"{name}-o", number),
-        "push": _pushing(server, f"{name}-p", number),
+        "opening": _opening(counter, f"{name}-o", number),
+        "push": _pushing(counter, f"{name}-p", number),
     }
-    if not server.peer.websocket:  # these stay open when their jobs end, so that the end of the work cannot be seen
-        found["webhook"] = _webhooks(server, f"{name}-w", number)
+    if not counter.server.peer.websocket:  # these stay open when their jobs end, so the end of the work cannot be seen
+        found["webhook"] = _webhooks(counter, f"{name}-w", number)
     return found
 
 
@@ -95,6 +131,7 @@ def _server(peer: Peer) -> Iterator[Server]:
     with serving_keys() as keys:
         variables = {"HOOKCAST_FAL_JWKS_URL": keys, **access(tokens=peer.authorises)}
         variables |= {"PYTHONHASHSEED": "0", "HOOKCAST_KEEP_ALIVE_SECONDS": str(LOAD_SECONDS)}
+        variables |= {"HOOKCAST_RESYNC_SECONDS": NEVER, "HOOKCAST_HEARTBEAT_SECONDS": NEVER}
         with running(counted_peer, (), variables, start_seconds=START_SECONDS) as server:
             _control(server, "--instr=on")  # not from the start on, which would take minutes
             _wait_until_it_verifies(server)
@@ -113,40 +150,40 @@ def _wait_until_it_verifies(server: Server) -> None:
                 raise
 
 
-def _opening(server: Server, name: str, number: int) -> float:
+def _opening(counter: _Counter, name: str, number: int) -> float:
     """Count from the first connect() until the last stream has its first state."""
-    seed(server, name, number, connections=1)
-    _start(server)
-    with _streams(server, name, number) as load:
+    seed(counter.server, name, number, connections=1)
+    counter.start()
+    with _streams(counter.server, name, number) as load:
         load.phase("connected")
-        total = _stop(server)
+        total = counter.stop()
         _leave(load)
     return total / number
 
 
-def _pushing(server: Server, name: str, number: int) -> float:
+def _pushing(counter: _Counter, name: str, number: int) -> float:
     """Count from the first POST of a state until its last reader has the last one; the POSTs are part of it."""
     shape = ("--hold", "--header", f"Authorization: Bearer {KEY}", "--timeout", LOAD_SECONDS)
-    with loading(server, *shape, "--name", name, "--streams", number, "--states", STATES) as load:
+    with loading(counter.server, *shape, "--name", name, "--streams", number, "--states", STATES) as load:
         load.phase("connected")
-        _start(server)
+        counter.start()
         load.go_on()
         load.phase("published")
-        total = _stop(server)
+        total = counter.stop()
         _leave(load)
     return total / (number * STATES)
 
 
-def _webhooks(server: Server, name: str, number: int) -> float:
+def _webhooks(counter: _Counter, name: str, number: int) -> float:
     """Count from the first webhook until the last watcher has read how its job ended."""
-    seed(server, name, number, connections=1)
-    with _streams(server, name, number) as load:
+    seed(counter.server, name, number, connections=1)
+    with _streams(counter.server, name, number) as load:
         load.phase("connected")
         messages, files = [webhook(job) for job in names_of(name, number)], load.open_files()
-        _start(server)
-        send(server, messages, "--connections", 1, "--timeout", LOAD_SECONDS)
+        counter.start()
+        send(counter.server, messages, "--connections", 1, "--timeout", LOAD_SECONDS)
         load.wait_until_open(files - number, LOAD_SECONDS)
-        total = _stop(server)
+        total = counter.stop()
         _leave(load)
     return total / number
 
@@ -160,21 +197,6 @@ def _streams(server: Server, name: str, number: int) -> AbstractContextManager[L
 def _leave(load: Load) -> None:
     load.go_on()
     load.phase("left")
-
-
-def _start(server: Server) -> None:
-    """Count from zero."""
-    _control(server, "--zero")
-
-
-def _stop(server: Server) -> int:
-    """Return the instructions since `_start`, of all threads."""
-    _control(server, "--dump")
-    newest = max(server.folder.glob(f"count.{server.pid}.*"), key=lambda path: int(path.suffix[1:]))
-    found = re.search(r"^totals: (\d+)", newest.read_text(), re.MULTILINE)
-    if not found:
-        raise BenchError(f"{newest.name} has no totals")
-    return int(found[1])
 
 
 def _control(server: Server, what: str) -> None:

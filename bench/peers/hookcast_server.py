@@ -1,4 +1,4 @@
-"""Hookcast as `hookcast serve` runs it, plus a route that delivers a state directly to the hub.
+"""Hookcast as `hookcast serve` runs it, plus a route that publishes a state as a committed change is.
 
 The other peers have no database, so this route skips it, too. Streams work as usual: authorize, read the store.
 Usage: hookcast_server.py PORT
@@ -26,7 +26,7 @@ admission = make_admission(settings, max_streams=raise_open_files() - 512)
 async def publish(request: Request) -> Response:
     """Handle POST /publish/{topic}?version=N: deliver the body unchanged to all subscribers of the job."""
     topic, version, body = request.path_params["topic"], int(request.query_params["version"]), await request.body()
-    services(request).engine.hub.deliver(State(request_id=topic, version=version, terminal=False, body=body))
+    await services(request).bus.publish(State(request_id=topic, version=version, terminal=False, body=body))
     return Response(status_code=202)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from hookcast.auth import EVERYBODY, Caller
@@ -27,7 +27,7 @@ class SseStream(FedStream):
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
         super().__init__(engine, caller)
         self._topics = _NOTHING
-        self._first: list[State] = []  # until the stream begins
+        self._first: Sequence[State] = ()  # until the stream begins
 
     async def join(self, asked: Names, *, since: datetime | None = None) -> None:
         """Subscribe to what the caller may watch, and read the initial states (`since`: of everything).
@@ -56,7 +56,7 @@ class SseStream(FedStream):
     def begin(self, transport: asyncio.Transport, head: bytes) -> None:
         """Send `head`, the `retry:` field and the known states, then go live."""
         parts = [head, sse_retry(random.randint(1000, 3000))]  # noqa: S311
-        states, self._first = self._first, []
+        states, self._first = list(self._first), ()
         if self._backlog is not None:
             states = self._backlog.replaced_by(states)
         if self._behind_since == math.inf and sum(len(state.body) for state in states) <= FIRST_BYTES:

@@ -147,15 +147,16 @@ def cors(settings: Settings) -> list[Middleware]:
     ]
 
 
-def cors_headers(connection: HTTPConnection) -> list[tuple[bytes, bytes]]:
-    """Return the CORS headers of a response that the middleware does not see."""
-    origin = connection.headers.get("origin")
-    if origin is None:
+def cors_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the CORS headers of a response that the middleware does not see: those that it would add."""
+    if scope["path"] == WEBHOOK_PATH:
         return []
-    settings = services(connection).settings
+    if not any(name == b"origin" for name, _ in scope["headers"]):
+        return [_VARY]
+    connection = HTTPConnection(scope)
+    settings, origin = services(connection).settings, connection.headers["origin"]
     if "*" in settings.origins:
-        return [(b"access-control-allow-origin", b"*"), _EXPOSED]
-    page = _hostname(origin)
-    if origin in settings.origins or (settings.open and page is not None and is_loopback(page)):
-        return [(b"access-control-allow-origin", origin.encode("latin-1")), _VARY, _EXPOSED]
-    return [_VARY]
+        return [(b"access-control-allow-origin", b"*"), _EXPOSED, _VARY]
+    if origin in settings.origins or (settings.open and re.fullmatch(LOOPBACK_PAGES, origin)):
+        return [(b"access-control-allow-origin", origin.encode("latin-1")), _EXPOSED, _VARY]
+    return [_EXPOSED, _VARY]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -138,7 +138,4 @@ class EnteredApp(Starlette):
 
 def head_lines(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return the headers that the layers would add to the head of a busy route's response."""
-    named = (HEADER, scope[REQUEST_ID])
-    if not any(name == b"origin" for name, _ in scope["headers"]):
-        return [named]
-    return [named, *cors_headers(HTTPConnection(scope))]
+    return [(HEADER, scope[REQUEST_ID]), *cors_headers(scope)]

@@ -6,13 +6,14 @@ bridge to asyncpg. Either way, a whole transaction is one call.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, UpdateBase
 from sqlalchemy.dialects.postgresql import Insert
+from sqlalchemy.types import TypeEngine
 
 from hookcast.errors import StoreUnavailable
 from hookcast.store.faults import LIBRARY_ERRORS, unavailable
@@ -22,6 +23,8 @@ from hookcast.store.schema import leases
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
+Given = Mapping[str, ColumnElement[Any]]
+"""The columns of a row of values, by name."""
 
 DEADLINE_SECONDS = 5.0
 MIGRATION_SECONDS = 300.0
@@ -30,6 +33,20 @@ MAX_OPEN_SECONDS = 600
 WAIT_SECONDS = 4  # for a free connection or a lock
 RETRY_SECONDS = 1.0  # between probes while the database fails
 PROBE = "probe"  # the lease that a probe writes
+
+
+class ForEach:
+    """A statement for each of many rows of values: `Database.for_each`. `columns` are the types of a row's values.
+
+    `make` returns the statement, in which the given columns stand for the values. It is called once for a database,
+    and a statement returns something only where there are several writers.
+    """
+
+    def __init__(self, columns: Mapping[str, TypeEngine[Any]], make: Callable[["Database", Given], UpdateBase]) -> None:
+        self.columns = columns
+        self.make = make
+        # A parameter of an UPDATE must not have the name of a column.
+        self.parameters = {f"given_{name}": kind for name, kind in columns.items()}
 
 
 class Database(ABC):
@@ -72,6 +89,10 @@ class Database(ABC):
     @abstractmethod
     def upsert(self, table: Table) -> Insert:
         """Return an INSERT with ON CONFLICT in this database's dialect."""
+
+    @abstractmethod
+    def for_each(self, connection: Connection, statement: ForEach, rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """Execute a statement for each of the rows (at least one), and return the scalars that it returns."""
 
     @abstractmethod
     async def _run(self, work: Work[T], *, writes: bool) -> T:

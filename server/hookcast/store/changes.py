@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import Connection, Executable, bindparam, func, select
-from sqlalchemy.dialects.postgresql import ARRAY, Insert
+from sqlalchemy import Connection, UpdateBase, select, true
+from sqlalchemy.dialects.postgresql import Insert
 
 from hookcast.consequences import NOTHING, Consequences
 from hookcast.errors import NotStorable, StoreUnavailable, Trouble
 from hookcast.jobs import Job
 from hookcast.journal import Line
 from hookcast.store import work
-from hookcast.store.base import Database
+from hookcast.store.base import Database, ForEach, Given
 from hookcast.store.journal import Journal
 from hookcast.store.rows import from_row, storable, to_row
 from hookcast.store.schema import jobs
@@ -102,7 +102,6 @@ class Changes:
         self._database = database
         self._journal = journal
         self._by_ids = select(jobs).where(database.among(jobs.c.request_id))
-        self._upsert: Executable = _upsert_rows(database) if database.one_writer else _upsert_arrays(database)
 
     async def work(self, asks: Sequence[Ask]) -> list[Change | Exception]:
         """Apply all changes in one transaction; if the values of one cannot be stored, apply each in its own."""
@@ -176,27 +175,16 @@ class Changes:
         if not changed:
             return set()
         rows = [to_row(job) for job in sorted(changed, key=lambda job: job.request_id)]  # ordered: no deadlocks
-        if self._database.one_writer:
-            connection.execute(self._upsert, rows)
-            return {job.request_id for job in changed}
-        arrays = {name: [row[name] for row in rows] for name in rows[0]}
-        return set(connection.execute(self._upsert, arrays).scalars())
+        given = [[row[name] for name in _UPSERT.columns] for row in rows]
+        written = self._database.for_each(connection, _UPSERT, given)
+        return {job.request_id for job in changed} if self._database.one_writer else set(written)
 
 
-def _upsert_rows(database: Database) -> Insert:
-    """Return an upsert to execute with a list of rows."""
-    return _newer(database.upsert(jobs).values(changed_at=database.clock))
-
-
-def _upsert_arrays(database: Database) -> Executable:
-    """Return an upsert to execute with one array per column: the same SQL and one round trip for any number of rows."""
-    columns = [column for column in jobs.columns if column.name != "changed_at"]
-    arrays = [bindparam(column.name, type_=ARRAY(column.type)) for column in columns]
-    given = func.unnest(*arrays).table_valued(*(column.name for column in columns)).render_derived()
-    rows = select(*given.columns, database.clock)
-    return _newer(database.upsert(jobs).from_select([*given.columns.keys(), "changed_at"], rows)).returning(
-        jobs.c.request_id
-    )
+def _upsert(database: Database, given: Given) -> UpdateBase:
+    """Return an upsert of jobs' rows. It writes newer versions, and returns the request IDs of these."""
+    rows = select(*given.values(), database.clock).where(true())  # SQLite wants a WHERE before ON CONFLICT
+    upsert = _newer(database.upsert(jobs).from_select([*given, "changed_at"], rows))
+    return upsert if database.one_writer else upsert.returning(jobs.c.request_id)
 
 
 def _newer(insert: Insert) -> Insert:
@@ -204,3 +192,6 @@ def _newer(insert: Insert) -> Insert:
     return insert.on_conflict_do_update(
         index_elements=["request_id"], set_=columns, where=jobs.c.version == insert.excluded.version - 1
     )
+
+
+_UPSERT = ForEach({column.name: column.type for column in jobs.columns if column.name != "changed_at"}, _upsert)

@@ -1,7 +1,7 @@
 """The journal of jobs, and the refused webhooks, in the database."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,23 +13,21 @@ from sqlalchemy import (
     Integer,
     RowMapping,
     Select,
-    Text,
-    bindparam,
+    UpdateBase,
     delete,
     exists,
     func,
     insert,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from hookcast.journal import Event, Line, Refusal
-from hookcast.store.base import Database
+from hookcast.store.base import Database, ForEach, Given
 from hookcast.store.schema import jobs, journal, refused_webhooks
 
 KEPT_REFUSALS = 1000
 _COLUMNS = ("request_id", "event", "at", "node", "facts")
-_GIVEN = (*_COLUMNS, "room")  # of each line
+_GIVEN = {**{name: journal.c[name].type for name in _COLUMNS}, "room": Integer()}  # of each line
 
 
 class Entry(NamedTuple):
@@ -47,10 +45,6 @@ class Journal:
     def __init__(self, database: Database, node: str) -> None:
         self._database = database
         self.node = node
-        self._few_of_changes = _insert(database)
-        self._few_notes = _insert(database, _is_known)
-        self._of_changes = _insert(database, _has_room)
-        self._of_notes = _insert(database, _has_room, _is_known)
 
     async def of_job(self, request_id: str) -> list[Entry]:
         """Return the lines of a job, in the order of their times."""
@@ -64,7 +58,7 @@ class Journal:
         """Write lines that no change has caused. Those of unknown jobs are left out."""
 
         def write(connection: Connection) -> None:
-            self._write(connection, lines, few=self._few_notes, repeated=self._of_notes)
+            self._write(connection, lines, few=_FEW_NOTES, repeated=_OF_NOTES)
 
         await self._database.write(write)
 
@@ -72,9 +66,9 @@ class Journal:
         """Write the lines of changes, in their transaction; no statement when there are none."""
         others = [line for line in lines if line.of_another_job]
         own = [line for line in lines if not line.of_another_job] if others else lines
-        self._write(connection, own, few=self._few_of_changes, repeated=self._of_changes)
+        self._write(connection, own, few=_FEW_OF_CHANGES, repeated=_OF_CHANGES)
         if others:
-            self._execute(connection, self._of_notes, others)
+            self._execute(connection, _OF_NOTES, others)
 
     async def add_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Write refused webhooks, added to equal ones of the same hour; keep the newest `KEPT_REFUSALS`."""
@@ -94,7 +88,7 @@ class Journal:
         rows = await self._database.read(lambda connection: connection.execute(found).mappings().all())
         return [_refusal(row) for row in rows]
 
-    def _write(self, connection: Connection, lines: Sequence[Line], *, few: Executable, repeated: Executable) -> None:
+    def _write(self, connection: Connection, lines: Sequence[Line], *, few: ForEach, repeated: ForEach) -> None:
         """Write lines. All of a job are counted if one of them repeats: they keep their order."""
         counted = {line.request_id for line in lines if line.repeats}
         for statement, some in (
@@ -104,18 +98,13 @@ class Journal:
             if some:
                 self._execute(connection, statement, some)
 
-    def _execute(self, connection: Connection, statement: Executable, lines: Sequence[Line]) -> None:
+    def _execute(self, connection: Connection, statement: ForEach, lines: Sequence[Line]) -> None:
         encode = msgspec.json.encode
         rows = [
             (line.request_id, line.event.value, line.at, self.node, encode(line.facts).decode(), line.room)
             for line in lines
         ]
-        if self._database.one_writer:
-            stored = [(name, event, _stored(at), *rest) for name, event, at, *rest in rows]
-            connection.execute(statement, {"lines": encode(stored).decode()})
-        else:
-            given = zip(_GIVEN, zip(*rows, strict=True), strict=True)
-            connection.execute(statement, {f"new_{name}": list(values) for name, values in given})
+        self._database.for_each(connection, statement, rows)
 
     def _row_of(self, refusal: Refusal) -> dict[str, Any]:
         headers = msgspec.json.encode(refusal.headers).decode()
@@ -139,44 +128,33 @@ def forget(connection: Connection, among: Callable[[Any], Any], request_ids: Ite
     connection.execute(delete(journal).where(among(journal.c.request_id)), {"ids": list(request_ids)})
 
 
-_Condition = Callable[[Sequence[ColumnElement[Any]]], ColumnElement[bool]]
+_Condition = Callable[[Given], ColumnElement[bool]]
 """Returns a condition on a line, whose columns are those of `_GIVEN`."""
 
 
-def _insert(database: Database, *conditions: _Condition) -> Executable:
-    """Return an INSERT of the lines that meet the conditions, from one array for each column, on SQLite from JSON.
+def _insert(*conditions: _Condition) -> ForEach:
+    """Return an INSERT of the lines that meet the conditions."""
 
-    One statement for any number of lines (SQLite: 6 µs a line, 10 µs with one statement each).
-    """
-    if database.one_writer:
-        value = func.json_each(bindparam("lines", type_=Text)).table_valued("value").c.value
-        given: list[ColumnElement[Any]] = [func.json_extract(value, f"$[{number}]") for number in range(len(_GIVEN))]
-    else:
-        types = (*(journal.c[name].type for name in _COLUMNS), Integer())
-        arrays = [bindparam(f"new_{name}", type_=ARRAY(kind)) for name, kind in zip(_GIVEN, types, strict=True)]
-        table = func.unnest(*arrays).table_valued(*_GIVEN).render_derived(name="given")
-        given = [table.columns[name] for name in _GIVEN]
-    rows = select(*given[:-1]).where(*(condition(given) for condition in conditions))
-    return insert(journal).from_select(_COLUMNS, rows)
+    def make(_database: Database, given: Given) -> UpdateBase:
+        rows = select(*(given[name] for name in _COLUMNS)).where(*(condition(given) for condition in conditions))
+        return insert(journal).from_select(_COLUMNS, rows)
+
+    return ForEach(_GIVEN, make)
 
 
-def _has_room(given: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
-    """Lines of one statement do not count each other, so that a job may get a few more."""
-    name, event, *_, room = given
+def _has_room(given: Given) -> ColumnElement[bool]:
+    """Lines of one statement may not count each other, so that a job may get a few more."""
     written = journal.alias()
-    count = select(func.count()).where(written.c.request_id == name, written.c.event == event).scalar_subquery()
-    return count < room
+    of_job = (written.c.request_id == given["request_id"], written.c.event == given["event"])
+    return select(func.count()).where(*of_job).scalar_subquery() < given["room"]
 
 
-def _is_known(given: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
-    return exists().where(jobs.c.request_id == given[0])
+def _is_known(given: Given) -> ColumnElement[bool]:
+    return exists().where(jobs.c.request_id == given["request_id"])
 
 
-def _stored(at: datetime) -> str:
-    """Return a time as SQLite's column has it."""
-    utc = at.astimezone(UTC)
-    whole = utc.replace(microsecond=utc.microsecond // 1000 * 1000, tzinfo=None)
-    return whole.isoformat(" ", "microseconds")
+_FEW_OF_CHANGES, _OF_CHANGES = _insert(), _insert(_has_room)
+_FEW_NOTES, _OF_NOTES = _insert(_is_known), _insert(_has_room, _is_known)
 
 
 def _counted(database: Database) -> Executable:

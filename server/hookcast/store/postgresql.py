@@ -1,13 +1,14 @@
 """PostgreSQL through asyncpg, directly or behind a pooler in transaction mode."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Executable,
     Float,
     Select,
     String,
@@ -31,7 +32,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from hookcast.errors import StoreUnavailable, Trouble
 from hookcast.postgres_url import SCHEMA, PostgresUrl
 from hookcast.store import moving, place
-from hookcast.store.base import MAX_OPEN_SECONDS, WAIT_SECONDS, Database, T, Work
+from hookcast.store.base import MAX_OPEN_SECONDS, WAIT_SECONDS, Database, ForEach, Given, T, Work
 from hookcast.store.connecting import Connector
 from hookcast.store.revision import VERSIONS, Schema
 from hookcast.store.schema import metadata
@@ -66,6 +67,7 @@ class Postgresql(Database):
             execution_options={"schema_translate_map": {None: schema}},
             hide_parameters=True,  # payloads, in the traceback of a bug
         )
+        self._made: dict[ForEach, Executable] = {}
         self._distrusted_at = 0.0  # older connections are replaced when they leave the pool
         event.listen(self._engine.sync_engine, "connect", _note_age)
         event.listen(self._engine.sync_engine, "checkout", self._check_age)
@@ -108,6 +110,15 @@ class Postgresql(Database):
         """Return PostgreSQL's INSERT."""
         return postgresql.insert(table)
 
+    def for_each(self, connection: Connection, statement: ForEach, rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """Execute it with one array for each column: one round trip for any number of rows."""
+        made = self._made.get(statement)
+        if made is None:
+            made = self._made[statement] = statement.make(self, _unnested(statement))
+        arrays = dict(zip(statement.parameters, map(list, zip(*rows, strict=True)), strict=True))
+        found = connection.execute(made, arrays)
+        return found.scalars().all() if found.returns_rows else ()
+
     async def _run(self, work: Work[T], *, writes: bool) -> T:
         async with self._engine.begin() if writes else self._engine.connect() as connection:
             return await connection.run_sync(work)
@@ -141,6 +152,12 @@ class Postgresql(Database):
     def _check_age(self, _connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: object) -> None:
         if entry.info[_MADE_AT] < self._distrusted_at:
             raise DisconnectionError("made before the database was in trouble")
+
+
+def _unnested(statement: ForEach) -> Given:
+    """Return the columns of a table that is made of one array for each, in the statement's parameters."""
+    arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in statement.parameters.items()]
+    return dict(func.unnest(*arrays).table_valued(*statement.columns).render_derived(name="given").columns)
 
 
 def _note_age(_connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:

@@ -55,7 +55,7 @@ def to_row(job: Job) -> dict[str, Any]:
         "result": _text(job.result),
         "error": job.error,
         "error_detail": _text(job.error_detail),
-        "ended_by": job.ended_by,
+        "ended_by": None if job.ended_by is None else job.ended_by.value,
         "media": msgspec.json.encode(job.media).decode(),
         "keep": job.keep,
         "owner": job.owner,

@@ -30,16 +30,24 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Convert to UTC in whole milliseconds, the precision clients see: a cursor must find its row again."""
-        if value is None:
-            return None
-        utc = value.astimezone(UTC)
-        return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+        return None if value is None else _in_milliseconds(value)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Return an aware datetime."""
         if value is None or value.tzinfo is not None:
             return value
         return value.replace(tzinfo=UTC)
+
+
+def stored_text(value: datetime | None) -> str | None:
+    """Return a time as SQLite's columns have it."""
+    return None if value is None else _in_milliseconds(value).isoformat(" ", "microseconds")[:26]  # without the zone
+
+
+def _in_milliseconds(value: datetime) -> datetime:
+    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    beyond = utc.microsecond % 1000
+    return utc.replace(microsecond=utc.microsecond - beyond) if beyond else utc
 
 
 def _index(name: str, *columns: str, given: tuple[str, ...]) -> Index:

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -31,7 +31,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import OperationalError
 
-from hookcast.store.base import MIGRATION_SECONDS, REWRITE_SECONDS, WAIT_SECONDS, Database, T, Work, deadline
+from hookcast.store.base import (
+    MIGRATION_SECONDS,
+    REWRITE_SECONDS,
+    WAIT_SECONDS,
+    Database,
+    ForEach,
+    T,
+    Work,
+    deadline,
+)
+from hookcast.store.prepared import Prepared
 from hookcast.store.room import check_file, use_space
 
 # WAL: readers do not wait for the writer. FULL: an acknowledged webhook survives a power cut. INCREMENTAL: the file can
@@ -65,6 +75,7 @@ class Sqlite(Database):
         event.listen(engine, "begin", _on_begin)
         self._engine = engine
         self._engines = {writes: engine.execution_options(writes=writes) for writes in (False, True)}
+        self._prepared: dict[ForEach, Prepared] = {}
         self._writer = ThreadPoolExecutor(1, "sqlite-writer")
         self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
 
@@ -100,6 +111,16 @@ class Sqlite(Database):
     def upsert(self, table: Table) -> postgresql.Insert:
         """Return SQLite's INSERT, whose ON CONFLICT methods match PostgreSQL's."""
         return sqlite.insert(table)  # type: ignore[return-value]
+
+    def for_each(self, connection: Connection, statement: ForEach, rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """Execute it with the driver's `executemany`, which returns nothing."""
+        prepared = self._prepared.get(statement)
+        if prepared is None:
+            given = [bindparam(name, type_=kind) for name, kind in statement.parameters.items()]
+            made = statement.make(self, dict(zip(statement.columns, given, strict=True)))
+            prepared = self._prepared[statement] = Prepared(made, statement.parameters, self._engine.dialect)
+        connection.exec_driver_sql(prepared.sql, prepared.rows(rows))
+        return ()
 
     async def _run(self, work: Work[T], *, writes: bool) -> T:
         engine = self._engines[writes]

@@ -16,21 +16,22 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Text,
-    Update,
-    bindparam,
+    UpdateBase,
     delete,
     func,
     literal,
     not_,
-    null,
     or_,
     select,
+    true,
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import Insert
+from sqlalchemy.types import TypeEngine
 
 from hookcast.consequences import Consequences, Kind, Start
-from hookcast.store.base import Database
+from hookcast.store.base import Database, ForEach, Given
 from hookcast.store.schema import work
 
 
@@ -72,7 +73,6 @@ class WorkTable:
         # Built once: each statement has reference cycles.
         self._claimed = _locked(database).add_columns(work.c.holder)
         self._gone = delete(work).where(database.among(work.c.id))
-        self._postponed = _postponed(database)
         self._nexts: dict[tuple[str, ...], Executable] = {}  # by kinds: those of a node that are not fully occupied
 
     async def next_due(self, kinds: Iterable[str]) -> dict[str, float]:
@@ -157,8 +157,8 @@ class WorkTable:
                 connection.execute(self._gone, {"ids": gone})
             later = [record for record in held if record.seconds is not None]
             if later:
-                values = [{"piece": record.id, "after": record.seconds, "new": record.facts} for record in later]
-                connection.execute(self._postponed, values)
+                values = [(record.id, record.seconds, record.facts) for record in later]
+                self._database.for_each(connection, _POSTPONE, values)
             return [holders.get(record.id) == record.holder for record in records]
 
         return await self._database.write(write)
@@ -169,11 +169,8 @@ class WorkTable:
 
     async def again(self, starts: Sequence[Start]) -> None:
         """Add work that is to run now, from its beginning, whatever became of such a piece before."""
-        insert = self._database.upsert(work).values(due_at=_due_at(self._database), attempts=0)
-        names = ("due_at", "attempts", "facts")
-        anew = {**{name: insert.excluded[name] for name in names}, "holder": None, "lease_until": None}
-        upsert = insert.on_conflict_do_update(index_elements=["id"], set_=anew)
-        await self._database.write(lambda connection: connection.execute(upsert, _rows(sorted(starts))))
+        rows = _rows(sorted(starts))
+        await self._database.write(lambda connection: self._database.for_each(connection, _AGAIN, rows))
 
     async def of_job(self, kind: str, request_id: str) -> list[Waiting]:
         """Return the pieces of this kind of a job."""
@@ -227,23 +224,46 @@ def forget(database: Database, connection: Connection, request_ids: Sequence[str
 
 def add(database: Database, connection: Connection, starts: Sequence[Start]) -> None:
     """Add work. A piece that exists stays as it is."""
-    insert = database.upsert(work).values(due_at=_due_at(database), attempts=0)
-    connection.execute(insert.on_conflict_do_nothing(index_elements=["id"]), _rows(starts))
+    database.for_each(connection, _ADD, _rows(starts))
 
 
-def _due_at(database: Database) -> ColumnElement[float]:
-    return database.clock + bindparam("after", type_=Float)
+def _rows(starts: Sequence[Start]) -> list[tuple[Any, ...]]:
+    return [(name, kind.value, request_id, after, facts) for name, kind, request_id, after, facts in starts]
 
 
-def _rows(starts: Sequence[Start]) -> list[dict[str, Any]]:
-    return [{**start._asdict(), "kind": start.kind.value} for start in starts]
+def _started(database: Database, given: Given) -> Insert:
+    """Return an INSERT of pieces."""
+    values = {**given, "after": database.clock + given["after"], "attempts": literal(0)}
+    named = {"due_at" if name == "after" else name: value for name, value in values.items()}
+    return database.upsert(work).from_select([*named], select(*named.values()).where(true()))
 
 
-def _postponed(database: Database) -> Update:
-    """Return the statement that gives pieces back, to execute with a list of them."""
-    facts = func.coalesce(bindparam("new", type_=Text), work.c.facts)
-    values = {"due_at": _due_at(database), "holder": null(), "lease_until": null(), "facts": facts}
-    return update(work).where(work.c.id == bindparam("piece", type_=Text)).values(values)
+def _add(database: Database, given: Given) -> UpdateBase:
+    return _started(database, given).on_conflict_do_nothing(index_elements=["id"])
+
+
+def _again(database: Database, given: Given) -> UpdateBase:
+    insert = _started(database, given)
+    anew = {name: insert.excluded[name] for name in ("due_at", "attempts", "facts")}
+    return insert.on_conflict_do_update(index_elements=["id"], set_={**anew, "holder": None, "lease_until": None})
+
+
+def _postpone(database: Database, given: Given) -> UpdateBase:
+    """Return an UPDATE that gives pieces back; those without new facts keep theirs."""
+    facts = func.coalesce(given["facts"], work.c.facts)
+    values = {"due_at": database.clock + given["after"], "holder": None, "lease_until": None, "facts": facts}
+    return update(work).where(work.c.id == given["id"]).values(values)
+
+
+_PIECE: dict[str, TypeEngine[Any]] = {
+    "id": Text(),
+    "kind": Text(),
+    "request_id": Text(),
+    "after": Float(),
+    "facts": Text(),
+}
+_ADD, _AGAIN = ForEach(_PIECE, _add), ForEach(_PIECE, _again)
+_POSTPONE = ForEach({"id": Text(), "after": Float(), "facts": Text()}, _postpone)
 
 
 def _locked(database: Database) -> Select[tuple[str]]:

@@ -47,7 +47,7 @@ def _worker(node: Services, name: str, send_to: SendTo) -> Worker:
         handlers |= keeper.handlers()
     else:
         handlers |= Unkept(node.store, node.dispatcher).handlers()
-    worker = Worker(node.store.work, handlers, name, node.dispatcher.crowded)
+    worker = Worker(node.store.work, handlers, name, node.dispatcher.crowd.crowded)
     node.dispatcher.listen(worker.wake)
     return worker
 

@@ -3,13 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from msgspec.structs import replace
 
 from hookcast.bus import Bus
 from hookcast.consequences import Cause, Start, consequences
+from hookcast.crowd import Crowd
 from hookcast.errors import StoreUnavailable
 from hookcast.eventtypes import EventType
 from hookcast.jobs import Clock, Completed, EndedBy, Job, Registered, Update, unseen
@@ -23,10 +24,6 @@ from hookcast.wire import LARGE_BYTES, Show, encode
 Source = Literal["webhook", "fal", "hookcast"]
 """The source of a change: fal's webhook, fal's answer to a request, or Hookcast itself (a time limit)."""
 
-CROWD = 1000
-"""Updates a second that leave a core little time for anything else."""
-MIN_SECONDS = 0.01  # a shorter time has too few updates to tell
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _ENDED_BY: Mapping[Source, EndedBy] = {
     "webhook": EndedBy.WEBHOOK,
     "fal": EndedBy.ASKED,
@@ -50,7 +47,8 @@ class Dispatcher:
     """Applies updates. The store's transactions order concurrent reports on a job.
 
     `show` makes the states, `keeping` says whose files are kept; None = nobody's. `tells` are the events that the
-    backend is told. `ended` counts the jobs that became terminal here, by status and source.
+    backend is told. `ended` counts the jobs that became terminal here, by status and source; `crowd`
+    has the updates under way.
     """
 
     def __init__(
@@ -69,8 +67,7 @@ class Dispatcher:
         self._show = show
         self._keeping = keeping
         self._tells = tells
-        self._applied = 0  # since `crowded` was called last
-        self._asked_at = _LONG_AGO
+        self.crowd = Crowd()
         self.ended: Counter[tuple[str, Source]] = Counter()
         self._listeners: list[Callable[[], None]] = []
 
@@ -119,8 +116,8 @@ class Dispatcher:
             return Effects(consequences(cause), lines_of(before, after, happening))
 
         joining = None if submit is None else Joining(submit, step)
-        self._applied += 1
-        change = await self._store.change(request_id, step, joining, causes)
+        with self.crowd:
+            change = await self._store.change(request_id, step, joining, causes)
         if change.ended:
             self.ended[change.after.status, source] += 1
         if change.changed:
@@ -136,13 +133,6 @@ class Dispatcher:
         """Tell the listeners that durable work has been committed."""
         for listener in self._listeners:
             listener()
-
-    def crowded(self) -> bool:
-        """Return whether more than `CROWD` updates a second have come since the last call."""
-        now = self._clock()
-        seconds = max((now - self._asked_at).total_seconds(), MIN_SECONDS)
-        applied, self._applied, self._asked_at = self._applied, 0, now
-        return applied > CROWD * seconds
 
     async def _with_files(self, update: Update) -> Update:
         """Return the update with the files that its result names, where files are kept."""

@@ -21,8 +21,8 @@ from hookcast.tasks import Tasks, beside, repeat
 
 LOOK_SECONDS = 1.0
 SOON_SECONDS = 0.01  # the shortest pause between two looks
-CROWDED_SECONDS = 0.1  # the same, while the node is crowded
-CROWDED_STEP = 24  # pieces that may begin with a look then, of a kind that yields
+CROWDED_SECONDS = 0.5  # the same, while the node is crowded
+CROWDED_STEP = 64  # pieces that may begin with a look then, of a kind that yields
 MAX_PAUSE_SECONDS = 10.0  # between two looks while the database is unavailable
 LEASE_SECONDS = 10.0
 RENEW_SECONDS = 3.0

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -356,22 +356,32 @@ async def test_a_substitute_leaves_what_another_node_may_take(world: World) -> N
     assert await world.left() == 1
 
 
-async def test_work_that_yields_begins_slowly_while_the_node_is_crowded(world: World) -> None:
+async def test_work_that_yields_begins_slowly_while_the_node_is_crowded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Other work does not wait for it; once the node is not crowded, it goes on as usual."""
-    crowded = True
+    crowded, claim, limits = True, world.table.claim, list[int]()
+
+    async def noted(kind: str, limit: int, *rest: Any, **options: Any) -> list[Piece]:
+        limits.extend([limit] if kind == "tell" else [])
+        return await claim(kind, limit, *rest, **options)
+
+    monkeypatch.setattr(world.table, "claim", noted)
     handling, urgent = Handling(), Handling()
     handling.gate.clear()
     handlers = {"tell": Handler(handling, 100, PATIENT, yields=True), "fetch": Handler(urgent, 100, PATIENT)}
-    await world.add(*(f"job-{number}" for number in range(60)), kind="tell", after=-100.0)
-    await world.add(*(f"job-{number}" for number in range(60)), after=-100.0)
+    names = [f"job-{number}" for number in range(100)]
+    await world.add(*names, kind="tell", after=-200.0)
+    await world.add(*names, after=-200.0)
     worker = Worker(world.table, handlers, "one", lambda: crowded)
     task = asyncio.ensure_future(worker.run())
     try:
-        await until(lambda: len(urgent.pieces) == 60)
-        await until(lambda: handling.running == module.CROWDED_STEP)
+        await until(lambda: len(urgent.pieces) == 100)
+        await until(lambda: handling.running >= module.CROWDED_STEP)
+        assert limits[0] == module.CROWDED_STEP
         crowded = False
         worker.wake()
-        await until(lambda: handling.running == 60)
+        await until(lambda: handling.running == 100)
         handling.gate.set()
         while await world.table.waiting("tell"):  # noqa: ASYNC110 - a database has no event
             await asyncio.sleep(0.001)

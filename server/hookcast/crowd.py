@@ -26,10 +26,10 @@ class Crowd:
         self._count -= 1
 
     def crowded(self) -> bool:
-        """Return whether `CROWD` updates or more were under way on average since the last call."""
+        """Return whether `CROWD` updates were under way on average since the last call, or twice as many are now."""
         now = self._add_up()
         seconds = max(now - self._asked_at, MIN_SECONDS)
-        crowded = self._sum >= CROWD * seconds
+        crowded = self._sum >= CROWD * seconds or self._count >= 2 * CROWD
         self._sum, self._asked_at = 0.0, now
         return crowded
 

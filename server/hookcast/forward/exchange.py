@@ -40,16 +40,30 @@ class _Parsed:
         self.whole = False
         self.lasts = False  # the connection may be used again
 
+    def feed(self, data: bytes) -> None:
+        """Parse a part of the answer. What follows it, answers nothing: the connection is not used again."""
+        self.size += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            if not self.whole:
+                raise
+            self.lasts = False
+
+    def on_message_begin(self) -> None:
+        self.lasts = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"retry-after":
+        if name.lower() == b"retry-after" and not self.whole:
             self.retry_after = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        self.status = self.parser.get_status_code()
+        if not self.whole:
+            self.status = self.parser.get_status_code()
 
     def on_message_complete(self) -> None:
+        self.lasts = self.parser.should_keep_alive() and not self.whole
         self.whole = self.status >= 200
-        self.lasts = self.parser.should_keep_alive()
 
     def reply(self) -> Reply | None:
         return Reply(self.status, self.retry_after) if self.status >= 200 else None
@@ -63,7 +77,18 @@ class _Connection(NamedTuple):
     @property
     def fresh(self) -> bool:
         young = asyncio.get_running_loop().time() - self.since < IDLE_SECONDS
-        return young and not (self.reader.at_eof() or self.writer.is_closing())
+        return young and not self.writer.is_closing() and _silent(self.reader)
+
+
+def _silent(reader: asyncio.StreamReader) -> bool:
+    """Return whether neither bytes nor the end have come since the last answer."""
+    reading = reader.read(1)
+    try:
+        reading.send(None)
+    except (StopIteration, OSError):
+        return False
+    reading.close()
+    return True
 
 
 class Connections:
@@ -138,8 +163,7 @@ async def _read(reader: asyncio.StreamReader, parsed: _Parsed) -> None:
     try:
         async with asyncio.timeout(None) as rest:
             while not parsed.whole and parsed.size < READ_BYTES and (data := await reader.read(READ_BYTES)):
-                parsed.size += len(data)
-                parsed.parser.feed_data(data)
+                parsed.feed(data)
                 if parsed.status >= 200 and rest.when() is None:
                     rest.reschedule(asyncio.get_running_loop().time() + REST_SECONDS)
     except TimeoutError:

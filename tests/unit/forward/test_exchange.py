@@ -28,6 +28,7 @@ class Server:
     def __init__(self, *answers: bytes, closes: bool = False) -> None:
         self.requests: list[bytes] = []
         self.connections = self.open = 0
+        self.writers: list[asyncio.StreamWriter] = []
         self._answers = list(answers)
         self._closes = closes
 
@@ -35,6 +36,7 @@ class Server:
         """Answer until the client leaves; the last answer repeats."""
         self.connections += 1
         self.open += 1
+        self.writers.append(writer)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -103,6 +105,23 @@ async def test_a_connection_that_a_server_ends_is_not_used_again(answer: bytes) 
     async with connected_to(server) as receiver:
         assert [(await receiver.post(b"", {})).status for _ in range(2)] == [200, 200]
     assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "more", [b"HTTP/1.1 500 X\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 500", b"bytes"]
+)
+async def test_what_follows_an_answer_is_not_the_answer_to_the_next_request(more: bytes) -> None:
+    """Whether it comes with the answer or later: its connection is not used again."""
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    server, late = Server(ok + more), Server(ok)
+    async with connected_to(server) as receiver:
+        assert [await receiver.post(b"", {}) for _ in range(2)] == [Reply(200, None)] * 2
+    async with connected_to(late) as receiver:
+        await receiver.post(b"", {})
+        late.writers[0].write(more)
+        await until(lambda: not receiver._idle[0].fresh)
+        assert await receiver.post(b"", {}) == Reply(200, None)
+    assert (server.connections, late.connections) == (2, 2)
 
 
 async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None:

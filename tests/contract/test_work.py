@@ -332,6 +332,13 @@ async def test_the_work_of_a_job_is_found(table: WorkTable, any_database_url: st
     assert await table.of_job(FETCH, "job-3") == []
 
 
+async def test_needless_work_is_dropped_unless_a_node_has_it(table: WorkTable, any_database_url: str) -> None:
+    await fill(any_database_url, "job-1", "job-2", after=-2.5)
+    [piece] = await table.claim(FETCH, 1, "one", NEVER)
+    await table.drop(["fetch:job-1", "fetch:job-2", "fetch:job-3"])
+    assert await table.request_ids() == {piece.request_id}
+
+
 async def test_updates_count_as_a_crowd_until_they_are_committed(dispatcher: Dispatcher) -> None:
     """So that telling a backend gives way to webhooks."""
     updates = [dispatcher.apply(f"job-{number}", Registered()) for number in range(10 * CROWD)]

@@ -84,6 +84,8 @@ async def test_what_cannot_be_told_again(node: Node, fal: FalDouble, database_ur
         for path in ("/api/fal-jobs/job-1/redeliver", "/api/redeliver?since=2026-11-29T10:00:00Z"):
             answer = await off.client.post(path)
             assert (answer.status_code, answer.json()["code"]) == (409, "forwarding_off")
+        answer = await off.client.post("/api/redeliver?since=yesterday")
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
 
 
 async def test_only_an_api_key_has_the_backend_told_again(

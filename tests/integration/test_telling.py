@@ -16,7 +16,7 @@ from hookcast.forward.schedule import RETRIES
 from hookcast.jobs import CancelAsked, Failed, Phase, Progressed
 from support.fal import ENDPOINT, FalDouble
 from support.receiver import HANG, OTHER_SECRET, SECRET, Receiver, Status, running_receiver, verdict_of_npm
-from support.server import Node, running_node, until
+from support.server import DEADLINE, Node, running_node, until
 from support.telling import settled
 from support.working import hurry
 
@@ -48,6 +48,20 @@ async def node(receiver: Receiver, fal: FalDouble, any_database_url: str) -> Asy
 async def end(node: Node, name: str, **fields: Any) -> None:
     """Send the webhook that ends a job."""
     assert (await node.post_webhook(node.fal.webhook(name, **fields))).status_code == 200
+
+
+async def put_off(node: Node) -> None:
+    """Wait until an event waits for its next attempt."""
+    async with asyncio.timeout(DEADLINE):
+        while (await node.services.store.work.next_due([Kind.TELL])).get(Kind.TELL, 0.0) < 60:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def until_waiting(node: Node, count: int) -> None:
+    """Wait until so many events wait to be told."""
+    async with asyncio.timeout(DEADLINE):
+        while await node.services.store.work.waiting(Kind.TELL) != count:  # noqa: ASYNC110 - a database has no event
+            await asyncio.sleep(0.005)
 
 
 def types(receiver: Receiver) -> list[str]:
@@ -276,6 +290,38 @@ async def test_the_end_waits_for_what_came_before_until_that_has_failed_three_ti
             told = types(receiver)
     assert told[:3] == ["job.started"] * 3
     assert "job.progress" not in told
+
+
+@pytest.mark.parametrize(("update", "event"), [(Phase.QUEUED, "job.progress"), (Phase.RUNNING, "job.started")])
+async def test_the_end_does_not_wait_for_what_the_backend_wants_much_later(
+    receiver: Receiver, fal: FalDouble, any_database_url: str, update: Phase, event: str
+) -> None:
+    """`Retry-After` is of the event that it answers. Progress that still waits is not told after the end."""
+    receiver.decide = lambda told: (503, {"Retry-After": "86400"}) if told.event["type"] == event else 200
+    wanted = "job.started,job.progress,job.completed"
+    async with telling(receiver, fal, any_database_url, forward_events=wanted) as node:
+        await node.register("job-1", endpointId=ENDPOINT)
+        await node.services.dispatcher.apply("job-1", Progressed(phase=update, queue_position=2))
+        await put_off(node)
+        await end(node, "job-1")
+        await receiver.received(2)
+        assert types(receiver) == [event, "job.completed"]
+        left = 1 if event == "job.started" else 0
+        await until_waiting(node, left)
+
+
+async def test_progress_that_waits_gives_way_to_newer_progress(
+    receiver: Receiver, fal: FalDouble, any_database_url: str
+) -> None:
+    receiver.script.append((503, {"Retry-After": "3600"}))
+    async with telling(receiver, fal, any_database_url, forward_events="job.progress") as node:
+        await node.register("job-1", endpointId=ENDPOINT)
+        await node.services.dispatcher.apply("job-1", Progressed(phase=Phase.QUEUED, queue_position=3))
+        await put_off(node)
+        await node.services.dispatcher.apply("job-1", Progressed(phase=Phase.QUEUED, queue_position=2))
+        await receiver.received(2)
+        await until_waiting(node, 0)
+    assert [told["data"]["progress"]["queuePosition"] for told in receiver.events] == [3, 2]
 
 
 async def test_a_job_with_a_large_result_is_told_whole(node: Node, receiver: Receiver) -> None:

@@ -46,8 +46,8 @@ async def redeliver_since(request: Request) -> Response:
     """Handle POST /api/redeliver: tell the backend again of all jobs that ended since a time, in the background."""
     node = services(request)
     await authorize(request, Action.REDELIVER)
-    _check_forwarding(node)
     since, until = _since(request), node.clock()
+    _check_forwarding(node)
     count = await node.store.count_ended(since, until)
     await node.store.work.start([retelling(since, until)])
     node.dispatcher.work_waits()

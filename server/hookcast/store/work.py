@@ -172,6 +172,12 @@ class WorkTable:
         rows = _rows(sorted(starts))
         await self._database.write(lambda connection: self._database.for_each(connection, _AGAIN, rows))
 
+    async def drop(self, ids: Sequence[str]) -> None:
+        """Delete pieces that are needless now, except those that a node has claimed."""
+        free = _locked(self._database).where(self._free)
+        drop = delete(work).where(work.c.id.in_(free))
+        await self._database.write(lambda connection: connection.execute(drop, {"ids": list(ids)}))
+
     async def of_job(self, kind: str, request_id: str) -> list[Waiting]:
         """Return the pieces of this kind of a job."""
         found = select(work.c.id, work.c.facts, work.c.due_at - self._now, not_(self._free)).where(

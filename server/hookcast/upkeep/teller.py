@@ -1,8 +1,9 @@
 """Tells the user's backend what happened to jobs: the durable work `tell`.
 
 The job is read when it is told, so that an event that waited has the newest state. Events of one job are told in order:
-one waits for those before it, unless they have failed `PATIENT_TRIES` times. A backend that rejects one kind of event
-so delays the end of a job by minutes, not days. Where only ends are told, a job has one event, and nothing is asked.
+one waits for those before it, unless they have failed `PATIENT_TRIES` times or come again only after `PATIENT_SECONDS`.
+A backend that rejects one kind of event so delays the end of a job by minutes, not days. Progress that waits is dropped
+for any newer event. Where only ends are told, a job has one event, and nothing is asked.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ MAX_LARGE = 4  # of those whose results are in memory meanwhile
 LARGE_BYTES = 256 * 1024  # signed in a thread
 MAX_SECONDS = 600.0  # of one attempt: large ones wait for each other
 PATIENT_TRIES = 3
+PATIENT_SECONDS = 600.0  # until the next attempt of an event that others wait for: it may have asked for more
 MIN_TURN_SECONDS, MAX_TURN_SECONDS = 0.2, 30.0  # between two looks whether it is an event's turn
 GIVEN_UP = "given_up"
 
@@ -123,8 +125,10 @@ class Teller:
         ]
         if event.type is EventType.PROGRESS and any(told.version > event.version for _, told in others):
             return -1.0
-        earlier = [other for other, told in others if told.version < event.version and told.tries < PATIENT_TRIES]
-        return max(map(_look_again, earlier), default=None)
+        earlier = [(other, told) for other, told in others if told.version < event.version]
+        if replaced := [other.id for other, told in earlier if told.type is EventType.PROGRESS and not other.claimed]:
+            await self._store.work.drop(replaced)
+        return max((_look_again(other) for other, told in earlier if _counts(other, told)), default=None)
 
     def _outcome(self, event: Telling, job: Job, answer: Answer, seconds: float) -> Outcome:
         self._tally.told(answer.verdict)
@@ -159,6 +163,14 @@ class Teller:
 def _overtaken(event: Telling, job: Job) -> bool:
     """Return whether the event is progress of a job that has ended since: its end says all."""
     return event.type is EventType.PROGRESS and job.status.terminal
+
+
+def _counts(earlier: Waiting, told: Telling) -> bool:
+    """Return whether an event waits for this earlier one: not for progress that it replaces, nor for a long time."""
+    if earlier.claimed:
+        return told.tries < PATIENT_TRIES
+    patient = told.tries < PATIENT_TRIES and earlier.seconds < PATIENT_SECONDS
+    return patient and told.type is not EventType.PROGRESS
 
 
 def _look_again(earlier: Waiting) -> float:

@@ -3,19 +3,20 @@
     python -m bench.instructions                      # this checkout alone
     python -m bench.instructions --against main       # fails if something takes 5 % more than there
 
-Valgrind's callgrind counts each instruction of the server's process, so a busy machine changes only the time it takes.
-One request is under way at a time: how many meet in one turn of the event loop would depend on the machine.
+Valgrind's callgrind counts each instruction of the server's process, so a busy machine hardly changes the counts. What
+it changes is how often the server's clocks strike meanwhile, which only ever adds: so the servers of both commits run
+side by side and are measured in turn, and the least of several counts is taken.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bench.catalog import ROOT, Peer, hookcast
@@ -29,11 +30,10 @@ from bench.signing import webhook
 
 LIMIT_PERCENT = 5.0
 START_SECONDS, CONTROL_SECONDS, LOAD_SECONDS = 900, 120, 600  # Valgrind is 50 times as slow as the processor
-IDLE_SECONDS = 15
 NEVER = "604800"  # seconds
-STREAMS = 100  # of each kind, and webhooks
-STATES = 40  # pushed to each stream
-WARM = 20
+RUNS = 3
+STREAMS, STATES = 100, 40  # and as many webhooks; states for each stream
+UNDER_WAY, SENDERS = 50, 8  # streams that open at a time, and webhooks
 CALLGRIND = "valgrind --quiet --tool=callgrind --instr-atstart=no --trace-children=yes --callgrind-out-file=count.%p"
 Counts = dict[str, float]
 
@@ -41,10 +41,9 @@ Counts = dict[str, float]
 def main() -> None:
     """Count, print one line for each figure, and end with 1 if one has grown beyond the limit."""
     arguments = _arguments()
-    head, base = counted(ROOT), Counts()
-    if arguments.against:
-        with checkouts([arguments.against]) as peers:
-            base = counted(peers[0].tree or ROOT)
+    with checkouts([arguments.against] if arguments.against else []) as peers:
+        head, *others = counted([ROOT, *dict.fromkeys(peer.tree for peer in peers if peer.tree)])
+    base = others[0] if others else {}
     print("\n".join(lines(head, base)))
     if arguments.json:
         arguments.json.write_text(json.dumps({"head": head, "base": base}, indent=1) + "\n")
@@ -69,63 +68,41 @@ def lines(head: Counts, base: Counts) -> list[str]:
     return found
 
 
-def counted(tree: Path) -> Counts:
-    """Return the instructions of opening a stream, of a state pushed to it, and of a webhook with its push."""
+def least(counts: Iterable[Counts]) -> Counts:
+    """Return the least count of each figure."""
     found = Counts()
-    sse, websocket = hookcast("hookcast", "Hookcast", tree)
-    for peer in (sse, websocket):
-        kind = "WebSocket" if peer.websocket else "SSE"
-        with _server(peer) as server:
-            counter = _Counter(server)
-            _once(counter, WARM, "warm")  # imports and first allocations
-            counter.learn_idle()
-            found |= {f"{what}, {kind}": count for what, count in _once(counter, STREAMS, "counted").items()}
+    for count in counts:
+        found |= {name: min(value, found.get(name, value)) for name, value in count.items()}
     return found
 
 
-class _Counter:
-    """Counts the instructions of a server beyond those that it takes while nothing happens: time must not count."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self._idle = 0.0  # instructions a second
-        self._started = 0.0
-
-    def learn_idle(self) -> None:
-        """Measure what the server takes while nothing happens."""
-        self._idle = 0.0
-        self.start()
-        time.sleep(IDLE_SECONDS)
-        self._idle = self.stop() / (time.monotonic() - self._started)
-
-    def start(self) -> None:
-        """Count from zero."""
-        _control(self.server, "--zero")
-        self._started = time.monotonic()
-
-    def stop(self) -> float:
-        """Return the instructions since `start`, of all threads."""
-        seconds = time.monotonic() - self._started
-        _control(self.server, "--dump")
-        dumps = self.server.folder.glob(f"count.{self.server.pid}.*")
-        newest = max(dumps, key=lambda path: int(path.suffix[1:]))
-        found = re.search(r"^totals: (\d+)", newest.read_text(), re.MULTILINE)
-        if not found:
-            raise BenchError(f"{newest.name} has no totals")
-        return int(found[1]) - self._idle * seconds
+def counted(trees: Sequence[Path]) -> list[Counts]:
+    """Return for each checkout the instructions of an opened stream, a pushed state, and a webhook with its push."""
+    found: list[Counts] = [{} for _ in trees]
+    for websocket in (False, True):
+        with contextlib.ExitStack() as stack:
+            peers = [hookcast("hookcast", "Hookcast", tree)[websocket] for tree in trees]
+            servers = [stack.enter_context(_server(peer)) for peer in peers]
+            for server in servers:
+                _once(server, STREAMS, "warm")  # imports and first allocations
+            for run in range(RUNS):
+                for number, server in enumerate(servers):
+                    found[number] = least([found[number], _once(server, STREAMS, f"run{run}")])
+    return found
 
 
-def _once(counter: _Counter, number: int, name: str) -> Counts:
+def _once(server: Server, number: int, name: str) -> Counts:
+    kind = "WebSocket" if server.peer.websocket else "SSE"
     found = {
-        "opening": _opening(counter, f"{name}-o", number),
-        "push": _pushing(counter, f"{name}-p", number),
+        f"opening, {kind}": _opening(server, f"{name}-o", number),
+        f"push, {kind}": _pushing(server, f"{name}-p", number),
     }
-    if not counter.server.peer.websocket:  # these stay open when their jobs end, so the end of the work cannot be seen
-        found["webhook"] = _webhooks(counter, f"{name}-w", number)
+    if not server.peer.websocket:  # these stay open when their jobs end, so that the end of the work cannot be seen
+        found["webhook"] = _webhooks(server, f"{name}-w", number)
     return found
 
 
-@contextmanager
+@contextlib.contextmanager
 def _server(peer: Peer) -> Iterator[Server]:
     counted_peer = dataclasses.replace(peer, command=lambda place: [*CALLGRIND.split(), *peer.command(place)])
     with serving_keys() as keys:
@@ -150,53 +127,68 @@ def _wait_until_it_verifies(server: Server) -> None:
                 raise
 
 
-def _opening(counter: _Counter, name: str, number: int) -> float:
+def _opening(server: Server, name: str, number: int) -> float:
     """Count from the first connect() until the last stream has its first state."""
-    seed(counter.server, name, number, connections=1)
-    counter.start()
-    with _streams(counter.server, name, number) as load:
+    seed(server, name, number, connections=SENDERS)
+    _start(server)
+    with _streams(server, name, number) as load:
         load.phase("connected")
-        total = counter.stop()
+        total = _stop(server)
         _leave(load)
     return total / number
 
 
-def _pushing(counter: _Counter, name: str, number: int) -> float:
+def _pushing(server: Server, name: str, number: int) -> float:
     """Count from the first POST of a state until its last reader has the last one; the POSTs are part of it."""
     shape = ("--hold", "--header", f"Authorization: Bearer {KEY}", "--timeout", LOAD_SECONDS)
-    with loading(counter.server, *shape, "--name", name, "--streams", number, "--states", STATES) as load:
+    with loading(server, *shape, "--name", name, "--streams", number, "--states", STATES) as load:
         load.phase("connected")
-        counter.start()
+        _start(server)
         load.go_on()
         load.phase("published")
-        total = counter.stop()
+        total = _stop(server)
         _leave(load)
     return total / (number * STATES)
 
 
-def _webhooks(counter: _Counter, name: str, number: int) -> float:
+def _webhooks(server: Server, name: str, number: int) -> float:
     """Count from the first webhook until the last watcher has read how its job ended."""
-    seed(counter.server, name, number, connections=1)
-    with _streams(counter.server, name, number) as load:
+    seed(server, name, number, connections=SENDERS)
+    with _streams(server, name, number) as load:
         load.phase("connected")
         messages, files = [webhook(job) for job in names_of(name, number)], load.open_files()
-        counter.start()
-        send(counter.server, messages, "--connections", 1, "--timeout", LOAD_SECONDS)
+        _start(server)
+        send(server, messages, "--connections", SENDERS, "--timeout", LOAD_SECONDS)
         load.wait_until_open(files - number, LOAD_SECONDS)
-        total = counter.stop()
+        total = _stop(server)
         _leave(load)
     return total / number
 
 
-def _streams(server: Server, name: str, number: int) -> AbstractContextManager[Load]:
-    """Open a stream of each job, one after the other."""
-    options = ("--opening", 1, "--timeout", LOAD_SECONDS, "--hold")
+def _streams(server: Server, name: str, number: int) -> contextlib.AbstractContextManager[Load]:
+    """Open a stream of each job."""
+    options = ("--opening", UNDER_WAY, "--timeout", LOAD_SECONDS, "--hold")
     return streams_of(server, name, number, *options, tokens=server.peer.authorises)
 
 
 def _leave(load: Load) -> None:
     load.go_on()
     load.phase("left")
+
+
+def _start(server: Server) -> None:
+    """Count from zero."""
+    _control(server, "--zero")
+
+
+def _stop(server: Server) -> int:
+    """Return the instructions since `_start`, of all threads."""
+    _control(server, "--dump")
+    newest = max(server.folder.glob(f"count.{server.pid}.*"), key=lambda path: int(path.suffix[1:]))
+    found = re.search(r"^totals: (\d+)", newest.read_text(), re.MULTILINE)
+    if not found:
+        raise BenchError(f"{newest.name} has no totals")
+    return int(found[1])
 
 
 def _control(server: Server, what: str) -> None:

@@ -24,6 +24,7 @@ WARM = 100
 WEBHOOK_RATE = 200  # a second
 QUIET_SECONDS = 2  # of webhooks before the storm, and the longest that one may take to arrive
 LONGEST_SECONDS = 20  # of the storm
+OPEN_SECONDS = 300
 TOKEN_SECONDS = 3600
 SECRET, KEY = secrets.token_hex(32), secrets.token_hex(32)
 STATE = (
@@ -110,7 +111,7 @@ def _open(server: Server, name: str, streams: int, *, tokens: bool) -> Figures:
 def streams_of(server: Server, name: str, number: int, *options: str | int, tokens: bool) -> Iterator[Load]:
     """Open a stream for each job that `seed` has made, from an address of its own, in the block."""
     shape: list[str | int] = ["--name", name, "--streams", number, "--topics", number, "--states", 0, "--first-state"]
-    shape += ["--opening", UNDER_WAY, "--per-address", 1, *options]
+    shape += ["--opening", UNDER_WAY, "--per-address", 1, "--timeout", OPEN_SECONDS, *options]
     with tempfile.NamedTemporaryFile("w", prefix="hookcast-bench-") as file:
         if tokens:
             file.writelines(f"?token={_token(job)}\n" for job in names_of(name, number))

@@ -1,7 +1,7 @@
 """The comparison of instruction counts with another commit's, which fails a pull request that slows the server."""
 
 import pytest
-from bench.instructions import grown_beyond, lines
+from bench.instructions import grown_beyond, least, lines
 
 BASE = {"opening, SSE": 1000.0, "push, SSE": 200.0, "webhook, SSE": 5000.0}
 
@@ -37,3 +37,9 @@ def test_each_line_shows_the_change() -> None:
 def test_a_line_without_another_commit_shows_the_count_alone() -> None:
     """As when the command is run without --against."""
     assert [line.split() for line in lines({"push, SSE": 1210.0}, {})] == [["push,", "SSE", "1,210"]]
+
+
+def test_the_least_of_several_counts_is_taken() -> None:
+    """For each figure by itself: what a busy machine adds is never less than nothing."""
+    runs = [{"push, SSE": 210.0, "webhook": 50.0}, {"push, SSE": 190.0, "webhook": 70.0}, {"push, SSE": 200.0}]
+    assert least(runs) == {"push, SSE": 190.0, "webhook": 50.0}

@@ -121,7 +121,7 @@ def streams_of(server: Server, name: str, number: int, *options: str | int, toke
             yield load
 
 
-def seed(server: Server, name: str, number: int, *, connections: int = 128) -> None:
+def seed(server: Server, name: str, number: int, *, connections: int = 32) -> None:
     """Give each job a first state of the same size: Hookcast's jobs are registered, the other peers' published."""
     names = names_of(name, number)
     if server.peer.is_hookcast():

@@ -16,7 +16,7 @@ from hookcast.auth import EVERYBODY, Caller
 from hookcast.jobs import Job, JobStatus, Phase, Progress
 from hookcast.store import JobQuery, JobStore, open_store
 from hookcast.store.database import open_database
-from hookcast.store.listing import latest_of_group, latest_of_owner, newest
+from hookcast.store.listing import Feed, latest, newest
 from hookcast.store.removal import ended
 from hookcast.store.rows import to_row
 from hookcast.store.schema import jobs
@@ -110,7 +110,7 @@ async def test_of_a_group_the_jobs_that_changed_last_come_first(store: JobStore)
     """Those that the caller sees."""
     every = sorted(await some_jobs(store), key=lambda job: job.updated_at, reverse=True)
     for caller, group in itertools.product(CALLERS, ("g", "h", "ghost")):
-        assert await store.of_group(group, 5, caller) == names(wanted(every, caller, None, group, None))[:5]
+        assert list(await store.of_group(group, 5, caller)) == names(wanted(every, caller, None, group, None))[:5]
 
 
 def fill(connection: Connection) -> None:
@@ -190,9 +190,10 @@ async def test_no_selection_reads_what_it_does_not_return(any_database_url: str)
                 query = JobQuery(owner=owner, group=group, status=status, limit=5, cursor=after, seen_by=caller)
                 assert cost(connection, newest(database, query)) < AFFORDABLE, query
             if group is not None:
-                assert cost(connection, latest_of_group(database, group, 5, caller)) < AFFORDABLE, (group, caller)
+                feed = Feed(5, group=group, seen_by=caller)
+                assert cost(connection, latest(database, feed)) < AFFORDABLE, feed
         for owner in ("crowd", "me", "nobody"):
-            assert cost(connection, latest_of_owner(database, owner, 5)) < AFFORDABLE, owner
+            assert cost(connection, latest(database, Feed(5, owner=owner))) < AFFORDABLE, owner
         assert cost(connection, ended(NOW - timedelta(days=30)).limit(500)) < AFFORDABLE
 
     await database.read(look)

@@ -126,7 +126,7 @@ async def test_everything_begins_with_what_was_written_since(any_database_url: s
             await database.write(partial(Connection.execute, statement=later))
         await database.close()
         moments = [datetime.fromtimestamp(number, UTC) for number in range(4)]
-        found = [await store.written_since(moment, 2) for moment in moments]
+        found = [list(await store.written_since(moment, 2)) for moment in moments]
         assert found == [["c", "b"], ["c", "b"], ["c"], []]
 
 

@@ -1,7 +1,5 @@
 """The feeds of an owner and of everything, over SSE and WebSocket: live, kept apart, bounded."""
 
-import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,10 +11,8 @@ from httpx_sse import aconnect_sse
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from hookcast.jobs import Registered
 from hookcast.push import messages
 from hookcast.push.stream import Stream
-from hookcast.push.subscriptions import FEED_STATES
 from support.access import ADMIN, API_KEY, SETTINGS, token
 from support.fal import ENDPOINT, FalDouble, LiveStream
 from support.push import nothing_left, state
@@ -331,23 +327,3 @@ async def test_a_slow_reader_of_an_owner_gets_the_newest_states_and_delays_nobod
         ):
             assert await slow.more()
     assert len(versions(slow.seen)) < 400
-
-
-async def test_a_feed_begins_with_the_latest_of_many_jobs_and_tells_each_tab_of_a_change(
-    database_url: str, fal: FalDouble
-) -> None:
-    """1,000 of 1,200 jobs for each of 10 streams; then one state for each, of any job."""
-    facts = Registered(owner="user-1")
-    async with contextlib.AsyncExitStack() as stack:
-        node = await stack.enter_async_context(running_node(fal, database_url=database_url, resync_seconds=NEVER))
-        await asyncio.gather(*(node.services.dispatcher.apply(f"job-{number}", facts) for number in range(1200)))
-        tabs = [await stack.enter_async_context(raw(node)) for _ in range(10)]
-        for tab in tabs:
-            await tab.send(get("/api/fal-jobs/events?owner=user-1"))
-        for tab in tabs:
-            while len(versions(tab.seen)) < FEED_STATES:
-                assert await tab.more()
-            tab.forget()
-        await node.post_webhook(node.fal.webhook("job-0"))
-        for tab in tabs:
-            assert versions(await tab.until(b"\n\n")) == [2]

@@ -61,10 +61,14 @@ def state(request_id: str = "job-1", version: int = 1, **facts: Any) -> State:
 
 
 class MemoryStore:
-    """Jobs by requestId. `hold` makes reads wait for `let_go`; `down` makes them fail; `read` lists whole reads."""
+    """Jobs by requestId. `hold` makes reads wait for `let_go`; `down` makes them fail.
+
+    `asked` lists the reads of outlines, `read` those of whole jobs.
+    """
 
     def __init__(self, *jobs: Job) -> None:
         self.jobs = {found.request_id: found for found in jobs}
+        self.asked: list[str] = []
         self.read: list[str] = []
         self.down = False
         self.hold = False
@@ -72,6 +76,7 @@ class MemoryStore:
 
     async def outline(self, request_id: str) -> Outline | None:
         """Return one job's outline."""
+        self.asked.append(request_id)
         await self._answer()
         job = self.jobs.get(request_id)
         size = len(bytes(job.error_detail or b"")) if job is not None else 0
@@ -90,21 +95,21 @@ class MemoryStore:
         self.read.append(request_id)
         return self.jobs.get(request_id)
 
-    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[str]:
+    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> dict[str, int]:
         """Return a group's jobs that the caller may see."""
         await self._answer()
         found = [job for job in self.jobs.values() if job.group == group]
-        return [job.request_id for job in found if seen_by.sees(job.request_id, job.owner, job.group)][:limit]
+        return _versions([job for job in found if seen_by.sees(job.request_id, job.owner, job.group)][:limit])
 
-    async def of_owner(self, owner: str, limit: int) -> list[str]:
+    async def of_owner(self, owner: str, limit: int) -> dict[str, int]:
         """Return an owner's jobs."""
         await self._answer()
-        return [job.request_id for job in self.jobs.values() if job.owner == owner][:limit]
+        return _versions([job for job in self.jobs.values() if job.owner == owner][:limit])
 
-    async def written_since(self, moment: datetime, limit: int) -> list[str]:
+    async def written_since(self, moment: datetime, limit: int) -> dict[str, int]:
         """Return the jobs changed since."""
         await self._answer()
-        return [job.request_id for job in self.jobs.values() if job.updated_at >= moment][:limit]
+        return _versions([job for job in self.jobs.values() if job.updated_at >= moment][:limit])
 
     def let_go(self) -> None:
         """Complete the pending reads."""
@@ -118,6 +123,10 @@ class MemoryStore:
             await future
         if self.down:
             raise StoreUnavailable("The database is away.")
+
+
+def _versions(jobs: Iterable[Job]) -> dict[str, int]:
+    return {job.request_id: job.version for job in jobs}
 
 
 class FakeTransport(asyncio.Transport):

@@ -1,6 +1,6 @@
 """A stream's unsent states, held as names and versions only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -22,11 +22,11 @@ class Partial(NamedTuple):
 class Backlog:
     """The jobs whose state a reader has not received yet. False if there are none."""
 
-    __slots__ = ("after", "feeding", "feeds", "first", "large", "newer", "partial", "room", "sent")
+    __slots__ = ("after", "feeding", "feeds", "first", "large", "newer", "partial", "pushed", "room", "sent")
 
     def __init__(
         self,
-        names: Iterable[str] = (),
+        versions: Mapping[str, int] | None = None,
         feeds: Iterable[str] = (),
         *,
         large: dict[str, int] | None = None,
@@ -36,8 +36,10 @@ class Backlog:
         """Pushed since: requestId → version."""
         self.large = large or {}
         """Known to be large: requestId → bytes. Each of them is in `newer` or `first`."""
-        self.first = {**dict.fromkeys(self.large, 0), **dict.fromkeys(names, 0)}
-        """To be read: requestId → version that was pushed meanwhile, 0 = none."""
+        self.first = {**dict.fromkeys(self.large, 0), **(versions or {})}
+        """To be read: requestId → version that the store has at least, 0 = unknown."""
+        self.pushed: dict[str, int] = {}
+        """Of these, versions that were pushed meanwhile, where those of the store are unknown."""
         self.feeds = list(feeds)
         """Channels of groups and owners whose names are still to be read."""
         self.sent = set(sent)
@@ -60,8 +62,7 @@ class Backlog:
         """Note a state that was pushed."""
         name, version = state.request_id, state.version
         self.newer[name] = max(version, self.newer.get(name, 0))
-        if name in self.first:
-            self.first[name] = self.newer[name]
+        self._note_pushed(name, self.newer[name])
 
     def replaced_by(self, states: Iterable[State]) -> list[State]:
         """Return the states that are newer than those pushed of their jobs, and forget the pushed versions."""
@@ -72,9 +73,10 @@ class Backlog:
 
     def extend(self, other: "Backlog", pushed: dict[str, int]) -> None:
         """Add the first states of another subscription; `pushed` are versions that the reader received meanwhile."""
-        known = {**pushed, **self.newer}
-        self.first.update((name, known.get(name, 0)) for name in other.first)
-        self.large.update(other.large)
+        self.first |= other.first
+        self.large |= other.large
+        for name, version in {**pushed, **self.newer}.items():
+            self._note_pushed(name, version)
         self.feeds += other.feeds
         self.sent |= other.sent | pushed.keys()
 
@@ -82,6 +84,7 @@ class Backlog:
         """Forget what the client no longer watches."""
         for name in names:
             self.first.pop(name, None)
+            self.pushed.pop(name, None)
             if name not in self.newer:
                 self.large.pop(name, None)
         self.feeds = [feed for feed in self.feeds if feed not in set(feeds)]
@@ -91,10 +94,12 @@ class Backlog:
         if self.feeds and len(self.sent) < UNSENT_JOBS:
             self.sent.add(request_id)
 
-    def expand(self, feed: str, names: Iterable[str]) -> None:
+    def expand(self, feed: str, versions: Mapping[str, int]) -> None:
         """Replace a feed by the names of its jobs."""
         self.feeds.remove(feed)
-        self.first.update((name, self.newer.get(name, 0)) for name in names if name not in self.sent)
+        self.first.update((name, version) for name, version in versions.items() if name not in self.sent)
+        for name, version in self.newer.items():
+            self._note_pushed(name, version)
         if not self.feeds:
             self.sent = set()
 
@@ -103,6 +108,18 @@ class Backlog:
         return list(islice(chain(self.newer, (name for name in self.first if name not in self.newer)), count))
 
     def forget(self, request_id: str) -> None:
-        """Forget a job that no longer exists."""
-        for names in (self.newer, self.first, self.large):
+        """Forget a job that no longer exists, or whose state is at hand."""
+        for names in (self.newer, self.first, self.pushed, self.large):
             names.pop(request_id, None)
+
+    def _note_pushed(self, name: str, version: int) -> None:
+        """Note that a job's state was pushed: it need not be read if it is as new as what a read would find.
+
+        Whatever the store gets later is pushed, too.
+        """
+        stored = self.first.get(name)
+        if stored and version >= stored:
+            del self.first[name]
+            self.large.pop(name, None)
+        elif stored == 0:
+            self.pushed[name] = version

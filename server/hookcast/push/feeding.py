@@ -12,7 +12,6 @@ from hookcast.push.engine import Engine
 from hookcast.push.shared import cost
 from hookcast.push.stream import BEHIND, CLOSING, LIVE, Stream
 from hookcast.push.subscriptions import CHUNK
-from hookcast.store import Outline
 from hookcast.wire import State
 
 AGAIN_SECONDS = 1.0  # after a read that failed
@@ -219,18 +218,13 @@ class FedStream(Stream):
             if feed in backlog.feeds:
                 backlog.expand(feed, found)
             return True
-        return self._take_outlines(backlog, names, await subscriptions.outlines(names))
-
-    def _take_outlines(self, backlog: Backlog, names: list[str], outlines: list[Outline]) -> bool:
-        """Send or keep the whole states, and note the large ones. Return False if nothing changed."""
-        existing = {outline.job.request_id for outline in outlines}
-        missing = [name for name in names if name not in existing]
+        states, large = await subscriptions.read({name: backlog.first.get(name, 0) for name in names})
+        missing = set(names) - {state.request_id for state in states} - large.keys()
         for name in missing:
             backlog.forget(name)
-        backlog.large = {job.request_id: left_out for job, left_out in outlines if left_out}
-        states = [self.engine.recent.encode(job) for job, left_out in outlines if not left_out]
+        backlog.large = large
         taken = [self._take(backlog, state) for state in states]
-        return bool(missing or backlog.large) or any(taken)
+        return bool(missing or large) or any(taken)
 
     async def _feed_large(self, backlog: Backlog, request_id: str, size: int) -> bool:
         """Read a large state when it is its turn, and send it. Raises StoreUnavailable."""
@@ -253,11 +247,12 @@ class FedStream(Stream):
     def _take(self, backlog: Backlog, state: State) -> bool:
         """Send a state that was read, or keep it. Return False if a newer one of its job is to come."""
         request_id, version = state.request_id, state.version
-        pushed, waiting = backlog.first.get(request_id, 0), backlog.newer.get(request_id, 0)
+        pushed, waiting = backlog.pushed.get(request_id, 0), backlog.newer.get(request_id, 0)
         if self._mode is CLOSING or version < waiting:
             return False
+        awaited = waiting or request_id in backlog.first  # otherwise it was pushed while it was read
         backlog.forget(request_id)
-        if self.engine.hub.deliver(state, skip=self) and (waiting or version > pushed):
+        if awaited and self.engine.hub.deliver(state, skip=self) and (waiting or version > pushed):
             if self._taking():
                 self._write_state(backlog, state)
             else:

@@ -1,8 +1,9 @@
 """States shared by all streams of a node, bounded in bytes: recent states, and large states that are being read."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 
 from hookcast.jobs import Job
@@ -10,6 +11,8 @@ from hookcast.wire import Show, State, encode
 
 KEPT_BYTES = 8 * 1024 * 1024
 TURN_BYTES = 16 * 1024 * 1024
+LINKS_SECONDS = 10.0  # far less than half the life of a link, with which each is made
+LINKED_JOBS = 20_000
 
 
 def cost(body: int) -> int:
@@ -50,22 +53,42 @@ class Recent:
     Of each job the newest state is kept, and also those that were sent in part.
     """
 
-    def __init__(self, show: Show = encode) -> None:
+    def __init__(self, show: Show = encode, clock: Callable[[], float] = time.monotonic) -> None:
         self._show = show
+        self._clock = clock
         self._newest = Kept()
         self._partial = Kept()
+        self._good: set[str] = set()  # jobs whose state was encoded here since `_good_since`
+        self._good_since = clock()
 
     def encode(self, job: Job) -> State:
         """Return the job's state: for the same version the same object, so that streams share its bytes.
 
-        Links to kept files may expire: a state with links is made again for each reader.
+        Links to kept files may expire: a state with links is made again after LINKS_SECONDS.
         """
-        known = self._newest.get(job.request_id)
-        if known is not None and known.version == job.version and not (job.media and job.status.terminal):
-            return known
-        state = self._show(job)
-        self.put(state)
-        return state
+        good, known = self._lately(), self._newest.get(job.request_id)
+        lasting = job.request_id in good or not (job.media and job.status.terminal)
+        if known is None or known.version != job.version or not lasting:
+            known = self._show(job)
+            self.put(known)
+        good.add(job.request_id)
+        return known
+
+    def at_hand(self, versions: Mapping[str, int]) -> list[State]:
+        """Return the states that are kept of these jobs, none older than its version, all with links that work.
+
+        A version of 0 is unknown: its job must be read.
+        """
+        good = self._lately()
+        named = ((name, version) for name, version in versions.items() if version and name in good)
+        return [state for name, version in named if (state := self.get(name, version)) is not None]
+
+    def _lately(self) -> set[str]:
+        """Return the jobs whose state was encoded in the last LINKS_SECONDS."""
+        now = self._clock()
+        if now - self._good_since > LINKS_SECONDS or len(self._good) >= LINKED_JOBS:
+            self._good, self._good_since = set(), now
+        return self._good
 
     def put(self, state: State) -> None:
         """Keep the state, unless a newer one of its job is kept, or it would take half the room."""

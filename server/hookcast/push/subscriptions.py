@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from hookcast.auth import EVERYBODY, Caller
@@ -37,14 +38,14 @@ class Jobs(Protocol):
     async def whole(self, request_id: str) -> Job | None:
         """Return the job with its large columns, or None."""
 
-    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[str]:
-        """Return at most `limit` requestIds of the group that `seen_by` sees, most recently changed first."""
+    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> dict[str, int]:
+        """Return the versions of at most `limit` jobs of the group that `seen_by` sees, most recently changed first."""
 
-    async def of_owner(self, owner: str, limit: int) -> list[str]:
-        """Return at most `limit` requestIds of the owner, most recently changed first."""
+    async def of_owner(self, owner: str, limit: int) -> dict[str, int]:
+        """Return the versions of at most `limit` jobs of the owner, most recently changed first."""
 
-    async def written_since(self, moment: datetime, limit: int) -> list[str]:
-        """Return at most `limit` requestIds of the jobs written since, the latest first."""
+    async def written_since(self, moment: datetime, limit: int) -> dict[str, int]:
+        """Return the versions of at most `limit` jobs written since, the latest first."""
 
 
 class Joined(NamedTuple):
@@ -191,12 +192,29 @@ class Subscriptions:
         async with self._reads:
             return await self._store.outlines(request_ids)
 
+    async def read(self, versions: dict[str, int]) -> tuple[list[State], dict[str, int]]:
+        """Return the states of the jobs that exist, and the bytes that are left out of the others, which are large.
+
+        What another stream has just read is not read again, unless the store has a newer version (see `Backlog.first`).
+        Raises StoreUnavailable.
+        """
+        async with self._reads:
+            await asyncio.sleep(0)  # also when nothing is read, so that streams take turns
+            states = self._recent.at_hand(versions)
+            kept = {state.request_id for state in states}
+            outlines = await self._store.outlines([name for name in versions if name not in kept])
+        states += [self._recent.encode(job) for job, left_out in outlines if not left_out]
+        return states, {job.request_id: left_out for job, left_out in outlines if left_out}
+
     async def whole(self, request_id: str) -> Job | None:
         """Return the whole job. Raises StoreUnavailable."""
         return await self._store.whole(request_id)
 
-    async def names_of(self, feed: str, caller: Caller) -> list[str]:
-        """Return the jobs that streams of the feed (a channel) begin with. Raises StoreUnavailable."""
+    async def names_of(self, feed: str, caller: Caller) -> dict[str, int]:
+        """Return the jobs that streams of the feed (a channel) begin with, and their versions.
+
+        Raises StoreUnavailable.
+        """
         kind, _, name = feed.partition(":")
         if kind == "group":
             return await self._store.of_group(name, FEED_STATES, caller)
@@ -213,14 +231,12 @@ class Subscriptions:
 
     async def _read(self, names: Names, caller: Caller, since: datetime | None) -> tuple[list[State], Backlog | None]:
         """Return the first states, and a backlog of those that are not read yet."""
-        found, feeds = dict.fromkeys(names.jobs), [feed for feed in names.feeds if feed != ALL_TOPIC]
+        found, feeds = dict.fromkeys(names.jobs, 0), [feed for feed in names.feeds if feed != ALL_TOPIC]
         if names.everything and since is not None:
-            found.update(dict.fromkeys(await self._store.written_since(since, FEED_STATES)))
+            found |= await self._store.written_since(since, FEED_STATES)
         while feeds and len(found) < CHUNK:
-            found.update(dict.fromkeys(await self.names_of(feeds.pop(0), caller)))
-        now, later = list(found)[:CHUNK], list(found)[CHUNK:]
-        outlines = await self.outlines(now)
-        large = {job.request_id: left_out for job, left_out in outlines if left_out}
-        states = [self._recent.encode(job) for job, left_out in outlines if not left_out]
+            found |= await self.names_of(feeds.pop(0), caller)
+        now, later = dict(islice(found.items(), CHUNK)), dict(islice(found.items(), CHUNK, None))
+        states, large = await self.read(now)
         rest = Backlog(later, feeds, large=large, sent=names.jobs)
         return states, rest or None

@@ -22,7 +22,7 @@ from hookcast.store.durations import Durations
 from hookcast.store.inputs import Inputs
 from hookcast.store.journal import Journal
 from hookcast.store.leases import Leases
-from hookcast.store.listing import JobPage, JobQuery, latest_of_group, latest_of_owner, newest, page_of
+from hookcast.store.listing import Feed, JobPage, JobQuery, latest, newest, page_of
 from hookcast.store.outlines import Outline, columns, from_outline, size
 from hookcast.store.removal import STEP_SECONDS, remove_ended_jobs, remove_job
 from hookcast.store.rows import jobs_of, media_of
@@ -71,7 +71,7 @@ async def open_store(url: str, schema: str = SCHEMA, node: str = "") -> AsyncIte
     store = JobStore(database, node)
     try:
         await database.migrate()
-        async with beside(store.reads.run(), store.changes.run(), database.watch()):
+        async with beside(store.reads.run(), store.feeds.run(), store.changes.run(), database.watch()):
             yield store
     finally:
         await database.close()
@@ -86,6 +86,7 @@ class JobStore:
         self._by_ids = select(*columns(database)).where(database.among(jobs.c.request_id))
         limit = Limit(lambda: base.DEADLINE_SECONDS, base.late)
         self.reads = Batch(self._read_many, limit)
+        self.feeds = Batch(self._read_feeds, limit)
         self.journal = Journal(database, node)
         self.changes = Batch(Changes(database, self.journal).work, limit)
         self.leases = Leases(database)
@@ -128,15 +129,19 @@ class JobStore:
         found = await asyncio.gather(*map(self.get, request_ids))
         return {job.request_id: job for job in found if job is not None}
 
-    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> list[str]:
-        """Return at most `limit` requestIds of the group that `seen_by` sees, most recently changed first."""
-        rows = await self._rows(latest_of_group(self._database, group, limit, seen_by), jobs.c.request_id)
-        return [request_id for (request_id,) in rows]
+    async def of_group(self, group: str, limit: int, seen_by: Caller = EVERYBODY) -> dict[str, int]:
+        """Return the versions of at most `limit` jobs of the group that `seen_by` sees, most recently changed first.
 
-    async def of_owner(self, owner: str, limit: int) -> list[str]:
-        """Return at most `limit` requestIds of the owner, most recently changed first."""
-        rows = await self._rows(latest_of_owner(self._database, owner, limit), jobs.c.request_id)
-        return [request_id for (request_id,) in rows]
+        Concurrent calls share a query.
+        """
+        return await self.feeds.ask(Feed(limit, group=group, seen_by=seen_by))
+
+    async def of_owner(self, owner: str, limit: int) -> dict[str, int]:
+        """Return the versions of at most `limit` jobs of the owner, most recently changed first.
+
+        Concurrent calls share a query.
+        """
+        return await self.feeds.ask(Feed(limit, owner=owner))
 
     async def last_retry(self, request_id: str) -> Job | None:
         """Return the newest of the jobs that retry this one, without its large columns; None if there is none."""
@@ -146,11 +151,11 @@ class JobStore:
         outline = None if found is None else await self.outline(found)
         return None if outline is None else outline.job
 
-    async def written_since(self, moment: datetime, limit: int) -> list[str]:
-        """Return at most `limit` requestIds of the jobs written since, by the database's clock, the latest first."""
-        latest = select(jobs.c.request_id).where(jobs.c.changed_at >= moment.timestamp())
+    async def written_since(self, moment: datetime, limit: int) -> dict[str, int]:
+        """Return the versions of at most `limit` jobs written since, by the database's clock, the latest first."""
+        latest = select(jobs).where(jobs.c.changed_at >= moment.timestamp())
         latest = latest.order_by(jobs.c.changed_at.desc(), jobs.c.request_id.desc()).limit(limit)
-        return await self._database.read(lambda connection: list(connection.execute(latest).scalars()))
+        return await self._versions(latest)
 
     async def changed_since(self, moment: float) -> tuple[list[Written], float]:
         """Return the rows written after `moment` (unix seconds by the database's clock), and the moment to pass next.
@@ -250,6 +255,15 @@ class JobStore:
             return []
         narrow = selection.with_only_columns(*keys)
         return await self._database.read(lambda connection: [tuple(row) for row in connection.execute(narrow)])
+
+    async def _read_feeds(self, asked: Sequence[Feed]) -> list[dict[str, int]]:
+        feeds = list(dict.fromkeys(asked))
+        queries = (self._versions(latest(self._database, feed)) for feed in feeds)
+        found = dict(zip(feeds, await asyncio.gather(*queries), strict=True))
+        return [found[feed] for feed in asked]
+
+    async def _versions(self, selection: Select[Any] | None) -> dict[str, int]:
+        return dict(await self._rows(selection, jobs.c.request_id, jobs.c.version))
 
     async def _read_many(self, request_ids: Sequence[str]) -> list[Outline | None]:
         def read(connection: Connection) -> dict[str, Outline]:

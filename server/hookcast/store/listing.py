@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import FromClause, Select, literal, select, tuple_, union
@@ -34,6 +34,15 @@ class JobQuery(Struct, frozen=True, kw_only=True):
     status: JobStatus | None = None
     limit: int = 50
     cursor: Cursor | None = None
+    seen_by: Caller = EVERYBODY
+
+
+class Feed(NamedTuple):
+    """At most `limit` of the jobs of an owner or of a group that `seen_by` sees, by their latest change."""
+
+    limit: int
+    owner: str | None = None
+    group: str | None = None
     seen_by: Caller = EVERYBODY
 
 
@@ -87,15 +96,10 @@ def newest(database: Database, query: JobQuery) -> Select[Any] | None:
     return _first(parts, query.limit + 1)
 
 
-def latest_of_group(database: Database, group: str, limit: int, seen_by: Caller) -> Select[Any] | None:
-    """Return the selection of a group's most recently changed jobs; None when nothing is visible."""
-    found = branches(seen_by, group=group)
-    return _first([_part(database, branch, _LATEST, limit) for branch in found], limit)
-
-
-def latest_of_owner(database: Database, owner: str, limit: int) -> Select[Any] | None:
-    """Return the selection of an owner's most recently changed jobs."""
-    return _first([_part(database, Branch(owner), _LATEST, limit)], limit)
+def latest(database: Database, feed: Feed) -> Select[Any] | None:
+    """Return the selection of the feed's most recently changed jobs; None when nothing is visible."""
+    found = branches(feed.seen_by, feed.owner, feed.group)
+    return _first([_part(database, branch, _LATEST, feed.limit) for branch in found], feed.limit)
 
 
 _NEWEST = ("created_at", "request_id")

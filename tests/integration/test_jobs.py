@@ -185,6 +185,10 @@ async def test_a_stream_of_a_job_that_cannot_be_followed_reads_it_once(node: Nod
         ("/api/fal-jobs/events?group=a%00b", 422),
         ("/api/fal-jobs?status=done", 422),
         ("/api/fal-jobs?cursor=%21", 422),
+        ("/api/fal-jobs?owner=a&order=newest", 422),
+        ("/api/fal-jobs?order=updated", 422),
+        ("/api/fal-jobs?order=updated&owner=a&group=b", 422),
+        ("/api/fal-jobs?order=updated&owner=a&status=pending", 422),
     ],
 )
 async def test_a_wrong_path_or_query_is_a_problem_document(node: Node, path: str, status: int) -> None:
@@ -207,6 +211,25 @@ async def test_the_list_pages_through_everything_newest_first(node: Node) -> Non
     assert sorted(found) == [f"job-{number}" for number in range(5)]
     odd = (await node.client.get("/api/fal-jobs?group=odd&status=pending&owner=nobody")).json()
     assert odd == {"jobs": [], "nextCursor": None}
+
+
+async def test_the_jobs_that_changed_last_are_listed_first_and_a_list_without_changes_is_not_sent_again(
+    node: Node,
+) -> None:
+    """By its ETag, which each page has; so polling the jobs of an owner costs little."""
+    for number in range(5):
+        await node.register(f"job-{number}", owner="me")
+    await node.post_webhook(node.fal.webhook("job-1"))
+    url = "/api/fal-jobs?owner=me&order=updated&limit=3"
+    first = await node.client.get(url)
+    rest = await node.client.get(f"{url}&cursor={first.json()['nextCursor']}")
+    listed = [[job["requestId"] for job in answer.json()["jobs"]] for answer in (first, rest)]
+    assert listed == [["job-1", "job-4", "job-3"], ["job-2", "job-0"]]
+    unchanged = await node.client.get(url, headers={"If-None-Match": first.headers["etag"]})
+    assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", first.headers["etag"])
+    await node.post_webhook(node.fal.webhook("job-0"))
+    changed = await node.client.get(url, headers={"If-None-Match": first.headers["etag"]})
+    assert (changed.status_code, changed.json()["jobs"][0]["requestId"]) == (200, "job-0")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import binascii
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -33,12 +34,13 @@ from hookcast.routes.portions import PiecesResponse, write_large, write_list
 from hookcast.routes.requests import label, read_json, request_id_of
 from hookcast.routes.services import Services, services
 from hookcast.routes.submit import MAX_FACTS_BYTES, Facts
-from hookcast.store import JobQuery, Outline
+from hookcast.store import JobQuery, Order, Outline
 from hookcast.store.listing import Cursor
 from hookcast.wire import State
 
 MAX_WAIT_SECONDS = 60
 WHOLE_BYTES = 256 * 1024  # limit of a list that is sent in one piece
+_Choice = TypeVar("_Choice", bound=StrEnum)
 _Cursor = tuple[Annotated[datetime, Meta(tz=True)], str]
 
 
@@ -86,33 +88,47 @@ async def _polled(request: Request, request_id: str) -> Response:
 
 async def list_jobs(request: Request) -> Response:
     """Handle GET /api/fal-jobs: list the jobs that the caller may see."""
-    caller = await caller_of(request)
-    params = request.query_params
-    try:
-        status = JobStatus(params["status"]) if "status" in params else None
-    except ValueError:
-        raise InvalidRequest(f"status must be one of {', '.join(JobStatus)}.") from None
-    query = JobQuery(
-        owner=label(request, "owner"),
-        group=label(request, "group"),
-        status=status,
-        limit=whole_number(request, "limit", 1, 200) or 50,
-        cursor=_decode_cursor(params["cursor"]) if "cursor" in params else None,
-        seen_by=caller,
-    )
+    query = _query(request, await caller_of(request))
     node = services(request)
     page = await node.store.page(query)
+    headers = {"ETag": f'W/"{page.tag}"', "Cache-Control": "private, no-cache"}
+    if page.tag in _entity_tags(request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers=headers)
     cursor = None if page.next_cursor is None else _encode_cursor(page.next_cursor)
     content = partial(write_list, node.engine, page.request_ids, cursor)
     if page.size > WHOLE_BYTES:
-        return PiecesResponse(content)
+        return PiecesResponse(content, headers)
     pieces: list[bytes] = []
 
     async def keep(piece: bytes) -> None:
         pieces.append(piece)
 
     await content(keep)
-    return json_response(b"".join(pieces))
+    return json_response(b"".join(pieces), headers=headers)
+
+
+def _query(request: Request, caller: Caller) -> JobQuery:
+    """Return what the request lists. Raises InvalidRequest."""
+    query = JobQuery(
+        owner=label(request, "owner"),
+        group=label(request, "group"),
+        status=_choice(request, "status", JobStatus),
+        order=_choice(request, "order", Order) or Order.CREATED,
+        limit=whole_number(request, "limit", 1, 200) or 50,
+        cursor=_decode_cursor(request.query_params["cursor"]) if "cursor" in request.query_params else None,
+        seen_by=caller,
+    )
+    if query.order is Order.UPDATED and (query.status or bool(query.owner) is bool(query.group)):
+        raise InvalidRequest("order=updated goes with an owner or a group, not both, and without a status.")
+    return query
+
+
+def _choice(request: Request, name: str, choices: type[_Choice]) -> _Choice | None:
+    value = request.query_params.get(name)
+    try:
+        return None if value is None else choices(value)
+    except ValueError:
+        raise InvalidRequest(f"{name} must be one of {', '.join(choices)}.") from None
 
 
 def _patience(node: Services, caller: Caller, wait: float) -> float:

@@ -7,7 +7,7 @@ from hookcast.store.inputs import KeptInput
 from hookcast.store.inspection import Condition, inspect, room
 from hookcast.store.jobs import JobStore, Named, Written, open_store
 from hookcast.store.journal import Entry
-from hookcast.store.listing import JobPage, JobQuery
+from hookcast.store.listing import JobPage, JobQuery, Order
 from hookcast.store.outlines import Outline
 from hookcast.store.submits import Intent, Standing
 from hookcast.store.work import Piece, Record, WorkTable
@@ -25,6 +25,7 @@ __all__ = [
     "Joining",
     "KeptInput",
     "Named",
+    "Order",
     "Outline",
     "Piece",
     "Record",

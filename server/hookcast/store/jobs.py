@@ -22,7 +22,7 @@ from hookcast.store.durations import Durations
 from hookcast.store.inputs import Inputs
 from hookcast.store.journal import Journal
 from hookcast.store.leases import Leases
-from hookcast.store.listing import Feed, JobPage, JobQuery, latest, newest, page_of
+from hookcast.store.listing import Feed, JobPage, JobQuery, Order, latest, listed, page_of
 from hookcast.store.outlines import Outline, columns, from_outline, size
 from hookcast.store.removal import STEP_SECONDS, remove_ended_jobs, remove_job
 from hookcast.store.rows import jobs_of, media_of
@@ -192,10 +192,11 @@ class JobStore:
         return await self.changes.ask(Ask(request_id, step, joining, causes))
 
     async def page(self, query: JobQuery) -> JobPage:
-        """Return one page of jobs, newest first: at most `limit`, and PAGE_BYTES unless one job alone is larger."""
-        keys = (jobs.c.created_at, jobs.c.request_id, size(self._database))
-        rows = await self._rows(newest(self._database, query), *keys)
-        return page_of([(created_at, request_id, size) for created_at, request_id, size in rows], query.limit)
+        """Return one page of jobs: at most `limit`, and PAGE_BYTES unless one job alone is larger."""
+        moment = jobs.c.updated_at if query.order is Order.UPDATED else jobs.c.created_at
+        keys = (moment, jobs.c.request_id, jobs.c.version, size(self._database))
+        rows = await self._rows(listed(self._database, query), *keys)
+        return page_of([(at, request_id, version, size) for at, request_id, version, size in rows], query.limit)
 
     async def media_after(self, request_id: str, limit: int) -> list[Named]:
         """Return the files of the `limit` jobs whose ids follow `request_id`, in the order of ids."""

@@ -1,4 +1,4 @@
-"""Selections of the jobs that a caller sees, newest first.
+"""Selections of the jobs that a caller sees, newest or most recently changed first.
 
 Each reads index entries of the jobs that it may return, and of no others: the entries of one owner, one group or one
 status, in the order of the listing, up to the limit. So neither the cost nor the time of an answer depends on jobs that
@@ -8,6 +8,8 @@ the caller does not see.
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from enum import StrEnum
+from hashlib import blake2b
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -23,15 +25,24 @@ PAGE_BYTES = 8 * 1024 * 1024
 Cursor = tuple[datetime, str]
 
 
+class Order(StrEnum):
+    """What comes first in a listing: the newest jobs, or those that changed last."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+
+
 class JobQuery(Struct, frozen=True, kw_only=True):
     """Filters and page of a listing of the jobs that `seen_by` sees.
 
-    `cursor` is (created_at, request_id) of the last job listed.
+    `cursor` is (created_at, request_id) of the last job listed, or (updated_at, request_id) in that `order`, which goes
+    with an owner or a group alone.
     """
 
     owner: str | None = None
     group: str | None = None
     status: JobStatus | None = None
+    order: Order = Order.CREATED
     limit: int = 50
     cursor: Cursor | None = None
     seen_by: Caller = EVERYBODY
@@ -47,20 +58,23 @@ class Feed(NamedTuple):
 
 
 class JobPage(Struct, frozen=True):
-    """Jobs, newest first, their size in bytes, and the cursor of the next page (None at the end)."""
+    """Jobs, their size in bytes, and the cursor of the next page (None at the end); `tag` changes with any of them."""
 
     request_ids: list[str]
     size: int
+    tag: str
     next_cursor: Cursor | None
 
 
-def page_of(rows: Sequence[tuple[datetime, str, int]], limit: int) -> JobPage:
-    """Return the page of rows of time, requestId and size: at most `limit`, and PAGE_BYTES unless one is larger."""
-    sizes = list(accumulate(size for _, _, size in rows))
+def page_of(rows: Sequence[tuple[datetime, str, int, int]], limit: int) -> JobPage:
+    """Return the page of rows: time, requestId, version, size. At most `limit`, and PAGE_BYTES unless one is larger."""
+    sizes = list(accumulate(size for *_, size in rows))
     count = min(limit, max(1, bisect_right(sizes, PAGE_BYTES)), len(rows))
-    names = [request_id for _, request_id, _ in rows[:count]]
+    names = [request_id for _, request_id, *_ in rows[:count]]
     cursor = (rows[count - 1][0], names[-1]) if len(rows) > count else None
-    return JobPage(names, sizes[count - 1] if count else 0, cursor)
+    seen = repr([*((request_id, version) for _, request_id, version, _ in rows[:count]), cursor is None])
+    tag = blake2b(seen.encode(), digest_size=12).hexdigest()
+    return JobPage(names, sizes[count - 1] if count else 0, tag, cursor)
 
 
 class Branch(Struct, frozen=True):
@@ -85,8 +99,11 @@ def branches(seen_by: Caller, owner: str | None = None, group: str | None = None
         yield Branch(owner, group, names=seen_by.jobs)
 
 
-def newest(database: Database, query: JobQuery) -> Select[Any] | None:
+def listed(database: Database, query: JobQuery) -> Select[Any] | None:
     """Return the selection of a page, and of one job more if there is another page; None when nothing is visible."""
+    if query.order is Order.UPDATED:
+        feed = Feed(query.limit + 1, query.owner, query.group, query.seen_by)
+        return latest(database, feed, after=query.cursor)
     statuses = list(JobStatus) if query.status is None else [query.status]
     parts = [
         _part(database, branch, _NEWEST, query.limit + 1, status=status, after=query.cursor)
@@ -96,10 +113,10 @@ def newest(database: Database, query: JobQuery) -> Select[Any] | None:
     return _first(parts, query.limit + 1)
 
 
-def latest(database: Database, feed: Feed) -> Select[Any] | None:
+def latest(database: Database, feed: Feed, *, after: Cursor | None = None) -> Select[Any] | None:
     """Return the selection of the feed's most recently changed jobs; None when nothing is visible."""
     found = branches(feed.seen_by, feed.owner, feed.group)
-    return _first([_part(database, branch, _LATEST, feed.limit) for branch in found], feed.limit)
+    return _first([_part(database, branch, _LATEST, feed.limit, after=after) for branch in found], feed.limit)
 
 
 _NEWEST = ("created_at", "request_id")

@@ -19,6 +19,7 @@ from hookcast.routes.openapi.parts import (
     reference,
     repeated,
 )
+from hookcast.store import Order
 
 REQUEST_ID: Json = {
     "type": "string",
@@ -26,6 +27,8 @@ REQUEST_ID: Json = {
     "maxLength": 200,
     "pattern": r"^(?!(events|ws|refused)$)(?!.*\.\.)[^/\\\x00-\x1f\x7f-\x9f]+$",
 }
+_UPDATED = "`updated`: those that changed last come first. It goes with an owner or a group alone."
+_LIST_ETAG: Json = {"ETag": {"description": "Changes with the jobs of the page.", "schema": {"type": "string"}}}
 _ETAG: Json = {"ETag": {"description": "The version in quotes.", "schema": {"type": "string", "pattern": r'^"\d+"$'}}}
 _STREAM = (
     "Server-sent events (WHATWG HTML, section 9.2). `retry:` and one `job` event for each known job at once, then one "
@@ -127,7 +130,10 @@ def _poll() -> Json:
 def _list() -> Json:
     found = operation(
         "List jobs, newest first",
-        {"200": json_answer("A page.", reference("Page"))},
+        {
+            "200": json_answer("A page.", reference("Page"), **_LIST_ETAG),
+            "304": {"description": "The page is unchanged since If-None-Match.", "headers": _LIST_ETAG},
+        },
         problems=[errors.InvalidRequest],
     )
     limit: Json = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
@@ -135,8 +141,10 @@ def _list() -> Json:
         parameter("owner", LABEL),
         parameter("group", LABEL),
         parameter("status", {"enum": [status.value for status in JobStatus]}),
+        parameter("order", {"enum": [order.value for order in Order], "default": "created"}, text=_UPDATED),
         parameter("limit", limit),
-        parameter("cursor", TEXT, text="The `nextCursor` of the page before."),
+        parameter("cursor", TEXT, text="The `nextCursor` of the page before, in the same order."),
+        parameter("If-None-Match", TEXT, where="header"),
     ]
     return found
 

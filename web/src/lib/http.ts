@@ -25,6 +25,7 @@ export interface Ask {
 export interface Answer {
   readonly status: number;
   readonly body: string;
+  readonly tag?: string | null;
   readonly end: End | undefined;
 }
 
@@ -72,7 +73,12 @@ export async function request(server: Server, path: string, ask: Ask, refused?: 
     const { status } = response;
     const body = await response.text();
     const strange = status !== 304 && !OURS.test(body);
-    answer = { status, body, end: endOf(response) ?? (strange ? { why: "failed" } : undefined) };
+    answer = {
+      status,
+      body,
+      tag: response.headers.get("etag"),
+      end: endOf(response) ?? (strange ? { why: "failed" } : undefined),
+    };
   } catch (error) {
     given?.throwIfAborted();
     throw new HookcastError("network", `No answer: ${error}`);

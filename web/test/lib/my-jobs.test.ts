@@ -216,8 +216,9 @@ describe("watchMine", () => {
     const stop = client.watchMine({ ...handlers, owner: "user 1" });
     await vi.dynamicImportSettled();
     await pass(30_000);
+    await arrived();
     expect(world.asked("/events?owner=user+1").length).toBeGreaterThan(0);
-    expect(world.asked("?owner=user+1&limit=200").length).toBeGreaterThan(0);
+    expect(world.asked("?owner=user+1&order=updated&limit=200").length).toBeGreaterThan(0);
     expect(seen).toEqual([]);
     history = [mine("a", 1, { owner: "user 1" })];
     await pass(10_000);

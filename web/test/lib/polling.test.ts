@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createHookcast, type Hookcast, type HookcastOptions } from "../../src/lib/index.js";
+import { arrived } from "./browser.js";
 import { type Call, fakeTime, job, json, pass, recorder, World } from "./world.js";
 
 fakeTime();
@@ -123,16 +124,58 @@ describe("polling", () => {
     expect(getToken).toHaveBeenCalledTimes(2);
   });
 
-  it("reads a group page by page", async () => {
+  it("reads what changed last of a group, page by page up to what it knows, and nothing while nothing changes", async () => {
     const { world, client, seen, handlers } = setUp();
-    world.answer = ({ searchParams }) =>
-      searchParams.get("cursor") === "next"
-        ? json({ jobs: [job("b", { group: "g" })], nextCursor: null })
-        : json({ jobs: [job("a", { group: "g", status: "completed" })], nextCursor: "next" });
+    const all = Array.from({ length: 450 }, (_, number) => job(`old-${number}`, { group: "g" }));
+    let version = 0;
+    world.answer = ({ searchParams }, { headers }) => {
+      const [limit, from] = [Number(searchParams.get("limit")), Number(searchParams.get("cursor"))];
+      const tag = `W/"${version} ${limit} ${from}"`;
+      if (headers.get("If-None-Match") === tag) return json({}, 304, { ETag: tag });
+      const nextCursor = from + limit < all.length ? String(from + limit) : null;
+      return json({ jobs: all.slice(from, from + limit), nextCursor }, 200, { ETag: tag });
+    };
+    const asked = () => world.calls.splice(0).map(({ url }) => url.searchParams);
+    const pages = () => asked().map((query) => `${query.get("limit")} ${query.get("cursor") ?? 0}`);
     client.watchGroup("g", handlers);
+    await arrived();
+    await pass(0);
+    expect(asked().map(String)).toEqual([
+      "group=g&order=updated&limit=200",
+      "group=g&order=updated&limit=200&cursor=200",
+      "group=g&order=updated&limit=200&cursor=400",
+    ]);
+    expect(seen.splice(0)).toHaveLength(450);
+    await pass(6_000);
+    expect([pages(), seen]).toEqual([["20 0", "20 0"], []]);
+    version += 1;
+    all.unshift(...all.splice(400, 25).map((known) => ({ ...known, version: 2 })));
     await pass(3_000);
-    expect(seen).toEqual(["update a 1", "completed a 1", "update b 1"]);
-    expect(world.asked("?group=g&limit=200&cursor=next")).toHaveLength(2);
+    expect([pages(), seen.splice(0)]).toEqual([
+      ["20 0", "20 20"],
+      all.slice(0, 25).map((known) => `update ${known.requestId} 2`),
+    ]);
+    version += 1;
+    all[300] = job(all[300]?.requestId, { group: "g", version: 7 });
+    await pass(60_000);
+    expect(pages().filter((page) => page.startsWith("200"))).toEqual(["200 0", "200 200", "200 400"]);
+    expect(seen).toEqual([`update ${all[300].requestId} 7`]);
+  });
+
+  it("reads a group again that it could read in part only", async () => {
+    const { world, client, seen, handlers } = setUp();
+    let away = true;
+    world.answer = ({ searchParams }) => {
+      if (!searchParams.has("cursor"))
+        return json({ jobs: [job("a", { group: "g" })], nextCursor: "next" }, 200, { ETag: '"1"' });
+      return away ? json({}, 502) : json({ jobs: [job("b", { group: "g" })], nextCursor: null });
+    };
+    client.watchGroup("g", handlers);
+    await pass(0);
+    away = false;
+    await pass(3_000);
+    expect(seen).toEqual(["update a 1", "update b 1"]);
+    expect(world.calls.map(({ headers }) => headers.get("If-None-Match"))).toEqual([null, null, null, null]);
   });
 });
 

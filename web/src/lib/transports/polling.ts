@@ -2,6 +2,7 @@
 
 import { type Answer, ASK_MS, type Ask, endBy, jobPath, request } from "../http.js";
 import { asJob, isOfJob, list, nameOf, parse, partsOf, readJob, type Topic, without } from "../wire.js";
+import type { Memory } from "./feeds.js";
 import type { OpenTransport } from "./transport.js";
 
 export const WAIT_SECONDS = 25;
@@ -11,10 +12,11 @@ export const MAX_HELD = 3;
 export const UNKNOWN_MS = 6_000;
 export const GENTLE_MS = 15_000;
 export const MAX_FAILURES = 3;
-export const MAX_PAGES = 5;
 
 /** A response, and whether to ask again at once: after a long poll that brought a newer state. */
 type Outcome = readonly [answer: Answer, soon: boolean];
+
+const failed = (error: unknown): Answer => ({ status: 0, body: "", end: endBy(error) });
 
 /** Poll, or long-poll if `wait`. `least`: the minimum interval in milliseconds; if not 0, failures never end it. */
 const polling =
@@ -34,9 +36,7 @@ const polling =
 
     /** Send a request. A single failure is tolerated; failures in a row with no answer in between end the transport. */
     const ask = async (path: string, options: Ask, held: 0 | 1 = 0) => {
-      const answer = await request(env, path, options).catch(
-        (error): Answer => ({ status: 0, body: "", end: endBy(error) }),
-      );
+      const answer = await request(env, path, options).catch(failed);
       const { end } = answer;
       if (options.signal?.aborted) return answer;
       failures[held] = end ? failures[held] + 1 : 0;
@@ -62,15 +62,9 @@ const polling =
       const soon = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);
       return [answer, soon && hold];
     };
-    const group = async (topic: Topic, signal: AbortSignal): Promise<Outcome> => {
-      const query = new URLSearchParams([partsOf(topic), ["limit", "200"]]);
-      for (let page = 1; ; page += 1) {
-        const answer = await ask(`?${query}`, { signal });
-        const { jobs, nextCursor } = parse(answer.body);
-        for (const value of list(jobs)) listener.state(asJob(value));
-        if (!nextCursor || page === MAX_PAGES) return [answer, false];
-        query.set("cursor", String(nextCursor));
-      }
+    const feed = async (topic: Topic, signal: AbortSignal, memory: Memory): Promise<Outcome> => {
+      const poll = import("./feeds.js").then(({ pollFeed }) => pollFeed(core, partsOf(topic), signal, memory));
+      return [await poll.catch(failed), false];
     };
     /** Return the milliseconds until the next request. */
     const pause = (topic: Topic, [{ status, end }, soon]: Outcome) => {
@@ -80,13 +74,15 @@ const polling =
     const run = async (topic: Topic) => {
       const controller = new AbortController();
       const { signal } = controller;
+      const memory: Memory = {};
       loops.set(topic, controller);
       while (!signal.aborted) {
-        const outcome = await (isOfJob(topic) ? job : group)(topic, signal);
+        const outcome = await (isOfJob(topic) ? job : feed)(topic, signal, memory);
         if (!signal.aborted) await sleep(pause(topic, outcome), signal);
       }
     };
 
+    const core = { ask, parse, list, asJob, version: env.version, state: listener.state };
     watch(first);
     return { watch, close: () => watch([]) };
   };

@@ -118,13 +118,18 @@ class Dispatcher:
         joining = None if submit is None else Joining(submit, step)
         with self.crowd:
             change = await self._store.change(request_id, step, joining, causes)
+        return await self._announced(change, source)
+
+    async def _announced(self, change: Change, source: Source) -> Change:
+        """Publish a committed change, and return it with its state."""
+        job = change.after
         if change.ended:
-            self.ended[change.after.status, source] += 1
+            self.ended[job.status, source] += 1
         if change.changed:
-            state = self._show(change.after)
+            state = self._show(job)
             change = replace(change, state=state)
             await self._bus.publish(state)
-            _log.debug("job_changed", request_id=request_id, status=change.after.status, version=change.after.version)
+            _log.debug("job_changed", request_id=job.request_id, status=job.status, version=job.version)
         if change.caused.starts:
             self.work_waits()
         return change

@@ -11,6 +11,8 @@ def main() -> None:
     try:
         if sys.argv[1:2] == ["health"]:  # runs every few seconds: skip the slow imports
             from hookcast.cli.health import main as start  # noqa: PLC0415
+        elif sys.argv[1:3] == ["serve", "--fd"]:  # of `--workers`: hold nothing of the command line
+            from hookcast.cli.worker import main as start  # noqa: PLC0415
         else:
             from hookcast.cli.commands import main as start  # noqa: PLC0415
 

@@ -19,7 +19,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from hookcast import __version__
 from hookcast.bus import Bus
@@ -33,8 +33,6 @@ from hookcast.media.turns import Turns
 from hookcast.push import Engine
 from hookcast.upkeep.teller import GIVEN_UP
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that prometheus_client reads on import."""
 READ_SECONDS = 1.0
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 COPY_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
@@ -183,11 +181,6 @@ class Metrics:
         known = self._read.get((counter, labels), 0)
         self._read[counter, labels] = total
         (counter.labels(*labels) if labels else counter).inc(total - known)
-
-
-def forget(folder: Path, pid: int) -> None:
-    """Remove the open streams of a process that has ended; its counters stay."""
-    mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]
 
 
 def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:

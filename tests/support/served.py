@@ -62,9 +62,13 @@ class Served:
 
     async def ready(self) -> None:
         """Wait until the node listens, and each of its workers serves."""
-        await self._says(b"listens")
+        await self.listens()
         for _ in range(self._workers if self._workers > 1 else 0):
             await self.worker_serves()
+
+    async def listens(self) -> None:
+        """Wait until the node listens; its workers, if it has any, are not there yet."""
+        await self._says(b"listens")
 
     async def worker_serves(self) -> None:
         """Wait until one more worker serves."""

@@ -27,6 +27,7 @@ PLANTED = {
     "A health check loads nothing of the server": ("hookcast/cli/health", "httpx"),
     "The benchmark imports downwards only": ("bench/catalog", "bench.process"),
     "No module of the benchmark imports itself by way of another": ("bench/scenarios/common", "bench.scenarios.fanout"),
+    "The parent of workers needs nothing but the standard library": ("hookcast/supervisor/workers", "structlog"),
 }
 
 

@@ -7,16 +7,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from hookcast.logs import Throttle, path_shown
-from hookcast.logs.writer import ROOM_BYTES, Writer
+from hookcast.writer import ROOM_BYTES, Writer
 
 LINES = 3 * ROOM_BYTES // 1000
 
@@ -33,14 +32,11 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def test_a_pipe_that_nobody_reads_takes_what_it_can_and_the_rest_is_counted(
-    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    pipe: tuple[int, int],
 ) -> None:
     """Each line comes whole and in order, and the number of those that are missing behind them."""
     reading, writing = pipe
-    writer = Writer(writing)
-    monkeypatch.setattr(
-        "hookcast.logs.writer.get_logger", lambda _: structlog.wrap_logger(_Told(writer.write), processors=[_count])
-    )
+    writer = Writer(writing, lambda count: writer.write(f"{count} dropped".encode()))
     writer.start()
     for number in range(LINES):
         writer.write(f"{number}".ljust(999).encode())
@@ -53,19 +49,10 @@ def test_a_pipe_that_nobody_reads_takes_what_it_can_and_the_rest_is_counted(
     writer.close()
 
 
-class _Told:
-    def __init__(self, write: Callable[[bytes], None]) -> None:
-        self.warning = write
-
-
-def _count(_logger: object, _method: str, record: structlog.typing.EventDict) -> bytes:
-    return f"{record['count']} dropped".encode()
-
-
 def test_a_reader_that_has_gone_is_nobodys_error(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.close(reading)
-    writer = Writer(writing)
+    writer = Writer(writing, print)
     writer.start()
     for _ in range(3):
         writer.write(b"x")
@@ -78,8 +65,8 @@ def test_after_a_disk_was_full_the_next_line_begins_a_line_of_its_own(tmp_path: 
     log = tmp_path / "log"
     code = f"""
 import os, resource
-from hookcast.logs.writer import Writer
-writer = Writer(os.open({str(log)!r}, os.O_WRONLY | os.O_CREAT))
+from hookcast.writer import Writer
+writer = Writer(os.open({str(log)!r}, os.O_WRONLY | os.O_CREAT), print)
 writer.start()
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 for line, limit in ((b"first", hard), (b"second", 10), (b"third", hard)):

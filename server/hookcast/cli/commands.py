@@ -5,10 +5,7 @@ installed packages first.
 """
 
 import asyncio
-import errno
-import os
 import sys
-import warnings
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -18,11 +15,12 @@ from hookcast import __version__, logs
 from hookcast.auth.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
 from hookcast.auth.tokens import Grant, mint
 from hookcast.cli import installation, remote
+from hookcast.cli.endings import ending
 from hookcast.cli.health import health
 from hookcast.cli.jobs import app as jobs
 from hookcast.cli.media import app as media
 from hookcast.cli.options import EMULATOR_PORT, Token, Url
-from hookcast.errors import HookcastError, InvalidRequest, SettingsError, StoreRefused, StoreUnavailable, UsageError
+from hookcast.errors import InvalidRequest, SettingsError, UsageError
 from hookcast.settings import load_client_settings, load_settings
 
 app = typer.Typer(
@@ -38,27 +36,14 @@ EmulatorPort = Annotated[
     typer.Option(min=1, max=65535, help="Port of the emulated fal.", show_default=f"{EMULATOR_PORT}, or a free one"),
 ]
 WorkerCount = Annotated[int, typer.Option(min=1, max=64, help="Processes; more than one needs PostgreSQL and Redis.")]
-Fd = Annotated[int | None, typer.Option(hidden=True, help="The listening socket that a worker inherits.")]
 Speed = Annotated[float, typer.Option(min=0.01, max=1000, help="Speed of the emulated jobs; 10 is ten times as fast.")]
 Patience = Annotated[float | None, typer.Option(min=0.1, help="Stop watching after this many seconds.")]
 
 
 def main() -> None:
     """Run the `hookcast` command."""
-    warnings.filterwarnings("ignore", message="The HMAC key is")  # PyJWT's warning; `strength` reports it instead
-    try:
+    with ending():
         app()
-    except (SettingsError, UsageError) as error:
-        sys.exit(_complain(error, 2))
-    except StoreUnavailable as error:
-        sys.exit(_complain(HookcastError(error.reason), 2 if isinstance(error, StoreRefused) else 1))
-    except HookcastError as error:
-        sys.exit(_complain(error, 1))
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EIO, errno.EDQUOT}:
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the output still buffered cannot be written either
-        sys.exit(_complain(HookcastError(f"The output cannot be written: {error.strerror}."), 1))
 
 
 def _say_version(asked: bool) -> None:
@@ -77,12 +62,12 @@ def _options(
 
 
 @app.command("serve")
-def serve_command(host: Host = None, port: Port = None, workers: WorkerCount = 1, fd: Fd = None) -> None:
+def serve_command(host: Host = None, port: Port = None, workers: WorkerCount = 1) -> None:
     """Run the server. Settings come from HOOKCAST_… in the environment or a .env file."""
     installation.check()
     from hookcast.cli import launch  # noqa: PLC0415
 
-    launch.server(host=host, port=port, workers=workers, fd=fd)
+    launch.server(host=host, port=port, workers=workers)
 
 
 @app.command()
@@ -238,9 +223,3 @@ def version() -> None:
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def _complain(error: HookcastError, code: int) -> int:
-    if not logs.last_line(str(error), code):
-        sys.stderr.write(f"hookcast: {error}\n")
-    return code

@@ -1,23 +1,21 @@
 """The commands that serve: bind the sockets, run the applications and print where they listen."""
 
-import os
 import socket
 import sys
+from typing import NoReturn
 
 from rich.console import Console
 
-from hookcast import __version__, advice, logs
-from hookcast.app import create_app, make_admission
+from hookcast import __version__, advice, logs, supervisor
+from hookcast.app import make_admission
+from hookcast.cli import node
 from hookcast.cli.options import EMULATOR_PORT
 from hookcast.emulator import begin_shutdown, create_emulator
-from hookcast.errors import HookcastError, SettingsError, StoreRefused, StoreUnavailable
+from hookcast.errors import SettingsError, StoreRefused, StoreUnavailable
 from hookcast.openfiles import raise_open_files, shared_out
-from hookcast.push import Admission
-from hookcast.serving import Deadlines
 from hookcast.serving import server as serve
 from hookcast.serving.server import Site
-from hookcast.serving.workers import Workers
-from hookcast.settings import LogSettings, Settings, given_names, load_log_settings, load_settings
+from hookcast.settings import Settings, given_names, load_log_settings, load_settings
 from hookcast.store import migrate
 from hookcast.urls import is_loopback
 
@@ -28,43 +26,28 @@ LOOPBACK = "127.0.0.1"
 _log = logs.get_logger(__name__)
 
 
-def server(*, host: str | None, port: int | None, workers: int, fd: int | None) -> None:
-    """Run one node, the parent of `workers` processes, or the worker that inherits the listening socket `fd`.
+def server(*, host: str | None, port: int | None, workers: int) -> None:
+    """Run one node, or the parent of `workers` processes.
 
     Wrong settings are told in a plain line, before the log begins.
     """
     settings = load_settings(host=host, port=port)
-    if fd is not None:
-        _begin_log(settings, pid=True)
-        return _run(settings, serve.adopt(fd), f"Worker {os.getpid()} serves.", worker=True)
     if workers > 1:
         settings.check_shareable()
     listener = serve.bind(settings.host, settings.port)
-    hello = f"Hookcast {__version__} listens on http://{_authority(settings)}"
-    if workers == 1:
-        return _run(settings, listener, hello)
-    _begin_log(settings)
-    _warn(settings)
+    hello = f"Hookcast {__version__} listens on http://{node.authority(settings)}"
+    if workers > 1:
+        _supervise(settings, listener, hello, workers)
+    node.run(settings, listener, hello)
+
+
+def _supervise(settings: Settings, listener: socket.socket, hello: str, workers: int) -> NoReturn:
+    node.begin_log(settings)
+    node.warn(settings)
     _check_database(settings)
-    _say(f"{hello} with {workers} workers")
-    return Workers(listener, workers).run()
-
-
-def _run(settings: Settings, listener: socket.socket, hello: str, *, worker: bool = False) -> None:
-    open_files = raise_open_files()
-    connections, streams = shared_out(open_files)
-    admission = make_admission(settings, max_streams=streams)
-    site = _site(settings, listener, admission, max_connections=connections)
-    if not worker:
-        _begin_log(settings)
-        _warn(settings)
-    _log.info("limits", open_files=open_files, max_streams=admission.limits.max_streams)
-
-    def on_ready() -> None:
-        _log.info("started", version=__version__, url=f"http://{_authority(settings)}")
-        _say(hello)
-
-    serve.run(site, on_ready=on_ready, lifeline=sys.stdin.fileno() if worker else None)
+    node.say(f"{hello} with {workers} workers")
+    logs.close()
+    supervisor.become(listener.fileno(), workers, settings.log_level)
 
 
 def dev(*, host: str | None, port: int | None, emulator_port: int | None, speed: float) -> None:
@@ -80,7 +63,7 @@ def dev(*, host: str | None, port: int | None, emulator_port: int | None, speed:
     settings = load_settings(
         host=plain.host,
         port=plain.port,
-        public_url=f"http://{_authority(plain)}",
+        public_url=f"http://{node.authority(plain)}",
         database_url=plain.database_url.get_secret_value() if keep_database else DEV_DATABASE,
         fal_key="emulator",
         fal_queue_url=fal,
@@ -91,8 +74,8 @@ def dev(*, host: str | None, port: int | None, emulator_port: int | None, speed:
     )
     connections, streams = shared_out(raise_open_files())
     admission = make_admission(settings, max_streams=streams)
-    site = _site(settings, listener, admission, max_connections=connections)
-    _begin_log(settings)
+    site = node.site(settings, listener, admission, max_connections=connections)
+    node.begin_log(settings)
     for warning in advice.unknown_names(given_names()):
         _log.warning("settings", hint=warning)
     serve.run(_emulator_site(emulated, speed), site, on_ready=lambda: _welcome(settings, fal))
@@ -116,17 +99,8 @@ def emulator(*, host: str, port: int, speed: float) -> None:
             f"The emulator accepts any key and signs anything, so it listens on loopback only, not on {host}."
         )
     site = _emulator_site(serve.bind(host, port), speed)
-    _begin_log(settings)
-    serve.run(site, on_ready=lambda: _say(f"The emulated fal listens on http://{host}:{port}"))
-
-
-def _begin_log(settings: LogSettings, *, pid: bool = False) -> None:
-    logs.configure(level=logs.LEVELS[settings.log_level], pid=pid)
-
-
-def _warn(settings: Settings) -> None:
-    for warning in advice.warnings(settings):
-        _log.warning("settings", hint=warning)
+    node.begin_log(settings)
+    serve.run(site, on_ready=lambda: node.say(f"The emulated fal listens on http://{host}:{port}"))
 
 
 def _check_database(settings: Settings) -> None:
@@ -139,39 +113,14 @@ def _check_database(settings: Settings) -> None:
         _log.warning("waiting_for_database", reason=error.reason)
 
 
-def _site(settings: Settings, listener: socket.socket, admission: Admission, *, max_connections: int) -> Site:
-    """Return the node on its socket. Raises SettingsError for a storage that does not exist."""
-    refusals: list[HookcastError] = []
-    return Site(
-        create_app(settings, admission=admission, on_refusal=refusals.append),
-        listener,
-        admission.drain,
-        Deadlines(keep_alive=settings.keep_alive_seconds),
-        settings.proxies,
-        max_connections=max_connections,
-        access_log=settings.access_log,
-        refusals=refusals,
-    )
-
-
 def _emulator_site(listener: socket.socket, speed: float) -> Site:
     emulated = create_emulator(speed=speed)
     return Site(emulated, listener, lambda: begin_shutdown(emulated))
 
 
-def _authority(settings: Settings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{host}:{settings.port}"
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def _welcome(settings: Settings, fal: str) -> None:
     console = Console(highlight=False)
-    page = f"http://{_authority(settings)}/"
+    page = f"http://{node.authority(settings)}/"
     console.print(
         f"\n  [bold]Hookcast {__version__}[/bold], with an emulated fal: no key needed, nothing is charged.\n"
     )

@@ -4,7 +4,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hookcast.logs.loggers import get_access_logger, get_logger
 from hookcast.logs.requests import claimed_request_id, http_request_id
-from hookcast.logs.setup import CRITICAL, LEVELS, WARNING, configure, last_line
+from hookcast.logs.setup import CRITICAL, LEVELS, WARNING, close, configure, last_line
 from hookcast.logs.texts import hold_secrets, path_shown, secret_in, shown
 from hookcast.logs.throttle import Throttle
 
@@ -15,6 +15,7 @@ __all__ = [
     "FilteringBoundLogger",
     "Throttle",
     "claimed_request_id",
+    "close",
     "configure",
     "get_access_logger",
     "get_logger",

@@ -14,7 +14,7 @@ from structlog.typing import EventDict, Processor
 
 from hookcast.logs.loggers import get_logger
 from hookcast.logs.requests import with_request_id
-from hookcast.logs.writer import Writer
+from hookcast.writer import Writer
 
 WARNING = logging.WARNING
 CRITICAL = logging.CRITICAL
@@ -25,7 +25,8 @@ _QUIET = ("httpx", "httpcore", "alembic", "asyncio", "uvicorn", "websockets")
 _WARNINGS = "py.warnings"  # the logger of logging.captureWarnings
 
 _log = get_logger(__name__)
-_collected: list[Writer] = []  # the writer of JSON lines, once there is one
+_writers: list[Writer] = []  # the log's, once there is one
+_collected: list[Writer] = []  # the same, if it writes JSON
 
 
 def configure(*, level: int = logging.INFO, terminal: bool | None = None, pid: bool = False) -> None:
@@ -34,8 +35,9 @@ def configure(*, level: int = logging.INFO, terminal: bool | None = None, pid: b
     With `pid` each line names its process. Own records bypass the standard library: 8 µs a line instead of 31 µs.
     """
     people = sys.stderr.isatty() if terminal is None else terminal
-    writer = Writer(sys.stderr.fileno())
+    writer = Writer(sys.stderr.fileno(), _dropped)
     writer.start()
+    _writers[:] = [writer]
     if not people:
         _collected[:] = [writer]
     lines = _Lines(writer)
@@ -53,6 +55,12 @@ def configure(*, level: int = logging.INFO, terminal: bool | None = None, pid: b
     )
     _take_over_logging(_Handler(writer, shared, form), level)
     _take_over_crashes(writer)
+
+
+def close() -> None:
+    """Write the last lines, for a process that goes on as another program; there are none after them."""
+    for writer in _writers:
+        writer.close()
 
 
 def last_line(reason: str, code: int) -> bool:
@@ -140,6 +148,10 @@ def _named(_logger: object, _method: str, line: EventDict) -> EventDict:
     if record.name == _WARNINGS:
         return {**line, "event": "python_warning", "message": message}
     return {**line, "event": "library", "logger": record.name, "message": message}
+
+
+def _dropped(count: int) -> None:
+    _log.warning("log_lines_dropped", count=count)
 
 
 def _with_pid(_logger: object, _method: str, line: EventDict) -> EventDict:

@@ -1,20 +1,35 @@
-"""When a worker that died is started again."""
+"""When a worker that died is started again, and what is left of its metrics."""
 
 import os
 import signal
 import socket
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain, repeat
+from itertools import chain, product, repeat
+from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
+from prometheus_client.multiprocess import mark_process_dead
 
-from hookcast.serving import workers
-from hookcast.serving.workers import MIN_LIFE_SECONDS, Workers
+from hookcast.supervisor import workers
+from hookcast.supervisor.log import Log
+from hookcast.supervisor.workers import MIN_LIFE_SECONDS, Workers, forget
 
-Lines = list[MutableMapping[str, Any]]
+Lines = list[dict[str, Any]]
+
+
+class Recorded(Log):
+    """A log that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.lines: Lines = []
+
+    def info(self, event: str, **fields: str | int) -> None:
+        """Keep a line."""
+        self.lines.append({"event": event, **fields})
+
+    error = info
 
 
 @pytest.fixture(autouse=True)
@@ -85,10 +100,11 @@ def test_a_worker_that_dies_young_is_started_later_and_the_others_do_not_wait_fo
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         yield
 
-    with socket.socket() as listener, capture_logs() as lines:
-        time.steps = steps(lines)
-        Workers(listener, 2, clock=lambda: time.now, sleep=time.sleep).run()
-    assert len(pids(lines, "worker_died")) == 3
+    log = Recorded()
+    with socket.socket() as listener:
+        time.steps = steps(log.lines)
+        Workers(listener.fileno(), 2, log, clock=lambda: time.now, sleep=time.sleep).run()
+    assert len(pids(log.lines, "worker_died")) == 3
 
 
 def test_when_every_worker_has_refused_to_start_so_does_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,9 +129,25 @@ def test_when_every_worker_has_refused_to_start_so_does_the_parent(monkeypatch: 
             time.now += MIN_LIFE_SECONDS
             yield
 
-    with socket.socket() as listener, capture_logs() as lines:
-        time.steps = steps(lines)
-        parent = Workers(listener, 2, clock=lambda: time.now, sleep=time.sleep)
+    log = Recorded()
+    with socket.socket() as listener:
+        time.steps = steps(log.lines)
+        parent = Workers(listener.fileno(), 2, log, clock=lambda: time.now, sleep=time.sleep)
         with pytest.raises(SystemExit) as exited:
             parent.run()
     assert exited.value.code == 2
+
+
+def test_of_a_worker_that_died_the_same_metrics_are_forgotten_as_by_prometheus(tmp_path: Path) -> None:
+    """The gauges of living processes; counters, and those of other processes, stay."""
+    kinds = ("counter", "histogram", "summary", "gauge_all", "gauge_max", "gauge_mostrecent")
+    living = ("gauge_liveall", "gauge_livesum", "gauge_livemin", "gauge_livemax", "gauge_livemostrecent")
+    for folder in (ours := tmp_path / "ours", theirs := tmp_path / "theirs"):
+        folder.mkdir()
+        for kind, pid in product((*kinds, *living), (12, 112, 120)):
+            (folder / f"{kind}_{pid}.db").touch()
+    forget(ours, 12)
+    mark_process_dead(12, path=str(theirs))  # type: ignore[no-untyped-call]
+    left = {file.name for file in theirs.iterdir()}
+    assert {file.name for file in ours.iterdir()} == left
+    assert len(left) == 3 * len((*kinds, *living)) - len(living)

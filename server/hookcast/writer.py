@@ -4,8 +4,7 @@ import atexit
 import os
 import select
 import threading
-
-from hookcast.logs.loggers import get_logger
+from collections.abc import Callable
 
 ROOM_BYTES = 256 * 1024  # of unwritten lines
 GATHER_SECONDS = 0.005  # lines of this period are written together: a thread switch costs more than a line
@@ -15,11 +14,12 @@ EXIT_SECONDS = 1.0  # for the last lines
 class Writer:
     """Writes lines to a file descriptor in a thread, so that no caller waits for their reader.
 
-    Lines beyond a buffer of `ROOM_BYTES` are dropped; once there is room, a line reports how many. Thread-safe.
+    Lines beyond a buffer of `ROOM_BYTES` are dropped; once there is room, `on_dropped` is told how many. Thread-safe.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, on_dropped: Callable[[int], None]) -> None:
         self._fd = fd
+        self._on_dropped = on_dropped
         self._change = threading.Condition()
         self._lines: list[bytes] = []
         self._size = 0  # of the lines, and of those being written
@@ -64,7 +64,7 @@ class Writer:
                 dropped, self._dropped = (self._dropped, 0) if written else (0, self._dropped + len(lines))
                 self._change.notify_all()
             if dropped:
-                get_logger(__name__).warning("log_lines_dropped", count=dropped)
+                self._on_dropped(dropped)
 
     def _next(self) -> list[bytes]:
         """Return the buffered lines; empty at the end."""

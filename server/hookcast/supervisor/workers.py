@@ -7,7 +7,6 @@ too. When every worker has refused to start, so does the parent.
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,34 +16,38 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from hookcast import metrics
-from hookcast.logs import get_logger
-from hookcast.serving.server import stop_signals
+from hookcast.signals import stop_signals
+from hookcast.supervisor.log import Log
 
 MIN_LIFE_SECONDS = 5.0  # least time between two starts of one worker; it does not delay the others
 LOOK_SECONDS = 0.2
 REFUSED = 2  # exit code of a worker that cannot start until settings or database are changed; it has said why
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that prometheus_client reads in a worker."""
 
-_log = get_logger(__name__)
 
-
-def command(listener: socket.socket) -> list[str]:
-    """Return the command line of a worker, which inherits the listening socket."""
-    return [sys.executable, "-m", "hookcast", "serve", "--fd", str(listener.fileno())]
+def command(fd: int) -> list[str]:
+    """Return the command line of a worker, which inherits the listening socket `fd`."""
+    return [sys.executable, "-m", "hookcast", "serve", "--fd", str(fd)]
 
 
 class Workers:
-    """Starts, watches and stops the workers. Use it in the main thread; `clock` and `sleep` are injected for tests."""
+    """Starts, watches and stops the workers on the listening socket `fd`.
+
+    Use it in the main thread; `clock` and `sleep` are injected for tests.
+    """
 
     def __init__(
         self,
-        listener: socket.socket,
+        fd: int,
         count: int,
+        log: Log,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._listener = listener
+        self._fd = fd
+        self._log = log
         self._clock = clock
         self._sleep = sleep
         self._running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
@@ -57,7 +60,7 @@ class Workers:
 
     def run(self) -> None:
         """Run until a signal arrives and the last worker has exited. Exits with `REFUSED` when no worker can start."""
-        with _shared_folder() as self._metrics, _pipe() as self._lifeline:
+        with _shared_folder(self._log) as self._metrics, _pipe() as self._lifeline:
             self._run()
         if self._none_can_start:
             sys.exit(REFUSED)
@@ -69,6 +72,7 @@ class Workers:
     def _run(self) -> None:
         for name in stop_signals():
             signal.signal(name, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals())  # see `become`
         self._start_what_is_due()
         while self._running or not (self._signals or self._none_can_start):
             self._sleep(LOOK_SECONDS)
@@ -84,27 +88,25 @@ class Workers:
                 self._start(number)
 
     def _start(self, number: int) -> None:
-        fd = self._listener.fileno()
-        os.set_inheritable(fd, True)
-        environment = os.environ | ({} if self._metrics is None else {metrics.FOLDER: str(self._metrics)})
+        environment = os.environ | ({} if self._metrics is None else {METRICS_FOLDER: str(self._metrics)})
         worker = subprocess.Popen(  # noqa: S603
-            command(self._listener), stdin=self._lifeline, pass_fds=(fd,), start_new_session=True, env=environment
+            command(self._fd), stdin=self._lifeline, pass_fds=(self._fd,), start_new_session=True, env=environment
         )
         self._running[number] = worker, self._clock()
-        _log.info("worker_started", pid=worker.pid)
+        self._log.info("worker_started", pid=worker.pid)
         if self._signals:  # one arrived meanwhile
             worker.send_signal(signal.SIGTERM)
 
     def _ended(self, number: int, worker: "subprocess.Popen[bytes]", started: float) -> None:
         del self._running[number]
         if self._metrics is not None:
-            metrics.forget(self._metrics, worker.pid)
+            forget(self._metrics, worker.pid)
         if worker.returncode == REFUSED:
             self._refusing.add(number)
         else:
             self._refusing.discard(number)
         if not self._signals:
-            _log.error("worker_died", pid=worker.pid, code=worker.returncode)
+            self._log.error("worker_died", pid=worker.pid, code=worker.returncode)
             self._due[number] = started + MIN_LIFE_SECONDS
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
@@ -113,13 +115,19 @@ class Workers:
             worker.send_signal(signal.SIGTERM)
 
 
+def forget(folder: Path, pid: int) -> None:
+    """Remove the gauges of a process that has ended, as Prometheus' `mark_process_dead` does; its counters stay."""
+    for file in folder.glob(f"gauge_live*_{pid}.db"):
+        file.unlink()
+
+
 @contextmanager
-def _shared_folder() -> Iterator[Path | None]:
+def _shared_folder(log: Log) -> Iterator[Path | None]:
     """Yield the folder for the workers' shared metrics, or None if none is writable: each then reports its own."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="hookcast-metrics-")
     except OSError as error:
-        _log.warning("metrics_of_each_worker_alone", reason=str(error))
+        log.warning("metrics_of_each_worker_alone", reason=str(error))
         yield None
         return
     with folder as path:

@@ -1,0 +1,34 @@
+"""`hookcast serve --fd N`: a worker of `--workers`, on the listening socket that it inherits.
+
+`__main__` imports it directly, so that a worker holds nothing of the command line.
+"""
+
+import os
+import sys
+
+from hookcast.cli import installation
+from hookcast.cli.endings import ending
+from hookcast.errors import UsageError
+
+_UNUSED = ("pygments", "rich")  # httpx and structlog load them where they are installed, for 9 MiB and nothing
+
+
+def main() -> None:
+    """Run a worker."""
+    for name in _UNUSED:
+        sys.modules[name] = None  # type: ignore[assignment] # "not installed"
+    with ending():
+        installation.check()
+        _serve(sys.argv[3:])
+
+
+def _serve(arguments: list[str]) -> None:
+    from hookcast.cli import node  # noqa: PLC0415 - after the check
+    from hookcast.serving.server import adopt  # noqa: PLC0415
+    from hookcast.settings import load_settings  # noqa: PLC0415
+
+    if len(arguments) != 1 or not arguments[0].isdecimal():
+        raise UsageError("--fd takes the number of a listening socket, and no other option.")
+    settings = load_settings()
+    node.begin_log(settings, pid=True)
+    node.run(settings, adopt(int(arguments[0])), f"Worker {os.getpid()} serves.", worker=True)

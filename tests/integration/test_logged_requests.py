@@ -115,6 +115,20 @@ async def test_a_stream_and_a_socket_have_the_id_in_their_heads(node: Node) -> N
     assert refused.value.response.headers.get_all("x-request-id") == ["mine"]
 
 
+async def test_what_the_messages_of_a_socket_cause_is_logged_with_the_id_of_its_handshake(
+    database_url: str, fal: FalDouble, lines: list[dict[str, Any]]
+) -> None:
+    """However long after it; and no other connection's."""
+    async with running_node(fal, database_url=database_url, **KEYS) as node:
+        url = f"ws{node.url[4:]}/api/fal-jobs/ws?token={token(jobs=['job-1'])}"
+        for name in ("first", "second"):
+            async with connect(url, proxy=None, additional_headers={"X-Request-Id": name}) as client:
+                await client.send('{"type":"subscribe","requestIds":["job-1"],"token":"wrong"}')
+                with pytest.raises(ConnectionClosed):
+                    await client.recv()
+    assert [line["http_request_id"] for line in of(lines, "token_refused")] == ["first", "second"]
+
+
 async def test_what_the_server_refuses_by_itself_has_the_id(node: Node) -> None:
     for head in (
         "GET / HTTP/1.1\r\nX-Request-Id: mine\r\n",

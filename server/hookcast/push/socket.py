@@ -8,6 +8,7 @@ import math
 from collections import deque
 
 from hookcast.auth import EVERYBODY, Caller
+from hookcast.logs import http_request_id
 from hookcast.push.admission import BY_CLIENT
 from hookcast.push.closes import Close
 from hookcast.push.engine import Engine
@@ -21,14 +22,16 @@ PARSED_BYTES = 4096  # per loop iteration: thousands of tiny frames fit into one
 class Socket(FedStream):
     """A WebSocket. One task handles client messages in order, and ends when there are none left.
 
-    Reading is paused meanwhile, so that a client cannot make the server buffer messages.
+    Reading is paused meanwhile, so that a client cannot make the server buffer messages. What is logged meanwhile has
+    the id of the HTTP request that opened the WebSocket, `opened_by`.
     """
 
-    __slots__ = ("_inbox", "_messages", "_unread")
+    __slots__ = ("_inbox", "_messages", "_opened_by", "_unread")
     kind = "websocket"
 
-    def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
+    def __init__(self, engine: Engine, caller: Caller = EVERYBODY, opened_by: bytes | None = None) -> None:
         super().__init__(engine, caller)
+        self._opened_by = opened_by
         self._inbox: Inbox | None = None
         self._messages: deque[str | None] | None = None
         self._unread = b""
@@ -127,6 +130,8 @@ class Socket(FedStream):
         self.engine.tasks.start("websocket", self._work, self._messages)
 
     async def _work(self, waiting: deque[str | None]) -> None:
+        if self._opened_by is not None:
+            http_request_id.set(self._opened_by.decode())
         while waiting:
             await self.receive(waiting.popleft())
             if waiting:

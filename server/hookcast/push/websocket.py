@@ -39,8 +39,15 @@ class WebSocketStream(Socket):
 
     __slots__ = ("_feeds", "_held", "_jobs", "_joining", "_pushed", "_refusal")
 
-    def __init__(self, engine: Engine, caller: Caller = EVERYBODY, *, refusal: AccessError | None = None) -> None:
-        super().__init__(engine, caller)
+    def __init__(
+        self,
+        engine: Engine,
+        caller: Caller = EVERYBODY,
+        *,
+        refusal: AccessError | None = None,
+        opened_by: bytes | None = None,
+    ) -> None:
+        super().__init__(engine, caller, opened_by)
         self._refusal = refusal
         self._jobs = _NO_JOBS
         self._feeds = _NO_FEEDS

@@ -7,6 +7,7 @@ from starlette.websockets import WebSocket, WebSocketClose
 
 from hookcast.auth import EVERYBODY, NOBODY
 from hookcast.errors import AccessError, HookcastError, InvalidRequest, UpgradeRequired
+from hookcast.logs.requests import REQUEST_ID
 from hookcast.problems import on_error
 from hookcast.push import Engine, WebSocketStream
 from hookcast.push.handover import play_socket, take
@@ -51,10 +52,12 @@ class JobSocket:
 
 
 async def _socket(engine: Engine, handshake: WebSocket) -> WebSocketStream:
+    opened_by: bytes = handshake.scope[REQUEST_ID]
     try:
-        return WebSocketStream(engine, await engine.gate.admit(credential_of(handshake, in_url=True)))
+        caller = await engine.gate.admit(credential_of(handshake, in_url=True))
     except AccessError as error:
-        return WebSocketStream(engine, NOBODY, refusal=error)
+        return WebSocketStream(engine, NOBODY, refusal=error, opened_by=opened_by)
+    return WebSocketStream(engine, caller, opened_by=opened_by)
 
 
 async def _deny(error: HookcastError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,21 +18,27 @@ from hookcast.upkeep.retention import Retention
 from hookcast.upkeep.sweeper import Sweeper
 from hookcast.upkeep.teller import Teller, Voice
 from hookcast.upkeep.unkept import Unkept
+from hookcast.upkeep.untold import Untold
 from hookcast.upkeep.worker import Handler, Worker
 
 
 def forwarding(node: Services, send_to: SendTo) -> dict[str, Handler]:
-    """Return the handlers of webhooks out: none without a setting that names a receiver."""
+    """Return the handlers of webhooks out, and those that drop them where no setting names a receiver."""
     settings, handlers = node.settings, dict[str, Handler]()
+    untold = Untold(node.scribe.notebook)
     if settings.forward_url is not None:
         told = settings.told_events
         voice = Voice(node.engine.show, send_to(settings.forward_url.get_secret_value()), settings.forward_keys)
         teller = Teller(node.store, voice, told, clock=node.clock, notebook=node.scribe.notebook, tally=node.metrics)
         handlers |= teller.handlers()
         handlers |= Reteller(node.store, told, node.dispatcher.work_waits).handlers()
+    else:
+        handlers |= untold.events()
     if settings.forward_fal is not None:
         sender = send_to(settings.forward_fal.get_secret_value())
         handlers |= Relay(node.store, sender, node.metrics).handlers()
+    else:
+        handlers |= untold.webhooks()
     return handlers
 
 

@@ -1,12 +1,15 @@
 """The backend is told what happened to jobs: signed, durably, once it takes it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
+from msgspec import json
+from sqlalchemy import update
 from standardwebhooks import WebhookVerificationError
 from structlog.testing import capture_logs
 
@@ -14,6 +17,10 @@ from hookcast.consequences import Kind
 from hookcast.forward import sending
 from hookcast.forward.schedule import RETRIES
 from hookcast.jobs import CancelAsked, Failed, Phase, Progressed
+from hookcast.store.database import open_database
+from hookcast.store.schema import work
+from hookcast.store.work import add
+from hookcast.upkeep.reteller import retelling
 from support.fal import ENDPOINT, FalDouble
 from support.receiver import HANG, OTHER_SECRET, SECRET, Receiver, Status, running_receiver, verdict_of_npm
 from support.server import DEADLINE, Node, running_node, until
@@ -57,10 +64,10 @@ async def put_off(node: Node) -> None:
             await asyncio.sleep(0.005)
 
 
-async def until_waiting(node: Node, count: int) -> None:
-    """Wait until so many events wait to be told."""
+async def until_waiting(node: Node, count: int, kind: Kind = Kind.TELL) -> None:
+    """Wait until so many pieces of this kind are left."""
     async with asyncio.timeout(DEADLINE):
-        while await node.services.store.work.waiting(Kind.TELL) != count:  # noqa: ASYNC110 - a database has no event
+        while await node.services.store.work.waiting(kind) != count:  # noqa: ASYNC110 - a database has no event
             await asyncio.sleep(0.005)
 
 
@@ -342,3 +349,38 @@ async def test_what_was_committed_without_a_backend_is_not_told_later(
         await end(node, "job-2")
         await settled(node)
     assert [event["data"]["requestId"] for event in receiver.events] == ["job-2"]
+
+
+async def test_what_waits_when_the_backend_is_taken_away_is_dropped_after_days(
+    receiver: Receiver, fal: FalDouble, any_database_url: str
+) -> None:
+    """Not before: another node may still have it, or it comes back."""
+    receiver.decide = lambda _: 503
+    async with telling(receiver, fal, any_database_url, forward_fal=receiver.url) as node:
+        for name in ("job-1", "job-2"):
+            await end(node, name)
+        await receiver.received(4)
+    await age(any_database_url, {"job-1": 4 * 86400.0, "job-2": 2 * 86400.0, "": 4 * 86400.0})
+    with capture_logs() as lines:
+        async with running_node(fal, database_url=any_database_url) as node:
+            await until_waiting(node, 1)
+            await settled(node, Kind.RETELL)
+            await until_waiting(node, 1, Kind.RELAY)
+            assert await node.services.store.work.request_ids() == {"job-2"}
+            await node.services.scribe.write()
+            [given_up] = [
+                line for line in await node.services.store.journal.of_job("job-1") if line.event == "telling_given_up"
+            ]
+    assert json.decode(given_up.facts) == {"type": "job.completed", "attempts": 1}
+    dropped = {(line["kind"], line["request_id"]) for line in lines if line["event"] == "work_dropped"}
+    assert dropped == {("tell", "job-1"), ("relay", "job-1"), ("retell", None)}
+
+
+async def age(url: str, seconds: Mapping[str, float]) -> None:
+    """Let the work of these jobs have been due for so long, and add a redelivery, which has no job."""
+    database, now = open_database(url), datetime.now(UTC)
+    await database.write(lambda connection: add(database, connection, [retelling(now, now)]))
+    for name, ago in seconds.items():
+        due = update(work).where(work.c.request_id == name).values(due_at=database.clock - ago)
+        await database.write(lambda connection, due=due: connection.execute(due))  # type: ignore[misc]
+    await database.close()

@@ -117,7 +117,8 @@ class Dispatcher:
 
         joining = None if submit is None else Joining(submit, step)
         with self.crowd:
-            change = await self._store.change(request_id, step, joining, causes)
+            revives = isinstance(update, Registered)
+            change = await self._store.change(request_id, step, joining, causes, revives=revives)
         return await self._announced(change, source)
 
     async def _announced(self, change: Change, source: Source) -> Change:

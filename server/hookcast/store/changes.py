@@ -6,6 +6,7 @@ pooler in transaction mode may sit in between.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -14,17 +15,19 @@ from sqlalchemy.dialects.postgresql import Insert
 
 from hookcast.consequences import NOTHING, Consequences
 from hookcast.errors import NotStorable, StoreUnavailable, Trouble
-from hookcast.jobs import Job
+from hookcast.jobs import Job, unseen
 from hookcast.journal import Line
 from hookcast.store import work
 from hookcast.store.base import Database, ForEach, Given
 from hookcast.store.journal import Journal
+from hookcast.store.removal import removed_among
 from hookcast.store.rows import from_row, storable, to_row
 from hookcast.store.schema import jobs
 from hookcast.store.submits import Intent, named, settle
 from hookcast.wire import State
 
 MAX_TRIES = 20
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Change(Struct, frozen=True):
@@ -75,15 +78,21 @@ def no_effects(_before: Job | None, _after: Job, _intent: Intent | None) -> Effe
 
 
 class Ask(NamedTuple):
-    """One change to make: `step` and `causes` are pure, and may be called more than once."""
+    """One change to make: `step` and `causes` are pure, and may be called more than once.
+
+    Unless it `revives`, it does not make a job that was removed.
+    """
 
     request_id: str
     step: Callable[[Job | None], Job]
     joining: Joining | None = None
     causes: Causes = no_effects
+    revives: bool = True
 
-    def take(self, before: Job | None, intent: Intent | None) -> Change | Exception:
+    def take(self, before: Job | None, intent: Intent | None, *, removed: bool = False) -> Change | Exception:
         """Return the change, or the exception of the step: the answer of this ask alone."""
+        if removed:
+            return Change(None, unseen(self.request_id, now=_LONG_AGO))
         try:
             if self.joining is None or intent is None:
                 after = storable(self.step(before))
@@ -141,8 +150,13 @@ class Changes:
             firsts.setdefault(ask.request_id, number)
         rows = connection.execute(self._by_ids, {"ids": list(firsts)}).mappings()
         found = {row["request_id"]: from_row(row) for row in rows}
-        intents = self._intents(connection, {number: todo[number] for number in firsts.values()}, found)
-        answers = {number: todo[number].take(found.get(name), intents.get(number)) for name, number in firsts.items()}
+        removed = self._removed(connection, [todo[number] for name, number in firsts.items() if name not in found])
+        live = {number: todo[number] for name, number in firsts.items() if name not in removed}
+        intents = self._intents(connection, live, found)
+        answers = {
+            number: todo[number].take(found.get(name), intents.get(number), removed=name in removed)
+            for name, number in firsts.items()
+        }
         changed = [change for change in answers.values() if isinstance(change, Change) and change.changed]
         written = self._write(connection, [change.after for change in changed])
         done = {
@@ -156,6 +170,11 @@ class Changes:
         made = {number: intent for number, intent in intents.items() if isinstance(done.get(number), Change)}
         settle(connection, [(intent, todo[number].request_id) for number, intent in made.items()])
         return done
+
+    def _removed(self, connection: Connection, unknown: Sequence[Ask]) -> set[str]:
+        """Return those of the unknown jobs that were removed, and that their changes do not make again."""
+        names = [ask.request_id for ask in unknown if not ask.revives]
+        return removed_among(connection, self._database.among, names) if names else set()
 
     def _intents(self, connection: Connection, asks: Mapping[int, Ask], found: Mapping[str, Job]) -> dict[int, Intent]:
         """Return the submits that the asks join, each by one of them: those that have no job yet.

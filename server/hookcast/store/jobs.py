@@ -24,7 +24,7 @@ from hookcast.store.journal import Journal
 from hookcast.store.leases import Leases
 from hookcast.store.listing import Feed, JobPage, JobQuery, Order, latest, listed, page_of
 from hookcast.store.outlines import Outline, columns, from_outline, size
-from hookcast.store.removal import STEP_SECONDS, remove_ended_jobs, remove_job
+from hookcast.store.removal import STEP_SECONDS, forget_removed, remove_ended_jobs, remove_job
 from hookcast.store.rows import jobs_of, media_of
 from hookcast.store.schema import fal_keys, jobs
 from hookcast.store.submits import Submits
@@ -181,15 +181,19 @@ class JobStore:
         step: Callable[[Job | None], Job],
         joining: Joining | None = None,
         causes: Causes = no_effects,
+        *,
+        revives: bool = True,
     ) -> Change:
         """Read the job, apply `step`, and commit the result before returning.
 
         `step` must be pure; it is called again when another node wins the race. When it returns the job it was given,
         nothing is written. `joining` is the submit that made the job; the same transaction settles it, and writes the
-        effects that `causes` returns, also if the job stays the same. After StoreUnavailable it is unknown whether the
-        change was committed.
+        effects that `causes` returns, also if the job stays the same. Unless it `revives`, a change does not make a job
+        that was removed by request in the last days: it stays unknown, at version 0, and nothing is written.
+
+        After StoreUnavailable it is unknown whether the change was committed.
         """
-        return await self.changes.ask(Ask(request_id, step, joining, causes))
+        return await self.changes.ask(Ask(request_id, step, joining, causes, revives))
 
     async def page(self, query: JobQuery) -> JobPage:
         """Return one page of jobs: at most `limit`, and PAGE_BYTES unless one job alone is larger."""
@@ -232,6 +236,10 @@ class JobStore:
     async def remove_job(self, request_id: str) -> bool:
         """Delete an ended job and all that belongs to it; return False if there is none."""
         return await remove_job(self._database, request_id)
+
+    async def forget_removed(self, limit: int) -> int:
+        """Forget at most `limit` of the jobs that were removed days ago; return how many."""
+        return await forget_removed(self._database, limit)
 
     async def shrink(self) -> bool:
         """Return unused space to the file system for `STEP_SECONDS`; return whether there is more."""

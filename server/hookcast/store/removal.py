@@ -10,15 +10,17 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Column, Connection, Select, delete, func, select
+from sqlalchemy.dialects.postgresql import Insert
 
 from hookcast.consequences import erasure
 from hookcast.jobs import JobStatus
 from hookcast.store import journal, work
 from hookcast.store.base import Database
 from hookcast.store.inputs import forget_of_jobs
-from hookcast.store.schema import inputs, jobs, submits
+from hookcast.store.schema import inputs, jobs, removed_jobs, submits
 
 STEP_SECONDS = 0.005  # and the time of a commit, which takes about as long
+REMEMBERED_SECONDS = 3 * 86400.0  # fal repeats a webhook for two hours
 AT_ONCE = 5  # rows per statement where there is one writer
 
 
@@ -81,7 +83,8 @@ async def remove_ended_jobs(database: Database, before: datetime, limit: int) ->
 async def remove_job(database: Database, request_id: str) -> bool:
     """Delete an ended job with all that belongs to it, and commit the removal of its files.
 
-    Return False if there is none.
+    For `REMEMBERED_SECONDS` no webhook makes it again: fal repeats one whose answer was lost. Return False if there is
+    no such job.
     """
     gone = delete(jobs).where(jobs.c.request_id == request_id, jobs.c.status != JobStatus.PENDING.value)
 
@@ -91,9 +94,27 @@ async def remove_job(database: Database, request_id: str) -> bool:
             return False
         _forget(database, connection, [request_id])
         connection.execute(delete(submits).where(submits.c.request_id == request_id))
+        connection.execute(_remembered(database), {"request_id": request_id})
         return True
 
     return await database.write(write)
+
+
+def removed_among(connection: Connection, among: Callable[[Any], Any], request_ids: Sequence[str]) -> set[str]:
+    """Return those of the jobs that were removed by request within the last `REMEMBERED_SECONDS`."""
+    found = select(removed_jobs.c.request_id).where(among(removed_jobs.c.request_id))
+    return set(connection.execute(found, {"ids": list(request_ids)}).scalars())
+
+
+async def forget_removed(database: Database, limit: int) -> int:
+    """Forget at most `limit` of the jobs that were removed `REMEMBERED_SECONDS` ago; return how many (see `remove`)."""
+    old = removed_jobs.c.removed_at < database.clock - REMEMBERED_SECONDS
+    return await remove(database, select(removed_jobs.c.request_id).where(old), limit)
+
+
+def _remembered(database: Database) -> Insert:
+    insert = database.upsert(removed_jobs).values(removed_at=database.clock)
+    return insert.on_conflict_do_update(index_elements=["request_id"], set_={"removed_at": insert.excluded.removed_at})
 
 
 def _with_them(database: Database, connection: Connection, request_ids: Sequence[str]) -> None:

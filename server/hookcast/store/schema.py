@@ -109,6 +109,14 @@ jobs = Table(
     Index("jobs_by_endpoint", "endpoint_id", "status", "completed_at"),
 )
 
+removed_jobs = Table(  # by request, a short while ago
+    "removed_jobs",
+    metadata,
+    Column("request_id", String(200), primary_key=True),
+    Column("removed_at", Float, nullable=False),  # unix seconds by the database's own clock
+    Index("removed_by_age", "removed_at"),
+)
+
 submits = Table(
     "submits",
     metadata,

@@ -113,6 +113,8 @@ def named(database: Database, connection: Connection, ids: Sequence[str]) -> dic
 
 def settle(connection: Connection, made: Sequence[tuple[Intent, str]]) -> None:
     """Bind each submit's key and input to the job it made. The job has the facts now; one without a key is deleted."""
+    if not made:
+        return
     inputs.bind(connection, [(intent.id, request_id) for intent, request_id in made if intent.input_kept])
     bind = update(submits).where(submits.c.id == bindparam("intent_id"))
     for intent, request_id in made:

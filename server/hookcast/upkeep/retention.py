@@ -1,4 +1,4 @@
-"""Deletes rows that are no longer needed: jobs that ended long ago, idempotency keys without a job, expired leases."""
+"""Deletes rows that are no longer needed: of jobs that ended long ago, and keys, leases and notes that have expired."""
 
 import asyncio
 import random
@@ -45,6 +45,7 @@ class Retention:
         removed = await self._all(lambda: self._store.remove_ended(before, PORTION))
         await self._all(lambda: self._store.submits.forget(before, PORTION))
         await self._all(lambda: self._store.leases.forget_ended(PORTION))
+        await self._all(lambda: self._store.forget_removed(PORTION))
         await self._all(self._store.shrink)
         _log.info("cleaned", jobs=removed)
         return removed

@@ -50,18 +50,3 @@ async def test_a_signal_before_the_workers_start_ends_them(node: Served) -> None
         assert await node.ended() == 0
     events = [json.loads(line)["event"] for line in node.log.read_text().splitlines()]
     assert "worker_died" not in events
-
-
-async def test_a_second_signal_ends_workers_that_drain(node: Served) -> None:
-    """At once: they leave open what they still serve."""
-    async with asyncio.timeout(DEADLINE):
-        await node.start()
-        reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
-        try:
-            writer.write(b"GET /api/fal-jobs/job-1/events HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert (await reader.readline()).split()[1] == b"200"
-            for _ in range(2):
-                os.kill(node.pid, signal.SIGTERM)
-            assert await node.ended() == 0
-        finally:
-            writer.close()

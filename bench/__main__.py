@@ -36,8 +36,6 @@ def main() -> None:
             _measure(arguments, [*arguments.only, *others], results)
     except KeyboardInterrupt:
         interrupted = True
-    if arguments.json:
-        results.save(arguments.json)
     print("\n".join(page(results)))
     _say(f"Other processes of the machine used {_others(busy, own):.0f} s of CPU meanwhile.")
     if interrupted:
@@ -101,6 +99,8 @@ def _measure(arguments: argparse.Namespace, peers: Sequence[Peer], results: Resu
                 _say(f"{where}: not measured: {error}")
                 continue
             results.add(scenario, peer.name, run, figures)
+            if arguments.json:
+                results.save(arguments.json)  # now, so that a measurement of hours that is ended loses little
             words = "  ".join(f"{name} {short(value)}" for name, value in figures.items())
             _say(f"{time.monotonic() - start:5.0f} s  run {run + 1}  {where:20} {words}")
 

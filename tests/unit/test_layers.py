@@ -25,9 +25,9 @@ PLANTED = {
     "Copies of files know only what they copy": ("hookcast/media/copying", "hookcast.settings"),
     "The Python client needs nothing of the server": ("hookcast/client/api", "hookcast.settings"),
     "A health check loads nothing of the server": ("hookcast/cli/health", "httpx"),
+    "The parent of workers needs nothing but the standard library": ("hookcast/supervisor/workers", "structlog"),
     "The benchmark imports downwards only": ("bench/catalog", "bench.process"),
     "No module of the benchmark imports itself by way of another": ("bench/scenarios/common", "bench.scenarios.fanout"),
-    "The parent of workers needs nothing but the standard library": ("hookcast/supervisor/workers", "structlog"),
 }
 
 

@@ -72,8 +72,9 @@ async def test_where_all_is_well_every_line_is_ok(fal: FalDouble, database_url: 
     )
 
 
-async def test_what_is_not_set_is_a_warning_with_the_setting(fal: FalDouble, database_url: str) -> None:
+async def test_what_is_not_set_is_a_warning_with_the_setting(fal: FalDouble, tmp_path: Path) -> None:
     """Nothing is made: the database is the server's to make."""
+    database_url = f"sqlite:///{tmp_path / 'absent.db'}"
     base = {"database_url": database_url, "fal_queue_url": QUEUE, "fal_jwks_url": JWKS}
     seen = [found async for found in examine(load_settings(**base), transport=fal)]
     warned = [f"{found.subject}: {found.text}" for found in seen if found.level == "warn"]

@@ -53,7 +53,8 @@ async def test_closed_connections_are_freed_at_once(
     node: Node, sent: bytes, then: bytes, mark: bytes, end: str
 ) -> None:
     """Whatever they were used for, and whoever ended them how."""
-    await _use(node, sent, then, mark, end)
+    for _ in range(2):  # a webhook that comes again takes another way
+        await _use(node, sent, then, mark, end)
     gc.collect()
     for _ in range(CONNECTIONS):
         await _use(node, sent, then, mark, end)

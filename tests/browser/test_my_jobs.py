@@ -116,3 +116,25 @@ def test_all_tabs_of_a_user_show_the_same_jobs_and_those_of_others_never(browser
     tabs[0].get_by_role("button", name="More").click()
     _expect_completed(tabs[0], *ids)
     assert one.errors + two.errors == []
+
+
+@pytest.mark.parametrize("speed", ["2"])
+def test_a_user_cancels_a_job_and_has_it_made_again(browser: Browser, dev: Dev, site: str) -> None:
+    """With what the hook returns; each tab shows the new job, which names the old one."""
+    user = User(browser, dev, site, "user-1")
+    tabs = [user.tab(), user.tab()]
+    old = _submit(dev, "user-1")
+    expect(tabs[0].get_by_test_id("mine").get_by_role("listitem")).to_have_text([old])
+    tabs[0].get_by_role("button", name="Cancel").click()
+    for tab in tabs:
+        expect(tab.get_by_test_id("newest")).to_have_attribute("data-status", "cancelled")
+    tabs[1].get_by_role("button", name="Retry").click()
+    for tab in tabs:
+        jobs = tab.get_by_test_id("mine").get_by_role("listitem")
+        expect(jobs).to_have_count(2)
+        expect(jobs.nth(0)).to_have_attribute("data-status", "completed")
+        expect(jobs.nth(1)).to_have_text(old)
+    address = f"{dev.address.rstrip('/')}/api/fal-jobs?owner=user-1"
+    made = httpx.get(address, headers=ADMIN, timeout=DEADLINE).raise_for_status().json()["jobs"]
+    assert [job["retryOf"] for job in made] == [old, None]
+    assert user.errors == []

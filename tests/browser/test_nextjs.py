@@ -141,11 +141,7 @@ def test_a_video_can_be_watched_while_it_is_saved_and_is_not_interrupted_then(pa
     """A reload shows the copy."""
     _generate(page, "a lighthouse")
     expect(page.get_by_role("article", name="a lighthouse")).to_be_visible()
-    [first] = _jobs(dev)
-    slow = {"_emulator": {"files": [{"bytes": 2_000_000, "bytes_per_second": 500_000}]}}
-    facts = {"owner": first["owner"], "metadata": {"prompt": "a windmill"}}
-    job = {"endpointId": first["endpointId"], "input": slow, **facts}
-    httpx.post(f"{dev.address.rstrip('/')}/api/fal-jobs", headers=ADMIN, json=job, timeout=DEADLINE).raise_for_status()
+    _submit_too(dev, "a windmill", {"files": [{"bytes": 2_000_000, "bytes_per_second": 500_000}]})
     page.reload()
     card = page.get_by_role("article", name="a windmill")
     expect(card.get_by_role("progressbar", name="The video is being saved")).to_be_visible()
@@ -216,6 +212,20 @@ def test_a_job_is_cancelled_by_its_owner_and_by_nobody_else(page: Page, browser:
     expect(page.get_by_role("article")).to_have_attribute("data-status", "cancelled")
 
 
+def test_a_video_that_failed_is_made_again(page: Page, dev: Dev) -> None:
+    """From the input that Hookcast has kept; the new job names the old one."""
+    _generate(page, "a lighthouse")
+    _expect_video(page, "a lighthouse")
+    _submit_too(dev, "a windmill", {"faults": ["model_error"], "once": True})
+    cards = page.get_by_role("article", name="a windmill")
+    expect(cards).to_have_attribute("data-status", "failed")
+    cards.get_by_role("button", name="Try again").click()
+    expect(cards).to_have_count(2)
+    expect(cards.first).to_have_attribute("data-status", "completed")
+    new, old, _ = _jobs(dev)
+    assert new["retryOf"] == old["requestId"]
+
+
 class _Page(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with a page."""
@@ -243,6 +253,14 @@ def _jobs(dev: Dev) -> list[dict[str, object]]:
     answer = httpx.get(f"{dev.address.rstrip('/')}/api/fal-jobs", headers=ADMIN, timeout=DEADLINE)
     found: list[dict[str, object]] = answer.raise_for_status().json()["jobs"]
     return found
+
+
+def _submit_too(dev: Dev, prompt: str, wishes: dict[str, object]) -> None:
+    """Submit another job of the one user, with these wishes to the emulator."""
+    [first] = _jobs(dev)
+    facts = {"owner": first["owner"], "metadata": {"prompt": prompt}}
+    job = {"endpointId": first["endpointId"], "input": {"prompt": prompt, "_emulator": wishes}, **facts}
+    httpx.post(f"{dev.address.rstrip('/')}/api/fal-jobs", headers=ADMIN, json=job, timeout=DEADLINE).raise_for_status()
 
 
 class Traffic:

@@ -1,7 +1,7 @@
 "use server";
 
 import type { JsonObject } from "hookcast";
-import { cancelAction, submitAction } from "hookcast/next";
+import { cancelAction, retryAction, submitAction } from "hookcast/next";
 import { refresh } from "next/cache";
 import { hookcast } from "@/lib/hookcast";
 import { currentUser, signInAsGuest } from "@/lib/session";
@@ -15,15 +15,20 @@ const submit = submitAction({
   user: async () => ((await currentUser()) ?? (await signInAsGuest())).id,
   endpoints: { [ENDPOINT]: checked },
 });
-const cancel = cancelAction({ user: async () => (await currentUser())?.id });
+const own = { user: async () => (await currentUser())?.id };
+const cancel = cancelAction(own);
+const retry = retryAction(own);
 
 /** Return the input for fal or, as a string, what the user should change. */
 async function checked({ prompt }: JsonObject, owner: string): Promise<JsonObject | string> {
   if (typeof prompt !== "string" || !prompt.trim()) return "Please describe the video.";
   if (prompt.length > MAX_PROMPT) return `Please say it in ${MAX_PROMPT} characters.`;
+  return (await tooMany(owner)) ?? { prompt: prompt.trim() };
+}
+
+async function tooMany(owner: string): Promise<string | null> {
   const running = await hookcast().list({ owner, status: "pending", limit: MAX_RUNNING });
-  if (running.jobs.length === MAX_RUNNING) return "Please wait until one of your videos is done.";
-  return { prompt: prompt.trim() };
+  return running.jobs.length === MAX_RUNNING ? "Please wait until one of your videos is done." : null;
 }
 
 /** Submit a prompt to fal. `key` makes retries safe: the same key is the same job. Returns an error message, or null. */
@@ -38,5 +43,14 @@ export async function submitVideo(prompt: string, key: string): Promise<string |
 /** Ask fal to cancel one of the user's own jobs. Returns an error message, or null. */
 export async function cancelVideo(requestId: string): Promise<string | null> {
   const { error } = await cancel(requestId);
+  return error ? error.message : null;
+}
+
+/** Submit the input of one of the user's own jobs again, which the list then shows. Returns an error message, or null. */
+export async function retryVideo(requestId: string): Promise<string | null> {
+  const user = await currentUser();
+  const refusal = user && (await tooMany(user.id));
+  if (refusal) return refusal;
+  const { error } = await retry(requestId);
   return error ? error.message : null;
 }

@@ -3,7 +3,7 @@
 import type { Job, MediaFile } from "hookcast";
 import { useActionState, useState } from "react";
 import { OFFLINE, type Video } from "@/lib/video";
-import { cancelVideo } from "./actions";
+import { cancelVideo, retryVideo } from "./actions";
 
 /** One job, live. */
 export function VideoCard({ job }: { job: Job<Video> }) {
@@ -19,26 +19,37 @@ export function VideoCard({ job }: { job: Job<Video> }) {
       {job.status === "pending" && !file && <Waiting job={job} />}
       {job.status === "completed" && !url && <p role="alert">The model made no video.</p>}
       {job.status === "failed" && <p role="alert">{job.error ?? "The model gave no reason."}</p>}
+      {["failed", "cancelled"].includes(job.status) && (
+        <ActionButton action={() => retryVideo(job.requestId)}>Try again</ActionButton>
+      )}
     </article>
   );
 }
 
 function Waiting({ job }: { job: Job }) {
-  const [refusal, cancel, isCancelling] = useActionState(
-    (): Promise<string | null> => cancelVideo(job.requestId).catch(() => OFFLINE),
-    null,
-  );
   return (
     <>
       <progress aria-label="The video is being made" />
       <p className="quiet log">{job.progress.logs.at(-1)?.message}</p>
-      <form action={cancel}>
-        <button type="submit" className="plain" disabled={isCancelling || job.progress.phase === "cancelling"}>
-          Cancel
-        </button>
-      </form>
-      <p role="alert">{refusal}</p>
+      <ActionButton action={() => cancelVideo(job.requestId)} off={job.progress.phase === "cancelling"}>
+        Cancel
+      </ActionButton>
     </>
+  );
+}
+
+type ActionProps = { readonly action: () => Promise<string | null>; readonly off?: boolean; readonly children: string };
+
+/** A button that runs a server action, and shows why it was refused. */
+function ActionButton({ action, off = false, children }: ActionProps) {
+  const [refusal, run, isRunning] = useActionState(() => action().catch(() => OFFLINE), null);
+  return (
+    <form action={run}>
+      <button type="submit" className="plain" disabled={isRunning || off}>
+        {children}
+      </button>
+      <p role="alert">{refusal}</p>
+    </form>
   );
 }
 

@@ -7,7 +7,8 @@ export interface Reason {
   /** Null if nothing went wrong: the job was cancelled. */
   readonly sentence: string | null;
   readonly advice: string;
-  /** `retry`: send the same request; `again`: make a new job of the same prompt; null if neither is of use. */
+  /** `retry`: send the same request; `again`: make a new job of the same prompt or, if it is unknown,
+   * of the input that the server has kept; null if neither is of use. */
   readonly way: "retry" | "again" | null;
 }
 
@@ -22,10 +23,9 @@ export function reasonOf({ problem, seen: { job } }: Run): Reason {
     const { sentence, advice, code, retryable } = problem;
     return { sentence, advice: `${advice} (${code})`, way: retryable ? "retry" : null };
   }
-  const way = job !== null && again(job) !== null ? "again" : null;
+  const way = "again";
   if (job?.status === "cancelled") return { sentence: null, advice: "The job was cancelled.", way };
-  const advice = way
-    ? "A failed job does not continue. Generate again makes a new one of the same prompt."
-    : "A failed job does not continue: submit it again.";
+  const source = job !== null && again(job) !== null ? "prompt" : "input";
+  const advice = `A failed job does not continue. Generate again makes a new one of the same ${source}.`;
   return { sentence: job?.error ?? "The job failed; fal gave no reason.", advice, way };
 }

@@ -1,6 +1,6 @@
 /** The page's texts about a job; pure. */
 
-import { isTerminal, type Job, type JobStatus, type Phase, type Transport } from "../lib/index.js";
+import { type HookcastError, isTerminal, type Job, type JobStatus, type Phase, type Transport } from "../lib/index.js";
 import { copyWords, countWords, filesOf, isCopying } from "./files";
 import type { Lag } from "./lag";
 import { type Run, type RunStatus, statusOf } from "./runs";
@@ -120,6 +120,20 @@ export function captionOf(run: Run | undefined): string {
     cancelled: "fal cancelled the job, and this page was notified at once.",
   };
   return captions[stageOf(run)];
+}
+
+/** Return why a job could not be cancelled; null if it has ended. */
+export function cancelTrouble({ code, status }: HookcastError): string | null {
+  if (code === "already_terminal") return null;
+  if (status === 401 || status === 403) return "This key may not cancel jobs. The job goes on.";
+  return "The cancel request did not get through. The job goes on.";
+}
+
+/** Return why the input of a job could not be submitted again. */
+export function retryTrouble({ code, status }: HookcastError): string {
+  if (code === "input_not_kept") return "The server has not kept the input of this job: submit it anew.";
+  if (status === 401 || status === 403) return "This key may not submit jobs again.";
+  return "The request did not get through. Please try again.";
 }
 
 const NEWS: Partial<Record<RunStatus, string>> = {

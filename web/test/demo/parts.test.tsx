@@ -112,6 +112,14 @@ it("a failed job can be made again", async () => {
   expect(pressed).toHaveBeenCalledTimes(1);
 });
 
+it("a failed job whose prompt is unknown can be made again from the input that the server has kept", async () => {
+  await show(reason(seen({ status: "failed", error: "no" })));
+  expect([part("again") !== null, box.querySelector(".advice")?.textContent]).toEqual([
+    true,
+    "A failed job does not continue. Generate again makes a new one of the same input.",
+  ]);
+});
+
 it("a job that had failed before a reload is no alert", async () => {
   await show(reason({ ...seen({ status: "failed", error: "no" }), submission: null }));
   expect(part("error")?.textContent).toBe("no");
@@ -198,8 +206,8 @@ it("files that are not kept are listed with the reason", async () => {
 });
 
 it("a job whose files are copied cannot be cancelled any more", async () => {
-  const cancel = { asking: false, trouble: null, cancel: nothing };
-  const button = (of: Job) => <CancelButton run={seen(of)} cancel={cancel} onLeave={nothing} />;
+  const actions = { asking: false, trouble: null, cancel: nothing, retry: nothing };
+  const button = (of: Job) => <CancelButton run={seen(of)} actions={actions} onLeave={nothing} />;
   await show(button(job()));
   expect(part("cancel")).not.toBeNull();
   await show(button(copying(file({ source: SOURCE }))));

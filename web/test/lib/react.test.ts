@@ -156,6 +156,27 @@ describe("useFalJob", () => {
     expect(found).toMatchObject({ status: "pending", isPolling: true });
   });
 
+  it("cancels and retries its job, with functions that stay the same", async () => {
+    await live();
+    const first = found;
+    await state("a", { version: 2, status: "failed" });
+    expect([found?.cancel, found?.retry]).toEqual([first?.cancel, first?.retry]);
+    const answers = [json(job("a", { version: 3 })), json({ requestId: "b", job: job("b", { retryOf: "a" }) }, 202)];
+    world.answer = () => answers.shift();
+    const cancelled = await act(async () => found?.cancel());
+    const again = await act(async () => found?.retry({ idempotencyKey: "k" }));
+    expect([cancelled?.version, again?.requestId]).toEqual([3, "b"]);
+    const asked = world.calls.map(({ url, init, headers }) => [
+      init.method,
+      url.pathname.split("/fal-jobs")[1],
+      headers.get("Idempotency-Key"),
+    ]);
+    expect(asked).toEqual([
+      ["POST", "/a/cancel", null],
+      ["POST", "/a/retry", "k"],
+    ]);
+  });
+
   it("begins anew with another requestId", async () => {
     const { seen, handlers } = recorder();
     await live(handlers);

@@ -1,6 +1,6 @@
 import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { cancelAction, submitAction, tokenRoute } from "../../src/lib/next/index.js";
+import { cancelAction, retryAction, submitAction, tokenRoute } from "../../src/lib/next/index.js";
 import {
   type SubmitOptions,
   submitHandler,
@@ -255,5 +255,21 @@ describe("hookcast/next", () => {
       expect(await cancel(requestId)).toMatchObject({ error: { code: "job_not_found" } });
     }
     expect(world.asked("/cancel")).toHaveLength(1);
+  });
+
+  it("has an action that submits the input of the user's own jobs again, and of no others", async () => {
+    const retry = retryAction(session());
+    world.answer = ({ pathname }) => {
+      if (pathname.endsWith("/kept/retry"))
+        return json({ requestId: "new", job: job("new", { retryOf: "kept" }) }, 202);
+      if (pathname.endsWith("/retry")) return json({ code: "input_not_kept" }, 409);
+      return json(job(pathname.split("/").at(-1), { owner: pathname.includes("/theirs") ? "user-2" : "user-1" }));
+    };
+    expect(await retry("kept")).toMatchObject({ requestId: "new", job: { retryOf: "kept" } });
+    expect(await retry("old")).toMatchObject({ error: { code: "input_not_kept", status: 409 } });
+    for (const requestId of ["theirs", "", 7 as never]) {
+      expect(await retry(requestId)).toMatchObject({ error: { code: "job_not_found" } });
+    }
+    expect(world.asked("/retry")).toHaveLength(2);
   });
 });

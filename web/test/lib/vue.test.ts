@@ -64,6 +64,15 @@ describe("useFalJob", () => {
     expect(state.value).toBe(null);
   });
 
+  it("retries the job that it watches now", async () => {
+    const requestId = ref("a");
+    const { retry } = await mounted(() => useFalJob({ requestId }));
+    requestId.value = "b";
+    world.answer = () => json({ requestId: "c", job: job("c") }, 202);
+    expect((await retry.value()).requestId).toBe("c");
+    expect(world.asked("/b/retry")).toHaveLength(1);
+  });
+
   it("ends its watch with the component", async () => {
     await mounted(() => useFalJob({ requestId: "a" }));
     app.unmount();

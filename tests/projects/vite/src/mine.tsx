@@ -27,6 +27,12 @@ export function Mine() {
       <p data-testid="newest" data-status={newest.status} data-polling={newest.isPolling}>
         {newest.job?.result?.video.url} {told}
       </p>
+      <button type="button" onClick={() => void newest.cancel()}>
+        Cancel
+      </button>
+      <button type="button" onClick={() => void newest.retry()}>
+        Retry
+      </button>
     </>
   );
 }

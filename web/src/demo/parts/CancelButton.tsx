@@ -1,23 +1,23 @@
 /** The button that cancels a job, while that is of use. */
 
 import { isCopying } from "../files";
-import type { Cancel } from "../hooks/useCancel";
+import type { Actions } from "../hooks/useActions";
 import { isActive, type Run } from "../runs";
 import { LeavingButton } from "./LeavingButton";
 
 interface CancelButtonProps {
   readonly run: Run;
-  readonly cancel: Cancel;
+  readonly actions: Actions;
   /** Called when the focused button disappears. */
   readonly onLeave: () => void;
 }
 
-export function CancelButton({ run, cancel, onLeave }: CancelButtonProps) {
+export function CancelButton({ run, actions, onLeave }: CancelButtonProps) {
   const { job } = run.seen;
   if (!isActive(run) || isCopying(job)) return null;
-  const cancelling = cancel.asking || job?.progress.phase === "cancelling";
+  const cancelling = actions.asking || job?.progress.phase === "cancelling";
   return (
-    <LeavingButton onClick={cancel.cancel} onLeave={onLeave} off={cancelling} testid="cancel">
+    <LeavingButton onClick={actions.cancel} onLeave={onLeave} off={cancelling} testid="cancel">
       {cancelling ? "Cancelling…" : "Cancel"}
     </LeavingButton>
   );

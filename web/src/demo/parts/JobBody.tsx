@@ -1,7 +1,7 @@
 /** The lower half of a card. Each line is there from the start, so that the card keeps its height. */
 
 import type { RefObject } from "react";
-import type { Cancel } from "../hooks/useCancel";
+import type { Actions } from "../hooks/useActions";
 import type { Run } from "../runs";
 import { CancelButton } from "./CancelButton";
 import { Facts } from "./Facts";
@@ -14,14 +14,14 @@ import { Troubles } from "./Troubles";
 interface JobBodyProps {
   readonly run: Run;
   readonly now: number;
-  readonly cancel: Cancel;
+  readonly actions: Actions;
   readonly title: RefObject<HTMLHeadingElement | null>;
   readonly titleId: string;
   /** Called when a focused button disappears. */
   readonly onLeave: () => void;
 }
 
-export function JobBody({ run, now, cancel, title, titleId, onLeave }: JobBodyProps) {
+export function JobBody({ run, now, actions, title, titleId, onLeave }: JobBodyProps) {
   const { job } = run.seen;
   return (
     <div className="job-body">
@@ -32,7 +32,7 @@ export function JobBody({ run, now, cancel, title, titleId, onLeave }: JobBodyPr
       </h3>
       <div className="job-line">
         <Timing run={run} now={now} />
-        <CancelButton run={run} cancel={cancel} onLeave={onLeave} />
+        <CancelButton run={run} actions={actions} onLeave={onLeave} />
       </div>
       <Logs job={job} />
       <Raw run={run} />

@@ -2,7 +2,7 @@
 
 import { type RefObject, useCallback, useEffect, useId, useRef } from "react";
 import type { Clock } from "../clock";
-import { useCancel } from "../hooks/useCancel";
+import { useActions } from "../hooks/useActions";
 import { useNow } from "../hooks/useNow";
 import type { Runs } from "../hooks/useRuns";
 import { useWatched } from "../hooks/useWatched";
@@ -24,7 +24,7 @@ interface JobCardProps {
 export function JobCard({ run: known, list, clock }: JobCardProps) {
   const run: Run = { ...known, seen: useWatched(known, clock, list.seen) };
   const now = useNow(clock, statusOf(run) === "submitting" || isActive(run));
-  const cancel = useCancel(run.requestId);
+  const actions = useActions(run.requestId);
   const card = useRef<HTMLLIElement>(null);
   const title = useRef<HTMLHeadingElement>(null);
   const titleId = useId();
@@ -32,15 +32,15 @@ export function JobCard({ run: known, list, clock }: JobCardProps) {
   useScrolledTo(card, run.submission !== null);
   const { job } = run.seen;
   const wish = job === null ? null : again(job);
-  const ways = { onRetry: () => list.retry(run), onAgain: () => wish !== null && list.start(wish) };
+  const ways = { onRetry: () => list.retry(run), onAgain: () => (wish === null ? actions.retry() : list.start(wish)) };
   return (
     <li className="job" ref={card} aria-labelledby={titleId} data-testid="job" {...factsOf(run)}>
       <div className="top">
         {isWithoutResult(run) ? <Reason run={run} onLeave={focusTitle} {...ways} /> : <Screen run={run} now={now} />}
-        <Notice run={run} trouble={cancel.trouble} />
+        <Notice run={run} trouble={actions.trouble} />
       </div>
       <Progress run={run} now={now} />
-      <JobBody run={run} now={now} cancel={cancel} title={title} titleId={titleId} onLeave={focusTitle} />
+      <JobBody run={run} now={now} actions={actions} title={title} titleId={titleId} onLeave={focusTitle} />
     </li>
   );
 }

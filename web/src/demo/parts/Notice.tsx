@@ -1,4 +1,4 @@
-/** A notice on an active job: a failed cancel request, or interrupted live updates. */
+/** A notice on a job: a request about it that failed, or interrupted live updates while it is active. */
 
 import { useSettled } from "../hooks/useSettled";
 import { isActive, type Run } from "../runs";
@@ -7,8 +7,9 @@ import { noticeWords } from "../words";
 export function Notice({ run, trouble }: { readonly run: Run; readonly trouble: string | null }) {
   const { transport } = run.seen;
   const settled = useSettled(transport) === transport;
-  if (!isActive(run)) return null;
-  const text = [trouble, settled ? noticeWords(transport) : null].filter((words) => words !== null).join(" ");
+  const text = [trouble, settled && isActive(run) ? noticeWords(transport) : null]
+    .filter((words) => words !== null)
+    .join(" ");
   return (
     text !== "" && (
       <p className="notice" data-testid="notice">

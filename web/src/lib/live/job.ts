@@ -8,6 +8,8 @@ import {
   type Job,
   type JobStatus,
   type Progress,
+  type RetryOptions,
+  type Submitted,
   type Transport,
 } from "../index.js";
 import { countDown, type Waited } from "../patience.js";
@@ -56,9 +58,16 @@ export interface FalJob<JobResult = unknown> {
   readonly transport: Transport;
   /** The progress of the newest state, null before the first one. */
   readonly progress: Progress | null;
+  /** Ask fal to cancel the job, and return its state. Rejects with HookcastError, such as `already_terminal`. */
+  readonly cancel: () => Promise<Job<JobResult>>;
+  /**
+   * Submit the input of the ended job again, where the server keeps inputs. Resolves with the new job: watch it by its
+   * `requestId`. Rejects with HookcastError, such as `not_terminal` and `input_not_kept`.
+   */
+  readonly retry: (options?: RetryOptions) => Promise<Submitted<JobResult>>;
 }
 
-interface Watched<JobResult> {
+interface Watched<JobResult> extends Pick<FalJob<JobResult>, "cancel" | "retry"> {
   readonly job: Job<JobResult> | null;
   readonly error: HookcastError | null;
   readonly transport: Transport;
@@ -74,7 +83,7 @@ export function planJob<JobResult>(
   options: FalJobOptions<JobResult>,
   report: Report,
 ): Plan<Watched<JobResult>, FalJob<JobResult>> {
-  const { requestId, pollInterval, maxPollTime = 600_000, enabled = true, keepListening = false } = options;
+  const { requestId, pollInterval, maxPollTime = 600_000, enabled = true, keepListening } = options;
   const start = (store: Store<Watched<JobResult>>) => {
     const { job, waited } = store.get();
     if (job && isTerminal(job)) {
@@ -87,7 +96,7 @@ export function planJob<JobResult>(
     return () => {};
   };
   return {
-    initial: () => begin(options),
+    initial: () => begin(client, options),
     key: [client, requestId],
     start: requestId ? start : null,
     restart: [enabled, pollInterval, maxPollTime, keepListening],
@@ -95,9 +104,11 @@ export function planJob<JobResult>(
   };
 }
 
-function begin<JobResult>({ requestId, initialJob }: FalJobOptions<JobResult>): Watched<JobResult> {
-  const job = initialJob && initialJob.requestId === requestId ? initialJob : null;
+function begin<JobResult>(client: Hookcast, { requestId, initialJob }: FalJobOptions<JobResult>): Watched<JobResult> {
+  const job = (initialJob?.requestId === requestId && initialJob) || null;
   return {
+    cancel: () => client.cancel(requestId as string),
+    retry: (options) => client.retry(requestId as string, options),
     job,
     error: job && failureOf(job, HookcastError),
     transport: "connecting",
@@ -138,19 +149,22 @@ function follow<JobResult>(
   };
 }
 
-function view<JobResult>(watched: Watched<JobResult>, active: boolean, keepListening: boolean): FalJob<JobResult> {
-  const { job, error, transport, timedOut } = watched;
+function view<JobResult>(
+  { timedOut, waited: _, ...shown }: Watched<JobResult>,
+  active: boolean,
+  keepListening: boolean | undefined,
+): FalJob<JobResult> {
+  const { job, error } = shown;
   const status = job?.status ?? (active ? "pending" : "idle");
   const isPending = status === "pending";
   return {
-    job,
+    ...shown,
     status,
     isPending,
     isPolling: isPending && active && (keepListening || !timedOut),
     isCompleted: status === "completed",
     isFailed: status === "failed" || status === "cancelled",
     error: (isPending && timedOut) || error,
-    transport,
     progress: job?.progress ?? null,
   };
 }

@@ -1,8 +1,8 @@
 /** The public API of `hookcast/next`: route handlers and server actions. `user` reads the session, with `cookies()`. */
 
 import type { Job } from "../index.js";
-import { cancelFor } from "../server/cancel.js";
 import type { ServerOptions } from "../server/client.js";
+import { cancelFor, retryFor } from "../server/own.js";
 import { type Refusal, refusalOf } from "../server/problems.js";
 import type { Handler, PageOptions } from "../server/requests.js";
 import { type SubmitOptions, submitFor, submitHandler, type Wanted } from "../server/submit.js";
@@ -52,6 +52,16 @@ export function cancelAction(
   options: ServerOptions & UserOptions<[]>,
 ): (requestId: string) => Promise<Answer<{ readonly job: Job }>> {
   return action(options, async (owner, requestId: string) => ({ job: await cancelFor(options, owner, requestId) }));
+}
+
+/** Make a server action that submits the input of an ended job of the signed-in user again. */
+export function retryAction(
+  options: ServerOptions & UserOptions<[]>,
+): (requestId: string) => Promise<Answer<{ readonly requestId: string; readonly job: Job }>> {
+  return action(options, async (owner, wanted: string) => {
+    const { requestId, job } = await retryFor(options, owner, wanted);
+    return { requestId, job };
+  });
 }
 
 /** A server action is a public endpoint: what it is called with has any type at run time. */

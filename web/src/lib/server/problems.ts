@@ -33,6 +33,8 @@ const KNOWN: { readonly [code: string]: readonly [status: number, message: strin
   idempotency_in_flight: [409, BUSY],
   submit_outcome_unknown: [409, "It may be on its way. If it does not appear soon, please send it again."],
   already_terminal: [409, "It has ended already."],
+  not_terminal: [409, "It has not ended yet."],
+  input_not_kept: [409, "It cannot be made again from here. Please send it anew."],
   job_not_found: [404, "It is not there any more."],
 };
 

@@ -17,7 +17,7 @@ from hookcast.store import inspect, open_store, place
 from hookcast.store.database import open_database
 from hookcast.store.revision import VERSIONS, Schema
 from hookcast.store.schema import metadata
-from support.older import make_older
+from support.older import make_older, step_back
 from support.postgres import Postgres
 
 pytestmark = [pytest.mark.anyio, pytest.mark.empty_database]
@@ -99,6 +99,18 @@ async def test_everything_is_in_the_schema_and_nothing_in_public(url: str) -> No
     assert await where(url, "v") == ["hookcast.jobs_json"]
     assert {name.partition(".")[0] for name in await where(url, "i")} == {"hookcast"}
     assert await ask(url, "SELECT DISTINCT pronamespace::regnamespace FROM pg_proc WHERE proowner <> 10") == []
+
+
+async def test_the_view_keeps_the_rights_on_it_when_it_gets_a_column(url: str, postgres: Postgres) -> None:
+    """Whoever may read it goes on."""
+    async with open_store(url):
+        pass
+    await step_back(url, "0019")
+    execute(url, postgres, "GRANT SELECT ON hookcast.jobs_json TO PUBLIC")
+    async with open_store(url):
+        pass
+    assert await ask(url, "SELECT has_table_privilege('public', 'hookcast.jobs_json', 'SELECT')") == ["True"]
+    assert await ask(url, "SELECT retry_of FROM hookcast.jobs_json") == []
 
 
 async def test_two_deployments_have_a_schema_each(postgres_url: str) -> None:

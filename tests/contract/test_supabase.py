@@ -88,7 +88,7 @@ async def fill(url: str) -> None:
         await dispatcher.apply("of-ann", Completed(result=Raw(rb'{"text": "\u0000"}')), "webhook")
         await dispatcher.apply("of-bob", Registered(owner=str(BOB)))
         await dispatcher.apply("of-bob", Completed(result=Raw(b'{"images": [{"url": "https://x/1.png"}]}')), "webhook")
-        await dispatcher.apply("of-nobody", Registered(owner="user-1"))
+        await dispatcher.apply("of-nobody", Registered(owner="user-1", retry_of="of-bob"))
 
 
 async def rights(connection: asyncpg.Connection) -> set[tuple[str, str, str]]:
@@ -243,6 +243,7 @@ async def test_the_view_has_json_as_jsonb_and_the_owner_as_uuid(url: str, owner:
     assert json.loads(found["of-ann"]["metadata"]) == {"node": "n-1"}
     assert json.loads(found["of-bob"]["result"]) == {"images": [{"url": "https://x/1.png"}]}
     assert (found["of-nobody"]["owner"], found["of-nobody"]["owner_id"]) == ("user-1", None)
+    assert (found["of-nobody"]["retry_of"], found["of-bob"]["retry_of"]) == ("of-bob", None)
     assert await owner.fetchval("SELECT result FROM hookcast.jobs WHERE request_id = 'of-ann'") == r'{"text": "\u0000"}'
 
 

@@ -360,6 +360,7 @@ async def test_what_waits_to_be_sent_of_a_job_is_removed_with_it(store: JobStore
         await store.remove_ended(datetime.now(UTC) + timedelta(days=1), 10)
     assert await store.work.waiting(Kind.RELAY) == 0
     assert await store.work.waiting(Kind.TELL) == (1 if by_hand else 0)
+    await dispatcher.apply("job-1", Registered())
     await dispatcher.apply("job-1", Completed(Raw(b"1")), "webhook")
     [told] = await store.work.of_job(Kind.TELL, "job-1")
     assert json.decode(told.facts)["type"] == "job.completed"

@@ -71,7 +71,7 @@ class Raised(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Raise the error."""
-        raise scope[_RAISED]
+        raise scope.pop(_RAISED)  # its traceback refers to the scope
 
 
 class Entry:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from hookcast.bus import LocalBus
 from hookcast.consequences import Kind
 from hookcast.dispatcher import Dispatcher
-from hookcast.jobs import Completed, Copying, Job, JobStatus, MediaStatus
+from hookcast.jobs import Completed, Copying, Job, JobStatus, MediaStatus, Registered
 from hookcast.keeping import Keeping
 from hookcast.media.copying import Copied, Copier, Place
 from hookcast.media.failures import Interrupted, Left, Reason
@@ -248,10 +248,11 @@ async def test_a_report_of_a_frozen_node_does_not_bring_a_removed_job_back(world
     assert await world.store.whole("job-1") is None
 
 
-async def test_a_late_webhook_after_the_removal_keeps_its_files(world: World) -> None:
+async def test_a_job_that_is_registered_again_after_its_removal_keeps_its_files(world: World) -> None:
     await world.keeper.keep(await world.finished())
     assert await world.store.remove_job("job-1")
     piece = await world.piece(Kind.ERASE)
+    await world.dispatcher.apply("job-1", Registered())
     await world.keeper.keep(await world.finished())
     assert await world.keeper.erase(piece) == Done()
     assert world.files == [file.key for file in (await world.job()).media]

@@ -20,7 +20,8 @@ async def test_old_jobs_are_removed_soon_after_the_start_and_then_now_and_again(
     """A node that is replaced each half hour would never do it otherwise."""
     pauses: list[float] = []
     store = AsyncMock()
-    for step in (store.remove_ended, store.submits.forget, store.leases.forget_ended, store.shrink):
+    ended = (store.remove_ended, store.submits.forget, store.leases.forget_ended, store.forget_removed)
+    for step in (*ended, store.shrink):
         step.return_value = 0
 
     async def sleep(seconds: float) -> None:

@@ -162,7 +162,7 @@ async def test_a_key_that_fal_rejected_is_freed_when_the_database_is_back(world:
 async def test_what_can_never_be_stored_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be tried for ever; its webhook still finds the intent."""
 
-    async def refused(*_: object) -> NoReturn:
+    async def refused(*_: object, **__: object) -> NoReturn:
         raise NotStorable("A value is out of range.")
 
     await world.submit("k")

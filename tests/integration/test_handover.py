@@ -1,11 +1,13 @@
 """What clients may do to a connection that changes hands, on both event loops."""
 
+import re
+
 import pytest
 
 from support.fal import FalDouble
 from support.loops import on_both_loops
-from support.push import nothing_left
-from support.raw import UPGRADE, events, get, raw, subscribe, versions
+from support.push import nothing_left, state
+from support.raw import UPGRADE, events, fall_behind, get, raw, subscribe, versions
 from support.server import Node, running_node, until
 
 pytestmark = [pytest.mark.anyio, on_both_loops]
@@ -55,6 +57,41 @@ async def test_an_upgrade_behind_an_unanswered_request_is_refused(node: Node) ->
             await client.send(subscribe("job-2"))
             assert b"101 Switching" not in await client.rest()
     await until(lambda: not node.engine.admission.streams and "job:job-2" not in node.engine.hub)
+
+
+async def test_a_stream_behind_an_answer_that_nobody_reads_waits(node: Node) -> None:
+    """Its states replace one another until the client reads; then come the old answer, whole, and the newest state."""
+    async with raw(node, small=True) as client:
+        await fall_behind(node, client)
+        await client.send(events("job-1"))
+        await until(lambda: any(getattr(stream, "transport", None) for stream in node.engine.admission.streams))
+        [stream] = node.engine.admission.streams
+        transport = stream.transport  # type: ignore[attr-defined]
+        before = transport.get_write_buffer_size()
+        for version in range(1, 301):
+            node.engine.hub.deliver(state(version=version, pad=50_000))
+            assert transport.get_write_buffer_size() <= before + 1000
+        await client.until(b'"version":300')
+        assert len(re.findall(rb'"requestId":"job-1"', client.seen)) < 30
+
+
+async def test_a_websocket_behind_an_answer_that_nobody_reads_knows_that_its_reader_is_behind(node: Node) -> None:
+    """The 101 and the confirmation come after the whole answer, then the newest state."""
+    await node.register("job-1")
+    async with raw(node, small=True) as client:
+        await fall_behind(node, client)
+        await client.send(UPGRADE)
+        await until(lambda: node.engine.admission.streams)
+        [socket] = node.engine.admission.streams
+        await client.send(subscribe("job-1"))
+        await until(lambda: "job:job-1" in node.engine.hub)
+        before = socket.transport.get_write_buffer_size()  # type: ignore[attr-defined]
+        for version in range(2, 301):
+            node.engine.hub.deliver(state(version=version, pad=50_000))
+            assert socket.transport.get_write_buffer_size() <= before + 1000  # type: ignore[attr-defined]
+        await client.until(b'"version":300')
+        assert client.seen.index(b"101 Switching") < client.seen.index(b'"subscribed"')
+        assert len(re.findall(rb'"requestId":"job-1"', client.seen)) < 30
 
 
 async def test_head_has_the_headers_of_a_stream_and_keeps_the_connection(node: Node) -> None:

@@ -14,7 +14,7 @@ from hookcast.serving.heads import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
 from hookcast.serving.http import MAX_PIPELINED
 from support.fal import FalDouble, forged
 from support.loops import on_both_loops
-from support.raw import UPGRADE, Raw, events, get, raw
+from support.raw import UPGRADE, Raw, connections, events, fall_behind, get, raw
 from support.server import Node, running_node, until
 
 pytestmark = [pytest.mark.anyio, on_both_loops]
@@ -295,6 +295,18 @@ async def test_a_client_that_asks_first_is_told_and_the_connection_ends(database
         assert b"100 Continue" not in seen
 
 
+async def test_a_stream_behind_an_unread_answer_has_the_time_of_a_stream(quick: Node) -> None:
+    """What an answer may take counts no longer once the stream has the connection."""
+    loop = asyncio.get_running_loop()
+    async with raw(quick, small=True) as client:
+        await fall_behind(quick, client)
+        await client.send(events("job-1"))
+        await until(lambda: any(getattr(stream, "transport", None) for stream in quick.engine.admission.streams))
+        late = loop.time() + 4 * QUICK.unread
+        await until(lambda: loop.time() > late)
+        await client.until(b"retry: ")
+
+
 async def test_a_client_that_does_not_read_its_answer_is_cut_off(quick: Node) -> None:
     """Whether the connection is to end after it or not."""
     await quick.post_webhook(quick.fal.webhook("big", payload={"pad": "x" * 8_000_000}))
@@ -325,8 +337,7 @@ async def test_a_client_that_reads_its_answer_slowly_gets_it_all(database_url: s
 
 def _connections(node: Node) -> list[Any]:
     """Connections that are no streams; not those of the test's own HTTP client."""
-    found = [each for each in node.server.server_state.connections if hasattr(each, "transport")]
-    return [each for each in found if _peer(each) not in _own(node)]
+    return [each for each in connections(node) if _peer(each) not in _own(node)]
 
 
 def _peer(connection: Any) -> Any:

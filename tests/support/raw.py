@@ -6,9 +6,10 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from support.push import client_frames
-from support.server import Node
+from support.server import Node, until
 
 SMALL = 8 * 1024
 UPGRADE = (
@@ -101,6 +102,35 @@ async def raw(node: Node, *, small: bool = False) -> AsyncIterator[Raw]:
         yield client
     finally:
         client.sock.close()
+
+
+async def fall_behind(node: Node, client: Raw) -> None:
+    """Request answers without reading them, until one waits in the server because the kernel's buffers are full."""
+    connection = await _connection(node, client)
+    before = None
+    while not connection.flow.write_paused:
+        await client.send(get("/openapi.json"))  # sent whole; the answers about jobs as their client reads them
+        await until(lambda seen=before: _answered(connection.cycle, seen))  # type: ignore[misc]
+        before = connection.cycle
+
+
+def _answered(cycle: Any, before: Any) -> bool:
+    return cycle is not None and cycle is not before and cycle.response_complete
+
+
+def connections(node: Node) -> list[Any]:
+    """Return the server's connections that are not streams."""
+    return [each for each in node.server.server_state.connections if hasattr(each, "transport")]
+
+
+async def _connection(node: Node, client: Raw) -> Any:
+    """Return the server's side of the connection, as soon as the server has accepted it."""
+    ours = client.sock.getsockname()
+    while True:
+        for connection in connections(node):
+            if connection.transport is not None and connection.transport.get_extra_info("peername") == ours:
+                return connection
+        await asyncio.sleep(0.001)
 
 
 def versions(data: bytes) -> list[int]:

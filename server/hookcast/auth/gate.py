@@ -60,14 +60,14 @@ class Gate:
         if credential.count(".") != 2:
             self._log.warning("token_refused", reason=Refusal.NOT_A_TOKEN)
             raise Unauthorized("The API key or token is not valid for this server.")
-        return await self._read(credential)
+        return await self._read(credential, digest)
 
     async def aclose(self) -> None:
         """Cancel the requests for providers' keys that are in progress."""
         for provider in self._providers.values():
             await provider.aclose()
 
-    async def _read(self, text: str) -> Caller:
+    async def _read(self, text: str, digest: bytes) -> Caller:
         token = None
         try:
             token = jws.parse(text)
@@ -79,7 +79,7 @@ class Gate:
             self._refused(error.refusal, token, error.facts)
             raise
         if token.algorithm == jws.HS256 and len(text) <= KEPT_CHARACTERS:
-            self._keep(_digest(text), caller)
+            self._keep(digest, caller)
         return caller
 
     def _keep(self, digest: bytes, caller: Caller) -> None:

@@ -3,8 +3,11 @@
 import atexit
 import os
 import select
+import signal
 import threading
 from collections.abc import Callable
+
+from hookcast.signals import stop_signals
 
 ROOM_BYTES = 256 * 1024  # of unwritten lines
 GATHER_SECONDS = 0.005  # lines of this period are written together: a thread switch costs more than a line
@@ -57,6 +60,7 @@ class Writer:
         self.flush()
 
     def _run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())  # they are the main thread's, which may hold them
         while lines := self._next():
             written = self._put(b"\n".join([*lines, b""]))
             with self._change:

@@ -99,6 +99,7 @@ def test_all_tabs_of_a_user_show_the_same_jobs_and_those_of_others_never(browser
     other = two.tab()
     ids = [_submit(dev, "user-1")]
     theirs = _submit(dev, "user-2")
+    _expect_completed(other, theirs)  # the emulated fal forgets its jobs with the server
     for tab in tabs:
         _expect_completed(tab, *ids)
         newest = tab.get_by_test_id("newest")

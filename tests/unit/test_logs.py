@@ -49,6 +49,22 @@ def test_a_pipe_that_nobody_reads_takes_what_it_can_and_the_rest_is_counted(
     writer.close()
 
 
+def test_a_signal_that_the_main_thread_holds_waits_for_it() -> None:
+    """The kernel gives a process's signal to any thread that takes it, which would end the process."""
+    code = """
+import os, signal
+from hookcast.writer import Writer
+writer = Writer(1, print)
+writer.start()
+writer.write(b"the thread runs")
+writer.flush()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+assert signal.sigwait([signal.SIGTERM]) == signal.SIGTERM
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
 def test_a_reader_that_has_gone_is_nobodys_error(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.close(reading)

@@ -45,6 +45,7 @@ def _supervise(settings: Settings, listener: socket.socket, hello: str, workers:
     node.begin_log(settings)
     node.warn(settings)
     _check_database(settings)
+    supervisor.hold_signals()
     node.say(f"{hello} with {workers} workers")
     logs.close()
     supervisor.become(listener.fileno(), workers, settings.log_level)

@@ -11,12 +11,18 @@ from typing import NoReturn
 from hookcast.signals import stop_signals
 
 
+def hold_signals() -> None:
+    """Let the signals that stop a server wait until `become` has made this the parent, which forwards them.
+
+    In this thread; the log's takes none, and there must be no other.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
+
+
 def become(fd: int, count: int, level: str) -> NoReturn:
     """Go on as the parent of `count` workers on the listening socket `fd`, with the same pid; `level` is the log's.
 
-    A signal that arrives meanwhile waits until it can be forwarded. The caller has written out its log: nothing runs at
-    its exit.
+    The caller holds the signals, and has written out its log: nothing runs at its exit.
     """
     os.set_inheritable(fd, True)
-    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
     os.execv(sys.executable, [sys.executable, "-m", __name__, str(fd), str(count), level])  # noqa: S606

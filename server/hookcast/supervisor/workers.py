@@ -72,7 +72,7 @@ class Workers:
     def _run(self) -> None:
         for name in stop_signals():
             signal.signal(name, self._on_signal)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals())  # see `become`
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals())  # see `hold_signals`
         self._start_what_is_due()
         while self._running or not (self._signals or self._none_can_start):
             self._sleep(LOOK_SECONDS)

@@ -21,7 +21,7 @@ from bench.process import BenchError, Server, free_port, running, stay_beside
 from bench.services import POSTGRESQL, SQLITE, databases, serving_keys
 from bench.signing import webhook
 
-EVENTS = 4000
+EVENTS = 6000
 SENDERS = 32
 RUNS = 3
 SECONDS = 120.0  # of one measurement at most
@@ -117,33 +117,42 @@ async def tell_again(port: int) -> None:
     writer.close()
 
 
-def all_told() -> float:
-    """Wait until each job has been told; return how many were told a second."""
+def all_told(count: int) -> float:
+    """Wait until `count` jobs have been told; return how many were told a second."""
     until = time.monotonic() + SECONDS
-    while len(Backend.ids) < EVENTS:
+    while len(Backend.ids) < count:
         if time.monotonic() > until:
-            raise BenchError(f"only {len(Backend.ids)} of {EVENTS} events were told")
+            raise BenchError(f"only {len(Backend.ids)} of {count} events were told")
         time.sleep(0.01)
     return len(Backend.times) / (max(Backend.times) - min(Backend.times))
 
 
 def run(kind: str, keys: str, url: str) -> dict[str, float]:
     """Measure once on one kind of database."""
-    names = [f"job-{number}" for number in range(EVENTS)]
-    found = {}
+    warm, names = [f"warm-{number}" for number in range(500)], [f"job-{number}" for number in range(EVENTS)]
+    found: dict[str, float] = {}
     with databases(kind) as database, hookcast(database.url, keys, {}) as server:
-        asyncio.run(send(server.port, [f"warm-{number}" for number in range(500)]))
-        found["webhooks/s without"] = asyncio.run(send(server.port, names))
+        found |= end_jobs(server, warm, names, "without")
     telling = {"HOOKCAST_FORWARD_URL": url, "HOOKCAST_FORWARD_SECRET": SECRET}
+    Backend.forget()
     with databases(kind) as database, hookcast(database.url, keys, telling) as server:
-        Backend.forget()
-        found["webhooks/s with"] = asyncio.run(send(server.port, names))
-        all_told()
+        found |= end_jobs(server, warm, names, "with")
+        all_told(len(warm) + EVENTS)
         Backend.forget()
         asyncio.run(tell_again(server.port))
-        found["told/s"] = all_told()
-    found["with ÷ without"] = found["webhooks/s with"] / found["webhooks/s without"]
+        found["told/s"] = all_told(len(warm) + EVENTS)
+    found["webhooks/s, with ÷ without"] = found["webhooks/s with"] / found["webhooks/s without"]
+    found["CPU, without ÷ with"] = found["µs of CPU a webhook without"] / found["µs of CPU a webhook with"]
     return found
+
+
+def end_jobs(server: Server, warm: list[str], names: list[str], title: str) -> dict[str, float]:
+    """End the jobs with a webhook each; return webhooks per second, and what one costs the server's processes."""
+    asyncio.run(send(server.port, warm))
+    before = server.cpu_seconds()
+    rate = asyncio.run(send(server.port, names))
+    used = server.cpu_seconds() - before
+    return {f"webhooks/s {title}": rate, f"µs of CPU a webhook {title}": used / len(names) * 1e6}
 
 
 def main() -> None:

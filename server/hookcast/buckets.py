@@ -4,6 +4,7 @@ The generic cell rate algorithm (ITU-T I.371): a bucket is stored as the time at
 are not stored.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 KEPT = 100_000  # holders; beyond it the least recently used buckets count as full
@@ -17,7 +18,7 @@ class Buckets:
         self._rate = rate
         self._span = burst / rate
         self._kept = kept
-        self._full_at: dict[object, float] = {}  # in order of last use
+        self._full_at: OrderedDict[object, float] = OrderedDict()  # in order of last use
 
     def __len__(self) -> int:
         return len(self._full_at)

@@ -22,10 +22,13 @@ SSE_TOKEN_EXPIRING = b"event: token-expiring\ndata: {}\n\n"
 class State:
     """One version of a job, encoded once and shared by all its subscribers. `body` is the JSON.
 
-    Immutable once created, and `small` up to LARGE_BYTES; the SSE event and the WebSocket frame are built on first use.
+    Immutable once created, and `small` up to LARGE_BYTES. `sse` (the `job` event) and `websocket` (the `job` message as
+    one text frame) are built on first use: from then on reading them, which each stream does, calls nothing.
     """
 
-    __slots__ = ("_sse", "_websocket", "body", "group", "owner", "request_id", "small", "terminal", "version")
+    __slots__ = ("body", "group", "owner", "request_id", "small", "sse", "terminal", "version", "websocket")
+    sse: bytes
+    websocket: bytes
 
     def __init__(
         self,
@@ -44,23 +47,18 @@ class State:
         self.small = len(body) <= LARGE_BYTES
         self.group = group
         self.owner = owner
-        self._sse: bytes | None = None
-        self._websocket: bytes | None = None
 
-    @property
-    def sse(self) -> bytes:
-        """The `job` event. Line breaks between fal's JSON tokens would end the `data` field, so they become spaces."""
-        if self._sse is None:
+    def __getattr__(self, name: str) -> bytes:
+        """Build what is not there yet."""
+        if name == "sse":
+            # Line breaks between fal's JSON tokens would end the `data` field, so they become spaces.
             data = self.body.replace(b"\r", b" ").replace(b"\n", b" ")
-            self._sse = b"id: %d\nevent: job\ndata: %b\n\n" % (self.version, data)
-        return self._sse
-
-    @property
-    def websocket(self) -> bytes:
-        """The `job` message as one text frame."""
-        if self._websocket is None:
-            self._websocket = websocket_text(b'{"type":"job","job":%b}' % self.body)
-        return self._websocket
+            self.sse = b"id: %d\nevent: job\ndata: %b\n\n" % (self.version, data)
+            return self.sse
+        if name == "websocket":
+            self.websocket = websocket_text(b'{"type":"job","job":%b}' % self.body)
+            return self.websocket
+        raise AttributeError(name)
 
 
 class _LogLine(Struct):

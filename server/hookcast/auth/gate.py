@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from hookcast.auth import jws, tokens
@@ -33,7 +34,7 @@ class Gate:
         self._keys = [(digest, Caller(full=True, name=f"key:{digest.hex()[:12]}")) for digest in digests]
         self._secrets = secrets
         self._providers = {issuer: provider for provider in providers for issuer in provider.trust.issuers}
-        self._known: dict[bytes, Caller] = {}  # by the digests of tokens that our secrets signed
+        self._known: OrderedDict[bytes, Caller] = OrderedDict()  # by the digests of tokens that our secrets signed
         self._log = Throttle()
         self.open = not (api_keys or secrets or providers)
 
@@ -89,7 +90,7 @@ class Gate:
         """
         self._known[digest] = caller
         if len(self._known) > KEPT_TOKENS:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
 
     async def _verify(self, token: jws.Signed) -> Caller:
         """Verify the token with the checker for its algorithm; each checker accepts only its own kind of key."""

@@ -34,7 +34,7 @@ class Grant(Struct, frozen=True):
     groups: frozenset[Name] = frozenset()
 
 
-class _Times(Struct):
+class _Claims(Grant, frozen=True, kw_only=True):
     exp: float
     nbf: float = 0.0
 
@@ -73,31 +73,30 @@ def read(token: Signed, secrets: Sequence[str], *, now: float) -> Caller:
 def caller(claims: Mapping[str, Any], *, now: float) -> Caller:
     """Return the caller that verified claims stand for. Raises TokenInvalid and TokenExpired."""
     try:
-        times = msgspec.convert(claims, _Times)
-        grant = _grant(claims)
+        found = _known(claims)
     except msgspec.ValidationError as error:
         raise TokenInvalid(f"The token's claims are not valid: {error}.") from None
-    if not math.isfinite(times.exp):  # Python's JSON reads Infinity and 1e400
+    if not math.isfinite(found.exp):  # Python's JSON reads Infinity and 1e400
         raise TokenInvalid("The token's claims are not valid: exp is not a time.")
-    if times.exp >= MAX_EXP or times.nbf >= MAX_EXP:
+    if found.exp >= MAX_EXP or found.nbf >= MAX_EXP:
         raise TokenInvalid("The token's exp and nbf must be in seconds since 1970, not in milliseconds.")
-    if times.exp <= now:
+    if found.exp <= now:
         raise TokenExpired("The token has expired; get a new one.")
-    if not times.nbf <= now + LEEWAY_SECONDS:
+    if not found.nbf <= now + LEEWAY_SECONDS:
         raise TokenInvalid("The token is not valid yet.", Refusal.NOT_YET_VALID)
-    name = hashlib.sha256(repr((grant.sub, sorted(grant.jobs), sorted(grant.groups))).encode()).hexdigest()
-    return Caller(sub=grant.sub, jobs=grant.jobs, groups=grant.groups, expires_at=times.exp, name=f"token:{name[:32]}")
+    name = hashlib.sha256(repr((found.sub, sorted(found.jobs), sorted(found.groups))).encode()).hexdigest()
+    return Caller(sub=found.sub, jobs=found.jobs, groups=found.groups, expires_at=found.exp, name=f"token:{name[:32]}")
 
 
-def _grant(claims: Mapping[str, Any]) -> Grant:
-    """Return what the claims show. Raises msgspec.ValidationError.
+def _known(claims: Mapping[str, Any]) -> _Claims:
+    """Return the claims that count here. Raises msgspec.ValidationError.
 
     A token with a `sub` may have `jobs` and `groups` of another shape, which show nothing: providers that sign with a
     shared secret (Supabase's legacy one) have claims of these names for purposes of their own.
     """
     if isinstance(claims.get("sub"), str):
         claims = {name: value for name, value in claims.items() if name not in _LISTS or _is_names(value)}
-    return msgspec.convert(claims, Grant)
+    return msgspec.convert(claims, _Claims)
 
 
 def _is_names(value: Any) -> bool:

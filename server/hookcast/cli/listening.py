@@ -1,5 +1,6 @@
 """What a stream of states means to a backend: the events that its webhooks would tell; pure."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -38,7 +39,7 @@ class Events:
     def __init__(self, wanted: frozenset[EventType], begins: datetime) -> None:
         self.begins = begins
         self._wanted = wanted
-        self._known: dict[str, _Known] = {}
+        self._known: OrderedDict[str, _Known] = OrderedDict()
 
     def of(self, job: Job) -> Iterator[Happening]:
         """Yield the events that this state shows, in order, at most one end for a job."""
@@ -47,7 +48,7 @@ class Events:
         before = self._known.pop(job.request_id, None)
         self._known[job.request_id] = _Known(_shown(job), job.progress.started_at is not None, job.ended)
         if len(self._known) > KEPT:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         kind = self._kind(before, job)
         if kind is not None and kind in self._wanted:
             at = job.completed_at or job.updated_at

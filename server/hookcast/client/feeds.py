@@ -1,5 +1,6 @@
 """One watch of many jobs, those of a feed: every newer state of each, across reconnects and server restarts."""
 
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -29,7 +30,7 @@ class FeedWatcher(Attempts):
         super().__init__(connection, manner)
         self._names = names
         self._seen_until = since
-        self._versions: dict[str, int] = {}
+        self._versions: OrderedDict[str, int] = OrderedDict()
         self._pending: dict[str, None] = {}
 
     async def states(self) -> AsyncGenerator[Job, None]:
@@ -102,8 +103,7 @@ class FeedWatcher(Attempts):
         else:
             self._pending[name] = None
         if len(self._versions) > KEPT_VERSIONS:
-            oldest = next(iter(self._versions))
-            del self._versions[oldest]
+            oldest, _ = self._versions.popitem(last=False)
             self._pending.pop(oldest, None)
         if job.updated_at is not None and (self._seen_until is None or job.updated_at > self._seen_until):
             self._seen_until = job.updated_at

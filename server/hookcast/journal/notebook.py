@@ -1,5 +1,6 @@
 """Lines that no change of a job writes, kept in memory until they are written together."""
 
+from collections import OrderedDict
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ class Notebook:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lines: list[Line] = []
-        self._seen: dict[int, None] = {}  # hashes, a third of the memory of the names
+        self._seen: OrderedDict[int, None] = OrderedDict()  # hashes, a third of the memory of the names
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -41,7 +42,7 @@ class Notebook:
         if remember:
             self._seen[name] = None
         if len(self._seen) > REMEMBERED:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)
         self.note(request_id, event, **facts)
 
     def take(self, limit: int) -> list[Line]:

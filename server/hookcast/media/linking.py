@@ -1,5 +1,6 @@
 """Links to kept files. One that expires is made again at half its life, so that each read of a job gets a good one."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from hookcast.logs import get_logger
@@ -17,7 +18,7 @@ class Links:
         self._storage = storage
         self._seconds = seconds
         self._clock = clock
-        self._made: dict[str, tuple[str, float]] = {}
+        self._made: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def __call__(self, key: str) -> str | None:
         """Return a link valid for at least half of `seconds`. It stays the same for a while: it is part of states.
@@ -34,5 +35,5 @@ class Links:
                 return None
         self._made[key] = link, until
         if len(self._made) > MAX_LINKS:
-            del self._made[next(iter(self._made))]
+            self._made.popitem(last=False)
         return link

@@ -10,6 +10,7 @@ Everything here is synchronous and runs on the event loop; `push.subscriptions` 
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from hookcast.bus import ALL_TOPIC, feed_topics, job_topic
 from hookcast.push.interest import Interest
@@ -20,6 +21,7 @@ from hookcast.wire import State
 # Per feed: enough for what changes while `upkeep.resync` looks back. An old state of an evicted job may be sent again,
 # which clients ignore.
 KEPT_VERSIONS = 20_000
+FORGOTTEN_AT_ONCE = 1000
 
 
 class Hub:
@@ -248,8 +250,9 @@ class Hub:
             if counts is not None:
                 counts[request_id] = counts.get(request_id, 0) + 1
         feed.versions[request_id] = state.version
-        if len(feed.versions) > KEPT_VERSIONS:
-            self._forget(feed, next(iter(feed.versions)))
+        if len(feed.versions) > KEPT_VERSIONS:  # many at once: in a dict, what lies before the oldest is searched
+            for oldest in [*islice(feed.versions, FORGOTTEN_AT_ONCE)]:
+                self._forget(feed, oldest)
 
     def _forget(self, feed: Feed, request_id: str) -> None:
         """Forget a job of a feed."""

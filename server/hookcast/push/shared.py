@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 
@@ -26,7 +26,7 @@ class Kept:
     def __init__(self, limit: int = KEPT_BYTES) -> None:
         self.size = 0
         self._limit = limit
-        self._states: dict[Hashable, State] = {}
+        self._states: OrderedDict[Hashable, State] = OrderedDict()
 
     def get(self, key: Hashable) -> State | None:
         """Return the state, if it is kept."""

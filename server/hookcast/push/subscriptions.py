@@ -114,9 +114,10 @@ class Subscriptions:
 
     async def join_one(self, subscriber: Subscriber, request_id: str, caller: Caller = EVERYBODY) -> Joined:
         """Do as `join` does for one job. Raises JobNotFound if the caller may not watch it (see `permitted`)."""
-        if not (await self.permitted(caller, Names(jobs=(request_id,)))).jobs:
+        names = Names(jobs=(request_id,))
+        if not (caller.knows_job(request_id) or (await self.permitted(caller, names)).jobs):
             raise JobNotFound(request_id)
-        topics = self._hub.join(subscriber, Names(jobs=(request_id,)))
+        topics = self._hub.join(subscriber, names)
         async with self._joining(subscriber, topics):
             state = self._held(topics.jobs[0])
             outline = None if state is not None else await self._store.outline(request_id)

@@ -20,12 +20,14 @@ _OWN = tuple(
     )
 )
 PREFIX_V6 = 64  # the least that a site is assigned (RFC 6177)
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def address_of(connection: HTTPConnection) -> str | None:
     """Return the client's IP address; None on a Unix socket, or if a proxy forwards something else."""
     client = connection.client
-    return None if client is None else _parsed(client.host)
+    address = None if client is None else _parsed(client.host)
+    return None if address is None else str(address)
 
 
 def holders_of(connection: HTTPConnection, caller: Caller) -> tuple[str, ...]:
@@ -37,11 +39,11 @@ def holders_of(connection: HTTPConnection, caller: Caller) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)  # also saves memory: a client's streams share one tuple
 def _holders(host: str, token: str) -> tuple[str, ...]:
     address = _parsed(host)
-    found = None if address is None else _counted(ipaddress.ip_address(address))
+    found = None if address is None else _counted(address)
     return tuple(name for name in (found, token) if name)
 
 
-def _counted(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str | None:
+def _counted(address: Address) -> str | None:
     if any(address in network for network in _OWN):
         return None
     if address.version == 6:
@@ -49,9 +51,9 @@ def _counted(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str | No
     return f"address:{address}"
 
 
-def _parsed(host: str) -> str | None:
+def _parsed(host: str) -> Address | None:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    return getattr(address, "ipv4_mapped", None) or address

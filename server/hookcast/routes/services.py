@@ -1,5 +1,6 @@
 """The services that handlers use, opened by the app's lifespan once the database answers."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
@@ -31,7 +32,7 @@ class Heard:
 
     def __init__(self, kept: int = KEPT_SIGNATURES) -> None:
         self._kept = kept
-        self._seen: dict[tuple[str, str], None] = {}
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def knows(self, request_id: str, signature: str) -> bool:
         """Return whether the signature is among the last `kept` ones."""
@@ -43,7 +44,7 @@ class Heard:
             return False
         self._seen[request_id, signature] = None
         if len(self._seen) > self._kept:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)
         return True
 
 

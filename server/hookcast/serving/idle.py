@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import OrderedDict
 from typing import Any, Protocol
 
 from hookcast.logs import Throttle
@@ -29,7 +30,7 @@ class Idle:
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = sys.maxsize if limit is None else limit
-        self._waiting: dict[Waiting, None] = {}
+        self._waiting: OrderedDict[Waiting, None] = OrderedDict()
         self._log = Throttle(lines=1, seconds=FULL_SECONDS)
 
     def add(self, connection: Waiting) -> None:
@@ -38,8 +39,7 @@ class Idle:
         self._waiting[connection] = None
         count = len(connection.connections)
         if count > self.limit or len(self._waiting) > MAX_IDLE:
-            oldest = next(iter(self._waiting))
-            del self._waiting[oldest]
+            oldest, _ = self._waiting.popitem(last=False)
             _close(oldest.transport)
             self._log.warning("connections_full", connections=count, limit=self.limit, idle=len(self._waiting) + 1)
 

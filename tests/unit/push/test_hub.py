@@ -228,6 +228,7 @@ def test_a_feed_forgets_jobs_that_changed_long_ago(
 ) -> None:
     """Its memory does not grow with the number of its jobs, whether these have ended or not."""
     monkeypatch.setattr("hookcast.push.hub.KEPT_VERSIONS", 10)
+    monkeypatch.setattr("hookcast.push.hub.FORGOTTEN_AT_ONCE", 1)
     watcher = Watcher()
     topics = hub.join(watcher, names)
     for number in range(100):

@@ -1,5 +1,4 @@
-import "./scripts/node20.mjs";
-import { defineConfig } from "vitest/config";
+import { defineConfig } from "vite";
 
 const server = "http://127.0.0.1:8000";
 
@@ -23,5 +22,4 @@ export default defineConfig({
       "/openapi.json": server,
     },
   },
-  test: { include: ["test/**/*.test.{ts,tsx}"] },
 });

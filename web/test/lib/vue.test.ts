@@ -1,8 +1,7 @@
 // @vitest-environment happy-dom
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type App, createApp, createSSRApp, defineComponent, h, nextTick, ref } from "vue";
-import { renderToString } from "vue/server-renderer";
+import { type App, createApp, defineComponent, h, nextTick, ref } from "vue";
 import { createHookcast, type Hookcast } from "../../src/lib/index.js";
 import { HookcastPlugin, useFalJob, useFalJobs, useHookcast, useMyJobs } from "../../src/lib/vue/index.js";
 import { fakeTime, job, json, pass, recorder, World } from "./world.js";
@@ -78,16 +77,6 @@ describe("useFalJob", () => {
     app.unmount();
     await pass(50);
     expect(world.socket.readyState).toBe(3);
-  });
-
-  it("renders on a server with an initial state, and connects to nothing", async () => {
-    const root = defineComponent(() => {
-      const { status } = useFalJob({ requestId: "a", initialJob: job("a", { version: 2, status: "completed" }) });
-      return () => h("p", status.value);
-    });
-    app = createSSRApp(root).use(HookcastPlugin, { client });
-    expect(await renderToString(app)).toBe("<p>completed</p>");
-    expect(world.sockets).toHaveLength(0);
   });
 
   it("wants the plugin", async () => {

@@ -11,7 +11,7 @@ from support.access import ADMIN
 from support.adopting import built_app, running_hookcast, running_node_script
 from support.clients import DEADLINE
 from support.ports import quiet_port
-from support.readmes import code_blocks, write_files
+from support.readmes import apply_diff, code_blocks, write_files
 from support.server import Node
 
 pytestmark = pytest.mark.anyio
@@ -68,12 +68,8 @@ def follow(app: Path) -> None:
     """Do with the app what the guide says: the provider, one line of the component, and the hook is deleted."""
     write_files(app, PAGE, "## 3. Add the provider")
     (diff,) = code_blocks(PAGE, "## 4. Change the import", "diff")
-    changes = re.findall(r"^([-+])(.*\n)", diff, re.MULTILINE)
-    assert [sign for sign, _ in changes] == ["-", "+"]
-    component = app / "src/VideoGenerator.tsx"
-    before = component.read_text()
-    assert before.count(changes[0][1]) == 1
-    component.write_text(before.replace(changes[0][1], changes[1][1]))
+    assert [line[0] for line in diff.splitlines()] == [" ", "-", "+"]
+    apply_diff(app / "src/VideoGenerator.tsx", diff)
     (app / "src/useFalJob.ts").unlink()
 
 
@@ -94,8 +90,11 @@ async def test_the_component_shows_why_a_job_failed(page: Page, hookcast: Node) 
     failing = {"requestId": answer.raise_for_status().json()["requestId"]}
     await page.route("**/api/generate", lambda route: route.fulfill(json=failing))
     await page.get_by_role("button", name="Generate").click()
-    await expect(page.get_by_role("alert")).not_to_be_empty(timeout=DEADLINE * 1000)
+    await expect(page.get_by_role("progressbar")).to_be_visible()
+    await expect(page.get_by_role("alert")).not_to_be_empty()
     await expect(page.get_by_role("status")).to_have_text("Please try another prompt.")
+    await expect(page.get_by_role("progressbar")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Generate")).to_be_enabled()
     await expect(page.locator("video")).to_have_count(0)
 
 

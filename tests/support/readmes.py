@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+_CHANGE = re.compile(r"((?:^-.*\n)+)((?:^\+.*\n)*)", re.MULTILINE)
 _NAMED = re.compile(r"(?:#|//|--) (\S+\.\w+)\n")
 
 
@@ -28,3 +29,12 @@ def write_files(folder: Path, page: str, heading: str) -> None:
                 file = folder / named[1]
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(code)
+
+
+def apply_diff(file: Path, diff: str) -> None:
+    """Change a file as a page's diff says: each line that it takes away is there once."""
+    for change in _CHANGE.finditer(diff):
+        old, new = (re.sub(r"^[-+]", "", lines, flags=re.MULTILINE) for lines in change.groups())
+        text = file.read_text()
+        assert text.count(old) == 1, old
+        file.write_text(text.replace(old, new))

@@ -15,7 +15,7 @@ from support.dataapi import SECRET_KEY, running_data_api
 from support.ports import quiet_port
 from support.postgres import Postgres
 from support.projects import BUILT
-from support.readmes import code_blocks, write_files
+from support.readmes import apply_diff, code_blocks, write_files
 from support.supabase import supabase_database, supabase_roles
 
 PAGE = "docs/backend.md"
@@ -51,9 +51,30 @@ async def nextjs(folder: Path, postgres: Postgres) -> AsyncIterator[Backend]:
 async def express(folder: Path, postgres: Postgres) -> AsyncIterator[Backend]:
     """Run the script with Node."""
     write_files(folder, PAGE, "### Express")
+    async with _running_express(folder, postgres) as backend:
+        yield backend
+
+
+@asynccontextmanager
+async def express_with_hookcast(folder: Path, postgres: Postgres, **environment: str) -> AsyncIterator[Backend]:
+    """Run the script with our npm package, as packed, in place of the official library."""
+    app, package = folder / "app", BUILT / "vite/node_modules/hookcast"
+    assert package.exists(), "tests/projects/build"
+    write_files(app, PAGE, "### Express")
+    (diff,) = code_blocks(PAGE, "### Express", "diff")
+    apply_diff(app / "server.mjs", diff)
+    (folder / "node_modules").mkdir()
+    (folder / "node_modules/hookcast").symlink_to(package)
+    async with _running_express(app, postgres, **environment) as backend:
+        yield backend
+
+
+@asynccontextmanager
+async def _running_express(folder: Path, postgres: Postgres, **environment: str) -> AsyncIterator[Backend]:
     (folder / "node_modules").symlink_to(PACKAGES)
     with _tables(postgres) as url:
-        async with running_command(folder, ("node", "server.mjs"), environment={"DATABASE_URL": url}) as address:
+        given = {"DATABASE_URL": url, **environment}
+        async with running_command(folder, ("node", "server.mjs"), environment=given) as address:
             yield Backend(f"{address}/webhooks/hookcast", InPostgres(url))
 
 
@@ -112,7 +133,8 @@ async def supabase(folder: Path, postgres: Postgres) -> AsyncIterator[Backend]:
 
 
 Start = Callable[[Path, Postgres], AbstractAsyncContextManager[Backend]]
-BACKENDS: Mapping[str, Start] = {start.__name__: start for start in (nextjs, express, fastapi, django, rails, supabase)}
+STARTS: tuple[Start, ...] = (nextjs, express, express_with_hookcast, fastapi, django, rails, supabase)
+BACKENDS: Mapping[str, Start] = {start.__name__: start for start in STARTS}
 
 
 @contextmanager

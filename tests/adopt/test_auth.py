@@ -112,7 +112,7 @@ async def hookcast(tmp_path: Path, case: Case, port: int) -> AsyncIterator[Node]
     with served_by_thread(published(case.provider, {case.algorithm})) as address:
         told = documented()[case.provider] | {"HOOKCAST_TOKEN_JWKS_URL": address}
         settings = {name.removeprefix("HOOKCAST_").lower(): value for name, value in told.items()}
-        async with running_hookcast(tmp_path, f"http://127.0.0.1:{port}", **settings) as node:
+        async with running_hookcast(tmp_path, f"http://127.0.0.1:{port}", speed=10, **settings) as node:
             yield node
 
 

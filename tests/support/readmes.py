@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _CHANGE = re.compile(r"((?:^-.*\n)+)((?:^\+.*\n)*)", re.MULTILINE)
-_NAMED = re.compile(r"(?:#|//|--) (\S+\.\w+)\n")
+_NAMED = re.compile(r"(?:#|//|--|<!--) (\S+\.\w+)(?: -->)?\n")
 
 
 def shell_blocks(page: str, heading: str) -> list[str]:
@@ -23,7 +23,7 @@ def code_blocks(page: str, heading: str, language: str) -> list[str]:
 
 def write_files(folder: Path, page: str, heading: str) -> None:
     """Write each block below the heading whose first line is a comment with a file's name into that file."""
-    for language in ("ts", "tsx", "js", "python", "ruby", "sql", "toml", "yaml"):
+    for language in ("ts", "tsx", "js", "svelte", "vue", "python", "ruby", "sql", "toml", "yaml"):
         for code in code_blocks(page, heading, language):
             if named := _NAMED.match(code):
                 file = folder / named[1]

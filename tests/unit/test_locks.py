@@ -16,7 +16,7 @@ def _read(path: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "folder", ["examples/nextjs", *(f"tests/projects/{name}" for name in ("vite", "vue", "svelte"))]
+    "folder", ["examples/nextjs", *(f"tests/projects/{name}" for name in ("vite", "vue", "svelte", "sveltekit"))]
 )
 def test_a_lock_is_that_of_its_package_json(folder: str) -> None:
     """It wants the same packages, hookcast in the version of this repository, and no address of any registry."""

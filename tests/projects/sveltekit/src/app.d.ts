@@ -1,0 +1,8 @@
+declare global {
+  namespace App {
+    interface Locals {
+      userId: string | null;
+    }
+  }
+}
+export {};

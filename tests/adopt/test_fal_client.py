@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -44,10 +45,10 @@ export async function currentUser(): Promise<{ id: string } | null> {
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[Path]:
-    """The app, checked and built, with the packages of the example."""
-    example, folder = BUILT / "nextjs", BUILT / "adopt-fal-client"
+    """The app, checked and built, with the packages of the example: beside it, where Turbopack looks for them."""
+    example = BUILT / "nextjs"
     assert (example / "built").exists(), "tests/projects/build"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="adopt-", dir=BUILT))  # each worker its own
     for step in STEPS:
         write_files(folder, PAGE, step)
     for name, code in OWN.items():

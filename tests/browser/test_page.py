@@ -306,6 +306,7 @@ def test_a_reload_finds_the_jobs_again_and_measures_nothing_that_was_over(dev: D
         _completed(card)
         expect(card.locator("video")).to_be_visible()
         expect(card.get_by_test_id("lag")).to_have_text(re.compile("^—"))
+        expect(page.locator("[data-wire=events]")).to_have_text("events")
 
 
 @pytest.mark.parametrize("settings", [{"HOOKCAST_API_KEYS": KEY}])

@@ -60,10 +60,38 @@ def test_no_rule_of_axe_is_broken(dev: Dev, scheme: str, viewport: dict[str, int
         assert _violations(page) == []
 
 
-def test_nothing_is_wider_than_a_phone(dev: Dev) -> None:
+@pytest.mark.parametrize("width", [320, 390])
+def test_nothing_is_wider_than_a_phone(dev: Dev, width: int) -> None:
     """Nobody scrolls sideways, with long words neither."""
-    with opened(dev, viewport={"width": 320, "height": 640}) as page:
+    with opened(dev, viewport={"width": width, "height": 640}) as page:
         page.get_by_test_id("prompt").fill("x" * 200)
         page.get_by_test_id("generate").click()
         expect(page.get_by_test_id("job")).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
-        assert page.evaluate("document.documentElement.scrollWidth") == 320
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+# How far the texts of the diagram, in a line each, are from its neighbours' boxes, in pixels.
+ROOM = """() => {
+  const boundsOf = (element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    return range.getBoundingClientRect();
+  };
+  const texts = [...document.querySelectorAll('.wire, .node b')];
+  return texts.flatMap((text) => {
+    const { previousElementSibling: left, nextElementSibling: right } = text.parentElement;
+    const { left: from, right: to } = boundsOf(text);
+    const start = left ? left.getBoundingClientRect().right : 0;
+    const end = right?.matches('div') ? right.getBoundingClientRect().left : innerWidth;
+    return [from - start, end - to];
+  });
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_texts_of_the_diagram_touch_nothing(dev: Dev, width: int) -> None:
+    with opened(dev, viewport={"width": width, "height": 844}) as page:
+        page.get_by_test_id("generate").click()
+        expect(page.get_by_test_id("job")).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
+        expect(page.locator("[data-wire=events]")).to_have_text("WebSocket")
+        assert min(page.evaluate(ROOM)) >= 4

@@ -3,7 +3,7 @@
 import { type HookcastError, isTerminal, type Job, type JobStatus, type Phase, type Transport } from "../lib/index.js";
 import { copyWords, countWords, filesOf, isCopying } from "./files";
 import type { Lag } from "./lag";
-import { type Run, type RunStatus, statusOf } from "./runs";
+import { isActive, isOpen, type Run, type RunStatus, statusOf } from "./runs";
 
 const PHASES: Record<Phase, string> = {
   queued: "Queued",
@@ -28,6 +28,12 @@ export const TRANSPORTS: Record<Transport, string> = {
   paused: "paused",
   closed: "closed",
 };
+
+/** Return how the job's states arrive, or did; null if it had ended before the page was connected. */
+export function transportWords(run: Run): string | null {
+  const { transport } = run.seen;
+  return isActive(run) || isOpen(transport) ? TRANSPORTS[transport] : null;
+}
 
 export function phaseWords(job: Job): string {
   if (isCopying(job)) return "Copying";

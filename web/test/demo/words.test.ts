@@ -9,9 +9,10 @@ import {
   positionWords,
   runWords,
   stageOf,
+  transportWords,
   webhookLag,
 } from "../../src/demo/words";
-import type { Job } from "../../src/lib/index.js";
+import type { Job, Transport } from "../../src/lib/index.js";
 import { copying, file, job, kept, run } from "./fixtures";
 
 const seen = (changes: Partial<Job>): Run => run({ seen: { ...UNSEEN, job: job(changes) } });
@@ -36,6 +37,14 @@ describe("the words on a card", () => {
     const job = copying(kept(), file({ bytes: 900 }));
     expect([runWords(seen(job)), positionWords(job)]).toEqual(["Copying", "1 of 2 files, 1.0 kB"]);
     expect(captionOf(seen(job))).toBe("fal's webhook has arrived. Hookcast copies the files into its storage.");
+  });
+
+  it("name the transport, but of a job that had ended before the page was connected", () => {
+    const over = (transport: Transport, changes: Partial<Job>) =>
+      transportWords(run({ seen: { ...UNSEEN, job: job(changes), transport } }));
+    expect(over("connecting", {})).toBe("connecting");
+    expect(over("sse", { status: "completed" })).toBe("SSE");
+    expect(over("connecting", { status: "completed" })).toBeNull();
   });
 
   it("say when updates are interrupted, and nothing while they are live", () => {

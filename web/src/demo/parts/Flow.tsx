@@ -1,11 +1,11 @@
 /** The path of the newest job: browser → Hookcast → fal → webhook → browser. */
 
 import type { Run } from "../runs";
-import { captionOf, stageOf, TRANSPORTS } from "../words";
+import { captionOf, stageOf, transportWords } from "../words";
 
 export function Flow({ run }: { readonly run: Run | undefined }) {
   const stage = stageOf(run);
-  const back = run?.requestId ? TRANSPORTS[run.seen.transport] : "events";
+  const back = (run?.requestId && transportWords(run)) || "events";
   const endedBy = run?.seen.job?.endedBy ?? undefined;
   return (
     <figure className="flow" data-testid="flow" data-stage={stage} data-ended-by={endedBy}>

@@ -1,11 +1,12 @@
 /** A job's phase, queue position and transport. */
 
-import { isActive, isOpen, type Run } from "../runs";
-import { positionWords, runWords, TRANSPORTS } from "../words";
+import type { Run } from "../runs";
+import { positionWords, runWords, transportWords } from "../words";
 
 export function JobHead({ run }: { readonly run: Run }) {
-  const { job, transport } = run.seen;
+  const { job } = run.seen;
   const position = job === null ? null : positionWords(job);
+  const transport = transportWords(run);
   return (
     <div className="job-head">
       <p className="status">
@@ -18,10 +19,10 @@ export function JobHead({ run }: { readonly run: Run }) {
           </span>
         )}
       </p>
-      {(isActive(run) || isOpen(transport)) && (
+      {transport && (
         <p className="transport" data-testid="transport">
           <span className="unseen">over </span>
-          {TRANSPORTS[transport]}
+          {transport}
         </p>
       )}
     </div>

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hookcast.errors import HookcastError
 from hookcast.logs.requests import HEADER, REQUEST_ID, identify
@@ -72,6 +73,16 @@ def hand_over(giver: Giver, transport: asyncio.Transport, stream: Stream) -> asy
     stream.connections = giver.connections
     transport.set_protocol(stream)
     return transport
+
+
+def scope_read(http: HttpToolsProtocol) -> dict[str, Any]:
+    """Return the scope of the newest request, as far as it was read."""
+    scope: dict[str, Any] = {"type": "http", "method": "", "headers": [], "client": http.client}
+    if http.scope is not None:
+        scope = cast("dict[str, Any]", http.scope)
+        scope.setdefault("method", "")
+        scope.setdefault("path", http.url.partition(b"?")[0].decode("latin-1"))
+    return scope
 
 
 def last_words(problem: HookcastError, more: list[tuple[bytes, bytes]], scope: dict[str, Any]) -> bytes:

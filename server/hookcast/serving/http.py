@@ -8,11 +8,8 @@ per waiting connection, no task, and nothing once a stream has the connection. B
 
 import asyncio
 import enum
-import math
-from typing import Any, cast
-from urllib.parse import unquote
+from typing import Any
 
-import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -20,9 +17,10 @@ from hookcast.errors import BadRequest, HeadTimeout, HookcastError
 from hookcast.push.handover import HANDOVER
 from hookcast.push.stream import Stream
 from hookcast.routes.access_log import log_refused
-from hookcast.serving.base import Config, addresses, hand_over, last_words
+from hookcast.serving.base import Config, addresses, hand_over, last_words, scope_read
 from hookcast.serving.heads import MAX_HEAD_BYTES, oversize, too_large, wrong_host
-from hookcast.serving.websocket import Handshake, accept_key, subprotocols
+from hookcast.serving.unread import Unread
+from hookcast.serving.websocket import Handshake, accept_key, scope_of
 
 MAX_PIPELINED = 100  # requests queued behind an unanswered one
 MAX_IGNORED_BYTES = 64 * 1024 * 1024  # of a refused body
@@ -55,8 +53,7 @@ class HttpProtocol(HttpToolsProtocol):
     _problem: HookcastError | None = None
     _timer: asyncio.TimerHandle | None = None
     _timed: Stage | None = None  # the stage the timer is for
-    _reading: asyncio.TimerHandle | None = None
-    _unread: float = math.inf
+    _unread: Unread | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the deadline for the first request head. uvicorn's own looks up the addresses in a costly way."""
@@ -148,7 +145,8 @@ class HttpProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Note that the client has read."""
         super().resume_writing()
-        self._unread = math.inf
+        if self._unread is not None:
+            self._unread.progress()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse a request that cannot be parsed; uvicorn calls this."""
@@ -163,39 +161,17 @@ class HttpProtocol(HttpToolsProtocol):
         self._stop_timers()
         try:
             accept = accept_key(self.scope["method"], self.parser.get_http_version(), self.headers)
-            scope = self._websocket_scope()
-        except (BadRequest, httptools.HttpParserInvalidURLError) as error:
-            return self._refuse(error if isinstance(error, BadRequest) else BadRequest("The URL is not valid."))
+            scope = scope_of(self)
+        except BadRequest as error:
+            return self._refuse(error)
         handshake = Handshake(self, scope, accept)
         if self.flow.write_paused:  # an earlier response is unread, and only this protocol knows
             handshake.pause_writing()
-        self.connections.discard(self)
-        self.connections.add(handshake)  # type: ignore[arg-type]
-        self.transport.set_protocol(handshake)
-        task = self.loop.create_task(handshake.run())
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+        handshake.start(self)
         return self._forget()
 
     def _should_upgrade_to_ws(self) -> bool:
         return True
-
-    def _websocket_scope(self) -> dict[str, Any]:
-        """Return the scope of a handshake (ASGI, "WebSocket Connection Scope"). Raises HttpParserInvalidURLError."""
-        url, known = httptools.parse_url(self.url), cast("dict[str, Any]", self.scope)
-        path = unquote(url.path.decode("ascii"))
-        return {
-            **{
-                name: known[name]
-                for name in ("asgi", "http_version", "server", "client", "root_path", "headers", "state")
-            },
-            "type": "websocket",
-            "scheme": "wss" if self.scheme == "https" else "ws",
-            "path": self.root_path + path,
-            "raw_path": self.root_path.encode("ascii") + url.path,
-            "query_string": url.query or b"",
-            "subprotocols": subprotocols(self.headers),
-        }
 
     def _take(self, stream: Stream) -> asyncio.Transport | None:
         transport, cycle = self.transport, self._answered
@@ -260,7 +236,7 @@ class HttpProtocol(HttpToolsProtocol):
         if behind:
             self.transport.close()
             return
-        scope = self._refused_scope()
+        scope = scope_read(self)
         self.transport.write(last_words(problem, self.server_state.default_headers, scope))
         if self.config.logs_requests:
             log_refused(scope, problem.status)
@@ -269,15 +245,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._await(Stage.NOTHING)
-
-    def _refused_scope(self) -> dict[str, Any]:
-        """Return the scope of the newest request, as far as it was read."""
-        scope: dict[str, Any] = {"type": "http", "method": "", "headers": [], "client": self.client}
-        if self.scope is not None:
-            scope = cast("dict[str, Any]", self.scope)
-            scope.setdefault("method", "")
-            scope.setdefault("path", self.url.partition(b"?")[0].decode("latin-1"))
-        return scope
 
     def _ignore(self, size: int) -> None:
         self._ignored += size
@@ -313,21 +280,12 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _watch_reader(self) -> None:
-        if self._reading is None:
-            self._unread = self.transport.get_write_buffer_size()
-            self._reading = self.loop.call_later(self.config.deadlines.unread, self._look_at_reader)
-
-    def _look_at_reader(self) -> None:
-        """Abort if the client has read nothing since the last check. `close` alone would wait for it forever."""
-        self._reading = None
-        left = self.transport.get_write_buffer_size()
-        if left >= self._unread > 0:
-            self.transport.abort()
-        elif left:
-            self._watch_reader()
+        if self._unread is None:
+            self._unread = Unread(self.transport, self.loop, self.config.deadlines.unread)
+        self._unread.watch()
 
     def _stop_timers(self) -> None:
         self._await(None)
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
+        if self._unread is not None:
+            self._unread.stop()
+            self._unread = None

@@ -10,16 +10,17 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from hashlib import sha1
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hookcast.errors import BadRequest, HookcastError
 from hookcast.logs import get_logger, path_shown
 from hookcast.push.handover import HANDOVER
 from hookcast.push.stream import Stream
 from hookcast.serving.base import hand_over, last_words
-
-if TYPE_CHECKING:
-    from hookcast.serving.http import HttpProtocol
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _ASKED = frozenset({b"sec-websocket-key", b"sec-websocket-version", b"content-length", b"transfer-encoding"})
@@ -44,7 +45,25 @@ def accept_key(method: str, version: str, headers: Lines) -> bytes:
     return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
 
 
-def subprotocols(headers: Lines) -> list[str]:
+def scope_of(http: HttpToolsProtocol) -> dict[str, Any]:
+    """Return the scope of a handshake (ASGI, "WebSocket Connection Scope"). Raises BadRequest for a wrong URL."""
+    try:
+        url = httptools.parse_url(http.url)
+    except httptools.HttpParserInvalidURLError:
+        raise BadRequest("The URL is not valid.") from None
+    known, path = cast("dict[str, Any]", http.scope), unquote(url.path.decode("ascii"))
+    return {
+        **{name: known[name] for name in ("asgi", "http_version", "server", "client", "root_path", "headers", "state")},
+        "type": "websocket",
+        "scheme": "wss" if http.scheme == "https" else "ws",
+        "path": http.root_path + path,
+        "raw_path": http.root_path.encode("ascii") + url.path,
+        "query_string": url.query or b"",
+        "subprotocols": _subprotocols(http.headers),
+    }
+
+
+def _subprotocols(headers: Lines) -> list[str]:
     """Return the subprotocols that a client offers (RFC 6455 section 11.3.4)."""
     offers = [value.decode("latin-1") for name, value in headers if name == b"sec-websocket-protocol"]
     return [name.strip() for offer in offers for name in offer.split(",")]
@@ -60,7 +79,7 @@ def _is_key(value: bytes) -> bool:
 class Handshake(asyncio.Protocol):
     """A connection whose client asks for a WebSocket, until the application has answered."""
 
-    def __init__(self, http: "HttpProtocol", scope: dict[str, Any], accept: bytes) -> None:
+    def __init__(self, http: HttpToolsProtocol, scope: dict[str, Any], accept: bytes) -> None:
         self.connections = http.connections
         self._transport: asyncio.Transport | None = http.transport
         self._app = http.config.loaded_app
@@ -75,7 +94,16 @@ class Handshake(asyncio.Protocol):
         self._paused = False
         self._gone = asyncio.Event()
 
-    async def run(self) -> None:
+    def start(self, http: HttpToolsProtocol) -> None:
+        """Take the connection from the protocol that read the request, and run the application."""
+        http.connections.discard(http)
+        http.connections.add(self)  # type: ignore[arg-type]
+        http.transport.set_protocol(self)
+        task = http.loop.create_task(self._run())
+        task.add_done_callback(http.tasks.discard)
+        http.tasks.add(task)
+
+    async def _run(self) -> None:
         """Run the application. Whatever it does, the connection then belongs to a stream or is closed."""
         try:
             await self._app(self._scope, self._receive, self._send)

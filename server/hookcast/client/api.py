@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from hookcast.client.attempts import Manner, Notice, Sleep
+from hookcast.client.calls import Calls
 from hookcast.client.connection import JOBS, Connection, Request, idempotency, job_path, within
 from hookcast.client.errors import (
     ClientError,
@@ -21,19 +22,14 @@ from hookcast.client.errors import (
     JobCancelled,
     JobFailed,
     Refused,
-    Unavailable,
-    UnexpectedAnswer,
-    Unreachable,
 )
 from hookcast.client.feeds import FeedWatcher
 from hookcast.client.ladder import Ladder
-from hookcast.client.model import Job, Submitted, decode_job, decode_submitted
+from hookcast.client.model import Job, Submitted, decode_submitted
 from hookcast.client.operating import Journal, Page, decode_journal, decode_page, decode_redelivering, decode_time
 from hookcast.client.token import Token
 from hookcast.client.watching import Watcher
 
-ATTEMPTS = 3
-PAUSE_SECONDS = 0.25
 LAST_LOOK_SECONDS = 5.0  # beyond the deadline of a watch: a stream may have died silently
 _T = TypeVar("_T")
 
@@ -59,6 +55,7 @@ class Hookcast:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._connection = Connection(url, token=token, timeout=timeout, transport=transport)
+        self._calls = Calls(self._connection, timeout, sleep, jitter)
         self._timeout = timeout
         self._heartbeat = heartbeat
         self._sleep = sleep
@@ -99,8 +96,8 @@ class Hookcast:
         except UnicodeEncodeError as error:
             raise Refused(f"The request is not Unicode text: {error}.", code="invalid_request") from None
         headers = {"Content-Type": "application/json", **once}
-        response = await self._ask("POST", JOBS, headers=headers, content=content, repeat=not retry)
-        return self._read(decode_submitted, response)
+        response = await self._calls.ask("POST", JOBS, headers=headers, content=content, repeat=not retry)
+        return self._calls.read(decode_submitted, response)
 
     async def retry(self, request_id: str, *, idempotency_key: str | None = None, again: bool = False) -> Submitted:
         """Submit the input of an ended job again, as a new job whose `retry_of` names the old one.
@@ -109,16 +106,16 @@ class Hookcast:
         more after `submit_outcome_unknown`. Raises NotFound, Refused (`not_terminal`, `input_not_kept`).
         """
         headers, repeat = idempotency(idempotency_key, again=again), idempotency_key is not None and not again
-        response = await self._ask("POST", f"{job_path(request_id)}/retry", headers=headers, repeat=repeat)
-        return self._read(decode_submitted, response)
+        response = await self._calls.ask("POST", f"{job_path(request_id)}/retry", headers=headers, repeat=repeat)
+        return self._calls.read(decode_submitted, response)
 
     async def get(self, request_id: str) -> Job:
         """Return the job's newest state. Raises NotFound."""
-        return self._job(await self._ask("GET", job_path(request_id)))
+        return self._calls.job(await self._calls.ask("GET", job_path(request_id)))
 
     async def cancel(self, request_id: str) -> Job:
         """Request cancellation from fal; the job may still complete. Raises NotFound, Refused (`already_terminal`)."""
-        return self._job(await self._ask("POST", f"{job_path(request_id)}/cancel", repeat=False))
+        return self._calls.job(await self._calls.ask("POST", f"{job_path(request_id)}/cancel", repeat=False))
 
     async def list(
         self,
@@ -135,32 +132,32 @@ class Hookcast:
         """
         asked = {"owner": owner, "group": group, "status": status, "limit": limit, "cursor": cursor}
         params = {name: value for name, value in asked.items() if value is not None}
-        return self._read(decode_page, await self._ask("GET", JOBS, params=params))
+        return self._calls.read(decode_page, await self._calls.ask("GET", JOBS, params=params))
 
     async def journal(self, request_id: str) -> Journal:
         """Return what happened to the job, in order, and what it says. Needs an API key. Raises NotFound."""
-        return self._read(decode_journal, await self._ask("GET", f"{job_path(request_id)}/journal"))
+        return self._calls.read(decode_journal, await self._calls.ask("GET", f"{job_path(request_id)}/journal"))
 
     async def server_time(self) -> datetime:
         """Return the time by the server's clock."""
-        return self._read(decode_time, await self._ask("GET", "/healthz"))
+        return self._calls.read(decode_time, await self._calls.ask("GET", "/healthz"))
 
     async def refresh(self, request_id: str) -> Job:
         """Have fal asked about the job now. Needs an API key. Raises NotFound, Refused (`already_terminal`)."""
-        return self._job(await self._ask("POST", f"{job_path(request_id)}/refresh"))
+        return self._calls.job(await self._calls.ask("POST", f"{job_path(request_id)}/refresh"))
 
     async def redeliver(self, request_id: str) -> Job:
         """Have the backend told of the job's end again. Needs an API key. Raises NotFound, Refused (`not_terminal`)."""
-        return self._job(await self._ask("POST", f"{job_path(request_id)}/redeliver"))
+        return self._calls.job(await self._calls.ask("POST", f"{job_path(request_id)}/redeliver"))
 
     async def redeliver_since(self, moment: datetime) -> int:
         """Have the backend told of all jobs that ended since `moment` (aware) again, and return how many. API key."""
         params = {"since": moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
-        return self._read(decode_redelivering, await self._ask("POST", "/api/redeliver", params=params))
+        return self._calls.read(decode_redelivering, await self._calls.ask("POST", "/api/redeliver", params=params))
 
     async def remove(self, request_id: str) -> None:
         """Remove an ended job, its files and journal. Needs an API key. Raises NotFound, Refused (`not_terminal`)."""
-        await self._ask("DELETE", job_path(request_id))
+        await self._calls.ask("DELETE", job_path(request_id))
 
     async def watch(
         self, request_id: str, *, timeout: float | None = None, notify: Callable[[Notice], object] = lambda _: None
@@ -225,44 +222,6 @@ class Hookcast:
                     raise JobCancelled(job) if job.status == "cancelled" else JobFailed(job)
         raise AssertionError("a watch ends with a terminal state")
 
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        repeat: bool = True,
-    ) -> httpx.Response:
-        request = Request(
-            method=method,
-            path=path,
-            params=params or {},
-            headers=headers or {},
-            content=content,
-            silence=self._timeout,
-        )
-        ends = asyncio.get_running_loop().time() + self._timeout
-        return await within(self._timeout, self._attempts(request, ends, repeat=repeat), self._connection.url)
-
-    async def _attempts(self, request: Request, ends: float, *, repeat: bool) -> httpx.Response:
-        """Send with retries. Without `repeat`, retry only requests that the server certainly did not process."""
-        clock = asyncio.get_running_loop().time
-        for attempt in range(1, ATTEMPTS):
-            try:
-                return await self._connection.ask(request)
-            except Unavailable as error:
-                if clock() + error.retry_after >= ends or (not repeat and error.status in {502, 504}):
-                    raise
-                pause = error.retry_after
-            except Unreachable as error:
-                if not repeat and error.code != "unreachable":
-                    raise
-                pause = 0.0
-            await self._sleep(max(pause, self._jitter() * PAUSE_SECONDS * 2**attempt))
-        return await self._connection.ask(request)
-
     async def _before(self, deadline: float | None, states: AsyncGenerator[Job, None], request_id: str) -> Job | None:
         """Return the next state, or None after the last. Asks once more at the deadline; raises DeadlinePassed."""
         try:
@@ -280,7 +239,7 @@ class Hookcast:
         """Return the job's state, or None when the server does not return it within LAST_LOOK_SECONDS."""
         request = Request(method="GET", path=job_path(request_id), silence=LAST_LOOK_SECONDS)
         try:
-            return self._job(await within(LAST_LOOK_SECONDS, self._connection.ask(request), self._connection.url))
+            return self._calls.job(await within(LAST_LOOK_SECONDS, self._connection.ask(request), self._connection.url))
         except ClientError:
             return None
 
@@ -293,12 +252,3 @@ class Hookcast:
             sleep=self._sleep,
             clock=asyncio.get_running_loop().time,
         )
-
-    def _job(self, response: httpx.Response) -> Job:
-        return self._read(decode_job, response)
-
-    def _read(self, decode: Callable[[bytes], _T], response: httpx.Response) -> _T:
-        try:
-            return decode(response.content)
-        except (ValueError, RecursionError) as error:
-            raise UnexpectedAnswer(f"{self._connection.url} did not answer as documented: {error}.") from error

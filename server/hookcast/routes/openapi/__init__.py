@@ -14,8 +14,8 @@ from hookcast import __version__
 from hookcast.problems import json_response
 from hookcast.routes.journal import JournalJson, RefusedJson
 from hookcast.routes.openapi.access import with_access
-from hookcast.routes.openapi.operations import ANSWERS, REQUEST_ID, paths
-from hookcast.routes.openapi.parts import ANYWHERE, REF, Json, parameter, problem_schema
+from hookcast.routes.openapi.operations import ANSWERS, paths
+from hookcast.routes.openapi.parts import ANYWHERE, REF, REQUEST_ID, Json, parameter, problem_schema
 from hookcast.routes.submit import Facts, Submission
 from hookcast.wire import JobJson
 

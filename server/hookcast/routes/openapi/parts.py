@@ -14,6 +14,14 @@ Json = dict[str, Any]
 REF = "#/components/schemas/{name}"
 TEXT: Json = {"type": "string"}
 LABEL: Json = msgspec.json.schema(Label)
+REQUEST_ID: Json = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 200,
+    "pattern": r"^(?!(events|ws|refused)$)(?!.*\.\.)[^/\\\x00-\x1f\x7f-\x9f]+$",
+}
+ONE = "/api/fal-jobs/{requestId}"
+OF_JOB: Json = {"parameters": [{"$ref": "#/components/parameters/requestId"}]}
 _RETRY_AFTER: Json = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 ANYWHERE = (errors.BadRequest, errors.UrlTooLong, errors.HeadTooLarge, errors.HeadTimeout)
 

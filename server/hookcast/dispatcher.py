@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec.structs import replace
 
@@ -30,6 +30,14 @@ _ENDED_BY: Mapping[Source, EndedBy] = {
     "hookcast": EndedBy.TIMEOUT,
 }
 _log = get_logger(__name__)
+
+
+class Step(Protocol):
+    """Makes the next state of a job: of one that a submit made, with its intent."""
+
+    def __call__(self, job: Job | None, intent: Intent | None = None) -> Job:
+        """Return the next state."""
+        ...
 
 
 def _makes_a_job(update: Update, source: Source) -> bool:
@@ -97,6 +105,16 @@ class Dispatcher:
         Raises StoreUnavailable: it is then unknown whether the change was committed, and the update may be repeated.
         """
         named = await self._with_files(update)
+        step = self._step(request_id, update, named, source, at)
+        effects = self._effects(update, source, by, patience, also)
+        joining = None if submit is None else Joining(submit, step)
+        with self.crowd:
+            revives = isinstance(update, Registered)
+            change = await self._store.change(request_id, step, joining, effects, revives=revives)
+        return await self._announced(change, source)
+
+    def _step(self, request_id: str, update: Update, named: Update, source: Source, at: datetime | None) -> Step:
+        """Return the function that makes the next state of the job; `named` is the update with its files."""
 
         def step(job: Job | None, intent: Intent | None = None) -> Job:
             now = at or self._clock()
@@ -109,17 +127,20 @@ class Dispatcher:
             told = self._chosen(registered(known, intent.facts), update, named)
             return joined(known, intent.facts, told, now=now, by=by)
 
-        def causes(before: Job | None, after: Job, intent: Intent | None) -> Effects:
+        return step
+
+    def _effects(
+        self, update: Update, source: Source, by: str | None, patience: float, also: tuple[Start, ...]
+    ) -> Callable[[Job | None, Job, Intent | None], Effects]:
+        """Return the function that says what is committed with a change."""
+
+        def effects(before: Job | None, after: Job, intent: Intent | None) -> Effects:
             # Now, not `at`: a journal has the order in which its job changed.
             happening = _happening(update, source, self._clock(), by, intent)
             cause = Cause(before, after, update, patience, self._tells, also)
             return Effects(consequences(cause), lines_of(before, after, happening))
 
-        joining = None if submit is None else Joining(submit, step)
-        with self.crowd:
-            revives = isinstance(update, Registered)
-            change = await self._store.change(request_id, step, joining, causes, revives=revives)
-        return await self._announced(change, source)
+        return effects
 
     async def _announced(self, change: Change, source: Source) -> Change:
         """Publish a committed change, and return it with its state."""

@@ -84,6 +84,9 @@ class Metrics:
         self._relayed = _counter(own, "relayed", "Attempts to pass fal's webhooks on, by answer.", "answer")
         self._work = _gauge(own, "work_waiting", "Durable work of all nodes, by kind.", "kind", mode="livemostrecent")
         self._build.labels(__version__).set(1)
+        self._begin_all(webhooks, submits)
+
+    def _begin_all(self, webhooks: Iterable[str], submits: Iterable[str]) -> None:
         self._begin(self._opened, KINDS)
         self._begin(self._refused, REFUSALS)
         self._begin(self._webhooks, ("accepted", "duplicate", *webhooks))

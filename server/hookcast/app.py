@@ -1,13 +1,10 @@
-"""The ASGI application; its lifespan opens the parts in order and closes them in reverse."""
+"""The ASGI application: its routes and what is around them. Its lifespan opens the services of a node."""
 
-import secrets
-import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, closing, nullcontext
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypedDict
-from urllib.parse import urlsplit
 
 import httpx
 from starlette.applications import Starlette
@@ -16,28 +13,14 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from hookcast import problems
-from hookcast.auth import Gate, Provider
-from hookcast.auth.published import parse_keys
-from hookcast.background import background
-from hookcast.buckets import Buckets
-from hookcast.bus import open_bus
-from hookcast.dispatcher import Dispatcher
-from hookcast.errors import HookcastError, SettingsError, StoreRefused
-from hookcast.fal.keys import FalKeys
-from hookcast.fal.queue import FalQueue
-from hookcast.forward.sending import senders
+from hookcast.assembly import media_of, services
+from hookcast.errors import HookcastError, StoreRefused
 from hookcast.jobs import Clock
-from hookcast.journal import Notebook, Refusals
-from hookcast.jwks import PublishedKeys
-from hookcast.keeping import Keeping
 from hookcast.logs import hold_secrets
-from hookcast.media.parts import Media, open_media
+from hookcast.media.parts import Media
 from hookcast.media.storage.local import LocalStorage
-from hookcast.metrics import Metrics
 from hookcast.opening import Opening
-from hookcast.outcomes import Outcomes
-from hookcast.outgoing import http_client
-from hookcast.push import Admission, Engine, Hub, Limits
+from hookcast.push import Admission, Limits
 from hookcast.routes import (
     actions,
     health,
@@ -52,25 +35,13 @@ from hookcast.routes import (
     websocket,
 )
 from hookcast.routes import sse as streams
-from hookcast.routes.bodies import CALLERS, STRANGERS, Bodies
 from hookcast.routes.credentials import WEBHOOK_PATH, cors
 from hookcast.routes.entry import Busy, EnteredApp, Raised, answering
 from hookcast.routes.media import KeptFiles
 from hookcast.routes.methods import WrongMethods
 from hookcast.routes.pages import Pages
-from hookcast.routes.services import Node, Services
-from hookcast.settings import Settings, export_cloud_variables
-from hookcast.store import JobStore, open_store
-from hookcast.submitter import Submitter
-from hookcast.tasks import beside
-from hookcast.upkeep.asking import Asking
-from hookcast.upkeep.readiness import Readiness
-from hookcast.upkeep.scribe import Scribe
-from hookcast.urls import is_loopback
-from hookcast.wire import encode
-
-HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
-HTTP_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=32)
+from hookcast.routes.services import Node
+from hookcast.settings import Settings
 
 
 class LifespanState(TypedDict):
@@ -115,12 +86,12 @@ def create_app(
     `on_refusal` is called when the database cannot be used until it is changed; None = the lifespan fails.
     """
     admitted = admission or make_admission(settings)
-    media = _media(settings)
+    media = media_of(settings)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[LifespanState]:
         node = Node(clock)
-        async with Opening(node, partial(_services, settings, admitted, media, clock, transport), on_refusal).running():
+        async with Opening(node, partial(services, settings, admitted, media, clock, transport), on_refusal).running():
             yield {"node": node}
 
     hold_secrets(settings.held)
@@ -135,121 +106,6 @@ def create_app(
             HTTPException: problems.on_http_error,
             Exception: problems.on_crash,
         },
-    )
-
-
-@asynccontextmanager
-async def _services(
-    settings: Settings,
-    admission: Admission,
-    media: Media | None,
-    clock: Clock,
-    transport: httpx.AsyncBaseTransport | None,
-) -> AsyncIterator[Services]:
-    """Open the services and run what runs in the background. Raises StoreUnavailable when the database is away."""
-    hub, name = Hub(admission.clock), _node_name()
-    notebook, refused = Notebook(clock), Refusals(clock)
-    async with (
-        open_store(settings.database_url.get_secret_value(), settings.database_schema, name) as store,
-        open_bus(settings.bus_url, await store.deployment(), hub.hear) as bus,
-        http_client(timeout=HTTP_TIMEOUT, limits=HTTP_LIMITS, transport=transport) as client,
-    ):
-        queue = _queue(settings, client)
-        fal = None if queue is None else Asking(queue, clock, notebook)
-        show = partial(encode, link=None if media is None else media.links)
-        keeping = None if media is None else Keeping(settings.kept_endpoints)
-        dispatcher = Dispatcher(store, bus, clock, show, keeping, tells=settings.told_events)
-        outcomes = Outcomes(store, dispatcher)
-        keys = FalKeys(client, settings.fal_jwks_url, store, clock, user_id=settings.fal_user_id)
-        push = Engine(admission, hub, store, bus, _gate(settings, client, store, clock), notebook, show=show)
-        node = Services(
-            settings,
-            clock,
-            store,
-            bus,
-            push,
-            dispatcher,
-            Submitter(
-                store,
-                dispatcher,
-                outcomes,
-                queue,
-                webhook_url=settings.webhook_url,
-                clock=clock,
-                notebook=notebook,
-                keeps_inputs=settings.keep_inputs,
-            ),
-            keys,
-            queue,
-            fal,
-            Scribe(store, notebook, refused),
-            Readiness(store, keys),
-            webhooks=Bodies(settings.max_webhook_bytes, STRANGERS),
-            uploads=Bodies(settings.max_webhook_bytes, CALLERS),
-            submitting=_submitting(settings, push),
-            metrics=_metrics(settings),
-            media=media,
-        )
-        with nullcontext() if media is None else closing(media.turns), senders(clock) as send_to:
-            works = background(node, name, send_to)
-            async with aclosing(keys), aclosing(push.gate), push.running(), beside(*works):
-                yield node
-
-
-def _node_name() -> str:
-    """Return a name of this process that an operator recognizes, and no other process has."""
-    return f"{socket.gethostname()[:47]}-{secrets.token_hex(4)}"
-
-
-def _media(settings: Settings) -> Media | None:
-    """Return what keeps files. Raises SettingsError."""
-    if settings.media_url is None:
-        return None
-    export_cloud_variables()
-    try:
-        return open_media(
-            settings.media_url.get_secret_value(),
-            settings.media_public_url,
-            served_at=f"{settings.public_url or ''}/media",
-            link_seconds=settings.media_link_seconds,
-            max_bytes=settings.media_max_bytes,
-            concurrency=settings.media_concurrency,
-            allow_local=is_loopback(urlsplit(settings.fal_queue_url).hostname or ""),
-        )
-    except ValueError as error:
-        raise SettingsError(f"Wrong settings: HOOKCAST_MEDIA_URL: {error}") from None
-
-
-def _submitting(settings: Settings, push: Engine) -> Buckets | None:
-    count = settings.submits_per_minute
-    return None if count is None else Buckets(push.clock, rate=count / 60, burst=count)
-
-
-def _metrics(settings: Settings) -> Metrics:
-    return Metrics(
-        settings.metrics_folder,
-        webhooks=openapi.codes("post", "/api/webhooks/fal"),
-        submits=openapi.codes("post", "/api/fal-jobs"),
-    )
-
-
-def _queue(settings: Settings, client: httpx.AsyncClient) -> FalQueue | None:
-    if settings.fal_key is None:
-        return None
-    key, limit = settings.fal_key.get_secret_value(), settings.max_webhook_bytes
-    return FalQueue(client, settings.fal_queue_url, key, max_result_bytes=limit)
-
-
-def _gate(settings: Settings, client: httpx.AsyncClient, store: JobStore, clock: Clock) -> Gate:
-    providers = settings.providers
-    published = {
-        url: PublishedKeys(client, url, store, clock, parse_keys) for url in {trust.jwks_url for trust in providers}
-    }
-    return Gate(
-        lambda: clock().timestamp(),
-        api_keys=settings.keys,
-        secrets=settings.secrets,
-        providers=[Provider(published[trust.jwks_url], trust) for trust in providers],
     )
 
 

@@ -1,0 +1,1 @@
+"""Copies of results: their memory and throughput."""

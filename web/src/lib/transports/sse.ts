@@ -10,50 +10,15 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
   let topics = first;
   /** The wanted topics in the open streams; unwanted ones in them are harmless. */
   let asked: readonly Topic[] = [];
-  /** The reconnection time of the stream (`retry:`). */
-  let after: number | undefined;
   let controller = new AbortController();
 
   const close = () => controller.abort();
-  const follow = async (names: readonly Topic[], signal: AbortSignal) => {
-    let over = false;
-    let why: End = { why: "failed" };
-    const push = createParser((type, data) => {
-      over ||= type === "end";
-      if (signal.aborted) return;
-      if (type === "job") listener.state(readJob(data));
-      if (type === "token-expiring") listener.expiring();
-      if (type === "retry") after = Number(data);
-    });
-    const write = (text: string) => {
-      listener.alive();
-      push(text);
-    };
-    try {
-      const query = new URLSearchParams(names.map(partsOf));
-      const response = await env.fetch(env.url(`/events?${query}`), {
-        headers: { Accept: "text/event-stream", ...authorization(await env.tokens.get()) },
-        signal,
-        cache: "no-store",
-      });
-      const { status, headers, body } = response;
-      if (body && status === 200 && headers.get("Content-Type")?.startsWith("text/event-stream")) {
-        await body.pipeThrough(new TextDecoderStream()).pipeTo(new WritableStream({ write }), { signal });
-        // 429: the client has too many event streams; other transports are not limited by that.
-      } else why = { why: "unfit", ...endOf(response), ...(status === 429 && { why: "unfit" }) };
-    } catch (error) {
-      why = endBy(error);
-    }
-    // Not lost: the server ended the stream because all its jobs have ended, or another stream replaces it.
-    if (over || signal.aborted) return;
-    listener.ended({ after, ...why });
-  };
   /** Replace the streams. Each begins with the current states, so nothing is missed. */
   const reopen = () => {
     close();
     controller = new AbortController();
     asked = topics;
-    for (const part of split(asked)) void follow(part, controller.signal);
+    for (const part of split(asked)) void follow(env, part, listener, controller.signal);
   };
 
   reopen();
@@ -66,4 +31,36 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
     renew: reopen,
     close,
   };
+}
+
+/** Open a stream, and report what it brings, and its end unless the signal aborts or all its jobs have ended. */
+async function follow(env: Env, names: readonly Topic[], listener: Listener, signal: AbortSignal): Promise<void> {
+  let over = false;
+  let why: End = { why: "failed" };
+  /** The reconnection time of the stream (`retry:`). */
+  let after: number | undefined;
+  const push = createParser((type, data) => {
+    over ||= type === "end";
+    if (signal.aborted) return;
+    if (type === "job") listener.state(readJob(data));
+    if (type === "token-expiring") listener.expiring();
+    if (type === "retry") after = Number(data);
+  });
+  const write = (text: string) => {
+    listener.alive();
+    push(text);
+  };
+  try {
+    const query = new URLSearchParams(names.map(partsOf));
+    const sent = { Accept: "text/event-stream", ...authorization(await env.tokens.get()) };
+    const response = await env.fetch(env.url(`/events?${query}`), { headers: sent, signal, cache: "no-store" });
+    const { status, headers, body } = response;
+    if (body && status === 200 && headers.get("Content-Type")?.startsWith("text/event-stream")) {
+      await body.pipeThrough(new TextDecoderStream()).pipeTo(new WritableStream({ write }), { signal });
+      // 429: the client has too many event streams; other transports are not limited by that.
+    } else why = { why: "unfit", ...endOf(response), ...(status === 429 && { why: "unfit" }) };
+  } catch (error) {
+    why = endBy(error);
+  }
+  if (!over && !signal.aborted) listener.ended({ after, ...why });
 }

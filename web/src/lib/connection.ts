@@ -144,8 +144,7 @@ export function openConnection(env: Env): Link {
 
   /** Assign the topics: the transport watches what it can carry; the rest is polled gently while it is live. */
   const share = (): void => {
-    main?.watch(carried(main.name));
-    probe?.watch(carried(probe.name));
+    for (const held of [main, probe]) held?.watch(carried(held.name));
     gentle.watch(main?.openedAt ? without(topics, carried(main.name)) : []);
   };
 
@@ -153,7 +152,7 @@ export function openConnection(env: Env): Link {
   const gentle = hold("poll", openGentlePolling);
   return {
     want: (names) => {
-      const added = without(names, topics).length > 0;
+      const [added] = without(names, topics);
       topics = names;
       share();
       if (names.length === 0) dispatch({ type: "stop" });

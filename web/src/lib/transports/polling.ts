@@ -55,8 +55,11 @@ const polling =
       const seconds = hold && failures[1] === 0 ? WAIT_SECONDS : 0;
       const headers = { "If-None-Match": `"${version}"` };
       const query = hold ? `?wait=${seconds}&version=${version}` : "";
-      const timeout = ASK_MS + seconds * 1000;
-      const answer = await ask(jobPath(id) + query, { headers, signal, timeout }, +hold as 0 | 1);
+      const answer = await ask(
+        jobPath(id) + query,
+        { headers, signal, timeout: ASK_MS + seconds * 1000 },
+        +hold as 0 | 1,
+      );
       listener.state(readJob(answer.body));
       // A server that ignores `wait`, or a job that has ended, answers at once with nothing new: pause then.
       const soon = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);

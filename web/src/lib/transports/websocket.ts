@@ -2,7 +2,7 @@
 
 import { endBy } from "../http.js";
 import type { End } from "../state.js";
-import { asJob, list, nameOf, parse, partsOf, split, type Topic, without } from "../wire.js";
+import { asJob, type Fields, list, nameOf, parse, partsOf, split, type Topic, without } from "../wire.js";
 import type { Env, Listener, Transport } from "./transport.js";
 
 export const OPEN = 1;
@@ -25,8 +25,7 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
   let topics = first;
   let subscribed: readonly Topic[] = [];
   let socket: WebSocket | undefined;
-  let after: number | undefined;
-  let over = false;
+  const over = new AbortController();
 
   const say = async (type: "subscribe" | "unsubscribe", names: readonly Topic[]) => {
     const token = (type === "subscribe" && (await env.tokens.get())) || undefined;
@@ -34,55 +33,62 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
     for (const topic of names) message[keyOf(topic)] = [...list(message[keyOf(topic)]), nameOf(topic)];
     if (socket?.readyState === OPEN) socket.send(JSON.stringify(message));
   };
-  const share = () => {
-    if (socket?.readyState !== OPEN) return;
+  const share = (opened = socket) => {
+    socket = opened;
+    if (!socket) return;
     for (const part of split(without(subscribed, topics))) void say("unsubscribe", part);
     for (const part of split(without(topics, subscribed))) void say("subscribe", part);
     subscribed = topics;
   };
-  const close = () => {
-    over = true;
-    socket?.close();
-  };
-  const end = (why: End) => {
-    if (!over) listener.ended(why);
-  };
-  const receive = (text: string) => {
-    if (over) return;
-    listener.alive();
-    const message = parse(text);
-    const { type, job, afterMs, code } = message;
-    if (type === "job")
-      listener.state(asJob(job, text.startsWith('{"type":"job","job":') ? text.slice(20, -1) : undefined));
-    if (type === "token-expiring") listener.expiring();
-    if (type === "reconnect") after = Number(afterMs) || 0;
-    if (code === "forbidden") {
-      const names = subscribed.filter((topic) => list(message[keyOf(topic)]).includes(nameOf(topic)));
-      subscribed = without(subscribed, names);
-      listener.forbidden(names);
-    }
-  };
-  const open = async () => {
-    try {
-      await env.tokens.get();
-      if (over) return;
-      if (!env.WebSocket) return end({ why: "barred" });
-      socket = new env.WebSocket(env.url("/ws").replace(/^http/, "ws"), "hookcast.v1");
-      socket.onopen = share;
-      socket.onmessage = ({ data }) => receive(data);
-      socket.onclose = ({ code }) => end(endOf(code, after, env.hidden()));
-    } catch (error) {
-      end(endBy(error));
-    }
+  const refuse = (message: Fields) => {
+    const names = subscribed.filter((topic) => list(message[keyOf(topic)]).includes(nameOf(topic)));
+    subscribed = without(subscribed, names);
+    listener.forbidden(names);
   };
 
-  void open();
+  void connect(env, listener, over.signal, share, refuse);
   return {
     watch: (names) => {
       topics = names;
       share();
     },
     renew: () => void say("subscribe", []),
-    close,
+    close: () => over.abort(),
   };
+}
+
+/** Open a socket and report what it brings until the signal aborts, which closes it. */
+async function connect(
+  env: Env,
+  listener: Listener,
+  signal: AbortSignal,
+  opened: (socket: WebSocket) => void,
+  refused: (message: Fields) => void,
+): Promise<void> {
+  let after: number | undefined;
+  const end = (why: End) => {
+    if (!signal.aborted) listener.ended(why);
+  };
+  try {
+    await env.tokens.get();
+    if (signal.aborted) return;
+    if (!env.WebSocket) return end({ why: "barred" });
+    const socket = new env.WebSocket(env.url("/ws").replace(/^http/, "ws"), "hookcast.v1");
+    signal.onabort = () => socket.close();
+    socket.onopen = () => opened(socket);
+    socket.onclose = ({ code }) => end(endOf(code, after, env.hidden()));
+    socket.onmessage = ({ data }) => {
+      if (signal.aborted) return;
+      const message = parse(data);
+      const { type, job, afterMs, code } = message;
+      listener.alive();
+      if (type === "job")
+        listener.state(asJob(job, data.startsWith('{"type":"job","job":') ? data.slice(20, -1) : undefined));
+      if (type === "token-expiring") listener.expiring();
+      if (type === "reconnect") after = Number(afterMs) || 0;
+      if (code === "forbidden") refused(message);
+    };
+  } catch (error) {
+    end(endBy(error));
+  }
 }

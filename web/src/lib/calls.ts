@@ -4,7 +4,6 @@
  */
 
 import type { Board } from "./board.js";
-import type { call as Call, RetryOptions, SubmitOptions } from "./client.js";
 import type { HookcastError } from "./errors.js";
 import { failureOf } from "./failure.js";
 import type { Ask, jobPath as JobPath, Server } from "./http.js";
@@ -14,7 +13,9 @@ import type {
   Job,
   JobFilter,
   JobPage,
+  RetryOptions,
   Submission,
+  SubmitOptions,
   Submitted,
   Token,
   TokenRequest,
@@ -33,7 +34,13 @@ export const AGAIN_MS = 10_000;
 /** What the calls need of the core. */
 export interface Core {
   readonly server: Server;
-  readonly call: typeof Call;
+  /** Send a request, and return what `read` makes of a successful response. Rejects with HookcastError. */
+  readonly call: <Answer>(
+    server: Server,
+    path: string,
+    ask: Ask & CallOptions,
+    read: (body: string) => Answer | null | false,
+  ) => Promise<Answer>;
   readonly board: Board;
   readonly job: (path: string, ask: Ask & CallOptions) => Promise<Job>;
   readonly jobPath: typeof JobPath;

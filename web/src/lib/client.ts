@@ -16,7 +16,9 @@ import type {
   Job,
   JobFilter,
   JobPage,
+  RetryOptions,
   Submission,
+  SubmitOptions,
   Submitted,
   Token,
   TokenRequest,
@@ -29,20 +31,6 @@ import { asJob, type KindOfTopic, parse, problem, rawJson, readJob, topicsOf } f
 /** After this time without a connection, the reason is looked for; `RELOAD_MS` later, code that cannot be loaded is one. */
 export const DOUBT_MS = 4_000;
 export const RELOAD_MS = 16_000;
-
-/** Options of `submit`. */
-export interface SubmitOptions extends CallOptions {
-  /** Idempotency key: submissions with the same key create one job. Random by default. */
-  readonly idempotencyKey?: string;
-}
-
-/** Options of `retry`. */
-export interface RetryOptions extends CallOptions {
-  /** Idempotency key: retries with the same key create one job. By default, one retry is pending at a time. */
-  readonly idempotencyKey?: string;
-  /** Whether to submit once more after `submit_outcome_unknown`. */
-  readonly again?: boolean;
-}
 
 /** A client, created by `createHookcast`. */
 export interface Hookcast {

@@ -37,6 +37,7 @@ type Opening = Extract<Effect, { type: "open" }>;
 type Pause = Extract<Effect, { type: "after" }>;
 
 /** Open a connection that reports to `env`: the state machine with its transports. Each effect is a function. */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: closures over one state; the first part alone takes 50 bytes
 export function openConnection(env: Env): Link {
   const { tokens } = env;
   /** Topics that the token does not grant, as far as the transport knows. */

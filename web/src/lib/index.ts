@@ -1,6 +1,6 @@
 /** The public API of `hookcast`. */
 
-export { createHookcast, type Hookcast, type RetryOptions, type SubmitOptions } from "./client.js";
+export { createHookcast, type Hookcast } from "./client.js";
 export { HookcastError } from "./errors.js";
 export type {
   CallOptions,
@@ -16,7 +16,9 @@ export type {
   MediaFile,
   Phase,
   Progress,
+  RetryOptions,
   Submission,
+  SubmitOptions,
   Submitted,
   Token,
   TokenRequest,

@@ -222,3 +222,17 @@ export interface HookcastOptions {
   /** Replaces the global `WebSocket`, or provides one where there is none. */
   readonly WebSocket?: typeof WebSocket;
 }
+
+/** Options of `submit`. */
+export interface SubmitOptions extends CallOptions {
+  /** Idempotency key: submissions with the same key create one job. Random by default. */
+  readonly idempotencyKey?: string;
+}
+
+/** Options of `retry`. */
+export interface RetryOptions extends CallOptions {
+  /** Idempotency key: retries with the same key create one job. By default, one retry is pending at a time. */
+  readonly idempotencyKey?: string;
+  /** Whether to submit once more after `submit_outcome_unknown`. */
+  readonly again?: boolean;
+}

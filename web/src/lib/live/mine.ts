@@ -4,7 +4,7 @@
  */
 
 import { type Hookcast, type HookcastError, isTerminal, type Job, type JobPage } from "../index.js";
-import { add, type MyJobsOptions, type Shown } from "./my-jobs.js";
+import { add, type MyJobsOptions, type Shown } from "./history.js";
 import { ageOf, handlersOf, newestFirst, type Report, type Store } from "./plan.js";
 
 /** The number of jobs of a page. */

@@ -2,7 +2,8 @@
 
 /** The public API of `hookcast/react/my-jobs`. */
 
-import { type MyJobs, type MyJobsOptions, planMyJobs } from "../live/my-jobs.js";
+import type { MyJobs, MyJobsOptions } from "../live/history.js";
+import { planMyJobs } from "../live/my-jobs.js";
 import { useHookcast } from "./provider.js";
 import { useReport, useWatch } from "./watch.js";
 

@@ -1,8 +1,9 @@
 /** The functions for components: each carries out a plan of `live/`. */
 
+import type { MyJobs, MyJobsOptions } from "../live/history.js";
 import { type FalJob, type FalJobOptions, planJob } from "../live/job.js";
 import { type FalJobs, type FalJobsOptions, planJobs } from "../live/jobs.js";
-import { type MyJobs, type MyJobsOptions, planMyJobs } from "../live/my-jobs.js";
+import { planMyJobs } from "../live/my-jobs.js";
 import { reportTo } from "../live/plan.js";
 import { useHookcast } from "./context.js";
 import { useWatch } from "./watch.svelte.js";

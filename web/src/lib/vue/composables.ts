@@ -1,9 +1,10 @@
 /** The composables: each carries out a plan of `live/`. */
 
 import { type MaybeRefOrGetter, toValue } from "vue";
+import type { MyJobsOptions as MineOptions, MyJobs } from "../live/history.js";
 import { type FalJob, type FalJobOptions as JobOptions, planJob } from "../live/job.js";
 import { type FalJobs, type FalJobsOptions as JobsOptions, planJobs } from "../live/jobs.js";
-import { type MyJobsOptions as MineOptions, type MyJobs, planMyJobs } from "../live/my-jobs.js";
+import { planMyJobs } from "../live/my-jobs.js";
 import { reportTo } from "../live/plan.js";
 import { useHookcast } from "./plugin.js";
 import { type Reactive, type Refs, useWatch, valuesOf } from "./watch.js";

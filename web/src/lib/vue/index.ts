@@ -1,8 +1,8 @@
 /** The public API of `hookcast/vue`. */
 
+export type { MyJobs } from "../live/history.js";
 export type { FalJob } from "../live/job.js";
 export type { FalJobs } from "../live/jobs.js";
-export type { MyJobs } from "../live/my-jobs.js";
 export type { MediaFile } from "../types.js";
 export {
   type FalJobOptions,

@@ -1,9 +1,6 @@
-"""The queue client: what is tried again, how long, and what of fal's answers is taken over."""
+"""The queue client: what is tried again, and how long."""
 
 import asyncio
-import gzip
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
 from itertools import product
 from typing import NoReturn
 
@@ -12,17 +9,14 @@ import httpx
 import pytest
 from msgspec import Raw
 
-from hookcast.errors import FalRejected, FalUnreachable, UnusableResult
-from hookcast.fal.answers import CancelAnswer, Status, Submitted
-from hookcast.fal.calls import DEADLINES, MAX_ANSWER_BYTES, RETRIED, Call, Trouble
+from hookcast.errors import FalRejected, FalUnreachable
+from hookcast.fal.answers import CancelAnswer, Submitted
+from hookcast.fal.calls import DEADLINES, RETRIED, Call, Trouble
 from hookcast.fal.queue import FalQueue
-from hookcast.jobs import Job, Phase, Progress, Progressed
-from hookcast.loglines import LogLine
-from support.fal import ENDPOINT, QUEUE, Answer, FalDouble, sse_answer
+from support.fal import ENDPOINT, QUEUE, Answer, FalDouble
+from support.queue import Harness, job
 
 pytestmark = pytest.mark.anyio
-
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ONCE: dict[Trouble, list[Answer]] = {
     Trouble.NOT_SENT: [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.PoolTimeout("x")],
     Trouble.NO_ANSWER: [httpx.ReadError("x"), httpx.ReadTimeout("x"), httpx.RemoteProtocolError("x")],
@@ -36,53 +30,6 @@ GOOD: dict[Call, httpx.Response] = {
     Call.RESULT: httpx.Response(200, json={"ok": True}),
     Call.CANCEL: httpx.Response(202, json={"status": "CANCELLATION_REQUESTED"}),
 }
-
-
-class Harness:
-    """A queue client of the double, which notes its pauses and makes none."""
-
-    def __init__(self, deadline: float = 30.0) -> None:
-        self.fal = FalDouble()
-        self.pauses: list[float] = []
-        self.client = httpx.AsyncClient(transport=self.fal)
-        self.queue = FalQueue(
-            self.client,
-            QUEUE,
-            "key",
-            sleep=self._sleep,
-            jitter=lambda: 1.0,
-            deadlines=dict.fromkeys(DEADLINES, deadline),
-        )
-
-    async def _sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-
-    async def ask(self, call: Call, *answers: Answer) -> object:
-        """Make one call; fal answers so."""
-        self.fal.script("", *answers)
-        asked: dict[Call, Callable[[], Awaitable[object]]] = {
-            Call.SUBMIT: self.submit,
-            Call.STATUS: lambda: self.queue.status(job()),
-            Call.RESULT: lambda: self.queue.result(job()),
-            Call.CANCEL: lambda: self.queue.cancel(job()),
-        }
-        async with self.client:
-            return await asked[call]()
-
-    async def submit(self) -> Submitted:
-        """Submit an empty input."""
-        return await self.queue.submit(ENDPOINT, Raw(b"{}"), webhook_url=None, headers={})
-
-
-def job(endpoint_id: str | None = ENDPOINT, logs: tuple[LogLine, ...] = ()) -> Job:
-    """A pending job."""
-    progress = Progress(logs=logs)
-    return Job(request_id="job-1", created_at=NOW, updated_at=NOW, endpoint_id=endpoint_id, progress=progress)
-
-
-def lines(*messages: str) -> dict[str, object]:
-    """A running status with these log lines."""
-    return {"status": "IN_PROGRESS", "logs": [{"message": message} for message in messages]}
 
 
 @pytest.mark.parametrize(("trouble", "call"), list(product(Trouble, Call)))
@@ -267,163 +214,6 @@ async def test_a_redirect_is_not_followed() -> None:
     assert len(harness.fal.requests) == 1
 
 
-async def test_status_and_stream_are_read_alike() -> None:
-    """Phase, position and log lines."""
-    harness = Harness()
-    status = {"status": "IN_QUEUE", "queue_position": 3, "logs": [{"message": None}, {"message": "50%", "extra": 1}]}
-    harness.fal.script("/status/stream", sse_answer(status))
-    harness.fal.script("/status", httpx.Response(200, json=status))
-    async with harness.client:
-        polled = await harness.queue.status(job())
-        async with harness.queue.follow(job()) as reports:
-            assert [report async for report in reports] == [polled]
-    assert polled.progress == Progressed(phase=Phase.QUEUED, queue_position=3, logs=(LogLine(message="50%"),))
-
-
-async def test_a_stream_continues_the_jobs_log() -> None:
-    """Its first event shows what is known already, the others only new lines; equal lines are two."""
-    harness = Harness()
-    harness.fal.script("/status/stream", sse_answer(*(lines(*each) for each in (["a", "b"], ["b"], ["c"]))))
-    told = job(logs=(LogLine(message="a"),))
-    async with harness.client, harness.queue.follow(told) as reports:
-        logs = [[line.message for line in report.progress.logs] async for report in reports]
-    assert logs == [["a", "b"], ["a", "b", "b"], ["a", "b", "b", "c"]]
-
-
-async def test_a_status_whose_log_is_too_large_is_read_without_it() -> None:
-    """A job with a long log is followed, and its lost webhook recovered, all the same."""
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        logs = [{"message": "x" * MAX_ANSWER_BYTES}] if request.url.params["logs"] == "1" else None
-        return httpx.Response(200, json={"status": "COMPLETED", "logs": logs})
-
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        assert (await FalQueue(client, QUEUE, "key").status(job())).finished
-
-
-async def test_what_is_no_event_stream_is_refused() -> None:
-    harness = Harness()
-    harness.fal.script("/status/stream", httpx.Response(200, json={"status": "IN_QUEUE"}))
-    async with harness.client:
-        with pytest.raises(FalRejected, match="not an event stream"):
-            async with harness.queue.follow(job()) as reports:
-                await anext(reports)
-
-
-@pytest.mark.parametrize(
-    ("content", "kind", "said"),
-    [
-        (b"\x89PNG\r\n\x1a\n" + bytes(40), "image/png", "image/png, 48 bytes"),
-        (b"<html><script>alert(1)</script>", "text/html; charset=utf-8", "text/html, 31 bytes"),
-        (b'{"a": ', "application/json", "application/json, 6 bytes"),
-        (b'{"a": "\xff"}', None, "a body without a content type, 10 bytes"),
-        (b"", "image/png", "an empty body"),
-        (b"[" * 201 + b"]" * 201, "application/json", "application/json, 402 bytes"),
-    ],
-)
-async def test_a_result_that_is_no_json_is_described(content: bytes, kind: str | None, said: str) -> None:
-    """By content type and size, never by its bytes."""
-    headers = {} if kind is None else {"content-type": kind}
-    with pytest.raises(UnusableResult) as caught:
-        await Harness().ask(Call.RESULT, httpx.Response(200, content=content, headers=headers))
-    assert str(caught.value) == f"The result is not JSON: fal delivered {said}."
-
-
-@pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_a_result_that_cannot_be_unpacked_is_unusable(coding: str) -> None:
-    """The connection is whole, and the next answer is likely to be the same."""
-    with pytest.raises(UnusableResult, match="cannot be decoded as its Content-Encoding says"):
-        await ask_for_result(httpx.Response, 200, coding)
-
-
-async def test_a_refusal_that_cannot_be_unpacked_counts_by_its_status() -> None:
-    with pytest.raises(FalRejected, match="fal answered 422 with an empty body") as caught:
-        await ask_for_result(httpx.Response, 422, "gzip")
-    assert caught.value.fal_status == 422
-
-
-async def ask_for_result(answer: type[httpx.Response], code: int, coding: str) -> Raw:
-    """Ask for a result whose body is not coded as it says."""
-    headers = {"content-encoding": coding}
-    transport = httpx.MockTransport(lambda _: answer(code, headers=headers, stream=httpx.ByteStream(b"not so")))
-    async with httpx.AsyncClient(transport=transport) as client:
-        return await FalQueue(client, QUEUE, "key").result(job())
-
-
-async def test_a_result_that_is_accepted_is_not_there_yet() -> None:
-    """202 is fal's answer while a request is in progress."""
-    with pytest.raises(FalUnreachable, match="202"):
-        await Harness().ask(Call.RESULT, httpx.Response(202, json={"status": "IN_PROGRESS"}))
-
-
-async def test_a_byte_order_mark_is_no_part_of_a_result() -> None:
-    answer = httpx.Response(200, content=b'\xef\xbb\xbf{"a": 1}')
-    assert await Harness().ask(Call.RESULT, answer) == Raw(b'{"a": 1}')
-
-
-class Endless(httpx.AsyncByteStream):
-    """A body without end."""
-
-    def __init__(self) -> None:
-        self.read = 0
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """More and more."""
-        while True:
-            self.read += 1000
-            yield b"x" * 1000
-
-
-@pytest.mark.parametrize("headers", [{}, {"content-length": "200000000"}])
-async def test_a_result_is_read_up_to_the_limit(headers: dict[str, str]) -> None:
-    """Not at all when it declares to be larger."""
-    body = Endless()
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=body))
-    async with httpx.AsyncClient(transport=transport) as client:
-        queue = FalQueue(client, QUEUE, "key", max_result_bytes=5000)
-        with pytest.raises(UnusableResult, match=r"too large: (200,000,000 bytes of at most|more than) 5,000 bytes"):
-            await queue.result(job())
-    assert body.read <= (0 if headers else 6000)
-
-
-async def test_a_packed_result_that_is_too_large_is_not_told_by_its_packed_size() -> None:
-    packed = gzip.compress(b'"' + b"x" * 10_000 + b'"')
-    headers = {"content-encoding": "gzip", "content-length": str(len(packed))}
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=httpx.ByteStream(packed)))
-    async with httpx.AsyncClient(transport=transport) as client:
-        queue = FalQueue(client, QUEUE, "key", max_result_bytes=5000)
-        with pytest.raises(UnusableResult, match="too large: more than 5,000 bytes"):
-            await queue.result(job())
-
-
-async def test_an_endless_event_breaks_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it fills the memory; many events do not."""
-    monkeypatch.setattr("hookcast.fal.queue.MAX_ANSWER_BYTES", 5000)
-    event = b'data: {"status": "IN_QUEUE"}\n\n'
-
-    class Events(Endless):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            for _ in range(500):
-                yield event
-            async for chunk in super().__aiter__():
-                yield chunk
-
-    body, headers = Events(), {"content-type": "text/event-stream"}
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=body))
-    async with httpx.AsyncClient(transport=transport) as client:
-        told: list[Status] = []
-        with pytest.raises(FalUnreachable, match="too large"):
-            await read(FalQueue(client, QUEUE, "key"), told.append)
-    assert (len(told), body.read <= 6000) == (500, True)
-
-
-async def read(queue: FalQueue, tell: Callable[[Status], None]) -> None:
-    """Read a status stream to its end."""
-    async with queue.follow(job()) as reports:
-        async for report in reports:
-            tell(report)
-
-
 async def test_a_refused_key_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
     harness = Harness()
     harness.fal.script("", httpx.Response(401, json={"detail": "No such key"}))
@@ -432,13 +222,3 @@ async def test_a_refused_key_is_logged_once(capsys: pytest.CaptureFixture[str]) 
             await harness.queue.status(job())
     await harness.client.aclose()
     assert capsys.readouterr().out.count("fal_refuses_the_key") == 1
-
-
-async def test_a_status_stream_that_goes_silent_is_broken() -> None:
-    """httpx's read timeout is told as fal being away."""
-    harness = Harness()
-    harness.fal.script("/status/stream", httpx.ReadTimeout("silent"))
-    with pytest.raises(FalUnreachable):
-        async with asyncio.timeout(60), harness.queue.follow(job()) as reports:
-            await anext(reports)
-    await harness.client.aclose()

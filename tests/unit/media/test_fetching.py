@@ -1,14 +1,9 @@
 """A file from a stranger's host: what it may do, and what is told when it does not do it well."""
 
 import gzip
-import itertools
-import re
 import socket
 import ssl
 import struct
-import threading
-import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,29 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookcast.media import wire
-from hookcast.media.failures import Interrupted, Left, Reason, Stopped
-from hookcast.media.fetching import MAX_REDIRECTS, Fetcher
+from hookcast.media.failures import Interrupted, Left, Reason
 from hookcast.media.stopping import Stop
 from support.certificates import make_certificate
-from support.filehost import FileHost, answer, redirect, running_host, says
-from support.forbidden import RESOLVED, WRITTEN
-
-BODY = bytes(range(256)) * 1000
-
-
-def fetcher(**options: object) -> Fetcher:
-    return Fetcher(**{"allow_local": True, "max_bytes": 10_000_000, **options})  # type: ignore[arg-type] # the same
-
-
-def fetched(url: str, stop: Stop | None = None, size: int = 100_000, **options: object) -> bytes:
-    """Return the body of a URL."""
-    parts, buffer = [], memoryview(bytearray(size))
-    with fetcher(**options).get(url, stop or Stop()) as download:
-        while count := download.read_into(buffer):
-            parts.append(bytes(buffer[:count]))
-    assert all(len(part) == size for part in parts[:-1]), "the buffer is filled but at the end"
-    return b"".join(parts)
+from support.fetched import BODY, fetched, fetcher
+from support.filehost import FileHost, answer, running_host, says
 
 
 def test_a_file_comes_whole_with_what_is_told_of_it(host: FileHost) -> None:
@@ -76,116 +53,10 @@ def test_a_body_without_a_length_ends_with_the_connection(host: FileHost) -> Non
     assert fetched(f"{host.url}/a") == BODY
 
 
-@pytest.mark.parametrize("status", ["301 x", "302 x", "303 x", "307 x", "308 x"])
-def test_redirects_are_followed(host: FileHost, status: str) -> None:
-    host.scripts["/a/b"] = says(redirect("../c?d#e", status))
-    host.scripts["/c?d"] = says(answer(BODY))
-    assert fetched(f"{host.url}/a/b") == BODY
-
-
 @pytest.mark.parametrize("head", [answer(b""), answer(b"0\r\n\r\n", "Transfer-Encoding: chunked", length=None)])
 def test_an_empty_file_is_empty(host: FileHost, head: bytes) -> None:
     host.scripts["/a"] = says(head)
     assert fetched(f"{host.url}/a") == b""
-
-
-def test_redirects_without_end_are_not_followed(host: FileHost) -> None:
-    host.scripts["/a"] = says(redirect("/a"))
-    with pytest.raises(Left) as left:
-        fetched(f"{host.url}/a")
-    assert left.value.reason is Reason.REDIRECTS
-    assert len(host.requests) == MAX_REDIRECTS + 1
-
-
-@pytest.fixture
-def public_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileHost]:
-    """Run a host that stands in for one on the public internet: 8.8.8.8 leads there."""
-    with running_host(make_certificate(tmp_path)) as host:
-        connect = socket.create_connection
-
-        def create_connection(address: tuple[str, int], timeout: float) -> socket.socket:
-            assert address == ("8.8.8.8", 443), "what was checked is what is connected to"
-            return connect(("127.0.0.1", host.port), timeout)
-
-        monkeypatch.setattr(socket, "create_connection", create_connection)
-        yield host
-
-
-def from_public(url: str, addresses: Iterator[list[str]]) -> bytes:
-    """Fetch as a server with fal itself does, from the stand-in."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-    return fetched(url, allow_local=False, tls=tls, resolve=lambda *_: next(addresses))
-
-
-def test_a_redirect_is_refused_for_what_it_says(public_host: FileHost) -> None:
-    """Whatever the first address may not be, a later one may not be either."""
-    attempts = [url for url in WRITTEN if re.match(r"[a-z]+://[^/?\t\r\n\0][^\t\r\n\0]*$", url)]
-    assert len(attempts) > 40
-    for number, url in enumerate(attempts):
-        public_host.scripts[f"/{number}"] = says(redirect(url))
-        with pytest.raises(Left) as left:
-            from_public(f"https://cdn.fal.media/{number}", itertools.repeat(["8.8.8.8"]))
-        assert left.value.reason is Reason.REFUSED, url
-    assert len(public_host.requests) == len(attempts)
-
-
-def test_a_redirect_to_an_address_that_is_not_public_is_not_followed(public_host: FileHost) -> None:
-    """Named as it is, by a name that leads there, and by the same name as before, which now leads there."""
-    public_host.scripts["/name"] = says(redirect("https://other.fal.media/latest/meta-data/"))
-    public_host.scripts["/same"] = says(redirect("https://cdn.fal.media/latest/meta-data/"))
-    for address in RESOLVED:
-        literal = f"[{address}]" if ":" in address else address
-        public_host.scripts["/literal"] = says(redirect(f"https://{literal}/latest/meta-data/"))
-        for path in ("/literal", "/name", "/same"):
-            with pytest.raises(Left) as left:
-                from_public(f"https://cdn.fal.media{path}", iter([["8.8.8.8"], [address]]))
-            assert left.value.reason is Reason.REFUSED, address
-    assert len(public_host.requests) == 3 * len(RESOLVED)
-
-
-def test_a_redirect_to_another_public_host_is_followed(public_host: FileHost) -> None:
-    public_host.scripts["/a"] = says(redirect("https://storage.googleapis.com/b?X=1"))
-    public_host.scripts["/b?X=1"] = says(answer(BODY))
-    assert from_public("https://cdn.fal.media/a", itertools.repeat(["8.8.8.8"])) == BODY
-    assert [line for request in public_host.requests for line in request.split("\r\n") if line.startswith("Host")] == [
-        *("Host: cdn.fal.media", "Host: storage.googleapis.com")
-    ]
-
-
-def test_with_the_emulator_a_redirect_leads_to_no_private_address(host: FileHost) -> None:
-    for address in RESOLVED:
-        if address not in {"127.0.0.1", "127.255.255.254", "::1"}:
-            host.scripts["/a"] = says(redirect("https://rebound.fal.media/"))
-            with pytest.raises(Left):
-                fetched(f"{host.url}/a", resolve=lambda *_, found=address: [found])
-
-
-def test_without_the_emulator_loopback_is_refused_before_anything_is_sent(host: FileHost) -> None:
-    for url in (host.url, f"https://127.0.0.1:{host.port}", "https://127.0.0.1"):
-        with pytest.raises(Left):
-            fetched(url, allow_local=False)
-    assert host.requests == []
-
-
-def test_the_address_that_was_checked_is_the_one_connected_to(host: FileHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that answers with a public address first gets no second question."""
-    asked, connected = [], []
-    answers = iter([["8.8.8.8"], ["127.0.0.1"]])
-
-    def resolve(name: str, port: int) -> list[str]:
-        asked.append((name, port))
-        return next(answers)
-
-    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
-        connected.append(address)
-        raise OSError(f"not really, within {timeout}")
-
-    monkeypatch.setattr(socket, "create_connection", connect)
-    with pytest.raises(Interrupted):
-        fetched("https://rebinding.fal.media/a", allow_local=False, resolve=resolve)
-    assert (asked, connected) == ([("rebinding.fal.media", 443)], [("8.8.8.8", 443)])
-    assert host.requests == []
 
 
 @pytest.mark.parametrize(
@@ -300,87 +171,6 @@ class Fails:
     def __call__(self, name: str, port: int) -> list[str]:
         """Raise as the system's does."""
         raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {name}:{port}")
-
-
-class Clock:
-    """Time that passes as the host sends: `step` seconds at each look."""
-
-    def __init__(self, step: float) -> None:
-        self.now = 0.0
-        self._step = step
-
-    def __call__(self) -> float:
-        """Return the time."""
-        self.now += self._step
-        return self.now
-
-
-def drips(head: bytes, part: bytes) -> Callable[[socket.socket], None]:
-    """Send a head, then a part again and again, slowly enough that each is read alone."""
-
-    def script(sock: socket.socket) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.sendall(head)
-        ended = threading.Event()
-        with suppress(OSError):
-            while not ended.wait(0.001):
-                sock.sendall(part)
-
-    return script
-
-
-def test_a_head_that_drips_is_given_up(host: FileHost) -> None:
-    host.scripts["/a"] = drips(b"HTTP/1.1 200 OK\r\nA: ", b"a")
-    with pytest.raises(Interrupted, match="in time"):
-        fetched(f"{host.url}/a", clock=Clock(5))
-
-
-def test_a_body_that_drips_is_given_up(host: FileHost) -> None:
-    host.scripts["/a"] = drips(answer(b"", length=len(BODY)), b"a")
-    with pytest.raises(Interrupted, match="silent"):
-        fetched(f"{host.url}/a", clock=Clock(1))
-
-
-def test_a_body_may_take_any_time_while_bytes_come(host: FileHost) -> None:
-    def script(sock: socket.socket) -> None:
-        sock.sendall(answer(b"", length=len(BODY)))
-        for at in range(0, len(BODY), 4000):
-            sock.sendall(BODY[at : at + 4000])
-            host.ended.wait(0.001)
-
-    host.scripts["/a"] = script
-    assert fetched(f"{host.url}/a", clock=Clock(4)) == BODY
-
-
-@pytest.mark.parametrize("head", [b"", answer(b"abc", length=9)])
-def test_silence_is_given_up(host: FileHost, head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "SILENCE_SECONDS", 0.2)
-
-    def script(sock: socket.socket) -> None:
-        sock.sendall(head)
-        host.ended.wait(60)
-
-    host.scripts["/a"] = script
-    with pytest.raises(Interrupted, match=r"silent|in time"):
-        fetched(f"{host.url}/a")
-
-
-@pytest.mark.parametrize("head", [b"", answer(b"abc", length=9)])
-def test_a_stop_ends_a_copy_that_waits(host: FileHost, head: bytes) -> None:
-    stop = Stop()
-
-    def script(sock: socket.socket) -> None:
-        sock.sendall(head)
-        stop.set()
-        host.ended.wait(60)
-
-    host.scripts["/a"] = script
-    began = time.monotonic()
-    with pytest.raises(Stopped):
-        fetched(f"{host.url}/a", stop)
-    assert time.monotonic() - began < 20
-    with pytest.raises(Stopped):
-        fetched(f"{host.url}/a", stop)
 
 
 def test_over_tls_the_host_must_be_who_it_says(tmp_path: Path) -> None:

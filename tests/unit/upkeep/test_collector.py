@@ -3,32 +3,18 @@
 `test_worker` tests what runs its attempts.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import httpx
 import pytest
 from msgspec import Raw, json
-from msgspec.structs import replace
 
-from hookcast.bus import LocalBus
-from hookcast.consequences import Kind
-from hookcast.dispatcher import Dispatcher
-from hookcast.errors import NotStorable
-from hookcast.fal.queue import FalQueue
-from hookcast.jobs import Completed, EndedBy, Job, JobStatus, Phase, Progressed, Registered, Update
-from hookcast.journal import Notebook
-from hookcast.store import Change, open_store
-from hookcast.upkeep.asking import Asking
-from hookcast.upkeep.collector import MAX_AT_ONCE, NOT_STORABLE, Collector
-from hookcast.upkeep.worker import Later
-from support.fakes import Outage, Sleeper
-from support.fal import ENDPOINT, QUEUE, Answer, FalDouble
-from support.server import running_node, until
-from support.working import claim_early, collecting
+from hookcast.jobs import EndedBy, JobStatus, Registered
+from hookcast.store import open_store
+from support.collected import World
+from support.fakes import Outage
+from support.fal import Answer, FalDouble
 
 pytestmark = pytest.mark.anyio
 
@@ -41,63 +27,6 @@ DISCONNECTED = {
 }
 GOOD = httpx.Response(200, content=b'{"seed": 12345678901234567890}')
 IN_PROGRESS = httpx.Response(400, json={"detail": "Request is still in progress"})
-
-
-class World:
-    """A collector between fal's double and a store, with a clock that moves by the pauses made."""
-
-    def __init__(self, url: str, outage: Outage, client: httpx.AsyncClient, fal: FalDouble) -> None:
-        self.url = url
-        self.outage = outage
-        self.fal = fal
-        self.now = datetime(2026, 11, 23, tzinfo=UTC)
-        self.pauses: list[float] = []
-        self.dispatcher = Dispatcher(outage.store, LocalBus(lambda _: None), lambda: self.now)
-        # The queue's own retries are another test's; here each attempt is one request.
-        fal_queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
-        asking = Asking(fal_queue, lambda: self.now, Notebook(lambda: self.now))
-        self.collector = Collector(outage.store, self.dispatcher, asking, clock=lambda: self.now)
-
-    def passed(self, seconds: float) -> None:
-        """Let time pass."""
-        self.pauses.append(seconds)
-        self.now += timedelta(seconds=seconds)
-
-    def running(self) -> AbstractAsyncContextManager[None]:
-        """The collector at work."""
-        return collecting(self.url, self.collector, self.dispatcher, self.passed)
-
-    async def saving(self, request_id: str = "job-1", patience: float = 0.0) -> Job:
-        """A job that fal has finished, and whose result is not here."""
-        await self.dispatcher.register(request_id, Registered(endpoint_id=ENDPOINT))
-        return (await self.dispatcher.apply(request_id, Progressed(phase=Phase.SAVING), patience=patience)).after
-
-    async def fetched(self, patience: float = 0.0) -> Job:
-        """Fetch the result of a job to its end, one attempt after the other."""
-        await self.saving(patience=patience)
-        async for _ in self.attempts():
-            pass
-        return await self.ended()
-
-    async def attempts(self) -> AsyncIterator[None]:
-        """Yield after each attempt but the last, with the pause."""
-        store = self.outage.store
-        first = (await store.work.next_due([Kind.FETCH]))[Kind.FETCH]
-        self.passed(max(round(first), 0.0))
-        [piece] = await claim_early(self.url)
-        while isinstance(outcome := await self.collector.fetch(piece), Later):
-            assert outcome.facts is not None
-            yield
-            self.passed(outcome.seconds)
-            piece = replace(piece, attempts=piece.attempts + 1, facts=outcome.facts)
-
-    async def ended(self, request_id: str = "job-1") -> Job:
-        """The job at its end."""
-        while True:
-            job = await self.outage.store.get(request_id)
-            if job is not None and job.status.terminal:
-                return job
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture
@@ -271,94 +200,3 @@ async def test_a_404_is_forgotten_when_fal_knows_the_request_after_all(world: Wo
     world.fal.script(RESULT, *[httpx.Response(404)] * 9, GOOD)
     world.fal.script(STATUS, *[unknown, unknown, known] * 3)
     assert (await world.fetched()).result == Raw(GOOD.content)
-
-
-async def test_a_webhook_that_comes_meanwhile_ends_the_attempts(world: World) -> None:
-    world.fal.script(RESULT, IN_PROGRESS)
-    async with world.running():
-        await world.saving()
-        await until(lambda: len(world.fal.requests) >= 2)
-        await world.dispatcher.apply("job-1", Completed(result=Raw(b'"webhook"')))
-        assert await world.outage.store.work.waiting(Kind.FETCH) == 0
-    assert (await world.ended()).result == Raw(b'"webhook"')
-
-
-async def test_a_job_is_fetched_once_at_a_time(world: World) -> None:
-    """Webhook, follower and registration may all ask for the same one."""
-    world.fal.script(RESULT, GOOD)
-    async with world.running():
-        await asyncio.gather(*(world.saving() for _ in range(5)))
-        await world.ended()
-    assert len(world.fal.requests) == 1
-
-
-async def test_a_store_outage_at_an_attempt_is_waited_out(world: World) -> None:
-    """When the job is read, and when its end is stored: what fal answered is fetched again."""
-    world.fal.script(RESULT, GOOD)
-    await world.saving()
-    attempts = world.attempts()
-    world.fal.gate.clear()
-    first = asyncio.ensure_future(anext(attempts))
-    await until(lambda: world.fal.requests)
-    world.outage.down = True
-    world.fal.gate.set()
-    await first
-    for _ in range(3):
-        await anext(attempts)
-    assert world.pauses == [0.0, 1.0, 2.0, 4.0]
-    world.outage.down = False
-    async for _ in attempts:
-        pass
-    assert (await world.ended()).result == Raw(GOOD.content)
-    assert len(world.fal.requests) == 2
-
-
-async def test_a_result_that_the_database_does_not_take_ends_the_job(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Trying again would not help; it says so."""
-    apply = Dispatcher.apply
-
-    async def without_results(
-        dispatcher: Dispatcher, request_id: str, update: Update, *more: Any, **named: Any
-    ) -> Change:
-        if isinstance(update, Completed):
-            raise NotStorable("too large")
-        return await apply(dispatcher, request_id, update, *more, **named)
-
-    monkeypatch.setattr(Dispatcher, "apply", without_results)
-    world.fal.script(RESULT, GOOD)
-    job = await world.fetched()
-    assert (job.status, job.error, len(world.fal.requests)) == (JobStatus.FAILED, NOT_STORABLE, 1)
-
-
-async def test_unfinished_jobs_do_not_storm_fal_after_a_restart(world: World) -> None:
-    """All are fetched, only so many at once."""
-    names = [f"job-{number}" for number in range(MAX_AT_ONCE + 10)]
-    for name in names:
-        await world.saving(name)
-    world.fal.script("", GOOD)
-    world.fal.gate.clear()
-    async with world.running():
-        await until(lambda: len(world.fal.requests) >= MAX_AT_ONCE)
-        await world.outage.store.probe()
-        assert len(world.fal.requests) == MAX_AT_ONCE
-        world.fal.gate.set()
-        for name in names:
-            assert (await world.ended(name)).status is JobStatus.COMPLETED
-    assert len(world.fal.requests) == len(names)
-
-
-async def test_a_restarted_server_fetches_what_the_stopped_one_had_not(database_url: str, fal: FalDouble) -> None:
-    """The webhook had been acknowledged, so fal will not tell again."""
-    fal.script(RESULT, httpx.Response(404))
-    async with running_node(fal, database_url=database_url) as first:
-        await first.register("job-1", endpointId=ENDPOINT)
-        await first.post_webhook(fal.webhook("job-1", payload=None, payload_error="not serializable"))
-        await until(lambda: fal.asked(RESULT))
-        assert (await first.client.get("/api/fal-jobs/job-1")).json()["progress"]["phase"] == "saving"
-    fal.script(RESULT, GOOD)
-    async with running_node(fal, database_url=database_url) as second:
-        answer = await second.client.get("/api/fal-jobs/job-1?wait=20&version=2")
-    assert answer.json()["status"] == "completed"
-    assert "12345678901234567890" in answer.text

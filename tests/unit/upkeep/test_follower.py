@@ -1,148 +1,30 @@
 """The follower: how often it writes, and what ends it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
-from msgspec import Raw, json
+from msgspec import Raw
 
-from hookcast.bus import Condition
-from hookcast.dispatcher import Dispatcher
-from hookcast.fal.queue import FalQueue
-from hookcast.jobs import CancelRequested, Completed, Job, JobStatus, Phase, Registered, Update
-from hookcast.journal import Notebook
-from hookcast.push import Engine
-from hookcast.store import open_store
-from hookcast.upkeep import follower
-from hookcast.upkeep.asking import Asking
-from hookcast.upkeep.collector import Collector
-from hookcast.upkeep.follower import Follower
-from hookcast.upkeep.leases import LeaseKeeper
-from hookcast.wire import State
-from support.fakes import Outage, Sleeper, tasks_of_the_server
-from support.fal import ENDPOINT, QUEUE, Answer, FalDouble, LiveStream, sse_answer
-from support.following import OpenKeeper, SilentEngine
+from hookcast.jobs import CancelRequested, Completed
+from support.fakes import tasks_of_the_server
+from support.fal import Answer, FalDouble, LiveStream, sse_answer
+from support.followed import STATUS, STREAM, World, following, queued, running
 from support.server import until
-from support.working import collecting
 
 pytestmark = pytest.mark.anyio
-
-STREAM = "/status/stream"
-STATUS = "/requests/job-1/status"
 RESULT = "/requests/job-1"
-
-
-def queued(position: int) -> dict[str, Any]:
-    """A status of fal's."""
-    return {"status": "IN_QUEUE", "queue_position": position}
-
-
-def running(*lines: str) -> dict[str, Any]:
-    """Another one, with new log lines."""
-    return {"status": "IN_PROGRESS", "logs": [{"message": line, "timestamp": line} for line in lines]}
 
 
 DONE: dict[str, Any] = {"status": "COMPLETED"}
 
 
-class OpenBus:
-    """Keeps every state that is published."""
-
-    def __init__(self) -> None:
-        self.states: list[dict[str, Any]] = []
-
-    condition: Condition = "ok"
-
-    async def subscribe(self, topics: Iterable[str]) -> None:
-        """Everything is kept anyway."""
-
-    def unsubscribe(self, topics: Iterable[str]) -> None:
-        """Still everything."""
-
-    async def publish(self, state: State) -> None:
-        """Keep it."""
-        self.states.append(json.decode(state.body))
-
-
-class World:
-    """A follower between fal's double and a store; one job, `job-1`."""
-
-    def __init__(self, outage: Outage, client: httpx.AsyncClient, fal: FalDouble) -> None:
-        self.outage = outage
-        self.fal = fal
-        self.fal.script(STATUS, httpx.ConnectError("cut"))
-        self.sleep = Sleeper()
-        self.passed: list[float] = []  # the seconds that the collector waited
-        self.bus = OpenBus()
-        self.dispatcher = Dispatcher(outage.store, self.bus, lambda: datetime.now(UTC))
-        fal_queue = FalQueue(client, QUEUE, "key", sleep=Sleeper(free=True))
-        self.now = datetime.now(UTC)
-        asking = Asking(fal_queue, lambda: self.now, Notebook(lambda: self.now))
-        self.collector = Collector(outage.store, self.dispatcher, asking, clock=lambda: self.now)
-        self.engine = SilentEngine()
-        self.follower = Follower(
-            store=outage.store,
-            engine=cast("Engine", self.engine),
-            dispatcher=self.dispatcher,
-            fal=asking,
-            keeper=cast("LeaseKeeper", OpenKeeper()),
-            sleep=self.sleep,
-        )
-
-    async def report(self, update: Update) -> Job:
-        """Change the job from elsewhere."""
-        return (await self.dispatcher.apply("job-1", update)).after
-
-    async def live(self) -> LiveStream:
-        """Begin to watch; answers fal's open stream."""
-        stream = LiveStream()
-        self.fal.script(STREAM, stream)
-        self.engine.hub.interest.tell("job-1", watched=True)
-        await until(lambda: stream.opened)
-        return stream
-
-    @property
-    def opened(self) -> int:
-        """How often fal's stream was asked for."""
-        return len(self.fal.asked(STREAM))
-
-    @property
-    def reopenings(self) -> list[float]:
-        """The pauses before it was opened again."""
-        return [pause for pause in self.sleep.pauses if pause != 0.2]
-
-
-@asynccontextmanager
-async def _fetching(world: World, url: str) -> AsyncIterator[World]:
-    async with collecting(url, world.collector, world.dispatcher, world.passed.append):
-        yield world
-
-
 @pytest.fixture
 async def world(database_url: str, fal: FalDouble) -> AsyncIterator[World]:
-    """A running follower whose job is registered. At the end no task of it may be left."""
-    async with (
-        open_store(database_url) as store,
-        httpx.AsyncClient(transport=fal) as client,
-        _fetching(World(Outage(store), client, fal), database_url) as made,
-    ):
-        owned = [asyncio.ensure_future(made.follower.run())]
-        await made.dispatcher.register("job-1", Registered(endpoint_id=ENDPOINT))
-        made.bus.states.clear()
-        resting = tasks_of_the_server()
-        try:
-            yield made
-            made.engine.hub.interest.tell("job-1", watched=False)
-            made.sleep.wake()
-            await until(lambda: tasks_of_the_server() <= resting)
-        finally:
-            for task in owned:
-                task.cancel()
-            await asyncio.wait(owned)
+    """A running follower whose job is registered."""
+    async with following(database_url, fal) as made:
+        yield made
 
 
 async def test_states_wait_for_each_other_and_the_newest_wins(world: World) -> None:
@@ -354,102 +236,3 @@ async def test_a_refused_key_ends_the_following(world: World, path: str, status:
     await until(lambda: tasks_of_the_server() <= before)
     assert world.sleep.pauses == []
     assert world.bus.states == []
-
-
-NO_STREAM = [
-    *(httpx.Response(status, json={"detail": "no"}) for status in (307, 400, 404, 405, 406, 410, 501)),
-    httpx.Response(200, json={"status": "IN_PROGRESS"}),
-    httpx.Response(200, headers={"content-type": "text/event-stream"}),
-]
-
-
-@pytest.mark.parametrize("answer", NO_STREAM)
-async def test_where_there_is_no_stream_the_status_is_polled(world: World, answer: httpx.Response) -> None:
-    """At a pace that grows from three to ten seconds, as long as somebody watches."""
-    positions = [httpx.Response(202, json=queued(position)) for position in (9, 8, 7, 7, 7, 7)]
-    world.fal.script(STREAM, answer)
-    world.fal.script(STATUS, *positions)
-    world.sleep.free = True
-    world.engine.hub.interest.tell("job-1", watched=True)
-    await until(lambda: len(world.fal.asked(STATUS)) >= 6)
-    assert [state["progress"]["queuePosition"] for state in world.bus.states] == [9, 8, 7]
-    polls = world.reopenings[:5]
-    for pause, most in zip(polls, (3, 3, 3, 6, 10), strict=True):
-        assert most / 2 <= pause <= most
-    if answer.headers.get("content-type") != "text/event-stream":
-        assert world.opened == 1
-
-
-async def test_while_a_proxy_holds_the_stream_back_the_status_is_polled(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is open, and silent."""
-    monkeypatch.setattr(follower, "FIRST_SECONDS", 0.01)
-    world.fal.script(STREAM, LiveStream())
-    world.fal.script(STATUS, httpx.Response(202, json=queued(7)))
-    world.sleep.free = True
-    world.engine.hub.interest.tell("job-1", watched=True)
-    await until(lambda: world.bus.states)
-    assert world.bus.states[0]["progress"]["queuePosition"] == 7
-
-
-async def test_a_stream_that_was_refused_is_tried_again_later(world: World) -> None:
-    """fal may not have known the request yet."""
-    stream = LiveStream()
-    world.fal.script(STREAM, httpx.Response(404), stream)
-    world.fal.script(STATUS, httpx.Response(202, json=queued(1)))
-    world.sleep.free = True
-    world.engine.hub.interest.tell("job-1", watched=True)
-    await until(lambda: stream.opened)
-    assert len(world.fal.asked(STATUS)) == 10
-
-
-async def test_a_job_that_fal_does_not_know_fails_after_a_minute(world: World) -> None:
-    """Not at once: a request that was just taken may not be visible yet."""
-    world.fal.script(STREAM, httpx.Response(404))
-    world.fal.script(STATUS, httpx.Response(404, json={"detail": "Request not found"}))
-    world.sleep.free = True
-    world.engine.hub.interest.tell("job-1", watched=True)
-    await until(lambda: len(world.fal.asked(STATUS)) > 5)
-    assert world.bus.states == []
-    world.now += timedelta(seconds=60)
-    await until(lambda: world.bus.states)
-    assert world.bus.states[-1]["status"] == "failed"
-    assert world.bus.states[-1]["error"].startswith("fal does not know this request.")
-    assert ENDPOINT in world.bus.states[-1]["error"]
-
-
-async def test_a_job_that_is_gone_after_our_cancel_was_cancelled(world: World) -> None:
-    """404 says so only then."""
-    assert (await world.report(CancelRequested())).progress.phase is Phase.CANCELLING
-    world.fal.script(STREAM, httpx.Response(404))
-    world.fal.script(STATUS, httpx.Response(404))
-    world.engine.hub.interest.tell("job-1", watched=True)
-    await until(lambda: world.bus.states[-1]["status"] == JobStatus.CANCELLED)
-
-
-async def test_past_the_bound_the_status_is_polled(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every three seconds, with the same states as a result."""
-    monkeypatch.setattr(world.follower, "_streams", asyncio.Semaphore(0))
-    world.fal.script(STATUS, httpx.Response(202, json={"status": "IN_QUEUE", "queue_position": 7}))
-    world.sleep.free = True
-    world.engine.hub.interest.tell("job-1", watched=True)
-    await until(lambda: world.bus.states)
-    assert world.bus.states[0]["progress"]["queuePosition"] == 7
-    await until(lambda: any(1.5 <= pause <= 3.0 for pause in world.sleep.pauses))
-    assert world.opened == 0
-    world.engine.hub.interest.tell("job-1", watched=False)
-    world.sleep.wake()
-
-
-async def test_while_the_stream_does_not_work_the_status_is_polled(world: World) -> None:
-    """A proxy may not let streams through."""
-    world.fal.script(STREAM, httpx.ConnectError("cut"))
-    world.fal.script(STATUS, httpx.Response(202, json={"status": "IN_PROGRESS"}))
-    world.sleep.free = True
-    world.engine.hub.interest.tell("job-1", watched=True)
-    await until(lambda: world.bus.states)
-    assert world.bus.states[0]["progress"]["phase"] == "running"
-    await until(lambda: any(1.5 <= pause <= 3.0 for pause in world.sleep.pauses))
-    world.engine.hub.interest.tell("job-1", watched=False)
-    world.sleep.wake()

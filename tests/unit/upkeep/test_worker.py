@@ -1,82 +1,22 @@
 """The worker: what it runs, how often, and that trouble with one piece, or of the database, ends nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from hookcast.consequences import Kind, Start
 from hookcast.errors import StoreUnavailable
-from hookcast.store import JobStore, Piece, WorkTable, open_store
-from hookcast.store.database import open_database
-from hookcast.store.work import add
+from hookcast.store import Piece, open_store
 from hookcast.upkeep import worker as module
-from hookcast.upkeep.worker import Done, Handler, Later, Outcome, Worker
-from support.fakes import Outage, tasks_of_the_server
+from hookcast.upkeep.worker import Handler, Later, Outcome, Worker
 from support.server import until
-from support.working import HurriedWork
+from support.workers import PATIENT, Handling, World
 
 pytestmark = pytest.mark.anyio
-PATIENT = 600.0
 AGES = 3600.0
-
-Run = Callable[[Piece], Awaitable[Outcome]]
-
-
-class World:
-    """Nodes that work on one database; `passed` holds the pauses that nobody waited for."""
-
-    def __init__(self, url: str, store: JobStore) -> None:
-        self.url = url
-        self.outage = Outage(store)
-        self.table = store.work
-        self.passed: list[float] = []
-
-    async def add(self, *names: str, kind: str = "fetch", after: float = -1.0) -> None:
-        """Add due pieces."""
-        database = open_database(self.url)
-        starts = [Start(f"{kind}:{name}", cast("Kind", _Kind(kind)), name, after) for name in names]
-        await database.write(lambda connection: add(database, connection, starts))
-        await database.close()
-
-    async def left(self) -> int:
-        """How many are not done."""
-        return await self.table.waiting("fetch")
-
-    async def empty(self) -> None:
-        """Wait until all are done."""
-        while await self.left():  # noqa: ASYNC110 - a database has no event
-            await asyncio.sleep(0.001)
-
-    @asynccontextmanager
-    async def node(self, handlers: Mapping[str, Handler] | Run, name: str = "one") -> AsyncIterator[Worker]:
-        """A node at work, whose pauses pass at once; one handler is that of `fetch`."""
-        if not isinstance(handlers, Mapping):
-            handlers = {"fetch": Handler(handlers, 10, PATIENT)}
-        database = open_database(self.url)
-        table = HurriedWork(database, self.passed.append)
-        worker = Worker(cast("WorkTable", self.outage.part(table)), handlers, name)
-        task = asyncio.ensure_future(worker.run())
-        try:
-            yield worker
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-            await database.close()
-
-
-class _Kind(str):
-    """A kind of the test's own."""
-
-    __slots__ = ()
-
-    @property
-    def value(self) -> str:
-        """As an enum has it."""
-        return str(self)
 
 
 @pytest.fixture
@@ -84,39 +24,6 @@ async def world(database_url: str) -> AsyncIterator[World]:
     """A database without work."""
     async with open_store(database_url) as store:
         yield World(database_url, store)
-
-
-class Handling:
-    """A handler that notes each piece, and does what the test says."""
-
-    def __init__(self, *outcomes: Outcome | Exception) -> None:
-        self.outcomes = list(outcomes)
-        self.pieces: list[Piece] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.running = self.most = self.cancelled = 0
-
-    async def __call__(self, piece: Piece) -> Outcome:
-        """Note the piece, wait for the gate, and return or raise the next outcome; Done after the last."""
-        self.pieces.append(piece)
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            await self.gate.wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        finally:
-            self.running -= 1
-        outcome = self.outcomes.pop(0) if self.outcomes else Done()
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    @property
-    def names(self) -> list[str]:
-        """The jobs, in order."""
-        return [piece.request_id for piece in self.pieces]
 
 
 async def test_a_piece_is_run_until_it_is_done(world: World) -> None:
@@ -254,106 +161,6 @@ async def test_a_piece_that_a_handler_cannot_reach_the_database_for_runs_again(w
         async with world.node(Handling(StoreUnavailable("away"))):
             await world.empty()
     assert [line["event"] for line in lines] == ["work_postponed"]
-
-
-async def test_a_lease_is_renewed_while_the_handler_runs(world: World) -> None:
-    """So no other node takes the piece, however long it takes."""
-    first, second = Handling(), Handling()
-    first.gate.clear()
-    await world.add("job-1")
-    async with world.node(first, "one") as one:
-        await until(lambda: first.running)
-        await _end_lease(world)
-        await one.renew()
-        async with world.node(second, "two") as two:
-            await two.look()
-            first.gate.set()
-            await world.empty()
-    assert second.pieces == []
-
-
-async def _end_lease(world: World) -> None:
-    """As if this node had been silent for too long."""
-    database = open_database(world.url)
-    await WorkTable(database).renew(["fetch:job-1"], "one", -1.0)
-    await database.close()
-
-
-async def test_when_a_node_is_silent_for_too_long_another_one_goes_on(world: World) -> None:
-    """The first is told, and its handler cancelled; not at once, since it may have just ended the piece itself."""
-    first, second = Handling(), Handling()
-    first.gate.clear()
-    second.gate.clear()
-    await world.add("job-1")
-    async with world.node(first, "one") as one:
-        await until(lambda: first.running)
-        await _end_lease(world)
-        async with world.node(second, "two"):
-            await until(lambda: second.running)
-            await one.renew()
-            assert first.cancelled == 0
-            await one.renew()
-            await until(lambda: first.cancelled)
-            second.gate.set()
-            await world.empty()
-    assert (len(first.pieces), len(second.pieces)) == (1, 1)
-
-
-async def test_a_node_that_claims_its_own_piece_again_does_not_run_it_twice(world: World) -> None:
-    """Its lease had ended while it could not reach the database."""
-    handling = Handling()
-    handling.gate.clear()
-    await world.add("job-1")
-    async with world.node(handling, "one") as worker:
-        await until(lambda: handling.running)
-        await _end_lease(world)
-        await worker.look()
-        assert handling.names == ["job-1"]
-        handling.gate.set()
-        await world.empty()
-
-
-async def test_a_node_that_stops_gives_its_work_back(world: World) -> None:
-    """Another one begins at once, long before the lease would have ended; no task is left."""
-    handling = Handling()
-    handling.gate.clear()
-    await world.add("job-1")
-    before = tasks_of_the_server()
-    async with world.node(handling, "one"):
-        await until(lambda: handling.running)
-    assert tasks_of_the_server() == before
-    handling.gate.set()
-    async with world.node(handling, "two"):
-        await world.empty()
-    assert [piece.attempts for piece in handling.pieces] == [1, 2]
-
-
-async def test_nodes_share_the_work_and_run_each_piece_once(world: World) -> None:
-    """Three nodes that look as often as they can."""
-    handling = Handling()
-    names = [f"job-{number:02}" for number in range(60)]
-    await world.add(*names)
-    async with AsyncExitStack() as stack:
-        for node in "abc":
-            await stack.enter_async_context(world.node(handling, node))
-        await world.empty()
-    assert sorted(handling.names) == names
-
-
-async def test_a_substitute_leaves_what_another_node_may_take(world: World) -> None:
-    ran: list[str] = []
-
-    async def run(piece: Piece) -> Outcome:
-        ran.append(piece.request_id)
-        return Done()
-
-    await world.add("old", after=-60.0)
-    await world.add("new", after=-1.0)
-    async with world.node({"fetch": Handler(run, 10, PATIENT, overdue=30.0)}) as worker:
-        await until(lambda: ran)
-        await worker.look()
-    assert ran == ["old"]
-    assert await world.left() == 1
 
 
 async def test_work_that_yields_begins_slowly_while_the_node_is_crowded(

@@ -3,89 +3,19 @@
 import hashlib
 import os
 import threading
-import urllib.request
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from hookcast.media.copying import Copier, Place
-from hookcast.media.failures import Interrupted, Stopped, StorageFailed
+from hookcast.media.failures import Interrupted, Stopped
 from hookcast.media.fetching import Fetcher
 from hookcast.media.stopping import Stop
-from hookcast.media.storage import Storage, open_storage
-from hookcast.media.storage.local import LocalStorage
-from support.buckets import BUCKET, CREDENTIALS, Bucket, running_moto, running_s3rver
+from support.buckets import CREDENTIALS
 from support.filehost import FileHost, answer, running_host, says
-
-LARGE = os.urandom(9 * 1024 * 1024)  # more than is put at once
-SIZES = {"small": LARGE[:100_000], "large": LARGE}
-
-
-class Kept(Protocol):
-    """A storage seen from outside: by a program that knows nothing of Hookcast."""
-
-    storage: Storage
-    atomic: bool  # what came of an upload that broke off is never seen, as in S3
-
-    def everything(self) -> list[str]:
-        """Return the keys of all files and drafts."""
-
-    def read(self, key: str) -> tuple[bytes, str | None]:
-        """Return a file's content, and its type where the storage has types."""
-
-
-class KeptInDirectory:
-    """A directory."""
-
-    atomic = True
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self.storage: Storage = open_storage(f"file://{root}", None)
-
-    def everything(self) -> list[str]:
-        """See Kept."""
-        return [str(path.relative_to(self._root)) for path in self._root.rglob("*") if path.is_file()]
-
-    def read(self, key: str) -> tuple[bytes, str | None]:
-        """See Kept."""
-        return (self._root / key).read_bytes(), None
-
-
-class KeptInBucket:
-    """A bucket."""
-
-    def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
-        self._prefix = f"some/{uuid.uuid4().hex}"  # of this test's own
-        self.atomic = bucket.atomic
-        self.storage: Storage = open_storage(bucket.url(self._prefix), None)
-
-    def everything(self) -> list[str]:
-        """See Kept."""
-        return [key.removeprefix(f"{self._prefix}/") for key in self._bucket.keys_under(self._prefix)]
-
-    def read(self, key: str) -> tuple[bytes, str | None]:
-        """See Kept."""
-        return self._bucket.read(f"{self._prefix}/{key}")
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[Bucket]:
-    """Run moto for all tests here."""
-    with running_moto() as bucket:
-        yield bucket
-
-
-@pytest.fixture(scope="module")
-def s3rver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
-    """Run s3rver for all tests here."""
-    with running_s3rver(tmp_path_factory.mktemp("s3rver")) as bucket:
-        yield bucket
+from support.kept import LARGE, SIZES, Kept, KeptInBucket, KeptInDirectory, write
 
 
 @pytest.fixture(params=["directory", "moto", "s3rver"])
@@ -112,17 +42,6 @@ def nothing_is_left(kept: Kept) -> bool:
     if not kept.atomic:
         kept.storage.sweep(datetime.now(UTC) + timedelta(hours=1))
     return kept.everything() == []
-
-
-def write(storage: Storage, key: str, content: bytes, *, told: bool = True, content_type: str = "video/mp4") -> None:
-    """Write a file in pieces, its length told before or not."""
-    draft = storage.begin(key.partition("/")[0], len(content) if told else None, content_type, Stop())
-    try:
-        for at in range(0, len(content), 1 << 20):
-            draft.write(memoryview(content)[at : at + (1 << 20)])
-        draft.commit(key)
-    finally:
-        draft.discard()
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["length told", "length unknown"])
@@ -262,65 +181,3 @@ def test_copies_at_once_do_not_mix(kept: Kept) -> None:
     for thread in threads:
         thread.join(60)
     assert {key: kept.read(key)[0] for key in kept.everything()} == contents
-
-
-@pytest.fixture(params=["moto", "s3rver"])
-def kept_in_bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> KeptInBucket:
-    """Return an empty bucket of each server."""
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    return KeptInBucket(request.getfixturevalue(request.param))
-
-
-def test_a_presigned_link_gives_the_file_with_its_type(kept_in_bucket: KeptInBucket) -> None:
-    for key, content in (("a b/0-x.mp4", LARGE), ("a~2e/1-x.png", b"small")):
-        write(kept_in_bucket.storage, key, content, content_type="image/png")
-    keys = ["a b/0-x.mp4", "a~2e/1-x.png"]
-    for link, content in zip(kept_in_bucket.storage.links(keys, 600), (LARGE, b"small"), strict=True):
-        with urllib.request.urlopen(link, timeout=60) as found:  # noqa: S310 - a link of the test's own server
-            assert found.read() == content
-            assert found.headers["Content-Type"] == "image/png"
-    assert kept_in_bucket.storage.links([], 600) == []
-
-
-def test_no_multipart_upload_is_ever_open(moto: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    storage = open_storage(moto.url("p"), None)
-    for told in (True, False):
-        draft = storage.begin("a", len(LARGE) if told else None, "video/mp4", Stop())
-        draft.write(memoryview(LARGE)[:-1])
-        assert "Uploads" not in moto.client.list_multipart_uploads(Bucket=BUCKET)
-        draft.discard()
-        write(storage, "a/0-x.mp4", LARGE, told=told)
-        assert "-" not in moto.client.head_object(Bucket=BUCKET, Key="p/a/0-x.mp4")["ETag"]
-    assert "Uploads" not in moto.client.list_multipart_uploads(Bucket=BUCKET)
-
-
-@pytest.mark.parametrize("told", [True, False])
-@pytest.mark.parametrize("size", SIZES)
-def test_a_bucket_that_does_not_exist_is_told(
-    moto: Bucket, monkeypatch: pytest.MonkeyPatch, size: str, told: bool
-) -> None:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    storage = open_storage(moto.url("p").replace(BUCKET, "absent"), None)
-    with pytest.raises(StorageFailed, match=r"NoSuchBucket|not found"):
-        write(storage, "a/0-x.mp4", SIZES[size], told=told)
-    with pytest.raises(StorageFailed):
-        storage.probe()
-
-
-def test_a_server_that_is_down_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    storage = open_storage(f"s3://{BUCKET}?endpoint=http://127.0.0.1:9", None)
-    with pytest.raises(StorageFailed, match="bucket of kept files"):
-        write(storage, "a/0-x.mp4", LARGE)
-
-
-def test_a_key_that_is_not_ours_has_no_path(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path, "https://cdn.example.com")
-    for key in ("../a", "a/../../b", "/etc/passwd", "a//b", "", ".", "a/.", "a\\b", "a\0b"):
-        with pytest.raises(ValueError, match="not a key"):
-            storage.path(key)

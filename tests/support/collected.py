@@ -6,7 +6,6 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
 import httpx
-import pytest
 from msgspec.structs import replace
 
 from hookcast.bus import LocalBus
@@ -15,17 +14,12 @@ from hookcast.dispatcher import Dispatcher
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import Job, Phase, Progressed, Registered
 from hookcast.journal import Notebook
-from hookcast.store import open_store
 from hookcast.upkeep.asking import Asking
 from hookcast.upkeep.collector import Collector
 from hookcast.upkeep.worker import Later
 from support.fakes import Outage, Sleeper
 from support.fal import ENDPOINT, QUEUE, FalDouble
 from support.working import claim_early, collecting
-
-RESULT = "/requests/job-1"
-GOOD = httpx.Response(200, content=b'{"seed": 12345678901234567890}')
-IN_PROGRESS = httpx.Response(400, json={"detail": "Request is still in progress"})
 
 
 class World:
@@ -83,10 +77,3 @@ class World:
             if job is not None and job.status.terminal:
                 return job
             await asyncio.sleep(0.001)
-
-
-@pytest.fixture
-async def world(database_url: str, fal: FalDouble) -> AsyncIterator[World]:
-    """A collector that does not run yet."""
-    async with open_store(database_url) as store, httpx.AsyncClient(transport=fal) as client:
-        yield World(database_url, Outage(store), client, fal)

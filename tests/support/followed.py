@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import httpx
-import pytest
 from msgspec import json
 
 from hookcast.bus import Condition
@@ -136,10 +135,3 @@ async def following(database_url: str, fal: FalDouble) -> AsyncIterator[World]:
             for task in owned:
                 task.cancel()
             await asyncio.wait(owned)
-
-
-@pytest.fixture
-async def world(database_url: str, fal: FalDouble) -> AsyncIterator[World]:
-    """A running follower whose job is registered."""
-    async with following(database_url, fal) as made:
-        yield made

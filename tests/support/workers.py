@@ -5,10 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import cast
 
-import pytest
-
 from hookcast.consequences import Kind, Start
-from hookcast.store import JobStore, Piece, WorkTable, open_store
+from hookcast.store import JobStore, Piece, WorkTable
 from hookcast.store.database import open_database
 from hookcast.store.work import add
 from hookcast.upkeep.worker import Done, Handler, Outcome, Worker
@@ -71,13 +69,6 @@ class _Kind(str):
     def value(self) -> str:
         """As an enum has it."""
         return str(self)
-
-
-@pytest.fixture
-async def world(database_url: str) -> AsyncIterator[World]:
-    """A database without work."""
-    async with open_store(database_url) as store:
-        yield World(database_url, store)
 
 
 class Handling:

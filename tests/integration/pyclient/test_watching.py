@@ -11,40 +11,25 @@ import httpx
 import pytest
 
 from hookcast.client import (
-    AccessRefused,
     DeadlinePassed,
     Hookcast,
-    Job,
     JobCancelled,
     JobFailed,
     Notice,
     Transport,
-    UnexpectedAnswer,
-    ladder,
 )
 from hookcast.client.attempts import POLL_SECONDS
 from hookcast.emulator import begin_shutdown, create_emulator
+from integration.pyclient.watching import DONE, collect, complete, quick
 from support.fakes import Sleeper
 from support.fal import ENDPOINT, FalDouble
 from support.falhost import served_app
 from support.push import nothing_left
 from support.server import Node, running_node, until
 from support.serving import served
-from support.stand import Answer, Meddle, Meddling, buffering_proxy, job, plain, problem, sse, standing, state
+from support.stand import Answer, Meddling, job, plain, problem, sse, standing, state
 
 pytestmark = pytest.mark.anyio
-DONE = job(4, "completed", result={"a": 1})
-
-
-async def collect(client: Hookcast, name: str = "job-1", **options: Any) -> list[Job]:
-    """All states that a watch gives."""
-    return [seen async for seen in client.watch(name, **options)]
-
-
-def quick(url: str, sleeper: Sleeper | None = None, **options: Any) -> Hookcast:
-    """A client that does not pause for long."""
-    values: dict[str, Any] = {"sleep": sleeper or Sleeper(free=True), "heartbeat": 0.2, "timeout": 5.0}
-    return Hookcast(url, **values | options)
 
 
 async def test_a_watch_shows_each_newer_state_and_ends_with_the_terminal_one(node: Node) -> None:
@@ -54,16 +39,11 @@ async def test_a_watch_shows_each_newer_state_and_ends_with_the_terminal_one(nod
         assert (await anext(states)).version == 1
         await node.register("job-1", owner="o")
         assert (await anext(states)).owner == "o"
-        await _complete(node)
+        await complete(node)
         last = await anext(states)
         assert (last.status, last.version, last.result()) == ("completed", 3, {"seed": 2**53 + 1})
         assert [late async for late in states] == []
         assert [again.version async for again in client.watch("job-1")] == [3]
-
-
-async def _complete(node: Node, name: str = "job-1", **fields: Any) -> None:
-    body = node.fal.webhook(name, **{"payload": {"seed": 2**53 + 1}} | fields)
-    assert (await node.post_webhook(body)).status_code == 200
 
 
 async def test_a_job_that_is_not_known_yet_is_waited_for(node: Node) -> None:
@@ -72,12 +52,12 @@ async def test_a_job_that_is_not_known_yet_is_waited_for(node: Node) -> None:
         waiting = asyncio.ensure_future(client.wait("job-1"))
         await until(lambda: node.engine.admission.streams)
         await node.register("job-1")
-        await _complete(node)
+        await complete(node)
         assert await waiting == {"seed": 2**53 + 1}
 
 
 async def test_a_job_that_fails_or_is_cancelled_is_an_error_that_says_why(node: Node) -> None:
-    await _complete(node, status="ERROR", payload={"detail": "Too rude."}, error="Unprocessable")
+    await complete(node, status="ERROR", payload={"detail": "Too rude."}, error="Unprocessable")
     async with Hookcast(node.url) as client:
         with pytest.raises(JobFailed, match=r"Too rude\.") as failed:
             await client.wait("job-1")
@@ -104,110 +84,6 @@ async def test_a_server_that_is_killed_and_started_again_costs_the_watch_nothing
             await server.complete("job-1")
             assert (await coming).ended
             assert [late async for late in states] == []
-
-
-NO_STREAM = {
-    "404": plain(404),
-    "405": plain(405),
-    "a page": plain(200),
-    "a login page": plain(302, location="/login"),
-    "full": problem(503, "too_many_streams"),
-    "full for this address": problem(429, "too_many_streams_of_client"),
-}
-
-
-@pytest.mark.parametrize("answer", NO_STREAM.values(), ids=NO_STREAM)
-async def test_where_there_is_no_stream_a_long_poll_brings_the_states(node: Node, answer: Answer) -> None:
-    """A proxy that knows no such path, a login page, a server that is full."""
-    await node.register("job-1")
-    async with standing(answer) as stand, quick(node.url, transport=Meddling(_diverted(stand.url))) as client:
-        notices: list[Notice] = []
-        async with aclosing(client.watch("job-1", notify=notices.append)) as states:
-            assert (await anext(states)).version == 1
-            coming = asyncio.ensure_future(anext(states))
-            await until(lambda: node.engine.admission.streams or node.engine.hub)
-            await _complete(node)
-            assert (await coming).ended
-        assert notices[-1] == Notice(Transport.LONG_POLL)
-        assert len(stand.asked) == 1
-
-
-def _diverted(url: str) -> Meddle:
-    """Streams go to another server."""
-    other = httpx.URL(url)
-
-    def meddle(request: httpx.Request) -> None:
-        if request.url.path.endswith("/events"):
-            request.url = request.url.copy_with(port=other.port)
-
-    return meddle
-
-
-async def test_a_proxy_that_buffers_everything_is_noticed_by_its_silence(node: Node) -> None:
-    """The answers to long polls are complete, so they come through."""
-    await node.register("job-1")
-    async with buffering_proxy(int(node.url.rpartition(":")[2])) as url, quick(url) as client:
-        notices: list[Notice] = []
-        async with aclosing(client.watch("job-1", notify=notices.append)) as states:
-            assert (await anext(states)).version == 1
-            coming = asyncio.ensure_future(anext(states))
-            await until(lambda: node.engine.hub)
-            await _complete(node)
-            assert (await coming).ended
-        assert [notice.transport for notice in notices] == [Transport.SSE, Transport.LONG_POLL]
-
-
-async def test_a_stream_that_falls_silent_is_left() -> None:
-    """No state and no ping for two and a half heartbeats: something on the way holds them back."""
-    held = asyncio.Event()
-    silent = sse(job(1), ": ping\n\n", then=held)
-    async with standing(silent, state(4, "completed")) as stand, quick(stand.url) as client:
-        notices: list[Notice] = []
-        assert [seen.version for seen in await collect(client, notify=notices.append)] == [1, 4]
-        held.set()
-        assert [notice.transport for notice in notices] == [Transport.SSE, Transport.SSE, Transport.LONG_POLL]
-        assert "silent" in str(notices[1].trouble)
-
-
-async def test_server_sent_events_are_tried_again_later(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was in the way may have gone."""
-    monkeypatch.setattr(ladder, "CLIMB_SECONDS", 0.05)
-    await node.register("job-1")
-    notices: list[Notice] = []
-
-    def meddle(request: httpx.Request) -> Exception | None:
-        polled = any(notice.transport is Transport.POLL for notice in notices)
-        hidden = request.url.path.endswith("/events") or "wait" in request.url.params
-        return httpx.ReadTimeout("nothing came") if hidden and not polled else None
-
-    async with quick(node.url, transport=Meddling(meddle), heartbeat=15.0) as client:
-        watching = asyncio.ensure_future(collect(client, notify=notices.append))
-        await until(lambda: node.engine.admission.streams)
-        await _complete(node)
-        assert (await watching)[-1].ended
-    assert [notice.transport for notice in notices if not notice.trouble] == [Transport.POLL, Transport.SSE]
-
-
-async def test_where_long_polls_do_not_come_through_either_the_job_is_asked_for_every_3_s(node: Node) -> None:
-    """What is unchanged is answered without a body."""
-    await node.register("job-1")
-    sleeper, notices = Sleeper(), list[Notice]()
-
-    def meddle(request: httpx.Request) -> Exception | None:
-        hidden = request.url.path.endswith("/events") or "wait" in request.url.params
-        return httpx.ReadTimeout("nothing came") if hidden else None
-
-    async with quick(node.url, sleeper, transport=Meddling(meddle)) as client:
-        watching = asyncio.ensure_future(collect(client, notify=notices.append))
-        for turn in range(1, 4):
-            while sleeper.pauses.count(POLL_SECONDS) < turn:
-                sleeper.wake()  # the pauses between transports are none
-                await asyncio.sleep(0.001)
-        await _complete(node)
-        sleeper.wake()
-        assert [seen.version for seen in await watching] == [1, 2]
-    assert set(sleeper.pauses) == {0.0, POLL_SECONDS}
-    assert notices[-1] == Notice(Transport.POLL)
 
 
 async def test_duplicate_and_old_states_are_dropped_and_the_end_comes_once() -> None:
@@ -293,89 +169,6 @@ async def test_leaving_early_leaves_nothing_behind(node: Node) -> None:
     await states.aclose()
 
 
-class Keys:
-    """Gives token-1, token-2 … and counts."""
-
-    def __init__(self) -> None:
-        self.given = 0
-
-    async def __call__(self) -> str:
-        """One more."""
-        await asyncio.sleep(0)
-        self.given += 1
-        return f"token-{self.given}"
-
-
-async def test_a_function_is_asked_for_a_new_token_when_the_old_one_is_refused_or_runs_out() -> None:
-    """And the watch goes on with it."""
-    open_ = asyncio.Event()
-    expiring = sse(job(1), "event: token-expiring\ndata: {}\n\n", then=open_)
-    async with standing(problem(401, "token_expired"), expiring, sse(DONE)) as stand:
-        async with quick(stand.url, token=Keys()) as client:
-            assert [seen.version for seen in await collect(client)] == [1, 4]
-        open_.set()
-        assert stand.tokens == ["Bearer token-1", "Bearer token-2", "Bearer token-3"]
-
-
-async def test_watches_that_need_a_new_token_at_once_ask_for_it_once(node: Node) -> None:
-    refused = 0
-
-    def meddle(request: httpx.Request) -> httpx.Response | None:
-        nonlocal refused
-        if request.headers["authorization"] != "Bearer token-1":
-            return None
-        refused += 1
-        return httpx.Response(401, json={})
-
-    await node.register("job-1")
-    await _complete(node)
-    keys = Keys()
-    async with quick(node.url, token=keys, transport=Meddling(meddle)) as client:
-        await client.get("job-1")
-        assert (keys.given, refused) == (2, 1)
-        keys.given = 0
-    async with quick(node.url, token=keys, transport=Meddling(meddle)) as client:
-        await asyncio.gather(*(client.wait("job-1") for _ in range(10)))
-        assert (keys.given, refused) == (2, 11)
-
-
-@pytest.mark.parametrize("code", ["unauthorized", "token_expired", "token_invalid"])
-async def test_a_token_that_is_refused_for_good_ends_the_watch(code: str) -> None:
-    """A string cannot be renewed, and of a function one new token is tried."""
-    async with standing(problem(401, code)) as stand:
-        for token, asked in (("t", 1), (Keys(), 2)):
-            async with quick(stand.url, token=token) as client:
-                with pytest.raises(AccessRefused, match=code) as refused:
-                    await collect(client)
-            assert (refused.value.status, refused.value.code, refused.value.detail) == (401, code, f"It is {code}.")
-            assert len(stand.asked) == asked
-            stand.asked.clear()
-
-
-async def test_a_token_function_that_fails_for_a_while_is_asked_again() -> None:
-    """The same outage may take both servers."""
-    keys, failures = Keys(), [OSError("no way there"), httpx.ConnectError("nor there"), TimeoutError()]
-
-    async def token() -> str:
-        if failures:
-            raise failures.pop()
-        return await keys()
-
-    async with standing(sse(DONE)) as stand, quick(stand.url, token=token) as client:
-        assert len(await collect(client)) == 1
-
-
-STRANGERS = {"404": plain(404), "moved": plain(302, location="https://elsewhere.example/"), "403": plain(403)}
-
-
-@pytest.mark.parametrize("answer", STRANGERS.values(), ids=STRANGERS)
-async def test_an_address_where_no_hookcast_answers_is_an_error_at_once(answer: Answer) -> None:
-    """Nobody shall wait there for ever."""
-    async with standing(answer) as stand, quick(stand.url) as client:
-        with pytest.raises((UnexpectedAnswer, AccessRefused), match=stand.url):
-            await collect(client)
-
-
 @pytest.fixture
 def chance() -> random.Random:
     """Chance whose seed is shown when a test fails."""
@@ -405,7 +198,7 @@ async def test_whatever_goes_wrong_at_random_every_watch_ends_once_and_right(nod
         watches = [asyncio.ensure_future(collect(client, name)) for name in names]
         for name in names:
             await node.register(name)
-            await _complete(node, name)
+            await complete(node, name)
         for seen in await asyncio.gather(*watches):
             versions = [each.version for each in seen]
             assert versions == sorted(set(versions))

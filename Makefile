@@ -9,10 +9,10 @@ SERVICES := postgresql pgbouncer redis-server
 PROXIES := nginx haproxy caddy curl openssl
 RAILS := puma ruby-railties ruby-activerecord ruby-sqlite3
 COMPILE := .make/uv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate
-UNMEASURED := $(addprefix --ignore=tests/integration/,clients pyclient/test_commands.py test_access.py test_attacks.py \
-  test_cli.py test_cuts.py test_failing_parts.py test_faults.py test_full_disk.py test_garbage.py test_health_check.py \
-  test_installation.py test_limits_of_clients.py test_media_commands.py test_memory_of_readers.py test_open_files.py \
-  test_redis_entry.py test_setup.py test_start.py test_unread_log.py test_watchdog.py)
+UNMEASURED := $(addprefix --ignore=tests/integration/,clients pyclient/test_commands.py test_access.py test_access_of_pages.py \
+  test_access_tokens.py test_attacks.py test_cli.py test_cuts.py test_failing_parts.py test_faults.py test_full_disk.py \
+  test_garbage.py test_health_check.py test_installation.py test_limits_of_clients.py test_media_commands.py \
+  test_memory_of_readers.py test_open_files.py test_redis_entry.py test_setup.py test_start.py test_unread_log.py test_watchdog.py)
 PYTEST := $(BIN)/pytest -n 6 --dist worksteal
 
 .PHONY: help run check test coverage check-lowest test-image test-install chaos fuzz bench instructions soak format lock build clean

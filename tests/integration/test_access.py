@@ -3,23 +3,19 @@
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
-from support.access import ADMIN, API_KEY, JWKS_PATH, SECOND_KEY, SECRET, SETTINGS, IdentityProvider, token, unsigned
-from support.commands import hookcast
+from support.access import ADMIN, API_KEY, SECOND_KEY, SECRET, SETTINGS, IdentityProvider, token, unsigned
+from support.closed import IDP, closing
 from support.fal import ENDPOINT, FalDouble
-from support.raw import get, raw
-from support.server import Node, running_node, until
+from support.server import Node
 
 pytestmark = pytest.mark.anyio
-IDP = IdentityProvider()
 
 # What a caller gets: 401 with a code, or one of four kinds of access.
 FULL, OWNS, SEES, BLIND = "full", "owns", "sees", "blind"
@@ -90,14 +86,7 @@ def caller(request: pytest.FixtureRequest) -> Caller:
 @pytest.fixture
 async def closed(database_url: str, fal: FalDouble) -> AsyncIterator[Node]:
     """A server that asks for keys and tokens, with a job of user-1 in the group g."""
-    fal.script(JWKS_PATH, IDP.answer())
-    fal.script(
-        f"/{ENDPOINT}", httpx.Response(200, json={"request_id": "job-9", "response_url": "https://queue.fal.test/r"})
-    )
-    async with running_node(fal, database_url=database_url, **SETTINGS) as node:
-        facts = {"owner": "user-1", "group": "g", "endpointId": ENDPOINT}
-        done = await node.client.put("/api/fal-jobs/job-1", json=facts, headers=ADMIN)
-        assert done.status_code == 201
+    async with closing(database_url, fal) as node:
         yield node
 
 
@@ -209,22 +198,6 @@ async def test_a_job_that_is_nobodys_is_cancelled_with_a_key_only(closed: Node) 
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
-@pytest.mark.parametrize(("origin", "status"), [("https://evil.test", 403), ("https://app.test", 202)])
-async def test_an_owner_cancels_from_the_pages_of_allowed_origins(
-    database_url: str, fal: FalDouble, origin: str, status: int
-) -> None:
-    """As other writes: a page of another site may not, and the browser lets an allowed one."""
-    fal.script("/cancel", httpx.Response(202, json={"status": "CANCELLATION_REQUESTED"}))
-    settings = {"api_keys": API_KEY, "token_secret": SECRET, "allowed_origins": "https://app.test"}
-    async with running_node(fal, database_url=database_url, **settings) as node:
-        await node.client.put("/api/fal-jobs/job-1", json={"owner": "u", "endpointId": ENDPOINT}, headers=ADMIN)
-        headers = {"Authorization": f"Bearer {token(sub='u')}", "Origin": origin}
-        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-        before = await node.client.options("/api/fal-jobs/job-1/cancel", headers={"Origin": origin, **asks})
-        assert before.status_code == (200 if status == 202 else 400)
-        assert (await node.client.post("/api/fal-jobs/job-1/cancel", headers=headers)).status_code == status
-
-
 async def test_the_list_has_what_the_caller_sees(closed: Node, caller: Caller) -> None:
     """And no more, whatever is asked for."""
     await closed.client.put("/api/fal-jobs/job-x", json={"owner": "somebody", "group": "else"}, headers=ADMIN)
@@ -253,171 +226,3 @@ async def test_a_hidden_job_is_answered_as_an_unknown_one(closed: Node, path: st
     assert {answer.status_code for answer in heads} == {404}
     texts = {answer.text.replace("job-1", "*").replace("job-0", "*") for answer in answers}
     assert len(texts) == 1
-
-
-async def test_submit_answers_with_a_token_for_its_job(closed: Node) -> None:
-    """It shows that job, and no other."""
-    body = {"endpointId": ENDPOINT, "input": {}}
-    submitted = (await closed.client.post("/api/fal-jobs", json=body, headers=ADMIN)).json()
-    headers = {"Authorization": f"Bearer {submitted['token']}"}
-    assert submitted["expiresAt"].endswith("Z")
-    assert (await closed.client.get(submitted["links"]["status"], headers=headers)).status_code == 200
-    assert (await closed.client.get("/api/fal-jobs/job-1", headers=headers)).status_code == 404
-
-
-async def test_minted_tokens_show_what_was_asked_for(closed: Node) -> None:
-    """Until the time that was asked for."""
-    for rights in ({"sub": "user-1"}, {"jobs": ["job-1"]}, {"groups": ["g"]}):
-        minted = await closed.client.post("/api/tokens", json={**rights, "expiresIn": 60}, headers=ADMIN)
-        headers = {"Authorization": f"Bearer {minted.json()['token']}"}
-        assert (await closed.client.get("/api/fal-jobs/job-1", headers=headers)).status_code == 200
-
-
-@pytest.mark.parametrize("body", [{}, {"sub": ""}, {"jobs": []}, {"sub": "u", "expiresIn": 0}, {"sub": "u", "x": 1}])
-async def test_a_token_for_nothing_is_not_made(closed: Node, body: dict[str, Any]) -> None:
-    """It would only look like access."""
-    answer = await closed.client.post("/api/tokens", json=body, headers=ADMIN)
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
-
-
-async def test_a_secret_is_rotated_without_a_token_lost(database_url: str, fal: FalDouble, tmp_path: Path) -> None:
-    """The first signs, on the server and on the command line; tokens of the old one are taken until they expire."""
-    new = "new-secret-of-the-tokens-9876543210-zyxwv"
-    before, both, after = ({"api_keys": API_KEY, "token_secret": text} for text in (SECRET, f"{new}, {SECRET}", new))
-    async with running_node(fal, database_url=database_url, **before) as node:
-        await node.client.put("/api/fal-jobs/job-1", json={"owner": "user-1"}, headers=ADMIN)
-        old = await _mint(node)
-    async with running_node(fal, database_url=database_url, **both) as node:
-        made = await hookcast(tmp_path, "token", "--sub", "user-1", HOOKCAST_TOKEN_SECRET=both["token_secret"])
-        young = [await _mint(node), made.out.strip()]
-        assert [await _sees(node, each) for each in (old, *young)] == [200, 200, 200]
-    async with running_node(fal, database_url=database_url, **after) as node:
-        assert [await _sees(node, each) for each in (old, *young)] == [401, 200, 200]
-
-
-async def _mint(node: Node) -> str:
-    answer = await node.client.post("/api/tokens", json={"sub": "user-1"}, headers=ADMIN)
-    return str(answer.json()["token"])
-
-
-async def _sees(node: Node, credential: str) -> int:
-    answer = await node.client.get("/api/fal-jobs/job-1", headers={"Authorization": f"Bearer {credential}"})
-    return answer.status_code
-
-
-async def test_without_a_secret_no_token_is_made(database_url: str, fal: FalDouble) -> None:
-    """Keys alone: a plain answer. Nothing at all: null, as in a submit, so that the same code runs in development."""
-    async with running_node(fal, database_url=database_url, api_keys=API_KEY) as node:
-        answer = await node.client.post("/api/tokens", json={"sub": "u"}, headers=ADMIN)
-        assert (answer.status_code, answer.json()["code"]) == (409, "no_token_secret")
-    async with running_node(fal, database_url=database_url) as node:
-        answer = await node.client.post("/api/tokens", json={"sub": "u"})
-        assert (answer.status_code, answer.json()) == (201, {"token": None, "expiresAt": None})
-
-
-@pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz", "Bearer", API_KEY])
-async def test_an_authorization_header_of_another_kind_is_refused(closed: Node, header: str) -> None:
-    """Even beside a good `?token=`: what is sent must hold."""
-    url = f"/api/fal-jobs/job-1?token={token(sub='user-1')}"
-    answer = await closed.client.get(url, headers={"Authorization": header})
-    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-
-
-async def test_a_provider_that_is_away_is_told(closed: Node) -> None:
-    """503 for its users' tokens; everything else goes on."""
-    closed.fal.down = True
-    headers = {"Authorization": f"Bearer {IDP.token()}"}
-    answer = await closed.client.get("/api/fal-jobs/job-1", headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (503, "keys_unavailable")
-    assert (await closed.client.get("/api/fal-jobs/job-1", headers=ADMIN)).status_code == 200
-
-
-async def test_a_refused_token_is_logged_with_its_reason(closed: Node) -> None:
-    """Over HTTP, SSE and WebSocket, in the URL, in a header or in a message; the token itself is not."""
-    text = IDP.token(aud="somebody else")
-    url = f"ws{closed.url[4:]}/api/fal-jobs/ws"
-    with capture_logs() as lines:
-        await closed.client.get("/api/fal-jobs/job-1", headers={"Authorization": f"Bearer {text}"})
-        await closed.client.get(f"/api/fal-jobs/job-1/events?token={text}")
-        for address, first in ((f"{url}?token={text}", None), (url, {"type": "subscribe", "token": text})):
-            with contextlib.suppress(ConnectionClosed):
-                async with connect(address, proxy=None) as client:
-                    if first:
-                        await client.send(json.dumps({**first, "requestIds": ["job-1"]}))
-                    await client.recv()
-    told = [line for line in lines if line["event"] == "token_refused"]
-    assert [(line["reason"], line["audience"]) for line in told] == [("wrong_audience", "somebody else")] * 4
-    assert not any(part in str(lines) for part in text.split("."))
-
-
-async def test_a_stream_ends_with_its_token(closed: Node) -> None:
-    """On a real connection, and a reconnect with the same token is refused."""
-    short = token(expires_in=2, jobs=["job-1"])
-    url = f"/api/fal-jobs/job-1/events?token={short}"
-    async with closed.client.stream("GET", url) as answer:
-        lines = [line async for line in answer.aiter_lines()]
-    assert "event: token-expiring" in lines
-    assert (await closed.client.get(url)).json()["code"] == "token_expired"
-    await until(lambda: not closed.engine.admission.streams)
-
-
-@pytest.fixture
-def origins() -> dict[str, str]:
-    """One page's origin."""
-    return {"allowed_origins": "https://app.example.com"}
-
-
-async def test_pages_of_allowed_origins_may_ask(database_url: str, fal: FalDouble, origins: dict[str, str]) -> None:
-    """Preflight, answers and streams; others get no leave to read."""
-    async with running_node(fal, database_url=database_url, **SETTINGS, **origins) as node:
-        await node.client.put("/api/fal-jobs/job-1", json={}, headers=ADMIN)
-        for origin, allowed in (("https://app.example.com", True), ("https://evil.example", False)):
-            expected = origin if allowed else None
-            ask = {
-                "Origin": origin,
-                "Access-Control-Request-Method": "GET",
-                "Access-Control-Request-Headers": "authorization, last-event-id, if-none-match",
-            }
-            preflight = await node.client.options("/api/fal-jobs/job-1", headers=ask)
-            assert preflight.headers.get("access-control-allow-origin") == expected
-            assert preflight.is_success is allowed
-            poll = await node.client.get("/api/fal-jobs/job-1", headers={**ADMIN, "Origin": origin})
-            assert poll.headers.get("access-control-allow-origin") == expected
-            assert "access-control-allow-credentials" not in poll.headers
-            async with node.client.stream(
-                "GET", "/api/fal-jobs/job-1/events", headers={**ADMIN, "Origin": origin}
-            ) as events:
-                assert events.headers.get("access-control-allow-origin") == expected
-                assert events.headers["vary"] == "Origin"
-
-
-async def test_a_websocket_of_another_sites_page_is_refused(
-    database_url: str, fal: FalDouble, origins: dict[str, str]
-) -> None:
-    """Browsers do not ask before they open one; programs send no Origin."""
-    async with running_node(fal, database_url=database_url, **SETTINGS, **origins) as node:
-        url = f"ws{node.url[4:]}/api/fal-jobs/ws?token={API_KEY}"
-        for origin in (None, "https://app.example.com", node.url):
-            async with connect(url, proxy=None, origin=origin):  # type: ignore[arg-type]
-                pass
-        for origin in ("https://evil.example", "null", "http://localhost:3000"):
-            with pytest.raises(InvalidStatus) as refused:
-                await connect(url, proxy=None, origin=origin)  # type: ignore[arg-type]
-            assert refused.value.response.status_code == 403
-            assert json.loads(refused.value.response.body)["code"] == "origin_not_allowed"
-
-
-async def test_an_open_server_takes_nothing_from_other_sites_pages(node: Node) -> None:
-    """A page that a developer happens to visit must not submit jobs, by whatever name it finds the server."""
-    request = get("/api/fal-jobs/job-1", "Origin: {}", "Content-Length: 2", method="PUT").decode() + "{{}}"
-    for origin, host, allowed in (
-        ("https://evil.example", "127.0.0.1", False),
-        ("http://evil.example", "evil.example", False),
-        ("null", "127.0.0.1", False),
-        ("http://localhost:5173", "127.0.0.1", True),
-        ("https://hookcast.example", "hookcast.example", True),
-    ):
-        async with raw(node) as client:
-            await client.send(request.replace("Host: x", f"Host: {host}").format(origin).encode())
-            status = (await client.until(b"\r\n\r\n")).split()[1]
-            assert (status in {b"200", b"201"}, status == b"403") == (allowed, not allowed)

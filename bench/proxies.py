@@ -20,10 +20,11 @@ from pathlib import Path
 import uvloop
 
 from support.certificates import make_certificate
-from support.clients import Seeing, Socket, curl, python_socket
+from support.clients import Seeing, curl
 from support.fal import FalDouble
 from support.proxies import KINDS, Proxy, running_proxy
 from support.serving import Served, served
+from support.sockets import Socket, python_socket
 
 STATES = 200
 GAP = 0.01

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import asyncpg
 import pytest
@@ -91,20 +92,13 @@ async def test_a_webhook_that_races_with_the_reconciler_makes_one_end(
     asked: dict[str, int] = dict.fromkeys(names, 0)
     async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
 
-        async def answer(request: Request) -> Response:
-            """fal's queue: at the moment of a question, the webhooks set out."""
-            _, _, rest = request.url.path.partition("/requests/")
-            name, _, what = rest.partition("/")
-            if what == "status/stream":
-                return JSONResponse({"detail": "Request not found"}, 404)
+        def meet(name: str) -> None:
             asked[name] += 1
             if asked[name] == meets.get(name):
                 for sender in senders:
                     group.create_task(sender.deliver(ended[name]))
-            await asyncio.sleep(chaos.random.uniform(0.0, 0.02))
-            return JSONResponse({"status": "COMPLETED", "logs": None} if what == "status" else {"from": "the queue"})
 
-        async with running_falhost(chaos.key, answer) as fal:
+        async with running_falhost(chaos.key, partial(_queue, chaos, meet)) as fal:
             shared = {"database_url": postgres_url, "redis_url": redis_server.url, "fal_key": "any", **fal}
             async with running_served(chaos.folder, shared, count=2) as nodes:
                 ports = [node.port for node in nodes]
@@ -125,6 +119,17 @@ async def test_a_webhook_that_races_with_the_reconciler_makes_one_end(
     assert all(asked.values())
     assert answers["200 accepted"] > 0
     assert answers["200 duplicate"] > 0
+
+
+async def _queue(chaos: Chaos, meet: Callable[[str], None], request: Request) -> Response:
+    """fal's queue: at the moment of a question, the webhooks set out."""
+    _, _, rest = request.url.path.partition("/requests/")
+    name, _, what = rest.partition("/")
+    if what == "status/stream":
+        return JSONResponse({"detail": "Request not found"}, 404)
+    meet(name)
+    await asyncio.sleep(chaos.random.uniform(0.0, 0.02))
+    return JSONResponse({"status": "COMPLETED", "logs": None} if what == "status" else {"from": "the queue"})
 
 
 async def _make_overdue(url: str) -> None:

@@ -5,7 +5,7 @@ import json
 import resource
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, closing
 from datetime import UTC, datetime
 from itertools import count
@@ -192,19 +192,24 @@ async def test_a_server_killed_at_any_step_of_a_submit_loses_nothing_and_charges
             asking = [asyncio.ensure_future(shop.submit(wish, key=key, port=client.port)) for wish, key in kinds]
             while not there():  # noqa: ASYNC110 - the proxies and fal of this event loop
                 await asyncio.sleep(0.005)
-            killed = asyncio.ensure_future(shop.restart())
-            await asyncio.sleep(0)
-            for way in (database, to_fal, client):
-                way.cut()
-            fal.answers.set()
-            await asyncio.gather(*asking)
-            for way in (database, to_fal, client):
-                way.heal()
-            await killed
+            await _killed(shop, asking, database, to_fal, client)
             await shop.settle(keyed)
             await shop.deliver(bare)
             chaos.note(f"  killed {name}: {len(fal.jobs[keyed])} with a key, {len(fal.jobs[bare])} without")
     shop.check()
+
+
+async def _killed(shop: Shop, asking: Sequence[asyncio.Future[int]], *ways: Proxy) -> None:
+    """Kill the server and cut its connections while clients ask, and start it again."""
+    killed = asyncio.ensure_future(shop.restart())
+    await asyncio.sleep(0)
+    for way in ways:
+        way.cut()
+    shop.fal.answers.set()
+    await asyncio.gather(*asking)
+    for way in ways:
+        way.heal()
+    await killed
 
 
 async def _life(shop: Shop, random: Random, wishes: list[str]) -> None:

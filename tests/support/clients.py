@@ -1,7 +1,6 @@
-"""Real clients of Hookcast's streams, used as their documentation shows, behind two small interfaces.
+"""Real clients of Hookcast's event streams, used as their documentation shows.
 
-A `Watch` opens an SSE stream and yields its events; a `Connect` opens a WebSocket. Every client reports each event as
-a `Seen`.
+A `Watch` opens a stream and yields its events, each as a `Seen`. `support.sockets` has the clients of WebSockets.
 """
 
 import asyncio
@@ -17,13 +16,10 @@ from typing import Any, NamedTuple, Protocol
 import httpx
 from httpx_sse import aconnect_sse
 from playwright.async_api import Browser, Page, async_playwright
-from websockets.asyncio.client import connect
-from websockets.typing import Subprotocol
 
 DEADLINE = 120.0
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SCRIPTS = Path(__file__).parents[1] / "clients"
-PING = '{"type":"ping"}'
 LONGEST_LINE = 16 * 1024 * 1024
 
 
@@ -47,27 +43,7 @@ class Seeing(Protocol):
     async def __anext__(self) -> Seen: ...
 
 
-class Socket(Protocol):
-    """An open WebSocket."""
-
-    async def send(self, **message: Any) -> None:
-        """Send a message as JSON."""
-
-    async def raw(self) -> str:
-        """Return the next message, pings included."""
-
-    async def text(self) -> str:
-        """Return the next message, pings skipped."""
-
-    async def close(self) -> None:
-        """Close the connection normally."""
-
-    async def closed(self) -> Seen:
-        """Wait for the server's close; its `id` is the close code, its `data` the reason."""
-
-
 Watch = Callable[[str], AbstractAsyncContextManager[Seeing]]
-Connect = Callable[[str], AbstractAsyncContextManager[Socket]]
 
 
 @asynccontextmanager
@@ -163,8 +139,6 @@ async def after(seeing: Seeing, *left_out: str) -> Seen:
     """Return the next observation whose event is none of these."""
     return await anext(seen async for seen in seeing if seen.event not in left_out)
 
-
-# SSE
 
 STATUS = (
     "-w",
@@ -263,160 +237,3 @@ async def chromium_events(browser: Browser, url: str) -> AsyncIterator[Seeing]:
     async with page_at(browser, url) as (page, seeing):
         await page.evaluate("url => { watchEvents(url, report); }", url)
         yield seeing
-
-
-# WebSocket
-
-
-class PythonSocket:
-    """The websockets library's client."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    async def send(self, **message: Any) -> None:
-        """Send a message as JSON."""
-        await self._connection.send(json.dumps(message))
-
-    async def raw(self) -> str:
-        """Return the next message, pings included."""
-        return str(await self._connection.recv())
-
-    async def text(self) -> str:
-        """Return the next message, pings skipped."""
-        while (text := await self.raw()) == PING:
-            pass
-        return text
-
-    async def close(self) -> None:
-        """Close the connection normally."""
-        await self._connection.close()
-
-    async def closed(self) -> Seen:
-        """Wait for the server's close."""
-        await self._connection.wait_closed()
-        return Seen("close", str(self._connection.close_code), self._connection.close_reason)
-
-
-class ScriptSocket:
-    """A JavaScript WebSocket: `say` sends messages; received ones are observations."""
-
-    def __init__(self, seeing: Seeing, say: Callable[[str | None], Any]) -> None:
-        self._seeing = seeing
-        self._say = say
-
-    async def send(self, **message: Any) -> None:
-        """Send a message as JSON."""
-        await self._say(json.dumps(message))
-
-    async def raw(self) -> str:
-        """Return the next message, pings included."""
-        seen = await anext(self._seeing)
-        assert seen.event == "message", seen
-        return seen.data
-
-    async def text(self) -> str:
-        """Return the next message, pings skipped."""
-        while (text := await self.raw()) == PING:
-            pass
-        return text
-
-    async def close(self) -> None:
-        """Close the connection normally."""
-        await self._say(None)
-
-    async def closed(self) -> Seen:
-        """Wait for the server's close."""
-        seen = await anext(self._seeing)
-        assert seen.event == "close", seen
-        return seen
-
-
-@asynccontextmanager
-async def python_socket(url: str, **options: Any) -> AsyncIterator[Socket]:
-    """Connect with Python's websockets; permessage-deflate is offered, the default. Messages may have any size."""
-    offered = [Subprotocol("hookcast.v1")]
-    async with connect(url, subprotocols=offered, max_size=None, proxy=None, **options) as connection:
-        assert connection.subprotocol == "hookcast.v1"
-        yield PythonSocket(connection)
-
-
-@asynccontextmanager
-async def node_socket(url: str) -> AsyncIterator[Socket]:
-    """Connect with npm's `ws`."""
-    async with program("node", "node.mjs", "socket", url) as process:
-        seeing, stdin = Happenings(output(process)), process.stdin
-        assert stdin is not None
-        assert await anext(seeing) == Seen("open", data="hookcast.v1")
-
-        async def say(text: str | None) -> None:
-            if text is None:
-                stdin.close()
-            else:
-                stdin.write(text.encode() + b"\n")
-
-        yield ScriptSocket(seeing, say)
-
-
-@asynccontextmanager
-async def chromium_socket(browser: Browser, url: str) -> AsyncIterator[Socket]:
-    """Connect with Chromium's WebSocket."""
-    async with page_at(browser, url) as (page, seeing):
-        await page.evaluate("url => { globalThis.socket = openSocket(url, report); }", url)
-        assert await anext(seeing) == Seen("open", data="hookcast.v1")
-        say = "text => { text === null ? socket.close() : socket.send(text); }"
-        yield ScriptSocket(seeing, lambda text: page.evaluate(say, text))
-
-
-# Servers for the clients
-
-
-class Tap:
-    """A transparent relay in front of a server that records the head of each request."""
-
-    def __init__(self, server: str) -> None:
-        self._host, _, self._port = server.removeprefix("http://").partition(":")
-        self._received: list[bytearray] = []
-
-    @property
-    def requests(self) -> list[str]:
-        """The heads of the requests (no request here has a body)."""
-        return [head for received in self._received for head in received.decode().split("\r\n\r\n")[:-1]]
-
-    def last_ids(self, path: str) -> list[str | None]:
-        """Return the Last-Event-ID of each request for this path."""
-        found = [head for head in self.requests if head.split(" ")[1] == path]
-        ids = [re.search(r"(?im)^last-event-id: (.*?)\r?$", head) for head in found]
-        return [None if match is None else match[1] for match in ids]
-
-    async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Relay one connection."""
-        received = bytearray()
-        self._received.append(received)
-        upstream = await asyncio.open_connection(self._host, int(self._port))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_pump(reader, upstream[1], received))
-            group.create_task(_pump(upstream[0], writer, bytearray()))
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, remembered: bytearray) -> None:
-    try:
-        while data := await reader.read(65536):
-            remembered += data
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass  # the other side has disconnected: close this one, too
-    finally:
-        writer.close()
-
-
-@asynccontextmanager
-async def tapped(server: str) -> AsyncIterator[tuple[str, Tap]]:
-    """Run a tap in front of this server; yield its URL and the tap."""
-    tap = Tap(server)
-    listener = await asyncio.start_server(tap.relay, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", tap
-    finally:
-        listener.close()

@@ -105,36 +105,38 @@ class Meddling(httpx.AsyncBaseTransport):
         await self._real.aclose()
 
 
+async def _pass_on(target: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on one request, and its response once that is complete."""
+    far: asyncio.StreamWriter | None = None
+    try:
+        request = await reader.readuntil(b"\r\n\r\n")
+        far_reader, far = await asyncio.open_connection("127.0.0.1", target)
+        far.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        reading, leaving = asyncio.ensure_future(far_reader.read()), asyncio.ensure_future(reader.read())
+        try:
+            await asyncio.wait((reading, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                writer.write(reading.result())
+                await writer.drain()
+        finally:
+            reading.cancel()
+            leaving.cancel()
+            await asyncio.gather(reading, leaving, return_exceptions=True)
+    except (OSError, asyncio.IncompleteReadError):
+        pass
+    finally:
+        writer.close()
+        if far is not None:
+            far.transport.abort()
+
+
 @asynccontextmanager
 async def buffering_proxy(target: int) -> AsyncIterator[str]:
     """Run a proxy that buffers each response until it is complete, and yield its URL."""
     tasks: set[asyncio.Task[None]] = set()
 
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far: asyncio.StreamWriter | None = None
-        try:
-            request = await reader.readuntil(b"\r\n\r\n")
-            far_reader, far = await asyncio.open_connection("127.0.0.1", target)
-            far.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-            reading, leaving = asyncio.ensure_future(far_reader.read()), asyncio.ensure_future(reader.read())
-            try:
-                await asyncio.wait((reading, leaving), return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
-                    writer.write(reading.result())
-                    await writer.drain()
-            finally:
-                reading.cancel()
-                leaving.cancel()
-                await asyncio.gather(reading, leaving, return_exceptions=True)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-            if far is not None:
-                far.transport.abort()
-
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(pass_on(reader, writer))
+        task = asyncio.get_running_loop().create_task(_pass_on(target, reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 

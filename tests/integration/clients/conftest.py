@@ -4,19 +4,9 @@ from functools import partial
 
 import pytest
 
-from support.clients import (
-    Connect,
-    Watch,
-    chromium_events,
-    chromium_socket,
-    curl,
-    fetch_events,
-    httpx_sse,
-    node_events,
-    node_socket,
-    python_socket,
-)
+from support.clients import Watch, chromium_events, curl, fetch_events, httpx_sse, node_events
 from support.loops import UVLOOP
+from support.sockets import Connect, chromium_socket, node_socket, python_socket
 
 
 @pytest.fixture(scope="module")

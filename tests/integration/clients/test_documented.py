@@ -10,10 +10,11 @@ from typing import NamedTuple
 import pytest
 
 from support.access import ADMIN, API_KEY, SECRET, token
-from support.clients import DEADLINE, SCRIPTS, output, program, tapped
+from support.clients import DEADLINE, SCRIPTS, output, program
 from support.fal import FalDouble
 from support.readmes import code_blocks
 from support.serving import Served, served
+from support.tap import tapped
 
 pytestmark = pytest.mark.anyio
 PATH = "/api/fal-jobs/job-1/events"

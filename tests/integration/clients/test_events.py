@@ -5,8 +5,9 @@ import json
 import pytest
 
 from integration.clients import hard
-from support.clients import STATUS, Seen, Watch, after, curl, tapped
+from support.clients import STATUS, Seen, Watch, after, curl
 from support.server import Node
+from support.tap import tapped
 
 pytestmark = pytest.mark.anyio
 PATH = "/api/fal-jobs/job-1/events"

@@ -13,17 +13,12 @@ import pytest
 from integration.clients import hard
 from integration.clients.through import PATH, curl_through, gone, socket_through, trusting
 from support.certificates import make_certificate
-from support.clients import (
-    Seeing,
-    Seen,
-    Socket,
-    output,
-    program,
-)
+from support.clients import Seeing, Seen, output, program
 from support.fal import FalDouble, sign
 from support.proxies import KINDS, Kind, Proxy, running_proxy
 from support.server import Node, running_node, until
 from support.serving import served
+from support.sockets import Socket
 
 pytestmark = pytest.mark.anyio
 SHORT = 1  # seconds; how long a proxy waits for a byte in tests

@@ -10,21 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from support.clients import (
-    Connect,
-    Seeing,
-    Watch,
-    after,
-    chromium_events,
-    chromium_socket,
-    curl,
-    httpx_sse,
-    node_events,
-    node_socket,
-    python_socket,
-)
+from support.clients import Seeing, Watch, after, chromium_events, curl, httpx_sse, node_events
 from support.fal import FalDouble
 from support.serving import Served, served
+from support.sockets import Connect, chromium_socket, node_socket, python_socket
 
 pytestmark = pytest.mark.anyio
 PATH = "/api/fal-jobs/job-1/events"

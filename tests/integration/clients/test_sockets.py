@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from integration.clients import hard
-from support.clients import Connect, Seen, Socket, python_socket
+from support.clients import Seen
 from support.server import Node, until
+from support.sockets import Connect, Socket, python_socket
 
 pytestmark = pytest.mark.anyio
 

@@ -5,15 +5,10 @@ from contextlib import AbstractAsyncContextManager, suppress
 
 import httpx
 
-from support.clients import (
-    STATUS,
-    Seeing,
-    Socket,
-    curl,
-    python_socket,
-)
+from support.clients import STATUS, Seeing, curl
 from support.proxies import Proxy
 from support.server import Node
+from support.sockets import Socket, python_socket
 
 PATH = "/api/fal-jobs/job-1/events"
 

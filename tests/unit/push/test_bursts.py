@@ -13,7 +13,6 @@ from hookcast.push.direct import KERNEL_BYTES
 from hookcast.push.feeding import WRITE_BYTES
 from hookcast.wire import LARGE_BYTES, SSE_END, encode
 from support.push import (
-    FakeTransport,
     client_frames,
     job,
     nothing_left,
@@ -25,6 +24,7 @@ from support.push import (
     state,
     ws_messages,
 )
+from support.transports import FakeTransport
 
 pytestmark = pytest.mark.anyio
 JOBS = tuple(f"job-{number}" for number in range(40))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hookcast.push import Names, SseStream
-from support.push import FakeTransport, running_engine, settle, state
+from support.push import running_engine, settle, state
+from support.transports import FakeTransport
 
 pytestmark = pytest.mark.anyio
 

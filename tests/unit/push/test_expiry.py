@@ -12,7 +12,8 @@ from hookcast.errors import TokenExpired
 from hookcast.push import Engine, Names, SseStream, WebSocketStream
 from hookcast.wire import SSE_TOKEN_EXPIRING, split_frames
 from support.access import SECRET, token
-from support.push import FakeTransport, Time, job, running_engine, state
+from support.push import Time, job, running_engine, state
+from support.transports import FakeTransport
 
 pytestmark = pytest.mark.anyio
 MINE = Caller(sub="user-1")

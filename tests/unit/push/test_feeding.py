@@ -7,7 +7,6 @@ import pytest
 from hookcast.push import Names, SseStream
 from hookcast.push.shared import Kept, Turns, cost
 from support.push import (
-    FakeTransport,
     client_frames,
     job,
     open_events,
@@ -18,6 +17,7 @@ from support.push import (
     state,
     ws_messages,
 )
+from support.transports import FakeTransport
 
 pytestmark = pytest.mark.anyio
 LARGE = 300_000

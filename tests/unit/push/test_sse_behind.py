@@ -5,17 +5,8 @@ import pytest
 from hookcast.push import Engine, Names, SseStream
 from hookcast.push.direct import KERNEL_BYTES
 from hookcast.wire import SSE_END
-from support.push import (
-    FakeTransport,
-    Time,
-    job,
-    nothing_left,
-    open_events,
-    running_engine,
-    settle,
-    sse_versions,
-    state,
-)
+from support.push import Time, job, nothing_left, open_events, running_engine, settle, sse_versions, state
+from support.transports import FakeTransport
 
 pytestmark = pytest.mark.anyio
 FULL = 2 * KERNEL_BYTES

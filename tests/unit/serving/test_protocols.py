@@ -15,9 +15,10 @@ from hookcast.push.handover import take
 from hookcast.push.stream import Stream
 from hookcast.serving import Deadlines
 from hookcast.serving.server import config_of
-from support.push import FakeTransport, client_frames, make_engine, settle, ws_messages
+from support.push import client_frames, make_engine, settle, ws_messages
 from support.raw import UPGRADE, events
 from support.server import until
+from support.transports import FakeTransport
 
 pytestmark = pytest.mark.anyio
 

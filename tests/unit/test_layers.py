@@ -27,7 +27,7 @@ PLANTED = {
     "A health check loads nothing of the server": ("hookcast/cli/health", "httpx"),
     "The parent of workers needs nothing but the standard library": ("hookcast/supervisor/workers", "structlog"),
     "The benchmark imports downwards only": ("bench/catalog", "bench.process"),
-    "No module of the benchmark imports itself by way of another": ("bench/scenarios/common", "bench.scenarios.fanout"),
+    "No module imports itself by way of another": ("hookcast/serving/websocket", "hookcast.serving.http"),
 }
 
 

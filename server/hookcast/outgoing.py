@@ -3,7 +3,7 @@
 import functools
 import ssl
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +35,12 @@ def is_proxied(url: str) -> bool:
     host = parts.hostname or ""
     named = urllib.request.getproxies()
     return host not in _HERE and not urllib.request.proxy_bypass(host) and bool({parts.scheme, "all"} & named.keys())
+
+
+def retry_after(headers: Mapping[str, str], most: float) -> float:
+    """Return the seconds of a Retry-After (RFC 9110 section 10.2.3), at most `most`; 0 for none, or for a date."""
+    text = headers.get("retry-after", "")
+    return min(float(text), most) if text.isascii() and text.isdigit() else 0.0
 
 
 @contextmanager

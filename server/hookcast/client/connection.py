@@ -21,7 +21,7 @@ from hookcast.client.errors import (
 )
 from hookcast.client.token import Token, TokenSource
 from hookcast.errors import SettingsError
-from hookcast.outgoing import http_client
+from hookcast.outgoing import http_client, retry_after
 
 JOBS = "/api/fal-jobs"
 CONNECT_SECONDS = 5.0
@@ -147,7 +147,12 @@ def error_of(response: httpx.Response, problem: "_Problem | None", url: str) -> 
     facts: dict[str, Any] = {"status": status, "detail": detail}
     if status in {429, 503} or (status in {502, 504} and problem is None) or code == "idempotency_in_flight":
         message = detail or f"{url} answered {status}: it, or a service it needs, is temporarily unavailable."
-        return Unavailable(message, retry_after=_retry_after(response), code=code or "unavailable", **facts)
+        return Unavailable(
+            message,
+            retry_after=retry_after(response.headers, MAX_RETRY_AFTER_SECONDS),
+            code=code or "unavailable",
+            **facts,
+        )
     if status in {401, 403}:
         return AccessRefused(_access(status, problem, url), code=code or "not_hookcast", **facts)
     if problem is None:
@@ -180,12 +185,6 @@ async def _problem(response: httpx.Response) -> _Problem | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return problem if problem.code else None
-
-
-def _retry_after(response: httpx.Response) -> float:
-    """Return Retry-After in seconds (RFC 9110 section 10.2.3); a date, which Hookcast never sends, counts as 0."""
-    text = response.headers.get("retry-after", "")
-    return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else 0.0
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,7 @@ from hookcast.fal.answers import json_of
 from hookcast.fal.lenient_json import read
 from hookcast.fal.sentences import error_type_of, is_page, sentence
 from hookcast.logs import get_logger
+from hookcast.outgoing import retry_after
 
 DEADLINE_SECONDS = 10.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024  # of anything but a result; a status may have a long log
@@ -130,7 +131,7 @@ class Calls:
             return answer
         trouble = _trouble(answer)
         if trouble is not None and call in RETRIED[trouble]:
-            raise PassingError(f"it answered {code}", _retry_after(answer))
+            raise PassingError(f"it answered {code}", retry_after(answer.headers, DEADLINE_SECONDS))
         if trouble is not None and call is Call.SUBMIT:
             raise FalUnreachable(f"fal answered {code}, but may have accepted the {call.value} request.")
         rejected = _rejected(answer)
@@ -250,8 +251,3 @@ def _transport_trouble(call: Call, error: httpx.RequestError) -> str:
             f"The connection to fal broke, and fal may have accepted the {call.value} request: {error!r}."
         ) from error
     return repr(error)
-
-
-def _retry_after(answer: Answer) -> float:
-    text = answer.headers.get("retry-after", "")
-    return min(float(text), DEADLINE_SECONDS) if text.isascii() and text.isdigit() else 0.0

@@ -11,7 +11,7 @@ from hookcast.fal.answers import CancelAnswer
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import CancelAsked, Cancelled, CancelRefused, CancelRequested, Finished, Job, Phase, Update
 from hookcast.routes.credentials import authorize, caller_of, check_origin
-from hookcast.routes.jobs import state_response
+from hookcast.routes.jobs import state_response, visible_job
 from hookcast.routes.requests import request_id_of
 from hookcast.routes.services import Services, services
 from hookcast.upkeep.asking import unknown_to_fal
@@ -21,9 +21,7 @@ async def cancel(request: Request) -> Response:
     """Handle POST /api/fal-jobs/{requestId}/cancel: ask fal to cancel the job."""
     node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
     check_origin(request)
-    job = await node.store.get(request_id)
-    if job is None or not caller.sees(request_id, job.owner, job.group):
-        raise JobNotFound(request_id)
+    job = await visible_job(node, request_id, caller)
     caller.check_own(Action.CANCEL, job.owner)
     _check_pending(job)
     if node.queue is None:

@@ -21,6 +21,7 @@ from hookcast.errors import (
     JobNotFound,
 )
 from hookcast.jobs import (
+    Job,
     JobStatus,
     valid_request_id,
 )
@@ -58,6 +59,14 @@ async def poll(request: Request) -> Response:
     request_id = request_id_of(request)
     with noting_refusals(request, (request_id,), "poll"):
         return await _polled(request, request_id)
+
+
+async def visible_job(node: Services, request_id: str, caller: Caller) -> Job:
+    """Return a job that the caller sees. Raises JobNotFound."""
+    job = await node.store.get(request_id)
+    if job is None or not caller.sees(request_id, job.owner, job.group):
+        raise JobNotFound(request_id)
+    return job
 
 
 async def _polled(request: Request, request_id: str) -> Response:

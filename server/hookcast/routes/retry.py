@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action, Caller
-from hookcast.errors import InputNotKept, JobNotFound, NotTerminal
+from hookcast.errors import InputNotKept, NotTerminal
 from hookcast.jobs import Job, Registered
 from hookcast.journal import Event
 from hookcast.routes.credentials import caller_of, check_origin
+from hookcast.routes.jobs import visible_job
 from hookcast.routes.requests import request_id_of
 from hookcast.routes.services import Services, services
 from hookcast.routes.submit import accepted, check_rate, counting, idempotency
@@ -23,9 +24,7 @@ async def retry(request: Request) -> Response:
     """Handle POST /api/fal-jobs/{requestId}/retry."""
     check_origin(request)
     node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
-    job = await node.store.get(request_id)
-    if job is None or not caller.sees(request_id, job.owner, job.group):
-        raise JobNotFound(request_id)
+    job = await visible_job(node, request_id, caller)
     caller.check_own(Action.RETRY, job.owner)
     if not job.status.terminal:
         raise NotTerminal("Only a job that has ended can be retried. Cancel it first, or wait for its end.")

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from hookcast.media.stopping import Stop
+from hookcast.media.storage.names import draft_prefix
 
 
 class Stored(NamedTuple):
@@ -39,6 +40,8 @@ class Storage(Protocol):
 
     def discard(self, folder: str) -> None:
         """Remove the drafts of a folder: those of attempts that have ended, perhaps with their process."""
+        prefix = draft_prefix(folder)
+        self.remove([stored.key for stored in self.drafts() if stored.key.startswith(prefix)])
 
     def remove(self, keys: list[str]) -> None:
         """Remove files. Idempotent."""
@@ -54,6 +57,9 @@ class Storage(Protocol):
 
     def sweep(self, before: datetime) -> int:
         """Remove drafts that were last written before a time, which crashes leave behind; return how many."""
+        old = [stored.key for stored in self.drafts() if stored.modified < before]
+        self.remove(old)
+        return len(old)
 
     def links(self, keys: list[str], seconds: int) -> list[str]:
         """Return a link for each key, valid for `seconds` at least where links end. Does not look whether it exists."""

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from hookcast.media.failures import StorageFailed
 from hookcast.media.stopping import Stop
-from hookcast.media.storage.base import Stored
-from hookcast.media.storage.names import INCOMING, draft_name, draft_prefix
+from hookcast.media.storage.base import Storage, Stored
+from hookcast.media.storage.names import INCOMING, draft_name
 
 FLUSHED_AT_ONCE = 8 * 1024 * 1024
 
@@ -23,7 +23,7 @@ def _failures(doing: str) -> Iterator[None]:
         raise StorageFailed(f"The directory of kept files failed {doing}: {error.strerror or error}.") from error
 
 
-class LocalStorage:
+class LocalStorage(Storage):
     """Files below `root`, on one node or on a file system that all nodes share. Links begin with `public_url`."""
 
     def __init__(self, root: Path, public_url: str) -> None:
@@ -44,11 +44,6 @@ class LocalStorage:
                 self.path(folder).rmdir()
         self.discard(folder)
         return count
-
-    def discard(self, folder: str) -> None:
-        """See Storage."""
-        prefix = draft_prefix(folder)
-        self.remove([stored.key for stored in self.drafts() if stored.key.startswith(prefix)])
 
     def remove(self, keys: list[str]) -> None:
         """See Storage."""
@@ -75,12 +70,6 @@ class LocalStorage:
             except (FileNotFoundError, NotADirectoryError):
                 return None
             return Stored(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
-
-    def sweep(self, before: datetime) -> int:
-        """See Storage."""
-        old = [stored.key for stored in self.drafts() if stored.modified < before]
-        self.remove(old)
-        return len(old)
 
     def links(self, keys: list[str], seconds: int) -> list[str]:  # noqa: ARG002 - these links do not end
         """See Storage."""

@@ -8,7 +8,7 @@ import contextlib
 import io
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import IO
 from urllib.parse import quote
 
@@ -18,8 +18,8 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from hookcast.media.failures import StorageFailed
 from hookcast.media.stopping import Stop
-from hookcast.media.storage.base import Stored
-from hookcast.media.storage.names import INCOMING, draft_name, draft_prefix
+from hookcast.media.storage.base import Storage, Stored
+from hookcast.media.storage.names import INCOMING, draft_name
 from hookcast.media.storage.uploading import Upload
 
 SMALL = 8 * 1024 * 1024  # bytes: at most that much of a copy is held in memory
@@ -38,7 +38,7 @@ def _failures(doing: str) -> Iterator[None]:
         raise StorageFailed(f"The bucket of kept files failed {doing}: {reason[:500]}") from error
 
 
-class ObjectStorage:
+class ObjectStorage(Storage):
     """Files in a bucket of S3, Google Cloud Storage or Azure. Without `public_url`, links are presigned."""
 
     def __init__(self, store: S3Store | GCSStore | AzureStore, public_url: str | None) -> None:
@@ -64,11 +64,6 @@ class ObjectStorage:
                 return count
         raise StorageFailed("The bucket of kept files still lists files that were removed.")
 
-    def discard(self, folder: str) -> None:
-        """See Storage."""
-        prefix = draft_prefix(folder)
-        self.remove([stored.key for stored in self.drafts() if stored.key.startswith(prefix)])
-
     def files(self, folder: str = "") -> Iterator[Stored]:
         """See Storage."""
         yield from (stored for stored in self._listed(folder) if not stored.key.startswith(f"{INCOMING}/"))
@@ -85,12 +80,6 @@ class ObjectStorage:
             except FileNotFoundError:
                 return None
             return Stored(key, found["size"], found["last_modified"])
-
-    def sweep(self, before: datetime) -> int:
-        """See Storage."""
-        old = [stored.key for stored in self.drafts() if stored.modified < before]
-        self.remove(old)
-        return len(old)
 
     def links(self, keys: list[str], seconds: int) -> list[str]:
         """See Storage. Signing takes 10 µs a link, and a request when credentials of a role have to be renewed."""

@@ -131,7 +131,7 @@ export function openConnection(env: Env): Link {
     }
     if (!tokens.renewable || main?.name !== "sse") return;
     // It does not say so: assume it of every job without a state.
-    for (const topic of topics.filter(isOfJob)) if (!env.version(nameOf(topic))) denied.add(topic);
+    for (const topic of topics) if (isOfJob(topic) && !env.version(nameOf(topic))) denied.add(topic);
     share();
   };
 

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/complexity/noExcessiveLinesPerFunction: closures over one state; parts of their own take 40 bytes
 /** Polling and long-polling: one loop per topic. */
 
 import { type Answer, ASK_MS, type Ask, endBy, jobPath, request } from "../http.js";
@@ -20,77 +21,71 @@ const failed = (error: unknown): Answer => ({ status: 0, body: "", end: endBy(er
 
 /** Poll, or long-poll if `wait`. `least`: the minimum interval in milliseconds; if not 0, failures never end it. */
 const polling =
-  // biome-ignore lint/complexity/noExcessiveLinesPerFunction: it is the one below
-    (wait: boolean, least: number): OpenTransport =>
-    // biome-ignore lint/complexity/noExcessiveLinesPerFunction: closures over one state; parts of their own take 40 bytes
-    (env, first, listener) => {
-      const loops = new Map<Topic, AbortController>();
-      /** Failures in a row of plain requests and of long polls. The 1 keeps the first long poll from being held. */
-      const failures: [number, number] = [0, 1];
+  (wait: boolean, least: number): OpenTransport =>
+  (env, first, listener) => {
+    const loops = new Map<Topic, AbortController>();
+    /** Failures in a row of plain requests and of long polls. The 1 keeps the first long poll from being held. */
+    const failures: [number, number] = [0, 1];
 
-      const watch = (topics: readonly Topic[]) => {
-        for (const topic of without([...loops.keys()], topics)) {
-          loops.get(topic)?.abort();
-          loops.delete(topic);
-        }
-        for (const topic of without(topics, loops.keys())) void run(topic);
-      };
-
-      /** Send a request. A single failure is tolerated; failures in a row with no answer in between end the transport. */
-      const ask = async (path: string, options: Ask, held: 0 | 1 = 0) => {
-        const answer = await request(env, path, options).catch(failed);
-        const { end } = answer;
-        if (options.signal?.aborted) return answer;
-        failures[held] = end ? failures[held] + 1 : 0;
-        if (!end) listener.alive();
-        else if (!least && (end.why === "unauthorized" || failures[held] >= Math.min(MAX_FAILURES, loops.size))) {
-          listener.ended(end);
-        }
-        return answer;
-      };
-      const job = async (topic: Topic, signal: AbortSignal): Promise<Outcome> => {
-        const id = nameOf(topic);
-        const version = env.version(id);
-        const began = Date.now();
-        const hold = wait && [...loops.keys()].filter(isOfJob).indexOf(topic) < MAX_HELD;
-        // At first and after a failure, do not hold: a quick answer has to show that the transport works.
-        const seconds = hold && failures[1] === 0 ? WAIT_SECONDS : 0;
-        const headers = { "If-None-Match": `"${version}"` };
-        const query = hold ? `?wait=${seconds}&version=${version}` : "";
-        const answer = await ask(
-          jobPath(id) + query,
-          { headers, signal, timeout: ASK_MS + seconds * 1000 },
-          +hold as 0 | 1,
-        );
-        listener.state(readJob(answer.body));
-        // A server that ignores `wait`, or a job that has ended, answers at once with nothing new: pause then.
-        const soon = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);
-        return [answer, soon && hold];
-      };
-      const feed = async (topic: Topic, signal: AbortSignal, memory: Memory): Promise<Outcome> => {
-        const poll = import("./feeds.js").then(({ pollFeed }) => pollFeed(core, partsOf(topic), signal, memory));
-        return [await poll.catch(failed), false];
-      };
-      /** Return the milliseconds until the next request. */
-      const pause = (topic: Topic, [{ status, end }, soon]: Outcome) => {
-        const interval = soon ? 0 : Math.max(least, env.interval(topic), status === 404 ? UNKNOWN_MS : 0);
-        return Math.max(interval, end?.after ?? 0);
-      };
-      const run = async (topic: Topic) => {
-        const controller = new AbortController();
-        const { signal } = controller;
-        const memory: Memory = {};
-        loops.set(topic, controller);
-        while (!signal.aborted) {
-          const outcome = await (isOfJob(topic) ? job : feed)(topic, signal, memory);
-          if (!signal.aborted) await sleep(pause(topic, outcome), signal);
-        }
-      };
-
-      const core = { ask, parse, list, asJob, version: env.version, state: listener.state };
-      watch(first);
-      return { watch, close: () => watch([]) };
+    const watch = (topics: readonly Topic[]) => {
+      for (const topic of without([...loops.keys()], topics)) {
+        loops.get(topic)?.abort();
+        loops.delete(topic);
+      }
+      for (const topic of without(topics, loops.keys())) void run(topic);
     };
+
+    /** Send a request. A single failure is tolerated; failures in a row with no answer in between end the transport. */
+    const ask = async (path: string, options: Ask, held: 0 | 1 = 0) => {
+      const answer = await request(env, path, options).catch(failed);
+      const { end } = answer;
+      if (options.signal?.aborted) return answer;
+      failures[held] = end ? failures[held] + 1 : 0;
+      if (!end) listener.alive();
+      else if (!least && (end.why === "unauthorized" || failures[held] >= Math.min(MAX_FAILURES, loops.size))) {
+        listener.ended(end);
+      }
+      return answer;
+    };
+    const job = async (topic: Topic, signal: AbortSignal): Promise<Outcome> => {
+      const id = nameOf(topic);
+      const version = env.version(id);
+      const began = Date.now();
+      const hold = wait && [...loops.keys()].filter(isOfJob).indexOf(topic) < MAX_HELD;
+      // At first and after a failure, do not hold: a quick answer has to show that the transport works.
+      const seconds = hold && failures[1] === 0 ? WAIT_SECONDS : 0;
+      const query = hold ? `?wait=${seconds}&version=${version}` : "";
+      const options = { headers: { "If-None-Match": `"${version}"` }, signal, timeout: ASK_MS + seconds * 1000 };
+      const answer = await ask(jobPath(id) + query, options, +hold as 0 | 1);
+      listener.state(readJob(answer.body));
+      // A server that ignores `wait`, or a job that has ended, answers at once with nothing new: pause then.
+      const soon = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);
+      return [answer, soon && hold];
+    };
+    const feed = async (topic: Topic, signal: AbortSignal, memory: Memory): Promise<Outcome> => {
+      const poll = import("./feeds.js").then(({ pollFeed }) => pollFeed(core, partsOf(topic), signal, memory));
+      return [await poll.catch(failed), false];
+    };
+    /** Return the milliseconds until the next request. */
+    const pause = (topic: Topic, [{ status, end }, soon]: Outcome) => {
+      const interval = soon ? 0 : Math.max(least, env.interval(topic), status === 404 ? UNKNOWN_MS : 0);
+      return Math.max(interval, end?.after ?? 0);
+    };
+    const run = async (topic: Topic) => {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const memory: Memory = {};
+      loops.set(topic, controller);
+      while (!signal.aborted) {
+        const outcome = await (isOfJob(topic) ? job : feed)(topic, signal, memory);
+        if (!signal.aborted) await sleep(pause(topic, outcome), signal);
+      }
+    };
+
+    const core = { ask, parse, list, asJob, version: env.version, state: listener.state };
+    watch(first);
+    return { watch, close: () => watch([]) };
+  };
 
 /** Wait; return early if the signal aborts. */
 function sleep(ms: number, signal: AbortSignal): Promise<void> {

@@ -12,10 +12,9 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
   let asked: readonly Topic[] = [];
   let controller = new AbortController();
 
-  const close = () => controller.abort();
   /** Replace the streams. Each begins with the current states, so nothing is missed. */
   const reopen = () => {
-    close();
+    controller.abort();
     controller = new AbortController();
     asked = topics;
     for (const part of split(asked)) void follow(env, part, listener, controller.signal);
@@ -29,7 +28,7 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
       if (without(names, asked).length > 0) reopen();
     },
     renew: reopen,
-    close,
+    close: () => controller.abort(),
   };
 }
 
@@ -62,5 +61,5 @@ async function follow(env: Env, names: readonly Topic[], listener: Listener, sig
   } catch (error) {
     why = endBy(error);
   }
-  if (!over && !signal.aborted) listener.ended({ after, ...why });
+  if (!(over || signal.aborted)) listener.ended({ after, ...why });
 }

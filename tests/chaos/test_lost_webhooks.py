@@ -83,7 +83,7 @@ async def _seen_by_polling(chaos: Chaos, node: Served, names: Iterable[str], led
     pending = set(names)
     while pending:
         for name in tuple(pending):
-            status, body = await chaos.web.request(node.port, "GET", f"/api/fal-jobs/{name}")
+            status, body = await chaos.web.settled(node.port, "GET", f"/api/fal-jobs/{name}")
             assert status == 200
             if ledger.see(body).status == "completed":
                 found[name] = asyncio.get_running_loop().time()

@@ -48,8 +48,12 @@ async def test_a_feed_of_everything_begins_with_what_changes_from_then_on(node: 
         for name, owner in (("a", "user-1"), ("b", None)):
             await put(node, name, owner)
         await node.post_webhook(node.fal.webhook("old"))
-        told = [await all_jobs.job() for _ in range(3)]
-        assert [(job["requestId"], job["version"]) for job in told] == [("a", 1), ("b", 1), ("old", 2)]
+        told = []
+        while ("old", 2) not in told:
+            job = await all_jobs.job()
+            told.append((job["requestId"], job["version"]))
+        # What changed in the second before may come, too: the node looks for states that the bus did not deliver.
+        assert [found for found in told if found != ("old", 1)] == [("a", 1), ("b", 1), ("old", 2)]
     since = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
     async with reading(node, kind, everything=True, since=since) as again:
         assert {(await again.job())["requestId"] for _ in range(3)} == {"a", "b", "old"}

@@ -118,7 +118,7 @@ async def ended(chaos: Chaos, port: int, found: list[Result]) -> list[dict[str, 
     states = []
     for result in found:
         while True:
-            state = json.loads((await chaos.web.request(port, "GET", f"/api/fal-jobs/{result.name}"))[1])
+            state = json.loads((await chaos.web.settled(port, "GET", f"/api/fal-jobs/{result.name}"))[1])
             if state["status"] != "pending":
                 break
             await asyncio.sleep(0.05)

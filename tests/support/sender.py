@@ -116,7 +116,7 @@ async def verify(
     await web.close()  # drop connections to servers that have died since
     found = []
     for number, outcome in enumerate(ended):
-        status, body = await web.request(ports[number % len(ports)], "GET", f"/api/fal-jobs/{outcome.name}")
+        status, body = await web.settled(ports[number % len(ports)], "GET", f"/api/fal-jobs/{outcome.name}")
         if status != 200:
             found.append(f"lost: {outcome.name} is answered {status}")
             continue

@@ -51,8 +51,18 @@ export interface Core {
 
 export type Calls = ReturnType<typeof callsOf>;
 
-/** Return the calls of a client. */
-export function callsOf(core: Core) {
+/** Return the calls of a client. It takes its parts one by one: the names of properties would cost the core 25 bytes. */
+export function callsOf(
+  server: Core["server"],
+  call: Core["call"],
+  board: Core["board"],
+  job: Core["job"],
+  jobPath: Core["jobPath"],
+  parse: Core["parse"],
+  asJob: Core["asJob"],
+  Failure: Core["HookcastError"],
+) {
+  const core: Core = { server, call, board, job, jobPath, parse, asJob, HookcastError: Failure };
   return {
     submit: (submission: Submission, options: SubmitOptions = {}) => submit(core, submission, options),
     retry: (requestId: string, options: RetryOptions = {}) => retry(core, requestId, options),

@@ -1,13 +1,13 @@
 /** The client: `createHookcast`. */
 
 import { createBoard, type Doubt, GATHER_MS } from "./board.js";
-import type { Calls, Core } from "./calls.js";
+import type { Calls } from "./calls.js";
 import { openConnection } from "./connection.js";
 import { HookcastError } from "./errors.js";
 import { type Ask, jobPath, request, type Server } from "./http.js";
 import type { Link, LinkEvents } from "./link.js";
-import { LADDER } from "./state.js";
 import { createTokens } from "./tokens.js";
+import { LADDER } from "./transports/kinds.js";
 import type { Env } from "./transports/transport.js";
 import type {
   CallOptions,
@@ -26,7 +26,7 @@ import type {
   WatchMineOptions,
   WatchOptions,
 } from "./types.js";
-import { asJob, type KindOfTopic, parse, problem, rawJson, readJob, topicsOf } from "./wire.js";
+import { asJob, parse, problem, rawJson, readJob, topicsOf } from "./wire.js";
 
 /** After this time without a connection, the reason is looked for; `RELOAD_MS` later, code that cannot be loaded is one. */
 export const DOUBT_MS = 4_000;
@@ -80,6 +80,8 @@ export interface Hookcast {
   close(): void;
 }
 
+type Call = (...args: unknown[]) => unknown;
+
 /** Create a client. It connects at the first watch; all its watches share one connection. */
 export function createHookcast(options: HookcastOptions = {}): Hookcast {
   const { url = "/" } = options;
@@ -90,19 +92,23 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
   };
   const board = createBoard((events) => connect(server, events, options), doubter(server), options.whenHidden);
 
-  const watch =
-    (kind: KindOfTopic) =>
-    (name: string, handlers = {}) =>
-      board.add(`${kind}:${name}`, handlers);
   const job = async (path: string, ask: Ask) => {
     const found = await call(server, path, ask, readJob);
     board.state(found);
     return found;
   };
-  const onDemand = loader({ server, call, board, job, jobPath, parse, asJob, HookcastError });
+  /** Return what makes a call of a name; its code is loaded on demand. */
+  const onDemand =
+    (name: keyof Calls) =>
+    async (...args: unknown[]) => {
+      const { callsOf } = await import("./calls.js").catch(() => {
+        throw new HookcastError("network", "No answer");
+      });
+      return (callsOf(server, call, board, job, jobPath, parse, asJob, HookcastError)[name] as Call)(...args) as never;
+    };
   return {
-    watch: watch("requestId"),
-    watchGroup: watch("group"),
+    watch: (requestId, handlers: object = {}) => board.add(`requestId:${requestId}`, handlers),
+    watchGroup: (name, handlers: object = {}) => board.add(`group:${name}`, handlers),
     watchMine: (handlers = {}) => {
       const over = new AbortController();
       void onDemand("watchMine")(handlers, over.signal).catch(handlers.onError);
@@ -120,17 +126,6 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     get: (requestId, ask = {}) => job(jobPath(requestId), ask) as never,
     close: board.close,
   };
-}
-
-/** Return what makes a call of a name; its code is loaded on demand. */
-function loader(core: Core) {
-  return (name: keyof Calls) =>
-    async (...args: unknown[]) => {
-      const { callsOf } = await import("./calls.js").catch(() => {
-        throw new HookcastError("network", "No answer");
-      });
-      return (callsOf(core)[name] as (...args: unknown[]) => unknown)(...args) as never;
-    };
 }
 
 /** Open the connection that all tabs share or, where tabs cannot share, one for this page alone. */

@@ -25,7 +25,7 @@ export interface Ask {
 export interface Answer {
   readonly status: number;
   readonly body: string;
-  readonly tag?: string | null;
+  readonly headers?: Headers;
   readonly end: End | undefined;
 }
 
@@ -66,19 +66,14 @@ export async function request(server: Server, path: string, ask: Ask, refused?: 
   const token = await tokens.get(refused);
   const late = AbortSignal.timeout(timeout);
   const signal = given ? AbortSignal.any([given, late]) : late;
-  const headers = { ...init.headers, ...authorization(token) };
+  const sent = { ...init.headers, ...authorization(token) };
   let answer: Answer;
   try {
-    const response = await server.fetch(server.url(path), { ...init, headers, signal, cache: "no-store" });
-    const { status } = response;
+    const response = await server.fetch(server.url(path), { ...init, headers: sent, signal, cache: "no-store" });
+    const { status, headers } = response;
     const body = await response.text();
     const strange = status !== 304 && !OURS.test(body);
-    answer = {
-      status,
-      body,
-      tag: response.headers.get("etag"),
-      end: endOf(response) ?? (strange ? { why: "failed" } : undefined),
-    };
+    answer = { status, body, headers, end: endOf(response) ?? (strange ? { why: "failed" } : undefined) };
   } catch (error) {
     given?.throwIfAborted();
     throw new HookcastError("network", `No answer: ${error}`);

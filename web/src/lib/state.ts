@@ -8,8 +8,6 @@
 
 import type { TransportName } from "./types.js";
 
-export const LADDER: readonly TransportName[] = ["websocket", "sse", "long-poll", "poll"];
-
 /** After this many connections in a row that fail or end within `STABLE_MS`, the next transport is tried. */
 export const MAX_STRIKES = 3;
 export const STABLE_MS = 10_000;
@@ -86,7 +84,7 @@ export function initialState(ladder: readonly TransportName[]): State {
 
 /** Return the transport of the current rung. */
 export function transportOf(state: State): TransportName {
-  return state.ladder[state.rung] ?? "poll";
+  return state.ladder[state.rung] as TransportName;
 }
 
 function go(state: State, phase: Phase, ...effects: Effect[]): Step {

@@ -6,12 +6,12 @@ import {
   type Event,
   type EventType,
   initialState,
-  LADDER,
   type Phase,
   type State,
   TABLE,
   transition,
 } from "../../src/lib/state.js";
+import { LADDER } from "../../src/lib/transports/kinds.js";
 
 const PHASES = Object.keys(TABLE) as Phase[];
 const EVENTS: EventType[] = ["start", "stop", "done", "failed", "lost", "elapsed", "wake", "hide", "close"];

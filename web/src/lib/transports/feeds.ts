@@ -2,7 +2,7 @@
 
 import type { Answer, Ask } from "../http.js";
 import type { Job } from "../types.js";
-import type { asJob as AsJob, Fields, KindOfTopic, list as List } from "../wire.js";
+import type { asJob as AsJob, Fields, KindOfTopic } from "../wire.js";
 
 /** Jobs of a request, and of one that reads everything: at first, and at every `SWEEP_EVERY`th poll. */
 export const FEW = 20;
@@ -20,7 +20,6 @@ export interface Memory {
 interface Core {
   readonly ask: (path: string, options: Ask) => Promise<Answer>;
   readonly parse: (text: string) => Fields;
-  readonly list: typeof List;
   readonly asJob: typeof AsJob;
   readonly version: (requestId: string) => number;
   readonly state: (job: Job | null) => void;
@@ -31,7 +30,7 @@ interface Core {
  * ETag stays the same. Nodes whose clocks differ may put a change behind older ones: everything is read every so often.
  */
 export async function pollFeed(
-  { ask, parse, list, asJob, version, state }: Core,
+  { ask, parse, asJob, version, state }: Core,
   parts: [kind: KindOfTopic, name: string],
   signal: AbortSignal,
   memory: Memory,
@@ -51,11 +50,12 @@ export async function pollFeed(
   let answer = first;
   for (let read = 0; !answer.end; ) {
     const { jobs, nextCursor } = parse(answer.body);
-    const news = list(jobs).map(take);
+    const news = (Array.isArray(jobs) ? jobs : []).map(take);
     read += news.length;
     if (!nextCursor || read >= MAX_JOBS || (limit === FEW && !news.at(-1))) {
       memory.polls = polls + 1;
-      memory.tags = { ...tags, ...(first.tag && { [limit]: first.tag }) };
+      const newest = first.headers?.get("etag");
+      memory.tags = { ...tags, ...(newest && { [limit]: newest }) };
       break;
     }
     query.set("cursor", `${nextCursor}`);

@@ -16,3 +16,6 @@ export const KINDS: Record<TransportName, readonly [open: OpenTransport, topics?
   "long-poll": [openLongPolling],
   poll: [openPolling],
 };
+
+/** The transports, best first. */
+export const LADDER = Object.keys(KINDS) as readonly TransportName[];

@@ -6,15 +6,15 @@ import {
   type Effect,
   type End,
   type Event,
+  type EventType,
   initialState,
   type Lost,
-  type State,
+  type Phase,
   transition,
-  transportOf,
 } from "./state.js";
 import { KINDS } from "./transports/kinds.js";
 import { openGentlePolling } from "./transports/polling.js";
-import type { Env, Transport } from "./transports/transport.js";
+import type { Env, SharedEnv, Transport } from "./transports/transport.js";
 import type { TransportName } from "./types.js";
 import { isOfJob, nameOf, type Topic, without } from "./wire.js";
 
@@ -31,140 +31,159 @@ interface Held extends Transport {
   /** The time of its first sign of life, 0 before it; and the time at which it counts as silent. */
   openedAt: number;
   silentAt: number;
+  ended(end: End): void;
 }
 
+type Dispatch = (type: EventType, details?: Omit<Event, "type"> | Omit<Lost, "type">) => void;
 type Opening = Extract<Effect, { type: "open" }>;
 type Pause = Extract<Effect, { type: "after" }>;
+type Effects = { readonly [type in Effect["type"]]: (step: never) => unknown };
 
-/** Open a connection that reports to `env`: the state machine with its transports. Each effect is a function. */
-// biome-ignore lint/complexity/noExcessiveLinesPerFunction: closures over one state; the first part alone takes 50 bytes
+/** How many transports a phase allows: the main one and, while climbing, the probe. */
+const ALLOWED: { readonly [phase in Phase]?: number } = { connecting: 1, live: 1, climbing: 2 };
+
+/** Open a connection that reports to `env`: the state machine with its transports. */
 export function openConnection(env: Env): Link {
-  const { tokens } = env;
-  /** Topics that the token does not grant, as far as the transport knows. */
-  const denied = new Set<Topic>();
-  let topics: readonly Topic[] = [];
-  let state = initialState(env.ladder);
-  let main: Held | undefined;
-  let probe: Held | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  /** The main transport, then the probe. */
+  const held: Held[] = [];
+  const [share, look, denied, reports] = createTopics(env, held);
   let looking: ReturnType<typeof setInterval> | undefined;
 
-  /** Take an event: run its effects, close what the new phase does not allow, and report the transport. */
-  const dispatch = (event: Event | Lost): void => {
-    const [next, steps] = transition(state, event);
+  /** Close all transports but the first `count`. */
+  const keep = (count = 0) => {
+    for (const one of held.splice(count)) one.close();
+  };
+  const probe = ({ transport }: Opening) => held.push(hold(transport, held, reports, dispatch));
+  const open = (step: Opening) => {
+    keep();
+    denied.clear();
+    probe(step);
+  };
+  /** Close what the new phase does not allow, and report the transport. */
+  const settle = (phase: Phase) => {
+    keep(ALLOWED[phase]);
+    const [main] = held;
+    clearInterval(looking);
+    if (main) looking = setInterval(look, LOOK_MS);
+    share();
+    env.transport(main?.openedAt ? main.name : phase === "paused" ? phase : "connecting");
+  };
+  const dispatch = createMachine(env, { open, probe, promote: () => held.shift()?.close() }, settle);
+  return {
+    want: (names) => {
+      const added = share(names);
+      if (names.length === 0) dispatch("stop");
+      if (added) dispatch("start");
+      if (env.whenHidden === "pause" && env.hidden()) dispatch("hide");
+    },
+    page: (type, certain) => {
+      const heard = Date.now() + env.heartbeatSeconds * 1000;
+      dispatch(type, { stale: certain || heard > (held[0]?.silentAt ?? 0) });
+    },
+    close: () => dispatch("close"),
+  };
+}
+
+/** Run the state machine: each effect is a function. Returns what takes an event; then `settle` gets the new phase. */
+function createMachine(
+  env: Env,
+  transports: Omit<Effects, "authorize" | "after">,
+  settle: (phase: Phase) => void,
+): Dispatch {
+  let state = initialState(env.ladder);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const dispatch: Dispatch = (type, details) => {
+    const [next, steps] = transition(state, { type, ...details });
     if (next === state) return;
     state = next;
     clearTimeout(timer);
-    clearInterval(looking);
     for (const step of steps) effects[step.type](step as never);
-    settle(next);
+    settle(next.phase);
   };
-  const settle = ({ phase }: State): void => {
-    const live = phase === "live" || phase === "climbing";
-    const open = live || phase === "connecting";
-    if (phase !== "climbing") probe = void probe?.close();
-    if (open) looking = setInterval(look, LOOK_MS);
-    else main = void main?.close();
-    share();
-    env.transport(live ? transportOf(state) : phase === "paused" ? phase : "connecting");
-  };
-
-  const effects = {
-    open: ({ transport }: Opening) => {
-      main?.close();
-      denied.clear();
-      main = hold(transport);
-    },
-    probe: ({ transport }: Opening) => {
-      probe = hold(transport);
-    },
-    promote: () => {
-      main?.close();
-      main = probe;
-      probe = undefined;
-    },
+  const effects: Effects = {
+    ...transports,
     authorize: async () => {
       const renewed = await renewToken(env);
-      if (renewed !== undefined) dispatch({ type: "done" });
-      else if (tokens.renewable) dispatch({ type: "failed" });
+      if (renewed !== undefined) dispatch("done");
+      else if (env.tokens.renewable) dispatch("failed");
     },
     after: ({ base, spread }: Pause) => {
-      timer = setTimeout(() => dispatch({ type: "elapsed" }), base + Math.random() * spread);
+      timer = setTimeout(() => dispatch("elapsed"), base + Math.random() * spread);
     },
   };
+  return dispatch;
+}
 
-  const hold = (name: TransportName, open = KINDS[name][0]): Held => {
-    const transport = open(env, carried(name), {
-      alive: () => {
-        held.silentAt = Date.now() + env.heartbeatSeconds * SILENT_MS;
-        if (held.openedAt > 0) return;
-        held.openedAt = Date.now();
-        if ([main, probe].includes(held)) dispatch({ type: "done" });
-      },
-      state: (job) => {
-        if (job) env.state(job);
-        // The token grants it now: move it back to the transport.
-        if (job && denied.delete(`requestId:${job.requestId}`)) queueMicrotask(share);
-      },
-      expiring: async () => {
-        if (!(await renewToken(env))) return;
-        denied.clear();
-        main?.renew?.();
-        probe?.renew?.();
-        share();
-      },
-      forbidden: (names) => {
-        for (const topic of names) denied.add(topic);
-        env.error(new HookcastError("not_visible", "Not in the token's claims"), names);
-        share();
-      },
-      ended: (end) => ended(held, end),
-    });
-    const held: Held = { ...transport, name, silentAt: Date.now() + OPEN_MS, openedAt: 0 };
-    return held;
+/** Open a transport. Its signs of life and its end are dispatched while it is one of `held`. */
+function hold(name: TransportName, held: readonly Held[], env: SharedEnv, dispatch: Dispatch): Held {
+  const ended = (end: End) => {
+    const lasted = one.openedAt && Date.now() - one.openedAt;
+    if (held.includes(one)) dispatch(one === held[0] ? "lost" : "failed", { end, lasted });
   };
+  const alive = () => {
+    one.silentAt = Date.now() + env.heartbeatSeconds * SILENT_MS;
+    if (one.openedAt > 0) return;
+    one.openedAt = Date.now();
+    if (held.includes(one)) dispatch("done");
+  };
+  const transport = KINDS[name][0]({ ...env, alive, ended });
+  const one: Held = { ...transport, name, ended, silentAt: Date.now() + OPEN_MS, openedAt: 0 };
+  return one;
+}
 
+/** Assign the topics: a transport carries what it can; the rest is polled gently while the connection is live. */
+function createTopics(env: Env, held: readonly Held[]) {
+  /** Topics that the token does not grant, as far as the transport knows. */
+  const denied = new Set<Topic>();
+  let topics: readonly Topic[] = [];
+
+  /** Return the topics that a transport carries. */
+  const carried = (name: TransportName): readonly Topic[] => without(topics, denied).slice(0, KINDS[name][1]);
+  /** Assign the topics again, or other ones; return one that was not among them before. */
+  const share = (names = topics) => {
+    const [main] = held;
+    const [added] = without(names, topics);
+    topics = names;
+    for (const one of held) one.watch(carried(one.name));
+    gentle.watch(main?.openedAt ? without(topics, carried(main.name)) : []);
+    return added;
+  };
+  const reports = reporter(env, held, denied, share);
   /** Check for silence, and for jobs that an event stream omits because the token does not grant them. */
-  const look = (): void => {
-    for (const held of [main, probe]) {
-      if (held && KINDS[held.name][1] && Date.now() >= held.silentAt) ended(held, { why: "unfit" });
-    }
-    if (!tokens.renewable || main?.name !== "sse") return;
+  const look = () => {
+    for (const one of held) if (KINDS[one.name][1] && Date.now() >= one.silentAt) one.ended({ why: "unfit" });
+    if (!env.tokens.renewable || held[0]?.name !== "sse") return;
     // It does not say so: assume it of every job without a state.
     for (const topic of topics) if (isOfJob(topic) && !env.version(nameOf(topic))) denied.add(topic);
     share();
   };
-
-  const ended = (held: Held, end: End): void => {
-    if (held === probe) dispatch({ type: "failed" });
-    if (held === main) dispatch({ type: "lost", end, lasted: held.openedAt && Date.now() - held.openedAt });
-  };
-
-  /** Return the topics that a transport carries. */
-  const carried = (name: TransportName): readonly Topic[] => without(topics, denied).slice(0, KINDS[name][1]);
-
-  /** Assign the topics: the transport watches what it can carry; the rest is polled gently while it is live. */
-  const share = (): void => {
-    for (const held of [main, probe]) held?.watch(carried(held.name));
-    gentle.watch(main?.openedAt ? without(topics, carried(main.name)) : []);
-  };
-
   /** Polls what the transport cannot carry. */
-  const gentle = hold("poll", openGentlePolling);
+  const gentle = openGentlePolling(reports);
+  return [share, look, denied, reports] as const;
+}
+
+/** Return what the transports report to: a state, the end of a token, what it does not grant. */
+function reporter(env: Env, held: readonly Held[], denied: Set<Topic>, share: () => void): SharedEnv {
   return {
-    want: (names) => {
-      const [added] = without(names, topics);
-      topics = names;
+    ...env,
+    state: (job) => {
+      if (!job) return;
+      env.state(job);
+      // The token grants it now: move it back to the transport.
+      if (denied.delete(`requestId:${job.requestId}`)) queueMicrotask(share);
+    },
+    expiring: async () => {
+      if (!(await renewToken(env))) return;
+      denied.clear();
+      for (const one of held) one.renew?.();
       share();
-      if (names.length === 0) dispatch({ type: "stop" });
-      if (added) dispatch({ type: "start" });
-      if (env.whenHidden === "pause" && env.hidden()) dispatch({ type: "hide" });
     },
-    page: (type, certain) => {
-      const heard = Date.now() + env.heartbeatSeconds * 1000;
-      dispatch({ type, stale: certain || heard > (main?.silentAt ?? 0) });
+    forbidden: (names) => {
+      for (const topic of names) denied.add(topic);
+      env.error(new HookcastError("not_visible", "Not granted"), names);
+      share();
     },
-    close: () => dispatch({ type: "close" }),
   };
 }
 

@@ -1,10 +1,9 @@
-// biome-ignore-all lint/complexity/noExcessiveLinesPerFunction: closures over one state; parts of their own take 40 bytes
 /** Polling and long-polling: one loop per topic. */
 
 import { type Answer, ASK_MS, type Ask, endBy, jobPath, request } from "../http.js";
-import { asJob, isOfJob, list, nameOf, parse, partsOf, readJob, type Topic, without } from "../wire.js";
+import { asJob, isOfJob, nameOf, parse, partsOf, readJob, type Topic, without } from "../wire.js";
 import type { Memory } from "./feeds.js";
-import type { OpenTransport } from "./transport.js";
+import type { OpenTransport, SharedEnv, Transport, TransportEnv } from "./transport.js";
 
 export const WAIT_SECONDS = 25;
 /** Long polls at a time, of the browser's six HTTP/1.1 connections per host; other jobs are polled. */
@@ -22,10 +21,9 @@ const failed = (error: unknown): Answer => ({ status: 0, body: "", end: endBy(er
 /** Poll, or long-poll if `wait`. `least`: the minimum interval in milliseconds; if not 0, failures never end it. */
 const polling =
   (wait: boolean, least: number): OpenTransport =>
-  (env, first, listener) => {
+  (env) => {
     const loops = new Map<Topic, AbortController>();
-    /** Failures in a row of plain requests and of long polls. The 1 keeps the first long poll from being held. */
-    const failures: [number, number] = [0, 1];
+    const [job, feed] = asking(env, wait, least > 0, loops);
 
     const watch = (topics: readonly Topic[]) => {
       for (const topic of without([...loops.keys()], topics)) {
@@ -33,43 +31,6 @@ const polling =
         loops.delete(topic);
       }
       for (const topic of without(topics, loops.keys())) void run(topic);
-    };
-
-    /** Send a request. A single failure is tolerated; failures in a row with no answer in between end the transport. */
-    const ask = async (path: string, options: Ask, held: 0 | 1 = 0) => {
-      const answer = await request(env, path, options).catch(failed);
-      const { end } = answer;
-      if (options.signal?.aborted) return answer;
-      failures[held] = end ? failures[held] + 1 : 0;
-      if (!end) listener.alive();
-      else if (!least && (end.why === "unauthorized" || failures[held] >= Math.min(MAX_FAILURES, loops.size))) {
-        listener.ended(end);
-      }
-      return answer;
-    };
-    const job = async (topic: Topic, signal: AbortSignal): Promise<Outcome> => {
-      const id = nameOf(topic);
-      const version = env.version(id);
-      const began = Date.now();
-      const hold = wait && [...loops.keys()].filter(isOfJob).indexOf(topic) < MAX_HELD;
-      // At first and after a failure, do not hold: a quick answer has to show that the transport works.
-      const seconds = hold && failures[1] === 0 ? WAIT_SECONDS : 0;
-      const query = hold ? `?wait=${seconds}&version=${version}` : "";
-      const options = { headers: { "If-None-Match": `"${version}"` }, signal, timeout: ASK_MS + seconds * 1000 };
-      const answer = await ask(jobPath(id) + query, options, +hold as 0 | 1);
-      listener.state(readJob(answer.body));
-      // A server that ignores `wait`, or a job that has ended, answers at once with nothing new: pause then.
-      const soon = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);
-      return [answer, soon && hold];
-    };
-    const feed = async (topic: Topic, signal: AbortSignal, memory: Memory): Promise<Outcome> => {
-      const poll = import("./feeds.js").then(({ pollFeed }) => pollFeed(core, partsOf(topic), signal, memory));
-      return [await poll.catch(failed), false];
-    };
-    /** Return the milliseconds until the next request. */
-    const pause = (topic: Topic, [{ status, end }, soon]: Outcome) => {
-      const interval = soon ? 0 : Math.max(least, env.interval(topic), status === 404 ? UNKNOWN_MS : 0);
-      return Math.max(interval, end?.after ?? 0);
     };
     const run = async (topic: Topic) => {
       const controller = new AbortController();
@@ -81,11 +42,53 @@ const polling =
         if (!signal.aborted) await sleep(pause(topic, outcome), signal);
       }
     };
-
-    const core = { ask, parse, list, asJob, version: env.version, state: listener.state };
-    watch(first);
+    /** Return the milliseconds until the next request. */
+    const pause = (topic: Topic, [{ status, end }, soon]: Outcome) => {
+      const interval = soon ? 0 : Math.max(least, env.interval(topic), status === 404 ? UNKNOWN_MS : 0);
+      return Math.max(interval, end?.after ?? 0);
+    };
     return { watch, close: () => watch([]) };
   };
+
+/** Return what sends the next request of a job, and of a group or an owner. `gentle`: failures are not counted. */
+function asking(env: TransportEnv, wait: boolean, gentle: boolean, loops: ReadonlyMap<Topic, unknown>) {
+  /** Failures in a row of plain requests and of long polls. The 1 keeps the first long poll from being held. */
+  const failures: [number, number] = [0, 1];
+
+  /** Send a request. A single failure is tolerated; failures in a row with no answer in between end the transport. */
+  const ask = async (path: string, options: Ask, held: 0 | 1 = 0) => {
+    const answer = await request(env, path, options).catch(failed);
+    const { end } = answer;
+    if (gentle || options.signal?.aborted) return answer;
+    failures[held] = end ? failures[held] + 1 : 0;
+    if (!end) env.alive();
+    else if (end.why === "unauthorized" || failures[held] >= Math.min(MAX_FAILURES, loops.size)) {
+      env.ended(end);
+    }
+    return answer;
+  };
+  const job = async (topic: Topic, signal: AbortSignal): Promise<Outcome> => {
+    const id = nameOf(topic);
+    const version = env.version(id);
+    const began = Date.now();
+    const hold = wait && [...loops.keys()].filter(isOfJob).indexOf(topic) < MAX_HELD;
+    // At first and after a failure, do not hold: a quick answer has to show that the transport works.
+    const seconds = hold && failures[1] === 0 ? WAIT_SECONDS : 0;
+    const query = hold ? `?wait=${seconds}&version=${version}` : "";
+    const options = { headers: { "If-None-Match": `"${version}"` }, signal, timeout: ASK_MS + seconds * 1000 };
+    const answer = await ask(jobPath(id) + query, options, +hold as 0 | 1);
+    env.state(readJob(answer.body));
+    // A server that ignores `wait`, or a job that has ended, answers at once with nothing new: pause then.
+    const soon = !seconds || env.version(id) > version || Date.now() - began >= env.interval(topic);
+    return [answer, soon && hold];
+  };
+  const feed = async (topic: Topic, signal: AbortSignal, memory: Memory): Promise<Outcome> => {
+    const core = { ...env, ask, parse, asJob };
+    const poll = import("./feeds.js").then(({ pollFeed }) => pollFeed(core, partsOf(topic), signal, memory));
+    return [await poll.catch(failed), false];
+  };
+  return [job, feed] as const;
+}
 
 /** Wait; return early if the signal aborts. */
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
@@ -102,4 +105,4 @@ export const openLongPolling: OpenTransport = polling(true, 0);
 export const openPolling: OpenTransport = polling(false, 0);
 
 /** Poll slowly for what the connection cannot carry. Failures never end it, and `close` only stops it until `watch`. */
-export const openGentlePolling: OpenTransport = polling(false, GENTLE_MS);
+export const openGentlePolling = polling(false, GENTLE_MS) as (env: SharedEnv) => Transport;

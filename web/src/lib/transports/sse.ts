@@ -4,10 +4,10 @@ import { createParser } from "../eventstream.js";
 import { authorization, endBy, endOf } from "../http.js";
 import type { End } from "../state.js";
 import { partsOf, readJob, split, type Topic, without } from "../wire.js";
-import type { Env, Listener, Transport } from "./transport.js";
+import type { Transport, TransportEnv } from "./transport.js";
 
-export function openEventStreams(env: Env, first: readonly Topic[], listener: Listener): Transport {
-  let topics = first;
+export function openEventStreams(env: TransportEnv): Transport {
+  let topics: readonly Topic[] = [];
   /** The wanted topics in the open streams; unwanted ones in them are harmless. */
   let asked: readonly Topic[] = [];
   let controller = new AbortController();
@@ -17,10 +17,9 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
     controller.abort();
     controller = new AbortController();
     asked = topics;
-    for (const part of split(asked)) void follow(env, part, listener, controller.signal);
+    for (const part of split(asked)) void follow(env, part, controller.signal);
   };
 
-  reopen();
   return {
     watch: (names) => {
       topics = names;
@@ -33,7 +32,7 @@ export function openEventStreams(env: Env, first: readonly Topic[], listener: Li
 }
 
 /** Open a stream, and report what it brings, and its end unless the signal aborts or all its jobs have ended. */
-async function follow(env: Env, names: readonly Topic[], listener: Listener, signal: AbortSignal): Promise<void> {
+async function follow(env: TransportEnv, names: readonly Topic[], signal: AbortSignal): Promise<void> {
   let over = false;
   let why: End = { why: "failed" };
   /** The reconnection time of the stream (`retry:`). */
@@ -41,12 +40,12 @@ async function follow(env: Env, names: readonly Topic[], listener: Listener, sig
   const push = createParser((type, data) => {
     over ||= type === "end";
     if (signal.aborted) return;
-    if (type === "job") listener.state(readJob(data));
-    if (type === "token-expiring") listener.expiring();
+    if (type === "job") env.state(readJob(data));
+    if (type === "token-expiring") env.expiring();
     if (type === "retry") after = Number(data);
   });
   const write = (text: string) => {
-    listener.alive();
+    env.alive();
     push(text);
   };
   try {
@@ -61,5 +60,5 @@ async function follow(env: Env, names: readonly Topic[], listener: Listener, sig
   } catch (error) {
     why = endBy(error);
   }
-  if (!(over || signal.aborted)) listener.ended({ after, ...why });
+  if (!(over || signal.aborted)) env.ended({ after, ...why });
 }

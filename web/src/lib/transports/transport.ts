@@ -1,4 +1,4 @@
-/** The interface of all transports: opened with topics, a transport reports states until it ends or is closed. */
+/** The interface of all transports: a transport reports the states of the topics it is given, until it ends or is closed. */
 
 import type { Server } from "../http.js";
 import type { LinkEvents } from "../link.js";
@@ -37,4 +37,10 @@ export interface Env extends Server, LinkEvents {
   readonly ladder: readonly TransportName[];
 }
 
-export type OpenTransport = (env: Env, topics: readonly Topic[], listener: Listener) => Transport;
+/** What a transport needs, and what it reports to. */
+export type TransportEnv = Omit<Env, keyof Listener> & Listener;
+/** What all transports of a connection share: everything but the signs of life of each. */
+export type SharedEnv = Omit<TransportEnv, "alive" | "ended">;
+
+/** Open a transport; it has no topics before `watch`. */
+export type OpenTransport = (env: TransportEnv) => Transport;

@@ -3,7 +3,7 @@
 import { endBy } from "../http.js";
 import type { End } from "../state.js";
 import { asJob, type Fields, list, nameOf, parse, partsOf, split, type Topic, without } from "../wire.js";
-import type { Env, Listener, Transport } from "./transport.js";
+import type { Transport, TransportEnv } from "./transport.js";
 
 export const OPEN = 1;
 
@@ -21,8 +21,8 @@ function keyOf(topic: Topic): string {
   return `${partsOf(topic)[0]}s`;
 }
 
-export function openWebSocket(env: Env, first: readonly Topic[], listener: Listener): Transport {
-  let topics = first;
+export function openWebSocket(env: TransportEnv): Transport {
+  let topics: readonly Topic[] = [];
   let subscribed: readonly Topic[] = [];
   let socket: WebSocket | undefined;
   const over = new AbortController();
@@ -43,10 +43,10 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
   const refuse = (message: Fields) => {
     const names = subscribed.filter((topic) => list(message[keyOf(topic)]).includes(nameOf(topic)));
     subscribed = without(subscribed, names);
-    listener.forbidden(names);
+    env.forbidden(names);
   };
 
-  void connect(env, listener, over.signal, share, refuse);
+  void connect(env, over.signal, share, refuse);
   return {
     watch: (names) => {
       topics = names;
@@ -59,15 +59,14 @@ export function openWebSocket(env: Env, first: readonly Topic[], listener: Liste
 
 /** Open a socket and report what it brings until the signal aborts, which closes it. */
 async function connect(
-  env: Env,
-  listener: Listener,
+  env: TransportEnv,
   signal: AbortSignal,
   opened: (socket: WebSocket) => void,
   refused: (message: Fields) => void,
 ): Promise<void> {
   let after: number | undefined;
   const end = (why: End) => {
-    if (!signal.aborted) listener.ended(why);
+    if (!signal.aborted) env.ended(why);
   };
   try {
     await env.tokens.get();
@@ -81,10 +80,10 @@ async function connect(
       if (signal.aborted) return;
       const message = parse(data);
       const { type, job, afterMs, code } = message;
-      listener.alive();
+      env.alive();
       if (type === "job")
-        listener.state(asJob(job, data.startsWith('{"type":"job","job":') ? data.slice(20, -1) : undefined));
-      if (type === "token-expiring") listener.expiring();
+        env.state(asJob(job, data.startsWith('{"type":"job","job":') ? data.slice(20, -1) : undefined));
+      if (type === "token-expiring") env.expiring();
       if (type === "reconnect") after = Number(afterMs) || 0;
       if (code === "forbidden") refused(message);
     };

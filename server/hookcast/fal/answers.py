@@ -1,8 +1,10 @@
 """Parse fal's answers leniently: an invalid field counts as missing; pure."""
 
 import json
+import re
 from datetime import UTC, datetime
 from enum import Enum
+from urllib.parse import unquote
 
 from msgspec import DecodeError, Raw, Struct
 from msgspec import json as msgspec_json
@@ -20,12 +22,17 @@ MAX_NUMBER = 2**31 - 1  # of an INTEGER column in PostgreSQL
 MAX_WINDOW_LINES = 1000
 YEAR_5138 = 1e11  # in seconds; in milliseconds 1973
 
+# Words that fal does not document, and what they say where the status gives no reason.
+_FAILED = {"FAILED": "", "ERROR": "", **dict.fromkeys(("CANCELLED", "CANCELED"), "The request was cancelled at fal.")}
 _PHASES = {
     "IN_QUEUE": Phase.QUEUED,
     "IN_PROGRESS": Phase.RUNNING,
     # fal has one status for every end; only the result tells which it was.
-    **dict.fromkeys(("COMPLETED", "FAILED", "ERROR", "CANCELLED", "CANCELED"), Phase.SAVING),
+    **dict.fromkeys(("COMPLETED", *_FAILED), Phase.SAVING),
 }
+_ERRORS = ("error", "errors", "error_message")
+_NO_REASON = frozenset({"status", "logs", "error_type"})
+_ID_IN_URL = re.compile(r"/requests/([^/?#]+)")
 
 
 class Submitted(Struct, frozen=True):
@@ -48,7 +55,10 @@ class CancelAnswer(Enum):
 
 
 class Status(Struct, frozen=True):
-    """fal's status of a request. A request with an `error` has failed for good, whatever its result answers."""
+    """fal's status of a request.
+
+    A request with an `error` has failed for good, whatever its result answers; it is empty when fal gives no reason.
+    """
 
     progress: Progressed
     error: str | None = None
@@ -63,10 +73,15 @@ class Status(Struct, frozen=True):
 def submitted(content: bytes, named: str | None = None) -> Submitted:
     """Return the answer to a submit; `named` is the request id in its headers.
 
-    Raises FalUnreachable when neither has a request id: the request cannot be found again.
+    Raises FalUnreachable when neither they nor the answer's URLs have one: the request cannot be found again.
     """
     fields = _object(content)
-    ids = (_request_id(fields.get("request_id")), _request_id(named))
+    in_urls = (_ID_IN_URL.search(_url(fields.get(name)) or "") for name in ("response_url", "status_url", "cancel_url"))
+    ids = (
+        _request_id(fields.get("request_id")),
+        _request_id(named),
+        *(_request_id(unquote(match[1])) for match in in_urls if match),
+    )
     request_id = next((found for found in ids if found is not None), None)
     if request_id is None:
         raise FalUnreachable("fal's answer is not as documented: it has no valid request_id.")
@@ -82,8 +97,8 @@ def submitted(content: bytes, named: str | None = None) -> Submitted:
 def status(content: bytes) -> Status:
     """Return the status in an answer. Raises FalUnreachable when it has no readable field."""
     fields = _object(content)
-    error, error_type = fields.get("error"), error_type_of(fields)
-    failed = bool(error) or error_type is not None
+    error, error_type = _error(fields), error_type_of(fields)
+    failed = error is not None
     position, logs = _whole(fields.get("queue_position")), _lines(fields.get("logs"))
     phase = _phase(fields.get("status"))
     if phase is None:
@@ -92,9 +107,19 @@ def status(content: bytes) -> Status:
         phase = Phase.SAVING if failed else Phase.RUNNING if position is None else Phase.QUEUED
     return Status(
         progress=Progressed(phase=phase, queue_position=position, logs=logs),
-        error=sentence(error, error_type) if failed else None,
+        error=error,
         error_type=error_type,
     )
+
+
+def _error(fields: dict[str, object]) -> str | None:
+    """Return the reason of a failure, empty when there is none; None when the request has not failed."""
+    word, error_type = _word(fields.get("status")), error_type_of(fields)
+    if word in _FAILED:
+        reasons = {name: value for name, value in fields.items() if name not in _NO_REASON}
+        return sentence(reasons, error_type, otherwise=_FAILED[word])
+    told = [fields[name] for name in _ERRORS if fields.get(name)]
+    return sentence(*told, error_type, otherwise="") if told or error_type is not None else None
 
 
 _MISSING = frozenset({*range(300, 400), 401, 403, 404, 408, 410, 429})

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from hookcast.nesting import too_deep
+
 _T = TypeVar("_T")
 # An escape: a surrogate pair, a lone surrogate, or anything else.
 _ESCAPE = re.compile(
@@ -43,15 +45,14 @@ def read(text: bytes) -> object:
     characters in strings, a byte order mark, bytes that are not UTF-8. Raises ValueError when the text is still not
     JSON, or nested too deep.
     """
+    if too_deep(text):
+        raise ValueError("nested too deep")
     try:
         return decode(text, Any)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    try:
-        plain = text.decode("utf-8-sig", errors="replace")
-        return json.loads(plain, strict=False, parse_constant=lambda _: None, parse_int=_whole, parse_float=_finite)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
+    plain = text.decode("utf-8-sig", errors="replace")
+    return json.loads(plain, strict=False, parse_constant=lambda _: None, parse_int=_whole, parse_float=_finite)
 
 
 def _whole(digits: str) -> int | None:

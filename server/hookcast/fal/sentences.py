@@ -25,15 +25,18 @@ _NAMES = (
     *("detail", "message", "msg", "error", "errors", "errormessage", "errormsg", "errordetail", "errordescription"),
     *("details", "description", "reason", "failurereason", "exception", "cause", "title"),
 )
-_LIKE = re.compile("err|fail|reason|mess|msg|detail|cause|problem|refus|reject|block")
+_LIKE = re.compile("err|fail|reason|mess|msg|detail|cause|problem|refus|reject|block|(?<!de)fault|invalid|violat")
+_NAMELESS = ("text", "content", "hint", "info", "value", "en")  # say nothing about what their text is about
+_NO_REASON = ("input", "ctx", "url")  # FastAPI repeats the input
 _CODES = ("code", "errorcode", "errortype", "type")
 _WORDLESS = re.compile(
-    r"(?:invalid|unexpected|bad|error|(?:request )?failed with)?\s*(?:http\s*)?(?:status)?\s*(?:code)?:?\s*\d{3}"
+    r"(?:error:\s*)?(?:invalid|unexpected|bad|error|(?:request )?failed with)?"
+    r"\s*(?:http\s*)?(?:status)?\s*(?:code)?:?\s*\d{3}"
     r"|error|unknown error|internal error|failed|failure|none|null|undefined",
     re.IGNORECASE,
 )
 _PHRASES = frozenset(status.phrase.lower() for status in HTTPStatus)
-_CODE = re.compile(r"[a-z0-9]+(?:[_.-][a-z0-9]+)+|[A-Z0-9]+(?:_[A-Z0-9]+)+")
+_CODE = re.compile(r"[a-z0-9]+(?:[_.-][a-z0-9]+)*|[A-Z0-9]+(?:_[A-Z0-9]+)+")
 _PAGE = re.compile(r"<(?:!doctype|\?xml|html|head|body|title|svg)\b", re.IGNORECASE)
 _MARKUP = re.compile(r"\s*<(?:center|div|h\d|p|pre|script|span|table)\b", re.IGNORECASE)
 _TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")  # colors, links (ECMA-48)
@@ -44,9 +47,10 @@ class Worth(IntEnum):
     """The amount of information in a text."""
 
     NOTHING = 0  # `Invalid status code: 422`, `Bad Request`
-    CODE = 1  # `content_policy_violation`
-    STRAY = 2  # under a name that is not an error's: `{"prompt": ["too long"]}`
-    SENTENCE = 3
+    LOOSE = 1  # within an error, under any name: `{"error": {"prompt": "is too long"}}`
+    CODE = 2  # `content_policy_violation`
+    STRAY = 3  # under a name that is not an error's: `{"prompt": ["too long"]}`
+    SENTENCE = 4
 
 
 class _Candidate(NamedTuple):
@@ -88,54 +92,61 @@ class _Search:
     def __init__(self) -> None:
         self._left = MAX_VALUES
 
-    def of(self, source: object, depth: int = 0) -> Iterator[_Candidate]:
-        """Yield the candidates in a source."""
+    def of(self, source: object, depth: int = 0, *, within: bool = False) -> Iterator[_Candidate]:
+        """Yield the candidates in a source; `within` = it stands under the name of an error."""
         self._left -= 1
         if depth > MAX_DEPTH or self._left < 0:
             return
         if isinstance(source, Raw):
             source = _parsed(bytes(source))
         if isinstance(source, str):
-            yield from self._of_text(source, depth)
+            yield from self._of_text(source, depth, within=within)
         elif isinstance(source, list):
             for item in islice(source, self._left + 1):
-                yield from self.of(item, depth + 1)
+                yield from self.of(item, depth + 1, within=within)
         elif isinstance(source, dict):
-            yield from self._of_object(source, depth)
+            yield from self._of_object(source, depth, within=within)
 
-    def _of_text(self, text: str, depth: int) -> Iterator[_Candidate]:
+    def _of_text(self, text: str, depth: int, *, within: bool) -> Iterator[_Candidate]:
         if text.lstrip()[:1] in {"{", "["} and (parsed := _parsed(text.encode(errors="replace"))) is not None:
-            yield from self.of(parsed, depth + 1)
+            yield from self.of(parsed, depth + 1, within=within)
             return
         page = _PAGE.search(text)
         plain = clean(text[: min(page.start() if page else len(text), MAX_SENTENCE * 4)])
         if plain and not is_page(plain):
             yield _Candidate(plain, _worth(plain))
 
-    def _of_object(self, found: dict[str, object], depth: int) -> Iterator[_Candidate]:
+    def _of_object(self, found: dict[str, object], depth: int, *, within: bool) -> Iterator[_Candidate]:
         named = {_plain(name): value for name, value in islice(found.items(), self._left + 1)}
         where = _place(named.pop("loc", None))
         codes = [named.pop(name, None) for name in _CODES]
         for name in (*_NAMES, *[name for name in named if _LIKE.search(name) and name not in _NAMES]):
-            for text, worth in self.of(named.pop(name, None), depth + 1):
+            for text, worth in self.of(named.pop(name, None), depth + 1, within=True):
                 yield _Candidate(f"{where}{text}", worth)
         for code in codes:
             if isinstance(code, str) and clean(code):
                 yield _Candidate(f"{where}{clean(code)}", Worth.CODE)
         for name, value in named.items():
-            yield from self._of_stray(name, value, depth)
+            yield from self._of_stray(name, value, depth, within=within)
 
-    def _of_stray(self, name: str, value: object, depth: int) -> Iterator[_Candidate]:
-        """Yield the candidates under a name that is not an error's: only lists of texts are about that name."""
+    def _of_stray(self, name: str, value: object, depth: int, *, within: bool) -> Iterator[_Candidate]:
+        """Yield the candidates under a name that is not an error's.
+
+        Lists of texts are about that name, and so is a text within an error.
+        """
         if isinstance(value, list):
             for item in islice(value, self._left + 1):
                 if isinstance(item, str):
                     for text, worth in self.of(item, depth + 1):
                         yield _Candidate(f"{clean(name)}: {text}", min(worth, Worth.STRAY))
                 else:
-                    yield from self.of(item, depth + 1)
+                    yield from self.of(item, depth + 1, within=within)
         elif isinstance(value, dict) or (isinstance(value, str) and value.startswith(("{", "["))):
-            yield from self.of(value, depth + 1)
+            yield from self.of(value, depth + 1, within=within)
+        elif within and isinstance(value, str) and _has_words(value) and name not in _NO_REASON:
+            about = "" if name in _NAMELESS or name.isdigit() else f"{clean(name)}: "
+            for text, worth in self.of(value, depth + 1):
+                yield _Candidate(f"{about}{text}", min(worth, Worth.LOOSE))
 
 
 def _parsed(text: bytes) -> object:
@@ -143,6 +154,10 @@ def _parsed(text: bytes) -> object:
         return read(text) if len(text) <= MAX_PARSED_BYTES else None
     except ValueError:
         return None
+
+
+def _has_words(text: str) -> bool:
+    return (" " in text.strip() or not text.isascii()) and "://" not in text
 
 
 def _plain(name: str) -> str:

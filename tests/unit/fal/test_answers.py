@@ -9,6 +9,7 @@ from msgspec import Raw
 from hookcast.errors import FalRejected, FalUnreachable
 from hookcast.fal import answers
 from hookcast.fal.answers import CancelAnswer, Status, Submitted, failed
+from hookcast.fal.sentences import UNKNOWN_REASON
 from hookcast.jobs import Phase, Progressed
 from hookcast.loglines import LogLine
 from support.fal import QUEUE
@@ -126,6 +127,14 @@ def test_bytes_that_are_no_utf8_lose_nothing_else() -> None:
     assert answers.status(body).progress.logs == (LogLine(message="\ufffd\n50%"),)
 
 
+def test_a_log_line_nested_to_any_depth_raises_nothing_else() -> None:
+    """Some can be parsed, but not written as text again."""
+    for depth in range(900, 1000):
+        body = b'{"status": "IN_PROGRESS", "logs": [{"message": %b}]}' % (b"[" * depth + b"]" * depth)
+        with pytest.raises(FalUnreachable):
+            answers.status(body)
+
+
 @pytest.mark.parametrize("url", [5, ["x"], "", "x\0", "x" * 2001, None])
 def test_urls_that_are_none_are_absent(url: Any) -> None:
     """The request is known by its id."""
@@ -138,6 +147,13 @@ def test_urls_that_are_none_are_absent(url: Any) -> None:
 def test_a_request_id_may_be_a_number(value: Any, read: str) -> None:
     """It names the same request."""
     assert answers.submitted(json.dumps({"request_id": value}).encode()).request_id == read
+
+
+@pytest.mark.parametrize("name", ["response_url", "status_url", "cancel_url"])
+def test_a_request_id_is_also_found_in_the_urls(name: str) -> None:
+    """A submit that fal has taken must not be lost over a missing field."""
+    body = json.dumps({"request_id": None, name: f"{QUEUE}/fal-ai/flux/requests/job%201/status?logs=1"}).encode()
+    assert answers.submitted(body).request_id == "job 1"
 
 
 @pytest.mark.parametrize("value", [None, "", "../a", "a\0", "\ud800", True, 1.5, ["a"], "a" * 201])
@@ -158,12 +174,38 @@ def test_a_submit_answer_without_a_name_is_told(value: Any) -> None:
         ({"error": "It broke", "error_type": 5}, "It broke", None),
         ({"error": "", "error_type": None}, None, None),
         ({}, None, None),
+        ({"error": True}, "", None),
+        ({"error": None, "errors": [{"message": "It broke"}]}, "It broke", None),
+        ({"error_message": "It broke"}, "It broke", None),
+        ({"message": "All is well"}, None, None),
     ],
 )
 def test_a_completed_status_tells_its_error(fields: dict[str, Any], error: str | None, error_type: str | None) -> None:
     """A sentence and fal's own type."""
     found = status(status="COMPLETED", **fields)
     assert (found.finished, found.error, found.error_type) == (True, error, error_type)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"status": "FAILED", "detail": "It broke"}, "It broke"),
+        ({"status": "error", "message": "It broke", "logs": [{"message": "Loading the model"}]}, "It broke"),
+        ({"status": "FAILED", "error": {"text": "It broke again"}}, "It broke again"),
+        ({"status": "FAILED", "logs": [{"message": "Loading the model"}]}, ""),
+        ({"status": "CANCELED"}, "The request was cancelled at fal."),
+    ],
+)
+def test_a_status_whose_word_says_failed_is_a_failure(fields: dict[str, Any], error: str) -> None:
+    """fal has no such word today; its result need not tell the failure again."""
+    assert status(**fields).error == error
+
+
+def test_a_failure_without_words_is_told_as_such() -> None:
+    """Unless the answer to the request for the result has some."""
+    told = status(status="FAILED")
+    assert failed(None, told).error == UNKNOWN_REASON
+    assert failed(rejected(b'{"detail": "No GPU left"}', 503), told).error == "No GPU left"
 
 
 @pytest.mark.parametrize(

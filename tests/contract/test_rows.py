@@ -1,17 +1,20 @@
 """Rows that another version of Hookcast has written, on SQLite and on PostgreSQL."""
 
+import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 
 import pytest
 from msgspec import Raw
 
-from hookcast.jobs import Completed, EndedBy, Job, JobStatus, Phase, Progressed, Update, unseen
+from hookcast.jobs import Completed, EndedBy, Failed, Job, JobStatus, Phase, Progressed, Update, unseen
 from hookcast.store import JobStore, open_store
 from hookcast.store.database import open_database
 from hookcast.store.schema import jobs
 from hookcast.transitions import advance
+from hookcast.wire import encode
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -29,13 +32,13 @@ async def row_of(url: str, *updates: Update, **columns: str | None) -> AsyncIter
         yield store
 
 
-async def apply(store: JobStore, update: Update) -> Job:
+async def apply(store: JobStore, update: Update, request_id: str = "job-1") -> Job:
     """Advance the job."""
 
     def step(job: Job | None) -> Job:
-        return advance(job or unseen("job-1", now=NOW), update, now=NOW)
+        return advance(job or unseen(request_id, now=NOW), update, now=NOW)
 
-    return (await store.change("job-1", step)).after
+    return (await store.change(request_id, step)).after
 
 
 async def test_a_job_that_ended_before_there_was_a_phase_for_it_is_shown_as_ended(any_database_url: str) -> None:
@@ -57,6 +60,45 @@ async def test_values_that_this_version_does_not_know_are_read_as_the_nearest(an
         assert await store.leases.to_ask_about(5, created_before=NOW) == [job]
         ended = await apply(store, Completed(result=Raw(b"1")))
         assert (ended.status, ended.version, await store.get("job-1")) == (JobStatus.COMPLETED, 2, ended)
+
+
+TIMES = ("created_at", "updated_at", "completed_at", "started_at", "cancel_asked_at")
+BROKEN = [
+    *((column, value) for column in TIMES for value in ("garbage", "", "2026-13-45 99:99:99", 5, b"\xff")),
+    *((column, value) for column in ("result", "error_detail") for value in ("garbage", "", "{", "NaN", b"\xff")),
+]
+
+
+@pytest.mark.parametrize(("column", "value"), BROKEN)
+async def test_a_broken_value_does_not_hide_other_jobs(database_url: str, column: str, value: object) -> None:
+    """SQLite takes any value in any column. The job itself can be shown, and ended."""
+    async with open_store(database_url) as store:
+        for name in ("job-1", "job-2"):
+            await apply(store, Progressed(phase=Phase.RUNNING), name)
+        await write(database_url, f"UPDATE jobs SET {column} = ? WHERE request_id = 'job-1'", value)  # noqa: S608
+        due = await store.leases.to_ask_about(5, created_before=NOW.replace(year=2027))
+        assert "job-2" in {job.request_id for job in due}
+        job = await store.get("job-1")
+        assert job is not None
+        assert json.loads(encode(job).body)["requestId"] == "job-1"
+        ended = await apply(store, Failed(error="It broke"))
+        assert (ended.status, ended.version) == (JobStatus.FAILED, 2)
+
+
+async def write(url: str, statement: str, value: object) -> None:
+    """Change the SQLite file behind the server's back."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(statement, (value,))
+        connection.commit()
+
+
+@pytest.mark.parametrize("column", ["result", "error_detail"])
+async def test_a_truncated_result_is_shown_as_none(any_database_url: str, column: str) -> None:
+    """However long: what clients get is JSON."""
+    async with row_of(any_database_url, Completed(result=Raw(b"1")), **{column: '{"a": "' + "x" * 1000}) as store:
+        job = await store.get("job-1")
+    assert job is not None
+    assert json.loads(encode(job).body)["errorDetail"] is None
 
 
 @pytest.mark.parametrize(

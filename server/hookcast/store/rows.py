@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +22,10 @@ _ENDS: Mapping[str | None, EndedBy] = {end.value: end for end in EndedBy}
 _LOGS = Decoder(tuple[LogLine, ...])
 _METADATA = Decoder(Mapping[str, Raw])
 _MEDIA = Decoder(tuple[MediaFile, ...])
+_ANY, _NOTHING = Decoder(Raw), Raw()
+_PAIRS = (b"{}", b"[]", b'""')
+_SHORT = 400  # bytes; also longer than any number
+_UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 # PostgreSQL stores no NUL, and no database half a surrogate pair. In fal's JSON both are escapes, which are plain text.
@@ -70,8 +74,12 @@ def to_row(job: Job) -> dict[str, Any]:
 
 
 def from_row(row: RowMapping) -> Job:
-    """Return the job stored in a row. An unknown value, of a newer version, is read as the nearest known one."""
+    """Return the job stored in a row: never an error, which would hide the other rows of a query.
+
+    An unknown value, of a newer version, is read as the nearest known one, and one that is broken as if it were absent.
+    """
     status = _status(row["status"], row["completed_at"])
+    created_at = row["created_at"] or row["updated_at"] or _UNKNOWN
     progress = Progress(
         phase=Phase.ENDED if status.terminal else _PHASES.get(row["phase"], Phase.RUNNING),
         queue_position=row["queue_position"],
@@ -98,8 +106,8 @@ def from_row(row: RowMapping) -> Job:
         group=row["group_name"],
         metadata=labels_of(row["metadata"]),
         retry_of=row["retry_of"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
+        created_at=created_at,
+        updated_at=row["updated_at"] or created_at,
         completed_at=row["completed_at"],
         cancel_asked_at=row["cancel_asked_at"],
     )
@@ -119,7 +127,7 @@ def _status(text: str, completed_at: datetime | None) -> JobStatus:
     return _STATUSES.get(text) or (JobStatus.PENDING if completed_at is None else JobStatus.FAILED)
 
 
-def _decode(text: str, decoder: Decoder[T], otherwise: T) -> T:
+def _decode(text: str | bytes, decoder: Decoder[T], otherwise: T) -> T:
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -140,5 +148,10 @@ def _text(raw: Raw | None) -> str | None:
     return None if raw is None else bytes(raw).decode()
 
 
-def _raw(text: str | None) -> Raw | None:
-    return None if text is None else Raw(text.encode())
+def _raw(text: str | bytes | None) -> Raw | None:
+    """Return stored JSON, or None if it is broken. Of a long text only the ends are looked at, which costs nothing."""
+    if text is None:
+        return None
+    encoded = text.encode() if isinstance(text, str) else text
+    whole = encoded[:1] + encoded[-1:] in _PAIRS if len(encoded) > _SHORT else bytes(_decode(encoded, _ANY, _NOTHING))
+    return Raw(encoded) if whole else None

@@ -1,6 +1,8 @@
 """The tables. Times that several nodes compare are by the database's own clock."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -23,7 +25,7 @@ from sqlalchemy import (
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware datetimes; SQLite stores them without a zone, always in UTC."""
+    """Aware datetimes; SQLite stores them without a zone, always in UTC, and as text: one that is no time is None."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -31,6 +33,20 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Convert to UTC in whole milliseconds, the precision clients see: a cursor must find its row again."""
         return None if value is None else _in_milliseconds(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """Return what reads a value: an unreadable one must not hide the other rows."""
+        parse = super().result_processor(dialect, coltype)
+        if parse is None or dialect.name != "sqlite":
+            return parse
+
+        def read(value: Any) -> datetime | None:
+            try:
+                return parse(value)
+            except (TypeError, ValueError):
+                return None
+
+        return read
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Return an aware datetime."""

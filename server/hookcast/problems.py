@@ -52,9 +52,10 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def on_crash(request: Request, error: Exception) -> Response:
-    """Log an unexpected exception, and respond 500 without its details."""
+    """Log an unexpected exception, and respond 500 without its details; uvicorn then closes the connection."""
     _log.error("request_crashed", path=path_shown(request.url.path), exc_info=error)
-    return problem(500, "internal_error", "Something went wrong in Hookcast", "The server's log has the details.")
+    title, detail = "Something went wrong in Hookcast", "The server's log has the details."
+    return problem(500, "internal_error", title, detail, headers={"Connection": "close"})
 
 
 def problem(

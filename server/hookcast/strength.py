@@ -8,6 +8,7 @@ SECRET_BYTES = 32  # RFC 7518 section 3.2
 FEW = 6  # distinct characters; 16 random hexadecimal digits nearly always have more
 RUN = 4  # neighbours in a row, like 1234 or qwer
 _PLACEHOLDER = re.compile(r"change(me|this|it)|replace(me|this)|your(api)?(key|secret|token)|placeholder|256bit")
+_TEMPLATE = re.compile(r"<.*>|\[.*\]|\$?\{.*\}|\$\w+|%\w+%", re.DOTALL)  # that nobody has filled in
 _WORDS = re.compile(
     r"secret|password|passwd|pass|test|key|token|api|admin|super|my|your|example|sample|demo|default|hookcast|webhook|"
     r"development|production|staging|dev|prod|jwt|hs256|long|random|string|characters?|bytes?|bits?|least|minimum|"
@@ -23,9 +24,10 @@ def weakness(text: str, least: int) -> str | None:
     if size < least:
         return f"is too short ({size} of {least} bytes)"
     plain = re.sub(r"[-_.\s]", "", text.lower())
-    if _PLACEHOLDER.search(plain):
+    if _PLACEHOLDER.search(plain) or _TEMPLATE.fullmatch(text):
         return "is a placeholder"
-    if len(set(_without_runs(_WORDS.sub("", plain)))) < FEW or _repeats(plain):
+    woven = _without_runs(plain[::2]) + _without_runs(plain[1::2])  # a1b2c3d4
+    if min(len(set(text)) for text in (_without_runs(_WORDS.sub("", plain)), woven)) < FEW or _repeats(plain):
         return "is easy to guess"
     return None
 

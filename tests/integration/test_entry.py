@@ -133,3 +133,15 @@ async def test_a_crash_is_a_problem_document_too(nodes: list[Node], monkeypatch:
         answers.append(await seen(node, "GET", "/api/fal-jobs/job-1", {**KEY, "Origin": APP}))
     assert answers[0] == answers[1]
     assert (answers[0][0], json.loads(answers[0][2])["code"]) == (500, "internal_error")
+
+
+async def test_a_crash_says_that_the_connection_closes(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no client sends its next request into a closed one."""
+
+    def crash(*_: object) -> None:
+        raise ZeroDivisionError
+
+    for node in nodes:
+        monkeypatch.setattr(node.services.store, "outline", crash)
+        answer = await node.client.get("/api/fal-jobs/job-1", headers=KEY)
+        assert (answer.status_code, answer.headers["connection"]) == (500, "close")

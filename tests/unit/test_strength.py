@@ -38,6 +38,11 @@ from hookcast.strength import KEY_BYTES, SECRET_BYTES, weakness
         "thisisasecretthisisasecret12345678",
         "default-secret-key-for-hookcast-1234",
         "<your-api-key-goes-in-here>",
+        "<output of openssl rand -hex 32>",
+        "{{ .Values.hookcast.apiKeys.first }}",
+        "${HOOKCAST_BACKEND_CREDENTIAL_1}",
+        "[paste here what openssl printed]",
+        "a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6",
     ],
 )
 def test_what_could_be_guessed_is_weak(text: str) -> None:

@@ -52,12 +52,12 @@ def parse(body: bytes) -> WebhookReport:
 def _read(body: bytes) -> tuple[_Webhook, Failed | Progressed | None]:
     """Return the webhook, and its update unless that follows from it.
 
-    Python's servers write NaN and control characters, which are no JSON: such a failure is told all the same, and such
-    a result is fetched from the queue.
+    Servers write NaN, control characters and bytes that are not UTF-8, which are no JSON: such a failure is told all
+    the same, and such a result is fetched from the queue.
     """
     try:
         return decode(body, _Webhook), None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         fields = _nearly(body)
         request_id, status = fields.get("request_id"), fields.get("status")
         if not (isinstance(request_id, str) and isinstance(status, str)):

@@ -54,6 +54,14 @@ class _Fetch(Struct, omit_defaults=True):
     doubt: Doubt | None = None
 
 
+def _read(facts: str) -> _Fetch:
+    """Return the facts. Those that cannot be read count as none: the job must have an end."""
+    try:
+        return msgspec.json.decode(facts, type=_Fetch)
+    except msgspec.DecodeError:
+        return _Fetch()
+
+
 class Collector:
     """Fetches results, retrying until the job ends."""
 
@@ -65,7 +73,7 @@ class Collector:
 
     async def fetch(self, piece: Piece) -> Outcome:
         """Fetch and store the outcome of a job once; it is Done when the job needs no further attempt."""
-        fetch = msgspec.json.decode(piece.facts, type=_Fetch)
+        fetch = _read(piece.facts)
         fetch.since = fetch.since or self._clock()
         try:
             if await self._attempt(piece.request_id, fetch):

@@ -14,7 +14,7 @@ def test_the_last_reason_of_a_failure_is_its_payload_error() -> None:
     assert parse(body).update == Failed(error="Not serializable", detail=Raw(b'"Not serializable"'))
 
 
-@pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", b'"tab\there"', b'"\x01"'])
+@pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", b'"tab\there"', b'"\x01"', b'"caf\xe9"'])
 def test_a_payload_that_is_nearly_json_does_not_lose_the_outcome(odd: bytes) -> None:
     """A failure is told; a result is fetched, which tells what is wrong with it."""
     failure = b'{"request_id": "a", "status": "error", "payload": {"detail": [{"msg": "Too small", "input": %b}]}}'

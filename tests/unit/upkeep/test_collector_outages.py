@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from hookcast.consequences import Kind
 from hookcast.dispatcher import Dispatcher
@@ -18,6 +19,7 @@ from support.collected import World
 from support.fakes import Outage
 from support.fal import ENDPOINT, FalDouble
 from support.server import running_node, until
+from support.working import claim_early
 
 pytestmark = pytest.mark.anyio
 
@@ -90,6 +92,17 @@ async def test_a_result_that_the_database_does_not_take_ends_the_job(
     world.fal.script(RESULT, GOOD)
     job = await world.fetched()
     assert (job.status, job.error, len(world.fal.requests)) == (JobStatus.FAILED, NOT_STORABLE, 1)
+
+
+@pytest.mark.parametrize("facts", ["", "{", "[]", "null", '{"pause": "x"}', '{"since": "yesterday"}'])
+async def test_facts_that_cannot_be_read_do_not_keep_the_job_from_its_end(world: World, facts: str) -> None:
+    """They count as none: another version may have written them."""
+    world.fal.script(RESULT, GOOD)
+    await world.saving()
+    world.passed(30.0)
+    [piece] = await claim_early(world.url)
+    await world.collector.fetch(replace(piece, facts=facts))
+    assert (await world.ended()).status is JobStatus.COMPLETED
 
 
 async def test_unfinished_jobs_do_not_storm_fal_after_a_restart(world: World) -> None:

@@ -35,7 +35,8 @@ def _api_keys(secret: SecretStr) -> SecretStr:
 
 def _token_secret(secret: SecretStr) -> SecretStr:
     try:  # reject asymmetric keys: their public half is published
-        for part in (secret.get_secret_value(), *listed(secret.get_secret_value())):
+        parts = listed(secret.get_secret_value())
+        for part in (secret.get_secret_value() if parts else "", *parts):
             jwt.get_algorithm_by_name("HS256").prepare_key(part)
     except (jwt.InvalidKeyError, UnicodeEncodeError):
         raise ValueError(

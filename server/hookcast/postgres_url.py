@@ -182,7 +182,7 @@ def _host(text: str, port: str) -> tuple[str, int]:
     match = _HOST.fullmatch(text)
     if match is None or not (match["v6"] or match["name"]) or " " in text:
         raise ValueError(_SHAPE)
-    return match["v6"] or unquote(match["name"]), _port(match["port"] or port)
+    return unquote(match["v6"] or match["name"]), _port(match["port"] or port)
 
 
 def _port(text: str) -> int:

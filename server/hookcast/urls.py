@@ -62,6 +62,8 @@ def _database_url(secret: SecretStr) -> SecretStr:
             "must be postgresql://user:password@host/database, or sqlite:///path/to/file.db (an absolute path has four "
             "slashes)"
         )
+    if "?" in path:
+        raise ValueError("nothing may follow after the path of a SQLite file, such as ? and parameters")
     return secret
 
 

@@ -17,6 +17,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.empty_database]
 FOREIGN = {
     "a table jobs": (["CREATE TABLE jobs (id integer)"], "table jobs of another program"),
     "a table leases": (["CREATE TABLE leases (id integer)"], "table leases of another program"),
+    "a view jobs": (["CREATE VIEW jobs AS SELECT 1 AS id"], "table jobs of another program"),
+    "a view of revisions": (
+        ["CREATE VIEW alembic_version AS SELECT '0001' AS version_num"],
+        "alembic_version of another program",
+    ),
     "another program's revisions": (
         ["CREATE TABLE alembic_version (version_num text)", "INSERT INTO alembic_version VALUES ('ae1027a6acf')"],
         "alembic_version of another program",

@@ -115,6 +115,8 @@ HOSTS: dict[str, tuple[tuple[str, int], ...]] = {
     "postgresql://%2Fvar%2Frun%2Fpostgresql/d": (("/var/run/postgresql", 5432),),
     "postgresql://u@%2Fvar%2Frun%2Fpostgresql:5433/d": (("/var/run/postgresql", 5433),),
     "postgresql:///d": (),
+    "postgresql://u:p@[fe80::1%25eth0]:5433/d": (("fe80::1%eth0", 5433),),
+    "postgresql://u:p@[fe80::1%eth0]/d": (("fe80::1%eth0", 5432),),
     "postgresql://h:5433/d?application_name=a@b": (("h", 5433),),
 }
 

@@ -264,3 +264,17 @@ def test_an_event_of_another_name_is_refused(names: str) -> None:
     """With the names that there are."""
     with pytest.raises(SettingsError, match=r"HOOKCAST_FORWARD_EVENTS: must be some of job\.completed, job\.failed"):
         load_settings(forward_events=names)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x.db?mode=ro", "sqlite:////data/x.db?timeout=5"])
+def test_a_sqlite_url_takes_no_parameters(url: str) -> None:
+    """They would be dropped without a word."""
+    with pytest.raises(SettingsError, match="HOOKCAST_DATABASE_URL: nothing may follow"):
+        load_settings(database_url=url)
+
+
+@pytest.mark.parametrize("secret", [",", " , ", ",,"])
+def test_a_list_of_no_secrets_is_no_setting(secret: str) -> None:
+    """It would leave the server without one."""
+    with pytest.raises(SettingsError, match="HOOKCAST_TOKEN_SECRET: must be random text"):
+        load_settings(token_secret=secret)

@@ -57,12 +57,13 @@ def revisions() -> list[str]:
 
 
 class _Tables:
-    """The names of the tables, and of their columns."""
+    """The names of the tables, views included, and of their columns."""
 
     def __init__(self, connection: Connection) -> None:
         self._inspector = inspect(connection)
         self._schema = own_schema(connection)
-        self.names = set(self._inspector.get_table_names(self._schema))
+        views = self._inspector.get_view_names(self._schema)
+        self.names = {*self._inspector.get_table_names(self._schema), *views}
 
     def columns(self, table: str) -> set[str]:
         if table not in self.names:

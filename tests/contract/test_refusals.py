@@ -123,6 +123,15 @@ async def test_a_wrong_password_a_missing_database_and_missing_rights_are_told(
         await store.probe()
 
 
+async def test_an_encoding_that_cannot_store_every_text_is_told(postgres: Postgres) -> None:
+    """Else a job would fail over its first sign that the encoding lacks."""
+    postgres.sql("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    told = await refusal(f"postgresql://hookcast@127.0.0.1:{postgres.port}/latin")
+    assert "encoding is LATIN1" in told
+    assert "ENCODING 'UTF8'" in told
+    postgres.drop("latin")
+
+
 async def test_missing_rights_on_tables_are_told(role: str, postgres_url: str, postgres: Postgres) -> None:
     """After a restore as another user, for instance; with rights, row level security would hide every row."""
     async with open_store(postgres_url):

@@ -74,6 +74,7 @@ _BY_TEXT = {  # the operating system's messages, where a server reports no bette
     "during recovery": Trouble.READ_ONLY,
     "already exists": Trouble.REFUSED,
     "invalid value for parameter": Trouble.REFUSED,  # of the session
+    "invalid command-line argument": Trouble.REFUSED,  # in `options`
     "Tenant or user not found": Trouble.REFUSED,  # Supabase's pooler
     "unsupported startup parameter": Trouble.REFUSED,  # PgBouncer
     "rejected SSL upgrade": Trouble.REFUSED,
@@ -94,6 +95,7 @@ _REMEDIES = {
     "3D": "Create the database, or check its name in HOOKCAST_DATABASE_URL",
     "3F": "Create the schema again, or check HOOKCAST_DATABASE_SCHEMA",
     "22023": "Check the words after the ? in HOOKCAST_DATABASE_URL",
+    "42601": "Check the words after the ? in HOOKCAST_DATABASE_URL",
     "42704": "Check the words after the ? in HOOKCAST_DATABASE_URL",
     "42P07": "Give Hookcast a database of its own",
     "42501": "Let its user use it: GRANT CONNECT ON DATABASE … TO …; GRANT CREATE, USAGE ON SCHEMA … TO …",

@@ -46,6 +46,7 @@ _OTHERS = (
     "WHERE a.grantee NOT IN (o.owner, CAST(CAST(current_user AS text) AS regrole)) ORDER BY 1"
 )
 JOBS = "jobs"
+_ENCODINGS = ("UTF8", "SQL_ASCII")  # the latter stores bytes as they come
 
 
 def own_schema(connection: Connection) -> str | None:
@@ -82,6 +83,19 @@ def _refused(schema: str | None, rights: Mapping[Any, Any]) -> StoreRefused:
         "The database cannot be used.",
         reason=f"{problem}: run {remedy} as an administrator of the database {database}.",
     )
+
+
+def check_encoding(connection: Connection) -> None:
+    """Raise StoreRefused unless the database can store every text."""
+    if own_schema(connection) is None:
+        return
+    encoding = connection.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
+    if encoding not in _ENCODINGS:
+        raise StoreRefused(
+            "The database cannot be used.",
+            reason=f"The database's encoding is {encoding}, which cannot store every text: create another one with "
+            "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0;",
+        )
 
 
 def check_visible(connection: Connection, table: str) -> None:

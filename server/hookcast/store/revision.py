@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from hookcast.errors import StoreRefused
-from hookcast.store.place import JOBS, check_visible, own_schema, qualified
+from hookcast.store.place import JOBS, check_encoding, check_visible, own_schema, qualified
 from hookcast.store.schema import metadata
 
 VERSIONS = "alembic_version"
@@ -34,7 +34,8 @@ def check_revision(connection: Connection) -> Schema:
 
 
 def schema_of(connection: Connection) -> Schema:
-    """Return the schema. Raises StoreRefused for tables of another program, or of another user."""
+    """Return the schema. Raises StoreRefused for an unsuitable encoding, and for tables of another program or user."""
+    check_encoding(connection)
     tables = _Tables(connection)
     revision = _revision(connection, tables) if VERSIONS in tables.names else None
     if revision is None:

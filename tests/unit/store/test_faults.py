@@ -58,6 +58,7 @@ ERRORS = {
     "invalid_schema_name": (of_state("3F000"), Trouble.REFUSED),
     "undefined_object": (of_state("42704", 'unrecognized configuration parameter "x"'), Trouble.REFUSED),
     "invalid_parameter_value": (of_state("22023", 'invalid value for parameter "TimeZone": "x"'), Trouble.REFUSED),
+    "words of options": (of_state("42601", "invalid command-line argument for server process: x"), Trouble.REFUSED),
     "duplicate_table": (of_state("42P07", 'relation "jobs" already exists'), Trouble.REFUSED),
     "certificate": (ssl.SSLCertVerificationError(1, "self-signed certificate"), Trouble.REFUSED),
     "numeric_value_out_of_range": (of_state("22003"), Trouble.VALUE),
@@ -84,6 +85,7 @@ def test_an_error_is_told_by_its_kind(error: BaseException, trouble: Trouble) ->
     [
         ("42704", 'unrecognized configuration parameter "x"', "words after the ?"),
         ("22023", 'invalid value for parameter "TimeZone": "x"', "words after the ?"),
+        ("42601", "invalid command-line argument for server process: x", "words after the ?"),
         ("42501", 'permission denied for database "x"', "GRANT CONNECT"),
         ("42501", "permission denied for schema public", "GRANT CREATE"),
         ("42P07", 'relation "jobs" already exists', "a database of its own"),

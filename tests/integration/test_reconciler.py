@@ -172,10 +172,11 @@ async def test_a_fal_that_is_down_makes_the_reconciler_pause(world: World) -> No
     assert (await world.job("job-1")).status is JobStatus.PENDING
 
 
-async def test_a_job_that_fal_does_not_know_fails_after_several_looks(world: World) -> None:
+@pytest.mark.parametrize("code", [404, 410, 422])
+async def test_a_job_that_fal_does_not_know_fails_after_several_looks(world: World, code: int) -> None:
     """Over at least a minute; it is asked about again sooner than others."""
     await world.register("job-1")
-    world.fal.script("/status", httpx.Response(404, json={"detail": "Request not found"}))
+    world.fal.script("/status", httpx.Response(code, json={"detail": "Request not found"}))
     for after in (50, 1, 1):
         await world.look(timedelta(seconds=after))
         await world.store.leases.release(["ask:job-1"], "one")

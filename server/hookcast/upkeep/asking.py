@@ -15,18 +15,19 @@ UNKNOWN_TIMES = 3
 UNKNOWN_FOR = timedelta(minutes=1)  # a request that fal has just accepted may not be visible yet
 FORGOTTEN_AFTER = timedelta(minutes=5)
 MAX_DOUBTED = 10_000
+_UNKNOWN = frozenset({404, 410, 422})  # 422: no id that fal could have given
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Doubt(Struct, omit_defaults=True):
-    """fal's 404s for one job, in a row."""
+    """fal's answers to one job that it does not know it, in a row."""
 
     first: datetime = _NEVER
     last: datetime = _NEVER
     times: int = 0
 
     def add(self, now: datetime) -> bool:
-        """Count a 404; return whether it is conclusive: fal does not know the job."""
+        """Count one; return whether it is conclusive: fal does not know the job."""
         if now - self.last > FORGOTTEN_AFTER:
             self.first, self.times = now, 0
         self.last, self.times = now, self.times + 1
@@ -38,7 +39,7 @@ class Doubt(Struct, omit_defaults=True):
 
 
 class Asking:
-    """fal's answers about jobs, through `queue`. Counts, on this node, fal's 404s for each job."""
+    """fal's answers about jobs, through `queue`. Counts, on this node, the 404s and the like for each job."""
 
     def __init__(self, queue: FalQueue, clock: Clock, notebook: Notebook) -> None:
         self.queue = queue
@@ -55,7 +56,7 @@ class Asking:
         try:
             found = await self.queue.status(job)
         except FalRejected as error:
-            if error.fal_status != 404 or isinstance(error, EndpointUnknown):
+            if not is_unknown(error):
                 raise
             if job.progress.phase is Phase.CANCELLING:
                 return Cancelled()
@@ -89,6 +90,11 @@ class Asking:
         if len(self._doubts) > MAX_DOUBTED:
             self._doubts.popitem(last=False)
         return doubt
+
+
+def is_unknown(error: FalRejected) -> bool:
+    """Return whether this answer to a request for the status says that fal does not know the job."""
+    return error.fal_status in _UNKNOWN and not isinstance(error, EndpointUnknown)
 
 
 def _answer(told: Status | Failed | Cancelled) -> str:

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from hookcast.dispatcher import Dispatcher
-from hookcast.errors import EndpointUnknown, FalRejected, FalUnreachable, StoreUnavailable
+from hookcast.errors import FalRejected, FalUnreachable, StoreUnavailable
 from hookcast.jobs import Clock, Failed, Finished, Job, Phase, Progressed, Update
 from hookcast.loglines import LogLine
 from hookcast.logs import get_logger
 from hookcast.store import JobStore
 from hookcast.store.leases import ask_lease
 from hookcast.tasks import repeat
-from hookcast.upkeep.asking import Asking
+from hookcast.upkeep.asking import Asking, is_unknown
 from hookcast.upkeep.collector import GONE, KEPT_FOR
 from hookcast.wire import rfc3339
 
@@ -113,7 +113,7 @@ class Reconciler:
             return await self._fal.news(job)
         except FalRejected as error:
             _log.info("job_not_asked", request_id=job.request_id, fal_status=error.fal_status, reason=str(error))
-            if error.fal_status == 404 and not isinstance(error, EndpointUnknown):
+            if is_unknown(error):
                 await self._store.leases.take([ask_lease(job.request_id)], self._node, DOUBT_SECONDS)
             return None
 

@@ -1,6 +1,8 @@
 """The journal and the refused webhooks, on SQLite and on PostgreSQL."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -181,3 +183,31 @@ async def test_only_the_newest_refusals_are_kept(store: JobStore) -> None:
     found = await store.journal.refused(limit=2 * KEPT_REFUSALS)
     assert len(found) == KEPT_REFUSALS
     assert min(each.last_at for each in found) > NOW + timedelta(hours=2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE journal SET at = 'garbage' WHERE event = 'running'",
+        "UPDATE journal SET facts = '{' WHERE event = 'running'",
+        "UPDATE journal SET facts = '[1]' WHERE event = 'running'",
+        "UPDATE journal SET event = 'of tomorrow' WHERE event = 'running'",
+        "UPDATE refused_webhooks SET headers = '{', last_at = 'garbage' WHERE request_id = 'job-1'",
+    ],
+)
+async def test_a_broken_line_does_not_hide_the_others(database_url: str, change: str) -> None:
+    """SQLite takes any value in any column."""
+    async with open_store(database_url, node="one") as store:
+        dispatcher = Dispatcher(store, LocalBus(lambda _: None), Clock())
+        await dispatcher.register("job-1", Registered(endpoint_id="fal-ai/flux"))
+        await dispatcher.apply("job-1", Progressed(phase=Phase.RUNNING))
+        refusals = Refusals(Clock())
+        for name in ("job-1", "job-2"):
+            refusals.add("signature_invalid", "None of fal's keys signed it.", name, "192.0.2.1", ())
+        await store.journal.add_refusals(refusals.take())
+        with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"))) as connection:
+            assert connection.execute(change).rowcount == 1
+            connection.commit()
+        assert "registered" in await events(store)
+        assert [json.decode(entry.facts, type=dict) for entry in await store.journal.of_job("job-1")]
+        assert "job-2" in {refusal.request_id for refusal in await store.journal.refused()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import asdict
@@ -25,6 +25,7 @@ from hookcast.journal import Event, Line, Refusal
 from hookcast.store.base import Database, ForEach, Given
 from hookcast.store.schema import jobs, journal, refused_webhooks
 
+_T = TypeVar("_T")
 KEPT_REFUSALS = 1000
 _COLUMNS = ("request_id", "event", "at", "node", "facts")
 _GIVEN = {**{name: journal.c[name].type for name in _COLUMNS}, "room": Integer()}  # of each line
@@ -51,7 +52,7 @@ class Journal:
         columns = (journal.c.at, journal.c.event, journal.c.node, journal.c.facts)
         found = select(*columns).where(journal.c.request_id == request_id).order_by(journal.c.at, journal.c.id)
         rows = await self._database.read(lambda connection: connection.execute(found).all())
-        entries = (Entry(at, event, node, msgspec.Raw(facts.encode())) for at, event, node, facts in rows)
+        entries = (Entry(at, event, node, _facts(facts)) for at, event, node, facts in rows if at is not None)
         return [line for entry in entries for line in _unfolded(entry)]
 
     async def add(self, lines: Sequence[Line]) -> None:
@@ -86,7 +87,7 @@ class Journal:
         if request_id is not None:
             found = found.where(refused_webhooks.c.request_id == request_id)
         rows = await self._database.read(lambda connection: connection.execute(found).mappings().all())
-        return [_refusal(row) for row in rows]
+        return [_refusal(row) for row in rows if row["first_at"] is not None and row["last_at"] is not None]
 
     def _write(self, connection: Connection, lines: Sequence[Line], *, few: ForEach, repeated: ForEach) -> None:
         """Write lines. All of a job are counted if one of them repeats: they keep their order."""
@@ -109,6 +110,18 @@ class Journal:
     def _row_of(self, refusal: Refusal) -> dict[str, Any]:
         headers = msgspec.json.encode(refusal.headers).decode()
         return {**asdict(refusal), "headers": headers, "node": self.node}
+
+
+def _facts(text: str) -> msgspec.Raw:
+    """Return the facts of a line, or none if they are broken: the other lines must be shown."""
+    return msgspec.Raw(text.encode() if _decode(text, dict[str, msgspec.Raw]) is not None else b"{}")
+
+
+def _decode(text: str, shape: type[_T]) -> _T | None:
+    try:
+        return msgspec.json.decode(text, type=shape)
+    except msgspec.DecodeError:
+        return None
 
 
 def _unfolded(entry: Entry) -> list[Entry]:
@@ -172,5 +185,5 @@ def _oldest() -> Select[tuple[str]]:
 
 
 def _refusal(row: RowMapping) -> Refusal:
-    headers = msgspec.json.decode(row["headers"], type=dict[str, str])
+    headers = _decode(row["headers"], dict[str, str]) or {}
     return Refusal(**{**{name: row[name] for name in Refusal.__struct_fields__}, "headers": headers})

@@ -153,5 +153,6 @@ def _raw(text: str | bytes | None) -> Raw | None:
     if text is None:
         return None
     encoded = text.encode() if isinstance(text, str) else text
-    whole = encoded[:1] + encoded[-1:] in _PAIRS if len(encoded) > _SHORT else bytes(_decode(encoded, _ANY, _NOTHING))
+    seems_whole = len(encoded) > _SHORT and encoded[:1] + encoded[-1:] in _PAIRS
+    whole = seems_whole or bytes(_decode(encoded, _ANY, _NOTHING))
     return Raw(encoded) if whole else None

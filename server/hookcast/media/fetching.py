@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from email.message import Message
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import cast
-from urllib.parse import unquote, urljoin
+from urllib.parse import quote, unquote, urljoin
 
 from hookcast import __version__
 from hookcast.media.addresses import Target, literal, target_of, usable
@@ -29,6 +29,8 @@ Resolve = Callable[[str, int], list[str]]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AGAIN = frozenset({408, 421, 425, 429})
+_NOT_QUOTED = "".join(map(chr, range(0x80))).replace(" ", "")
+_CODINGS = {"Content-Encoding": ("", "identity"), "Transfer-Encoding": ("", "identity", "chunked")}
 
 
 def resolve_by_system(host: str, port: int) -> list[str]:
@@ -130,7 +132,7 @@ class Fetcher:
             wire.send(_request(target))
             response = HTTPResponse(cast("socket.socket", wire), method="GET")  # takes nothing but its reader
             held.callback(response.close)
-            response.begin()
+            _begin(response)
             wire.head_is_read()
         except TimeoutError:
             raise Interrupted("The host did not answer in time.") from None
@@ -175,10 +177,19 @@ def _request(target: Target) -> bytes:
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii")
 
 
+def _begin(response: HTTPResponse) -> None:
+    """Read the answer's head, after interim ones (RFC 9110 section 15.2): http.client knows no other than 100."""
+    response.begin()
+    while 101 < response.status < 200:
+        response.headers = None  # type: ignore[assignment] # as before the first head
+        response.begin()
+
+
 def _check_status(status: int, headers: Message) -> None:
     if status == 200:
-        if (encoding := headers.get("Content-Encoding", "identity").strip().lower()) != "identity":
-            raise Left(Reason.ENCODED, f"The host sent the file compressed ({encoding[:20]}), which was not asked for.")
+        for name, known in _CODINGS.items():
+            if (coding := ", ".join(headers.get_all(name, [])).strip().lower()) not in known:
+                raise Left(Reason.ENCODED, f"The host sent the file encoded ({coding[:20]}), which was not asked for.")
         return
     if status >= 500 or status in _AGAIN:
         raise Interrupted(f"The host answered {status}.", _seconds(headers.get("Retry-After")))
@@ -194,8 +205,9 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _joined(url: str, location: str) -> str:
+    written = quote(location.encode("latin-1"), safe=_NOT_QUOTED)  # blanks and UTF-8, as browsers do
     try:
-        return urljoin(url, location)
+        return urljoin(url, written)
     except ValueError:
         raise Left(Reason.REFUSED, "Hookcast does not fetch from this address: its redirect is not valid.") from None
 

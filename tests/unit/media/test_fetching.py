@@ -53,6 +53,13 @@ def test_a_body_without_a_length_ends_with_the_connection(host: FileHost) -> Non
     assert fetched(f"{host.url}/a") == BODY
 
 
+@pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints"])
+def test_interim_answers_are_passed_over(host: FileHost, status: str) -> None:
+    """RFC 9110, section 15.2: a client expects any number of them."""
+    host.scripts["/a"] = says(f"HTTP/1.1 {status}\r\nLink: </a.css>\r\n\r\n".encode() * 2 + answer(BODY))
+    assert fetched(f"{host.url}/a") == BODY
+
+
 @pytest.mark.parametrize("head", [answer(b""), answer(b"0\r\n\r\n", "Transfer-Encoding: chunked", length=None)])
 def test_an_empty_file_is_empty(host: FileHost, head: bytes) -> None:
     host.scripts["/a"] = says(head)
@@ -86,6 +93,21 @@ def test_a_compressed_file_is_not_unpacked(host: FileHost) -> None:
     with pytest.raises(Left, match="gzip") as left:
         fetched(f"{host.url}/a")
     assert left.value.reason is Reason.ENCODED
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "gzip", "chunked, chunked", "x"])
+def test_a_body_in_a_framing_that_is_not_known_is_left(host: FileHost, coding: str) -> None:
+    """What came would be the framing, not the file."""
+    host.scripts["/a"] = says(answer(b"1\r\nx\r\n0\r\n\r\n", f"Transfer-Encoding: {coding}", length=None))
+    with pytest.raises(Left, match=coding) as left:
+        fetched(f"{host.url}/a")
+    assert left.value.reason is Reason.ENCODED
+
+
+@pytest.mark.parametrize("header", ["Content-Encoding:", "Content-Encoding: Identity", "Transfer-Encoding: identity"])
+def test_a_body_that_is_said_to_be_as_it_is_comes_whole(host: FileHost, header: str) -> None:
+    host.scripts["/a"] = says(answer(BODY, header))
+    assert fetched(f"{host.url}/a") == BODY
 
 
 def test_a_file_that_is_announced_too_big_is_not_read(host: FileHost) -> None:

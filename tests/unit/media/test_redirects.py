@@ -24,6 +24,14 @@ def test_redirects_are_followed(host: FileHost, status: str) -> None:
     assert fetched(f"{host.url}/a/b") == BODY
 
 
+@pytest.mark.parametrize("location", ["/my cat é.png", "/my%20cat%20é.png", "/my%20cat%20%C3%A9.png"])
+def test_a_redirect_may_lead_to_a_path_as_people_write_it(host: FileHost, location: str) -> None:
+    """As browsers take it: blanks, and UTF-8 as it is."""
+    host.scripts["/a"] = says(redirect(location))
+    host.scripts["/my%20cat%20%C3%A9.png"] = says(answer(BODY))
+    assert fetched(f"{host.url}/a") == BODY
+
+
 def test_redirects_without_end_are_not_followed(host: FileHost) -> None:
     host.scripts["/a"] = says(redirect("/a"))
     with pytest.raises(Left) as left:

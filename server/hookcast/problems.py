@@ -11,7 +11,7 @@ from starlette.responses import Response
 from hookcast.errors import AccessError, HookcastError, LimitReached, Unauthorized, Unavailable, UpgradeRequired
 from hookcast.logs import get_logger, path_shown
 
-_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 416: "range_not_satisfiable"}
 _log = get_logger(__name__)
 
 

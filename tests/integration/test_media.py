@@ -125,6 +125,40 @@ async def test_nothing_but_kept_files_is_served(keeping: Node, path: str) -> Non
         assert (await client.get(f"/media/{path}")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("headers", "status", "said"),
+    [
+        ({"Range": "bytes=0-3"}, 206, "bytes 0-3/7000"),
+        ({"Range": "bytes=-5"}, 206, "bytes 6995-6999/7000"),
+        ({"Range": "bytes=0-0, 2-2"}, 206, None),
+        ({"Range": "bytes=7000-"}, 416, "bytes */7000"),
+        ({"Range": "bytes=-0"}, 416, "bytes */7000"),
+        ({"Range": "bytes=7000-,9000-9999"}, 416, "bytes */7000"),
+        ({"Range": "bytes=0-0,7000-"}, 200, None),
+        ({"Range": "bytes=7000-", "If-Range": '"another"'}, 200, None),
+        ({"Range": "bytes=7000-", "If-None-Match": "*"}, 304, None),
+        ({"Range": "bytes=5-2"}, 200, None),
+        ({"Range": "bytes=a-b"}, 200, None),
+        ({"Range": "bytes=-"}, 200, None),
+        ({"Range": "bytes"}, 200, None),
+        ({"Range": "chapters=1-2"}, 200, None),
+        ({"Range": "bytes=" + "9" * 5000 + "-"}, 200, None),
+    ],
+)
+async def test_a_range_is_served_refused_or_ignored(
+    keeping: Node, headers: dict[str, str], status: int, said: str | None
+) -> None:
+    """RFC 9110, section 14.2: what is no range of bytes asks for the whole file."""
+    [file] = (await ended(keeping, await submit(keeping, {"content_type": PNG, "bytes": 7000})))["media"]
+    answer = await keeping.client.get(file["url"], headers=headers)
+    assert (answer.status_code, answer.headers.get("content-range")) == (status, said)
+    if status == 416:
+        assert answer.json()["code"] == "range_not_satisfiable"
+        assert answer.headers["content-type"] == "application/problem+json"
+    elif status == 200:
+        assert len(answer.content) == 7000
+
+
 async def test_copies_are_measured(keeping: Node) -> None:
     page = {"content_type": PNG, "fault": "web_page"}
     cut = {"content_type": PNG, "bytes": 20_000, "fault": "cut", "times": 1, "at": 7_000}

@@ -5,6 +5,7 @@ contain a password.
 """
 
 import ipaddress
+import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, SecretStr
 from hookcast import postgres_url, redis_url
 
 _PORTS = {"http": 80, "https": 443}
+_PLACE = re.compile(r"(\[[0-9a-fA-F:.]+(%[\w.-]+)?\]|[\w.-]+)(:[0-9]*)?")
 
 
 def is_loopback(host: str) -> bool:
@@ -31,11 +33,17 @@ def listed(text: str) -> list[str]:
 
 
 def _http_url(value: str, *, query: bool = False) -> str:
-    parts = urlsplit(value)
-    (parts.hostname or "").encode("idna")
-    wrong = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or " " in value
-    if wrong or parts.fragment or (parts.query and not query):
-        raise ValueError(f"must be an http:// or https:// URL without {'' if query else 'query and '}fragment")
+    wrong = ValueError(f"must be an http:// or https:// URL without {'' if query else 'query and '}fragment")
+    try:
+        parts = urlsplit(value)
+        (parts.hostname or "").encode("idna")
+        port = parts.port
+    except ValueError:  # which may quote a password
+        raise wrong from None
+    if parts.scheme not in _PORTS or port == 0 or not _PLACE.fullmatch(parts.netloc.rpartition("@")[2]):
+        raise wrong
+    if not value.isprintable() or " " in value or parts.fragment or (parts.query and not query):
+        raise wrong
     return value.rstrip("/")
 
 

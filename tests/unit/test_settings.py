@@ -239,10 +239,46 @@ def test_a_secret_that_cannot_sign_is_refused_and_not_shown(secret: str) -> None
 
 
 @pytest.mark.parametrize("name", ["forward_url", "forward_fal"])
-@pytest.mark.parametrize("url", ["app.example.com/hook", "ftp://app.example.com", "https://a.example/#x", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("app.example.com/hook", "ftp://app.example.com", "https://a.example/#x", "http://"),
+        *("https://a.example/\thook", "https://a.example/\nhook", "https://a.example/\x7f", "https://a.example/a b"),
+        *("https://a.example/\u200bhook", "https://\u200ba.example/", "https://\xa0a.example/", "https://a;b/"),
+        *(
+            "https://a.example,https://b.example/",
+            "https://[::1]x/",
+            "https://[::1",
+            "https://a..example/",
+            "https://é;/",
+        ),
+        *("https://a.example:99999/", "https://a.example:x/", "https://a\\b.example/"),
+    ],
+)
 def test_an_address_of_a_backend_that_cannot_work_is_refused(name: str, url: str) -> None:
     with pytest.raises(SettingsError, match=f"HOOKCAST_{name.upper()}: must be an http:// or https:// URL"):
         load_settings(**{name: url}, forward_secret=WHSEC)
+
+
+@pytest.mark.parametrize("password", ["s3/cret", "s3#cret", "s3?cret", "s3\u2100cret", "s3 cret"])
+def test_a_password_that_is_not_percent_encoded_is_not_shown(password: str) -> None:
+    """What precedes the character would be the port."""
+    with pytest.raises(SettingsError, match="HOOKCAST_FORWARD_URL: must be an http:// or https:// URL") as caught:
+        load_settings(forward_url=f"https://user:{password}@app.example.com/hook", forward_secret=WHSEC)
+    assert not {"s3", "cret"} & set(re.findall(r"\w+", str(caught.value)))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1:3000/hook", "http://[::1]:3000/hook", "https://bücher.example/ü?é=1", "http://backend/"),
+        *("http://my_backend.svc.cluster.local:8080/x", "https://user:p%40ss@a.example:443/x/?y=%20"),
+    ],
+)
+def test_an_address_of_a_backend_is_taken_as_it_is(url: str) -> None:
+    told = load_settings(forward_url=url, forward_secret=WHSEC).forward_url
+    assert told is not None
+    assert told.get_secret_value() == url
 
 
 def test_the_backend_is_told_the_ends_of_jobs_unless_the_settings_name_others() -> None:

@@ -1,5 +1,6 @@
 """The storage that a URL names."""
 
+from os.path import normpath
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -26,6 +27,8 @@ class Bucket(NamedTuple):
 def parse(url: str) -> Path | Bucket:
     """Return what `HOOKCAST_MEDIA_URL` names. Raise ValueError, which says what it must be."""
     parts = urlsplit(url)
+    if not url.isprintable():  # `urlsplit` drops tabs and the ends of lines
+        raise ValueError("must not contain control characters")
     if parts.scheme == "file":
         return _directory(parts)
     if parts.scheme not in _OPTIONS:
@@ -50,9 +53,11 @@ def open_storage(url: str, public_url: str | None, served_at: str = "/media") ->
 
 
 def _directory(parts: SplitResult) -> Path:
-    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/") or parts.query or parts.fragment:
+    path = unquote(parts.path)
+    absolute = path.startswith("/") and path.isprintable() and Path(normpath(path)) != Path("/")
+    if parts.netloc not in {"", "localhost"} or not absolute or parts.query or parts.fragment:
         raise ValueError("must be file:///directory with three slashes and an absolute path")
-    return Path(unquote(parts.path))
+    return Path(path)
 
 
 def _options(parts: SplitResult) -> dict[str, str]:

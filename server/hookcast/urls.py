@@ -137,6 +137,11 @@ def check_forward_url(url: str) -> None:
     _http_url(url, query=True)
 
 
+def check_endpoint(url: str) -> None:
+    """Raise ValueError unless this is the URL of a storage's API."""
+    _without_user(_http_url(url))
+
+
 HttpAddress = Annotated[str, AfterValidator(_http_url)]
 PublicUrl = Annotated[HttpAddress, AfterValidator(_public_url)]
 ShownAddress = Annotated[HttpAddress, AfterValidator(_without_user)]

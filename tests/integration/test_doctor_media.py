@@ -128,6 +128,7 @@ async def test_an_address_with_which_the_server_does_not_start_is_told_with_its_
         ("failed to take a file: Permission denied.", "Let the server's user write there"),
         ("failed to take a file: Read-only file system.", "a volume"),
         ("failed to take a file: No space left on device.", "Make room"),
+        ("failed to remove files: called `Result::unwrap()` on an `Err` value: InvalidHeaderValue", "a line's end"),
         ("something new", "docs/media.md"),
     ],
 )

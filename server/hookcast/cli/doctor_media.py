@@ -18,6 +18,10 @@ _CURES = (
         r"169\.254\.16\d\.\d|metadata|NoCredentials|token request",
         "No credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or those of Google or Azure",
     ),
+    (
+        r"InvalidHeaderValue",
+        "A variable with credentials or the region contains a control character, perhaps a line's end: set it again",
+    ),
     (r"NoSuchBucket|ContainerNotFound|bucket does not exist", "Check the bucket's name, the endpoint and the region"),
     (
         r"PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint|without LOCATION|AuthorizationQuery",

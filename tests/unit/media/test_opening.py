@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from hookcast.media.failures import StorageFailed
 from hookcast.media.storage import open_storage
 from hookcast.media.storage.opening import Bucket, parse
+
+WRONG_ENDPOINTS = (
+    *("http://", "https://h:99999", "http://h:x", "http://my host", "http://[::1", "http://a..b", "http://u:p@h"),
+    *("http://h/?a=b", "http://h\\x", "https://%E2%80%8Bh/"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +42,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
             ),
         ),
         ("gs://bucket/p", Bucket("gs", "bucket", "p", {})),
+        ("az://$web/p?account=name", Bucket("az", "$web", "p", {"account": "name"})),
         ("az://container/p?account=name", Bucket("az", "container", "p", {"account": "name"})),
     ],
 )
@@ -61,7 +68,9 @@ def test_a_url_names_a_directory_or_a_bucket(url: str, found: Path | Bucket) -> 
         ("s3://bucket?regio=x", "unknown option 'regio'; s3:// takes endpoint, path_style, region"),
         ("s3://bucket?path_style=yes", "true or false"),
         ("s3://bucket?endpoint=localhost:9000", "https:// or http://"),
+        *((f"s3://bucket?endpoint={url}", "https:// or http://") for url in WRONG_ENDPOINTS),
         ("gs://bucket?region=x", "unknown option 'region'"),
+        *((f"s3://{name}/p", "letters, digits") for name in ("my bucket", "my%20bucket", "b<x>", "bücket", "a,b")),
     ],
 )
 def test_a_url_that_names_neither_is_told_what_to_be(url: str, told: str) -> None:
@@ -85,6 +94,15 @@ def test_a_url_that_names_neither_is_told_what_to_be(url: str, told: str) -> Non
 def test_without_a_public_address_links_of_buckets_are_presigned(url: str, start: str) -> None:
     [link] = open_storage(url, None).links(["a/0-x.png"], 3600)
     assert link.startswith(start)
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
+def test_credentials_with_a_line_s_end_are_a_failure_like_others(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of secrets have one. object_store panics."""
+    monkeypatch.setenv(name, "key\n")
+    storage = open_storage("s3://bucket?endpoint=http://127.0.0.1:9&region=x", None)
+    with pytest.raises(StorageFailed, match=r"failed to remove files.*InvalidHeaderValue"):
+        storage.remove(["a/0-x.png"])
 
 
 @pytest.mark.parametrize("url", ["file:///media", "s3://bucket/p"])

@@ -1,5 +1,6 @@
 """The storage that a URL names."""
 
+import re
 from os.path import normpath
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +8,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from hookcast.media.storage.base import Storage
 from hookcast.media.storage.local import LocalStorage
+from hookcast.urls import check_endpoint
 
+_NAME = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*")
 _OPTIONS = {
     "s3": frozenset({"endpoint", "region", "path_style"}),
     "gs": frozenset({"endpoint"}),
@@ -35,6 +38,10 @@ def parse(url: str) -> Path | Bucket:
         raise ValueError("must be file:///directory, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix")
     if not parts.netloc or set("@:") & set(parts.netloc) or parts.fragment:
         raise ValueError(f"must be {parts.scheme}://bucket/prefix, without user, port and fragment")
+    if not _NAME.fullmatch(parts.netloc):
+        raise ValueError(
+            f"must be {parts.scheme}://bucket/prefix: a bucket's name has letters, digits, '-', '_' and '.'"
+        )
     return Bucket(parts.scheme, parts.netloc, unquote(parts.path).strip("/") or None, _options(parts))
 
 
@@ -67,6 +74,10 @@ def _options(parts: SplitResult) -> dict[str, str]:
         raise ValueError(f"has the unknown option {unknown[0]!r}; {parts.scheme}:// takes {known}")
     if options.get("path_style", "true") not in {"true", "false"}:
         raise ValueError("has the option path_style, which must be true or false")
-    if "endpoint" in options and not options["endpoint"].startswith(("https://", "http://")):
-        raise ValueError("has the option endpoint, which must begin with https:// or http://")
+    if "endpoint" in options:
+        try:
+            check_endpoint(options["endpoint"])
+        except ValueError:
+            wrong = "has the option endpoint, which must be an https:// or http:// URL without user and query"
+            raise ValueError(wrong) from None
     return options

@@ -25,7 +25,8 @@ _START = re.compile(rb'"(?=https?:|data:)', re.IGNORECASE)
 _TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|[{}\[\]]', re.DOTALL)
 _URL = re.compile(r"https?://[^\s\x00-\x20\x7f\"<>\\^`{|}]+", re.IGNORECASE)
 _DATA = re.compile(rb"data:([\w.+-]+\\?/[\w.+-]+)?((?:;[\w.-]+=[\w.-]*)*);base64,", re.IGNORECASE)
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_\\-]+={0,2}")  # a JSON string may write / as \/
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_\\-]++={0,2}+(?:\\r|\\n)*+")  # of a JSON string: / may be \/; lines may end
+_ESCAPES = (b"\\/", b"\\n", b"\\r")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _TEXTS = re.compile(
     rb"(?:.*_)?(?:prompts?|texts?|captions?|descriptions?|titles?|lyrics|transcripts?|transcriptions?|messages?"
@@ -96,12 +97,19 @@ def inline_content(result: bytes, spot: Spot) -> Iterator[bytes]:
     for at in range(result.index(b",", spot.start) + 1, spot.end - 1, SLICE):
         piece = rest + result[at : min(at + SLICE, spot.end - 1)]
         whole = piece.removesuffix(b"\\")  # `\/` is one character: not parted
-        part = whole.replace(b"\\", b"").translate(_STANDARD)
+        part = _without_escapes(whole).translate(_STANDARD)
         usable = len(part) - len(part) % 4
         rest = part[usable:] + piece[len(whole) :]
         yield _decoded(part[:usable])
     if rest:
         yield _decoded(rest + b"=" * (-len(rest) % 4))
+
+
+def _without_escapes(data: bytes) -> bytes:
+    """Return the base64 of a JSON string: `/` for its escape, nothing for the ends of lines."""
+    if b"\\" not in data:
+        return data
+    return data.replace(b"\\n", b"").replace(b"\\r", b"").replace(b"\\", b"")
 
 
 def _decoded(part: bytes) -> bytes:
@@ -125,7 +133,7 @@ def _names_a_file(text: bytes) -> bool:
     if start == b"data:":
         head = _DATA.match(text)
         whole = head is not None and _BASE64.fullmatch(text, head.end()) is not None
-        return whole and text.count(b"\\") == text.count(b"\\/")
+        return whole and text.count(b"\\") == sum(map(text.count, _ESCAPES))
     if start not in {b"https", b"http:"}:
         return False
     return len(text) <= 2 * MAX_URL and (url := _plain(text)) is not None and len(url) <= MAX_URL

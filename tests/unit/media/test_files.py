@@ -148,19 +148,26 @@ def test_files_beyond_the_limit_are_not_looked_at() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, SLICE * 3 // 4 - 1, SLICE * 3 // 4, SLICE * 3 // 4 + 1, 3_000_000])
-@pytest.mark.parametrize("form", ["plain", "escaped", "urlsafe", "unpadded"])
+@pytest.mark.parametrize("form", ["plain", "escaped", "urlsafe", "unpadded", "lines", "lines of mail"])
 def test_a_data_uri_is_decoded_in_pieces(size: int, form: str) -> None:
     content = bytes(range(251)) * (size // 251 + 1)
     content = content[:size]
     data = base64.b64encode(content).decode()
     data = data.translate(str.maketrans("+/", "-_")) if form == "urlsafe" else data
     data = data.rstrip("=") if form == "unpadded" else data
+    data = base64.encodebytes(content).decode() if form.startswith("lines") else data
+    data = data.replace("\n", "\r\n") if form == "lines of mail" else data
     text = json.dumps({"image": f"data:image/png;base64,{data}"})
     text = text.replace("/", "\\/") if form == "escaped" else text
     [found] = files(text.encode())
     pieces = list(inline_content(text.encode(), found.spots[0]))
     assert b"".join(pieces) == content
     assert max(map(len, pieces)) <= SLICE
+
+
+def test_what_is_nearly_a_data_uri_takes_no_longer() -> None:
+    """Each byte is looked at once: quadratic time would be hours."""
+    assert files(encoded({"image": "data:;base64,a=" + "\n" * 2_000_000 + "!"})) == []
 
 
 @pytest.mark.parametrize("data", ["a", "abcde", "a=", "abcde=="])

@@ -40,6 +40,24 @@ async def test_wrong_input_is_one_line_and_code_2(node: Node, tmp_path: Path, li
     assert "\x1b" not in said.err
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(("jobs", "list", option, b"\xff") for option in ("--owner", "--group")),
+        *(("watch", name) for name in ("a/b", "..", "a..b", "a\\b", ".", "", "events", "ws", b"\xff")),
+    ],
+    ids=ascii,
+)
+async def test_what_cannot_be_asked_for_is_one_line_and_code_2(
+    node: Node, tmp_path: Path, line: tuple[str | bytes, ...]
+) -> None:
+    said = await hookcast(tmp_path, *line, "--url", node.url)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("hookcast: ")
+    assert said.err.count("\n") == 1
+    assert "?" not in said.err, "what was sent means nothing to a person"
+
+
 @pytest.mark.parametrize("names", [["job-1"], ["job-1", "job-2"]])
 async def test_what_fal_says_does_not_reach_the_terminal_as_control_characters(
     node: Node, tmp_path: Path, names: list[str]

@@ -27,6 +27,7 @@ JOBS = "/api/fal-jobs"
 CONNECT_SECONDS = 5.0
 MAX_RETRY_AFTER_SECONDS = 60.0
 MAX_PROBLEM_BYTES = 256 * 1024
+_RESERVED = frozenset({".", "events", "ws", "refused"})  # paths of other things
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -102,14 +103,17 @@ class Connection:
         headers = dict(request.headers)
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        built = self._client.build_request(
-            request.method,
-            self.url + request.path,
-            params=dict(request.params) or None,
-            headers=headers,
-            content=request.content,
-            timeout=httpx.Timeout(request.silence, connect=CONNECT_SECONDS),
-        )
+        try:
+            built = self._client.build_request(
+                request.method,
+                self.url + request.path,
+                params=dict(request.params) or None,
+                headers=headers,
+                content=request.content,
+                timeout=httpx.Timeout(request.silence, connect=CONNECT_SECONDS),
+            )
+        except UnicodeEncodeError as error:
+            raise Refused(f"The request is not Unicode text: {error}.", code="invalid_request") from None
         with _reached(self.url):
             return await self._client.send(built, stream=True)
 
@@ -206,7 +210,8 @@ def _address(url: str) -> str:
 
 def job_path(request_id: str) -> str:
     """Return the job's path. Raises Refused for an id that does not survive in a URL."""
-    if not 0 < len(request_id) <= 200 or not request_id.isprintable() or request_id in {".", ".."}:
+    odd = any(part in request_id for part in ("..", "/", "\\")) or request_id in _RESERVED
+    if odd or not 0 < len(request_id) <= 200 or not request_id.isprintable():
         raise Refused(f"{request_id[:50]!r} is not a valid requestId.", code="invalid_path")
     return f"{JOBS}/{quote(request_id, safe='')}"
 

@@ -77,6 +77,7 @@ async def test_what_cannot_be_told_again(node: Node, fal: FalDouble, database_ur
         ("/api/redeliver?since=yesterday", 422, "invalid_request"),
         ("/api/redeliver?since=2026-11-29T10:00:00", 422, "invalid_request"),
         ("/api/redeliver?since=0001-01-01T00:00:00%2B14:00", 422, "invalid_request"),
+        ("/api/redeliver?since=253402300800", 422, "invalid_request"),  # the year 10000
     ):
         answer = await node.client.post(path)
         assert (answer.status_code, answer.json()["code"]) == (status, code), path

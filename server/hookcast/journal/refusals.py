@@ -8,6 +8,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hookcast.jobs import Clock
+from hookcast.logs import secret_in
+from hookcast.logs.texts import HIDDEN
 
 APART = 20
 """Refusals of one code within an hour that are told apart; the others of the hour are counted together."""
@@ -93,9 +95,10 @@ class Refusals:
 
 
 def shown_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the headers that help to find the sender, cut to `MAX_VALUE` characters."""
+    """Return the headers that help to find the sender, cut to `MAX_VALUE` characters; hidden with a secret."""
     named = ((name.decode("latin-1").lower(), value) for name, value in headers)
-    return {name: value.decode("latin-1")[:MAX_VALUE] for name, value in named if name in _SHOWN}
+    found = {name: value.decode("latin-1") for name, value in named if name in _SHOWN}
+    return {name: HIDDEN if secret_in(value) else value[:MAX_VALUE] for name, value in found.items()}
 
 
 def _name(hour: str, code: str, request_id: str | None, client: str | None) -> str:

@@ -63,5 +63,5 @@ def _since(request: Request) -> datetime:
     try:
         moment = msgspec.convert(request.query_params.get("since", ""), _Moment, strict=False)
         return moment.astimezone(UTC)  # may overflow at either end of the calendar
-    except (msgspec.ValidationError, OverflowError):
+    except (msgspec.ValidationError, OverflowError, ValueError):  # of numbers, too: msgspec raises what datetime does
         raise InvalidRequest("since must be a time such as 2026-11-29T10:00:00Z (RFC 3339).") from None

@@ -11,7 +11,7 @@ from hookcast.errors import HookcastError
 from hookcast.fal.signature import REQUEST_ID
 from hookcast.fal.webhook import parse
 from hookcast.jobs import valid_request_id
-from hookcast.logs import FilteringBoundLogger, Throttle, claimed_request_id, get_logger, shown
+from hookcast.logs import FilteringBoundLogger, Throttle, claimed_request_id, get_logger, secret_in, shown
 from hookcast.problems import json_response
 from hookcast.routes.addresses import address_of
 from hookcast.routes.services import Services, node_of, services
@@ -67,7 +67,8 @@ async def _take(node: Services, request: Request) -> str:
 def _note(node: Services, request: Request, error: HookcastError) -> None:
     """Count the refusal for the operator. Nothing that the request claims has been verified."""
     claimed = request.headers.get(REQUEST_ID)
-    request_id = claimed if claimed is not None and valid_request_id(claimed) else None
+    known = claimed is not None and valid_request_id(claimed) and not secret_in(claimed)
+    request_id = claimed if known else None
     node.scribe.refusals.add(error.code, str(error), request_id, address_of(request), request.headers.raw)
 
 

@@ -63,3 +63,13 @@ def test_no_credential_is_kept_and_no_header_is_long() -> None:
     refusals.add("malformed", "why", None, None, headers)
     [found] = refusals.take()
     assert found.headers == {"user-agent": "x" * 200}
+
+
+def test_a_token_is_hidden_in_whatever_header_it_stands() -> None:
+    """A client that is not fal may put one anywhere."""
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1In0.c2ln"
+    refusals = Refusals(lambda: NOW)
+    headers = [(b"User-Agent", b"x/1"), (b"Content-Type", f"a/b; key={token}".encode())]
+    refusals.add("signature_missing", "why", None, None, [*headers, (b"X-Fal-Webhook-User-Id", token.encode())])
+    [found] = refusals.take()
+    assert found.headers == {"user-agent": "x/1", "content-type": "\u2026", "x-fal-webhook-user-id": "\u2026"}

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from msgspec import Raw
@@ -171,6 +171,20 @@ async def test_a_user_needs_rights_in_one_schema_only(postgres_url: str, postgre
         assert await where(postgres_url) == [f"apart.{name}" for name in TABLES]
     finally:
         execute(postgres_url, postgres, "DROP OWNED BY modest", "DROP ROLE modest")
+
+
+@pytest.mark.parametrize("name", ["App", "hookcast@project.iam", "two words", 'a"b', "ünï", "1st"])
+async def test_a_user_s_name_may_need_quotes(postgres_url: str, postgres: Postgres, name: str) -> None:
+    """Those of clouds are addresses."""
+    quoted = '"{}"'.format(name.replace('"', '""'))
+    execute(postgres_url, postgres, f"CREATE ROLE {quoted} LOGIN", f"CREATE SCHEMA apart AUTHORIZATION {quoted}")
+    try:
+        url = postgres_url.replace("hookcast@", f"{quote(name, safe='')}@")
+        async with open_store(url, "apart") as store:
+            await store.probe()
+        assert await where(postgres_url) == [f"apart.{table}" for table in TABLES]
+    finally:
+        execute(postgres_url, postgres, f"DROP OWNED BY {quoted}", f"DROP ROLE {quoted}")
 
 
 @pytest.mark.parametrize("revision", ["0001", "0006", "0010", "0012"])

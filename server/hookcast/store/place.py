@@ -43,7 +43,7 @@ _LISTS: Mapping[str, str] = {  # owner and access control list of an object, by 
 _OTHERS = (
     "SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END "
     "FROM ({lists}) AS o(owner, acl) CROSS JOIN LATERAL aclexplode(o.acl) AS a "
-    "WHERE a.grantee NOT IN (o.owner, CAST(CAST(current_user AS text) AS regrole)) ORDER BY 1"
+    "WHERE a.grantee NOT IN (o.owner, CAST(quote_ident(current_user) AS regrole)) ORDER BY 1"
 )
 JOBS = "jobs"
 _ENCODINGS = ("UTF8", "SQL_ASCII")  # the latter stores bytes as they come

@@ -44,16 +44,19 @@ SCRIPT = """async ([library, given, options]) => {
 
 
 @asynccontextmanager
-async def answering(status: str = "200 OK", headers: str = "", *, silent: bool = False) -> AsyncIterator[str]:
-    """Run a server that gives every request this answer and a page, or accepts connections and says nothing."""
+async def answering(
+    status: str = "200 OK", headers: str = "", *, silent: bool = False, body: bytes = BLANK
+) -> AsyncIterator[str]:
+    """Run a server that gives every request this answer, and `/` a page; or accepts connections and says nothing."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             if silent:
                 await reader.read()
-            await reader.readuntil(b"\r\n\r\n")
-            head = f"HTTP/1.1 {status}\r\n{headers}Content-Type: text/html\r\nContent-Length: {len(BLANK)}\r\n"
-            writer.write(f"{head}Connection: close\r\n\r\n".encode() + BLANK)
+            page = (await reader.readuntil(b"\r\n\r\n")).startswith(b"GET / ")
+            said = BLANK if page else body
+            head = f"HTTP/1.1 {status}\r\n{headers}Content-Type: text/html\r\nContent-Length: {len(said)}\r\n"
+            writer.write(f"{head}Connection: close\r\n\r\n".encode() + said)
             await writer.drain()
         writer.close()
 
@@ -80,6 +83,7 @@ async def mistakes(fal: FalDouble, database_url: str) -> AsyncIterator[tuple[str
         page, strict = await enter(answering()), await enter(answering(headers=POLICY))
         silent, login = await enter(answering(silent=True)), await enter(answering("403 Forbidden"))
         gateway = await enter(answering("502 Bad Gateway"))
+        other = await enter(answering(body=b'{"code":"SUCCESS","jobs":[]}'))
         keys = {"api_keys": API_KEY, "token_secret": SECRET, "database_url": database_url}
         node = await enter(running_node(fal, allowed_origins=f"{page},{strict}", **keys))
         valid, foreign = (f"'{token(secret, sub='user-1')}'" for secret in (SECRET, f"{SECRET}, not"))
@@ -105,6 +109,7 @@ async def mistakes(fal: FalDouble, database_url: str) -> AsyncIterator[tuple[str
                 "a login with 200": Mistake(page, "/", None, "not_hookcast", "login"),
                 "a firewall with 403": Mistake(f"{login}/", "/", None, "not_hookcast", "firewall"),
                 "another origin's firewall": Mistake(page, login, None, "not_hookcast", "firewall"),
+                "another API": Mistake(f"{other}/", "/", None, "not_hookcast", "Check `url`"),
                 "a proxy without a server": Mistake(f"{gateway}/", "/", None, "unavailable", "proxy"),
                 "http in an https page": Mistake(SECURE, "http://hooks.test", None, "mixed_content", "https"),
                 "a strict policy": Mistake(strict, node.url, valid, "blocked_by_csp", "connect-src"),

@@ -153,8 +153,9 @@ async function look(server: Server, path: string, init: RequestInit): Promise<Lo
 
 function read(status: number, text: string): Answered {
   try {
-    const { code, detail, jobs } = JSON.parse(text);
-    const ours = Array.isArray(jobs) || typeof code === "string";
+    const { code, detail, jobs, nextCursor, status: said } = JSON.parse(text);
+    // Others have a `code` or a list of jobs, too, but no problem document, nor a page of them.
+    const ours = said === status ? typeof code === "string" : Array.isArray(jobs) && nextCursor !== undefined;
     return { status, code, detail: detail ?? code, ours };
   } catch {
     return { status, ours: false };

@@ -38,8 +38,8 @@ export function endOf({ status, headers }: Response): End | undefined {
   return status >= 500 || status === 429 ? { why: "failed", after: retryAfter(headers) } : undefined;
 }
 
-/** What only Hookcast's API answers: a job, a list or a problem other than `not_found`, not the page of a login. */
-const OURS = /"(requestId"|jobs"|code":"[^n])/;
+/** What only Hookcast's API answers: a job, a list or a problem other than `not_found`; no login, no other JSON. */
+const OURS = /"(requestId".+"version":\d|nextCursor"|status":\d+,.*"code":"[^n])/;
 
 /** Map an exception to an end: `unauthorized` if there is no token to try with, else `failed`. */
 export function endBy(error: unknown): End {

@@ -141,6 +141,20 @@ describe("a watch without a connection", () => {
     expect(transports).toEqual(["connecting"]);
   });
 
+  it.each<[object, number]>([
+    [{ code: "SUCCESS", data: {} }, 200],
+    [{ jobs: [], url: "https://builds.test/" }, 200],
+    [{ requestId: "a" }, 200],
+    [{ code: "blocked", detail: "Firewall." }, 403],
+  ])("does not take the JSON of another server for Hookcast's: %j", async (body, status) => {
+    const { client, world, seen, transports, handlers } = setUp({ transports: ["poll"] });
+    world.answer = () => new Response(JSON.stringify(body), { status });
+    client.watch("a", handlers);
+    await wait(10_000);
+    expect(seen).toEqual(["error not_hookcast"]);
+    expect(transports).toEqual(["connecting"]);
+  });
+
   it("is told that getToken does not answer", async () => {
     const { client, errors, handlers } = setUp({ getToken: () => new Promise<string>(() => {}) });
     client.watch("a", handlers);

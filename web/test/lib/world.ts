@@ -178,8 +178,10 @@ export async function pass(ms: number): Promise<void> {
   await settled();
 }
 
+/** Answer as the server does: a problem names its status, a page of jobs has a cursor. */
 export function json(value: object, status = 200, headers: Record<string, string> = {}): Response {
-  return new Response(status === 204 || status === 304 ? null : JSON.stringify(value), { status, headers });
+  const body = { ...("code" in value && { status }), ...("jobs" in value && { nextCursor: null }), ...value };
+  return new Response(status === 204 || status === 304 ? null : JSON.stringify(body), { status, headers });
 }
 
 /** Fake time, no jitter (each random part is whole), and no timer left behind. */

@@ -8,9 +8,7 @@ SECRET_BYTES = 32  # RFC 7518 section 3.2
 FEW = 6  # distinct characters; 16 random hexadecimal digits nearly always have more
 RUN = 4  # neighbours in a row, like 1234 or qwer
 _PLACEHOLDER = re.compile(r"change(me|this|it)|replace(me|this)|your(api)?(key|secret|token)|placeholder|256bit")
-_TEMPLATE = re.compile(
-    r"<.*>|\[.*\]|\$?\{.*\}|\$[A-Z][A-Z0-9_]*|%[A-Z][A-Z0-9_]*%", re.DOTALL
-)  # not filled in
+_TEMPLATE = re.compile(r"<.*>|\[.*\]|\$?\{.*\}|\$[A-Z][A-Z0-9_]*|%[A-Z][A-Z0-9_]*%", re.DOTALL)  # not filled in
 _WORDS = re.compile(
     r"secret|password|passwd|pass|test|key|token|api|admin|super|my|your|example|sample|demo|default|hookcast|webhook|"
     r"development|production|staging|dev|prod|jwt|hs256|long|random|string|characters?|bytes?|bits?|least|minimum|"

@@ -176,7 +176,7 @@ export async function call<Answer>(
     const { status, body } = await request(server, path, ask);
     if (status >= 400) throw problem(status, body);
     const answer = read(body);
-    if (!answer) throw new HookcastError("unreadable", "Unreadable answer");
+    if (!answer) throw new HookcastError("unreadable", "Unreadable");
     return answer;
   } catch (error) {
     throw ask.failFast

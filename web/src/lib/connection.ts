@@ -181,7 +181,7 @@ function reporter(env: Env, held: readonly Held[], denied: Set<Topic>, share: ()
     },
     forbidden: (names) => {
       for (const topic of names) denied.add(topic);
-      env.error(new HookcastError("not_visible", "Not granted"), names);
+      env.error(new HookcastError("not_visible", "Hidden"), names);
       share();
     },
   };

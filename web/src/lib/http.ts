@@ -39,7 +39,7 @@ export function endOf({ status, headers }: Response): End | undefined {
 }
 
 /** What only Hookcast's API answers: a job, a list or a problem other than `not_found`; no login, no other JSON. */
-const OURS = /"(requestId".+"version":\d|nextCursor"|status":\d+,.*"code":"[^n])/;
+const OURS = /"(requestId".*version|nextCursor|status":\d.*code":"[^n])/;
 
 /** Map an exception to an end: `unauthorized` if there is no token to try with, else `failed`. */
 export function endBy(error: unknown): End {

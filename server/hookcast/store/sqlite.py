@@ -75,6 +75,7 @@ class Sqlite(Database):
         event.listen(engine, "begin", _on_begin)
         self._engine = engine
         self._engines = {writes: engine.execution_options(writes=writes) for writes in (False, True)}
+        self._number: int | None = None  # of the file's inode
         self._prepared: dict[ForEach, Prepared] = {}
         self._writer = ThreadPoolExecutor(1, "sqlite-writer")
         self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
@@ -128,6 +129,8 @@ class Sqlite(Database):
         def run() -> T:
             try:
                 with engine.begin() as connection:
+                    if writes:
+                        self._check_in_place()
                     return work(connection)
             except OperationalError as error:
                 if _code_of(error) in _UNCLEAR:
@@ -135,6 +138,19 @@ class Sqlite(Database):
                 raise
 
         return await asyncio.get_running_loop().run_in_executor(self._writer if writes else self._readers, run)
+
+    def _check_in_place(self) -> None:
+        """Raise FileNotFoundError unless the file is still the one that was opened: SQLite does not notice in WAL mode.
+
+        What is written to a removed file is gone with the process.
+        """
+        try:
+            number = self._file.stat().st_ino
+        except FileNotFoundError:
+            number = None
+        self._number = self._number or number
+        if number != self._number:
+            raise FileNotFoundError(f"{self._file.absolute()} was removed or replaced: put it back, or restart")
 
     async def shrink(self, seconds: float) -> bool:
         """Move pages from the end of the file to unused ones, and cut it off."""

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from msgspec import Raw
 
+from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Completed, unseen
 from hookcast.store import migrate, open_store
 from hookcast.transitions import advance
 from hookcast.upkeep.retention import Retention
 
 pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 
 
 async def test_a_new_file_that_another_process_is_writing_to_is_waited_for(tmp_path: Path) -> None:
@@ -47,3 +49,22 @@ async def test_the_file_shrinks_when_old_jobs_are_removed(tmp_path: Path, old: s
         assert await retention.clean() == 200
     size = path.stat().st_size
     assert size < 400_000 if shrinks else size > 4_000_000
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_written_to_a_file_that_is_gone(tmp_path: Path, replaced: bool) -> None:
+    """SQLite would go on writing, and lose it all with the next restart; once the file is back, all is well."""
+    path, aside = tmp_path / "hookcast.db", tmp_path / "aside.db"
+    job = advance(unseen("job-1", now=NOW), Completed(result=Raw(b"1")), now=NOW)
+    async with open_store(f"sqlite:///{path}") as store:
+        path.rename(aside)
+        if replaced:
+            path.write_bytes(aside.read_bytes())
+        with pytest.raises(StoreUnavailable) as caught:
+            await store.change("job-1", lambda _: job)
+        assert "was removed or replaced" in caught.value.reason
+        with pytest.raises(StoreUnavailable):
+            await store.probe()
+        aside.rename(path)
+        await store.change("job-1", lambda _: job)
+        assert await store.get("job-1") == job

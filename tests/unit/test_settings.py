@@ -234,3 +234,9 @@ def test_a_list_of_no_secrets_is_no_setting(secret: str) -> None:
     """It would leave the server without one."""
     with pytest.raises(SettingsError, match="HOOKCAST_TOKEN_SECRET: must be random text"):
         load_settings(token_secret=secret)
+
+
+def test_an_address_may_have_the_brackets_of_a_url() -> None:
+    """They are no part of it (RFC 3986 section 3.2.2)."""
+    given = load_settings(host="[::1]", fal_queue_url="http://127.0.0.1:9000")
+    assert (given.host, given.webhook_url) == ("::1", "http://[::1]:8000/api/webhooks/fal")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "HOOKCAST_"
@@ -10,6 +10,7 @@ PREFIX = "HOOKCAST_"
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 
 
+Host = Annotated[str, AfterValidator(lambda host: host.removeprefix("[").removesuffix("]"))]  # of an IPv6 address
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
@@ -43,7 +44,7 @@ class ReadSettings(BaseSettings):
 class ListenSettings(ReadSettings):
     """The listening address: all that the health check loads, so that no other setting can break it."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
 
 

@@ -132,6 +132,8 @@ def failed(rejected: FalRejected | None, told: Status | None) -> Failed:
     sources = [None if rejected is None else rejected.fal_body, None if told is None else told.error]
     if rejected is not None and (rejected.fal_status >= 500 or rejected.fal_status in _MISSING):
         sources.reverse()  # the status says why there is no result; this answer only that there is none
+        if rejected.fal_status in _MISSING and sources[0] == "":
+            sources[0] = UNKNOWN_REASON
     error = sentence(
         *sources,
         *types,

@@ -205,6 +205,7 @@ def test_a_failure_without_words_is_told_as_such() -> None:
     """Unless the answer to the request for the result has some."""
     told = status(status="FAILED")
     assert failed(None, told).error == UNKNOWN_REASON
+    assert failed(rejected(b'{"detail": "Not found"}', 404), told).error == UNKNOWN_REASON
     assert failed(rejected(b'{"detail": "No GPU left"}', 503), told).error == "No GPU left"
 
 

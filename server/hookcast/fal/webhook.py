@@ -52,19 +52,22 @@ def parse(body: bytes) -> WebhookReport:
 def _read(body: bytes) -> tuple[_Webhook, Failed | Progressed | None]:
     """Return the webhook, and its update unless that follows from it.
 
-    Servers write NaN, control characters and bytes that are not UTF-8, which are no JSON: such a failure is told all
-    the same, and such a result is fetched from the queue.
+    Python's servers write NaN and control characters, which are no JSON: such a failure is told all the same, and such
+    a result is fetched from the queue. A failure is also told with bytes that are not UTF-8.
     """
     try:
         return decode(body, _Webhook), None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         fields = _nearly(body)
         request_id, status = fields.get("request_id"), fields.get("status")
         if not (isinstance(request_id, str) and isinstance(status, str)):
             raise
+        failed = status.upper() == "ERROR"
+        if isinstance(error, UnicodeDecodeError) and not failed:
+            raise
     failure = Failed(error=sentence(fields.get("payload"), fields.get("error"), fields.get("payload_error")))
     saving = Progressed(phase=Phase.SAVING)
-    return _Webhook(request_id, status), failure if status.upper() == "ERROR" else saving
+    return _Webhook(request_id, status), failure if failed else saving
 
 
 def _nearly(body: bytes) -> dict[str, object]:

@@ -14,13 +14,19 @@ def test_the_last_reason_of_a_failure_is_its_payload_error() -> None:
     assert parse(body).update == Failed(error="Not serializable", detail=Raw(b'"Not serializable"'))
 
 
-@pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", b'"tab\there"', b'"\x01"', b'"caf\xe9"'])
+@pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", b'"tab\there"', b'"\x01"'])
 def test_a_payload_that_is_nearly_json_does_not_lose_the_outcome(odd: bytes) -> None:
     """A failure is told; a result is fetched, which tells what is wrong with it."""
     failure = b'{"request_id": "a", "status": "error", "payload": {"detail": [{"msg": "Too small", "input": %b}]}}'
     assert parse(failure % odd).update == Failed(error="Too small")
     success = b'{"request_id": "a", "status": "OK", "payload": {"x": %b}}'
     assert parse(success % odd).update == Progressed(phase=Phase.SAVING)
+
+
+def test_a_failure_is_told_whatever_bytes_it_has() -> None:
+    """Those that are not UTF-8 become U+FFFD."""
+    body = b'{"request_id": "a", "status": "ERROR", "error": "Caf\xe9 is closed"}'
+    assert parse(body).update == Failed(error="Caf\ufffd is closed")
 
 
 def test_a_byte_order_mark_is_no_part_of_a_webhook() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.commands import hookcast
+from support.commands import hookcast, in_shell
 from support.fal import ENDPOINT
 from support.server import Node
 
@@ -56,6 +56,25 @@ async def test_what_cannot_be_asked_for_is_one_line_and_code_2(
     assert said.err.startswith("hookcast: ")
     assert said.err.count("\n") == 1
     assert "?" not in said.err, "what was sent means nothing to a person"
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("version >&-", 0),
+        ("jobs list --url {url} >&-", 0),
+        ("watch job-1 --url {url} >&-", 0),
+        ("jobs show job-2 --url {url} 2>&-", 1),
+        ("submit a/b --input @- --url {url} <&-", 2),
+        ("health --url http://127.0.0.1:9 >&- 2>&-", 2),
+    ],
+)
+async def test_a_stream_that_is_closed_from_the_start_is_an_empty_one(
+    node: Node, tmp_path: Path, line: str, code: int
+) -> None:
+    await node.post_webhook(node.fal.webhook("job-1"))
+    said = await in_shell(tmp_path, line.format(url=node.url))
+    assert (said.code, "Traceback" in said.err) == (code, False), said.err
 
 
 @pytest.mark.parametrize("names", [["job-1"], ["job-1", "job-2"]])

@@ -36,8 +36,16 @@ def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
 
 async def hookcast(folder: Path, *arguments: str | bytes, given: str = "", **environment: str) -> Said:
     """Run the command to completion without blocking the event loop."""
+    return await _run(folder, *COMMAND, *arguments, given=given, **environment)
+
+
+async def in_shell(folder: Path, line: str) -> Said:
+    """Run the command with the arguments and redirections of a shell's line."""
+    return await _run(folder, "sh", "-c", f'"$0" -m hookcast {line}', sys.executable)
+
+
+async def _run(folder: Path, *arguments: str | bytes, given: str = "", **environment: str) -> Said:
     process = await asyncio.create_subprocess_exec(
-        *COMMAND,
         *arguments,
         cwd=folder,
         env=clean_environment(environment),

@@ -81,7 +81,7 @@ async def standing(*answers: Answer) -> AsyncIterator[Stand]:
         asked.append(request)
         return (script.popleft() if len(script) > 1 else script[0])(request)
 
-    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST", "DELETE"])])
     async with served_app(app) as url:
         yield Stand(url, script, asked)
 

@@ -26,7 +26,15 @@ from hookcast.client.errors import (
 from hookcast.client.feeds import FeedWatcher
 from hookcast.client.ladder import Ladder
 from hookcast.client.model import Job, Submitted, decode_submitted
-from hookcast.client.operating import Journal, Page, decode_journal, decode_page, decode_redelivering, decode_time
+from hookcast.client.operating import (
+    Journal,
+    Page,
+    decode_journal,
+    decode_nothing,
+    decode_page,
+    decode_redelivering,
+    decode_time,
+)
 from hookcast.client.token import Token
 from hookcast.client.watching import Watcher
 
@@ -157,7 +165,7 @@ class Hookcast:
 
     async def remove(self, request_id: str) -> None:
         """Remove an ended job, its files and journal. Needs an API key. Raises NotFound, Refused (`not_terminal`)."""
-        await self._calls.ask("DELETE", job_path(request_id))
+        self._calls.read(decode_nothing, await self._calls.ask("DELETE", job_path(request_id)))
 
     async def watch(
         self, request_id: str, *, timeout: float | None = None, notify: Callable[[Notice], object] = lambda _: None

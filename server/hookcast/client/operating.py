@@ -51,7 +51,13 @@ class _Journal(Struct, rename="camel"):
 
 class _Page(Struct, rename="camel"):
     jobs: list[Raw]
-    next_cursor: str | None = None
+    next_cursor: str | None
+
+
+def decode_nothing(body: bytes) -> None:
+    """Check an answer without content. Raises ValueError for any other: it is not Hookcast's."""
+    if body:
+        raise ValueError("there is content")
 
 
 def decode_page(body: bytes) -> Page:

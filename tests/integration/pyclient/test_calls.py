@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import Response
 
 from hookcast.client import (
     AccessRefused,
@@ -120,6 +121,19 @@ async def test_a_server_that_is_away_for_a_moment_is_asked_again_when_it_says() 
         assert (await client.get("job-1")).version == 1
     assert sleeper.pauses[0] == 2.0
     assert len(sleeper.pauses) == 2
+
+
+@pytest.mark.parametrize(
+    "call", [lambda client: client.remove("job-1"), lambda client: client.list()], ids=["remove", "list"]
+)
+@pytest.mark.parametrize("body", [b"<h1>Log in</h1>", b'{"jobs": [], "url": "/"}'], ids=["login", "API"])
+async def test_another_server_s_success_is_none(call: Callable[[Hookcast], Any], body: bytes) -> None:
+    """Of a login, or another API: nothing was removed, and there may be jobs."""
+    answer: Answer = lambda _request: Response(body)  # noqa: E731 - typed
+    async with standing(answer) as stand, Hookcast(stand.url) as client:
+        with pytest.raises(UnexpectedAnswer) as refused:
+            await call(client)
+        assert refused.value.code == "not_hookcast"
 
 
 ANSWERS: dict[str, tuple[Answer, type[ClientError], tuple[int, str]]] = {

@@ -1,5 +1,6 @@
 """Opens buckets. obstore takes 15 MiB of memory: it is imported only where results are kept in one."""
 
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,9 @@ def _store(scheme: str, bucket: str, prefix: str | None, options: dict[str, str]
 
 
 def _s3_options(bucket: str, options: dict[str, str]) -> dict[str, Any]:
+    for name, value in os.environ.items():
+        if name.startswith("AWS_") and not value.isprintable():
+            raise ValueError(f"needs {name} without control characters, such as the end of a line")
     found: dict[str, Any] = {name: options[name] for name in ("endpoint", "region") if name in options}
     if options.get("path_style") == "false":
         found["virtual_hosted_style_request"] = True

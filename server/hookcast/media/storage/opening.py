@@ -30,8 +30,8 @@ class Bucket(NamedTuple):
 def parse(url: str) -> Path | Bucket:
     """Return what `HOOKCAST_MEDIA_URL` names. Raise ValueError, which says what it must be."""
     parts = urlsplit(url)
-    if not url.isprintable():  # `urlsplit` drops tabs and the ends of lines
-        raise ValueError("must not contain control characters")
+    if not unquote(url).isprintable():  # `urlsplit` drops tabs and the ends of lines
+        raise ValueError("must not contain invisible or control characters")
     if parts.scheme == "file":
         return _directory(parts)
     if parts.scheme not in _OPTIONS:

@@ -11,7 +11,7 @@ class Reason(StrEnum):
     REDIRECTS = "too_many_redirects"
     TOO_BIG = "too_big"
     WRONG_TYPE = "wrong_type"
-    ENCODED = "encoded"  # compressed although it was asked not to be
+    ENCODED = "encoded"  # compressed although it was asked not to be, or in a framing that is not known
     EMPTY = "empty"
     UNREADABLE = "unreadable"  # a data URI that is not base64
 

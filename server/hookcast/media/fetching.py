@@ -4,6 +4,7 @@ The address that was checked is the one connected to, at the first request and a
 or keys are sent. What may take time is bounded by silence, not by length.
 """
 
+import re
 import socket
 import ssl
 import time
@@ -29,6 +30,7 @@ Resolve = Callable[[str, int], list[str]]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AGAIN = frozenset({408, 421, 425, 429})
+_DIGITS = re.compile(r"[0-9]{1,30}")
 _NOT_QUOTED = "".join(map(chr, range(0x80))).replace(" ", "")
 _CODINGS = {"Content-Encoding": ("", "identity"), "Transfer-Encoding": ("", "identity", "chunked")}
 
@@ -119,6 +121,8 @@ class Fetcher:
                     url = _joined(url, location)
                     continue
                 _check_status(response.status, response.headers)
+                if not response.chunked:
+                    response.length = _length(response.headers)
                 yield Download(response, wire, _name(target.path), self._max_bytes)
                 return
         raise Left(Reason.REDIRECTS, f"The address redirects more than {MAX_REDIRECTS} times.")
@@ -196,6 +200,20 @@ def _check_status(status: int, headers: Message) -> None:
     if status in {401, 403, 404, 410, 451}:
         raise Left(Reason.GONE, f"The file is not there any more: the host answered {status}.")
     raise Left(Reason.GONE, f"The host answered {status} instead of the file.")
+
+
+def _length(headers: Message) -> int | None:
+    """Return the length that the host announced, perhaps several times. Raise Interrupted when it is none.
+
+    RFC 9112 section 6.3: such an answer is discarded, since nobody would know that it was cut.
+    """
+    given = {text.strip() for line in headers.get_all("Content-Length", []) for text in line.split(",")}
+    if not given:
+        return None
+    text = given.pop()
+    if given or not _DIGITS.fullmatch(text):
+        raise Interrupted("The host announced no valid length.")
+    return int(text)
 
 
 def _seconds(retry_after: str | None) -> float | None:

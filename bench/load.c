@@ -4,10 +4,7 @@
 #define _GNU_SOURCE
 #include "load.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,81 +14,26 @@
 #include <unistd.h>
 
 #define PUBLISHER (UINT32_MAX - MAX_BURST) /* the keys from here on are the publishers' */
-#define PATH_BYTES 4096
-#define TOKEN_BYTES 1024
 #define DRAIN 20
 #define STUCK 10e9               /* nothing has moved for so many nanoseconds: what is missing stays missing */
 
 static struct stream *streams;
 static int *readers; /* per topic */
-static char (*tokens)[TOKEN_BYTES]; /* per stream, with --tokens */
 static int poller, ready_count, open_count, closed_count;
 static uint64_t started, deadline, moved, read_at, last_delivery;
 static uint64_t *published_at;
 static uint64_t *seen_at; /* per topic, the newest state that was not published by us */
 static double own_start, server_start; /* CPU seconds when measuring began */
 static long published, deliveries, expected, disordered, broken, received; /* `received` is bytes */
-static struct publisher {
-    int fd;
-    bool busy;
-    size_t size;
-    char answer[4096];
-} publishers[MAX_BURST];
 static char room[CARRY_BYTES + READ_BYTES];
 
 static double seconds_since(uint64_t moment) {
     return (double)(now() - moment) / 1e9;
 }
 
-/* `template` with its %s replaced by the topic's name. */
-static void fill(char *out, size_t room_for, const char *template, unsigned topic) {
-    const char *gap = strstr(template, "%s");
-    int size = gap ? snprintf(out, room_for, "%.*s%s-%05u%s", (int)(gap - template), template, opt.name, topic, gap + 2)
-                   : snprintf(out, room_for, "%s", template);
-    if (size < 0 || (size_t)size >= room_for) fail("too long: %s", template);
-}
-
-static void send_all(int fd, const char *data, size_t size) {
-    if (send(fd, data, size, MSG_NOSIGNAL) != (ssize_t)size) fail("a request could not be sent: %s", strerror(errno));
-}
-
 static void listen_to(int fd, uint32_t key, uint32_t events, int what) {
     struct epoll_event event = {.events = events | EPOLLET, .data.u32 = key};
     if (epoll_ctl(poller, what, fd, &event)) fail("epoll_ctl: %s", strerror(errno));
-}
-
-static int connect_from(unsigned source, bool small) {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1, few = 4096, segment = 1448;
-    if (fd < 0) fail("socket: %s", strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    /* Loopback's segments of 64 KiB would let the kernel hold megabytes for a reader that does not read. */
-    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
-    if (small) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + source)};
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port)};
-    if (bind(fd, (struct sockaddr *)&from, sizeof from)) fail("bind: %s", strerror(errno));
-    if (inet_pton(AF_INET, opt.host, &to.sin_addr) != 1) fail("not an IPv4 address: %s", opt.host);
-    if (connect(fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS) fail("connect: %s", strerror(errno));
-    return fd;
-}
-
-static void send_request(struct stream *s) {
-    char path[PATH_BYTES + TOKEN_BYTES], request[2 * PATH_BYTES], protocol[128] = "";
-    fill(path, PATH_BYTES, opt.subscribe_path, s->topic);
-    if (tokens) strcat(path, tokens[s - streams]);
-    if (opt.protocol) snprintf(protocol, sizeof protocol, "Sec-WebSocket-Protocol: %s\r\n", opt.protocol);
-    const char *extra = opt.header ? opt.header : "", *line = opt.header ? "\r\n" : "";
-    int size = opt.websocket
-                   ? snprintf(request, sizeof request,
-                              "GET %s HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s%s%s\r\n",
-                              path, protocol, extra, line)
-                   : snprintf(request, sizeof request,
-                              "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n%s%s\r\n",
-                              path, extra, line);
-    s->stage = HEAD;
-    send_all(s->fd, request, (size_t)size);
 }
 
 static void ready(struct stream *s) {
@@ -153,7 +95,7 @@ static void on_gone(struct stream *s) {
 
 static void on_stream(struct stream *s, uint32_t events) {
     if (s->stage == CLOSED) return;
-    if (s->stage == CONNECTING && (events & EPOLLOUT)) send_request(s);
+    if (s->stage == CONNECTING && (events & EPOLLOUT)) send_request(s, (int)(s - streams));
     if (s->ready && s->slow && !opt.slow_reads) return on_gone(s);
     ssize_t size;
     do {
@@ -165,36 +107,13 @@ static void on_stream(struct stream *s, uint32_t events) {
     if (size == 0 || (size < 0 && errno != EAGAIN)) on_gone(s);
 }
 
-/* The answer to one POST: any 2xx with a length. */
-static void on_publisher(struct publisher *p) {
-    ssize_t size = recv(p->fd, p->answer + p->size, sizeof p->answer - 1 - p->size, 0);
-    if (size < 0 && errno == EAGAIN) return;
-    if (size <= 0) fail("the server closed the publishing connection");
-    p->size += (size_t)size;
-    p->answer[p->size] = 0;
-    char *end = strstr(p->answer, "\r\n\r\n");
-    if (!end) return;
-    if (memcmp(p->answer, "HTTP/1.1 2", 10) != 0) fail("publishing is answered: %.100s", p->answer);
-    char *length = strcasestr(p->answer, "\r\ncontent-length:");
-    size_t body = length ? strtoul(length + 17, NULL, 10) : 0;
-    if (p->size >= (size_t)(end + 4 - p->answer) + body) p->busy = false;
-}
-
-static int publisher_count(void) { return opt.burst ? opt.burst : 1; }
-
-static bool publishing(void) {
-    for (int i = 0; i < publisher_count(); i++)
-        if (publishers[i].busy) return true;
-    return false;
-}
-
 static void wait_for_events(uint64_t nanoseconds) {
     struct epoll_event events[512];
     struct timespec limit = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
     int count = epoll_pwait2(poller, events, 512, &limit, NULL);
     for (int i = 0; i < count; i++) {
         uint32_t key = events[i].data.u32;
-        if (key >= PUBLISHER) on_publisher(&publishers[key - PUBLISHER]);
+        if (key >= PUBLISHER) on_publisher((int)(key - PUBLISHER));
         else on_stream(&streams[key], events[i].events);
     }
     uint64_t moment = now();
@@ -241,7 +160,7 @@ static unsigned topic_of(long state) {
 
 static void publish(uint64_t moment) {
     char path[512], name[64], body[BODY_BYTES + 1], request[2048];
-    struct publisher *p = &publishers[opt.burst ? published % opt.burst : 0];
+    int publisher = opt.burst ? (int)(published % opt.burst) : 0;
     unsigned topic = topic_of(published);
     uint64_t version = FIRST_VERSION + (uint64_t)published;
     fill(path, sizeof path, opt.publish_path, topic);
@@ -252,10 +171,8 @@ static void publish(uint64_t moment) {
                         "Content-Length: %d\r\n\r\n%.*s",
                         path, version, BODY_BYTES, BODY_BYTES, body);
     expected += readers[topic];
-    p->busy = true;
-    p->size = 0;
     published_at[published++] = moment ? moment : now();
-    send_all(p->fd, request, (size_t)size);
+    post(publisher, request, (size_t)size);
 }
 
 /* Paced states count from the moment they were due: a server that keeps the publisher waiting is not flattered. */
@@ -306,25 +223,20 @@ static bool more_to_publish(void) {
     return published < opt.states || publishing() || deliveries < expected;
 }
 
-static void open_publishers(void) {
-    for (int i = 0; i < publisher_count(); i++) {
-        publishers[i].fd = connect_from(0, false);
-        listen_to(publishers[i].fd, PUBLISHER + (uint32_t)i, EPOLLIN, EPOLL_CTL_ADD);
-        struct pollfd writable = {.fd = publishers[i].fd, .events = POLLOUT};
-        if (poll(&writable, 1, 5000) != 1) fail("the publisher could not connect");
-    }
+static void listen_to_publisher(int fd, int index) {
+    listen_to(fd, PUBLISHER + (uint32_t)index, EPOLLIN, EPOLL_CTL_ADD);
 }
 
 static void publish_states(void) {
     published_at = calloc((size_t)opt.states + 1, sizeof *published_at);
-    open_publishers();
+    open_publishers(listen_to_publisher);
     moved = now();
     while (more_to_publish()) {
         wait_for_events(publish_when_due());
         if (now() - moved > STUCK) break;
     }
     report();
-    for (int i = 0; i < publisher_count(); i++) close(publishers[i].fd);
+    close_publishers();
 }
 
 /* Keep answering pings until the caller has measured and sends a line, or is gone. */
@@ -343,18 +255,6 @@ static void leave(void) {
         if (streams[i].stage != CLOSED) close(streams[i].fd);
     if (opt.moments) write_moments(opt.moments, seen_at, opt.topics);
     printf("{\"phase\": \"left\", \"closed\": %d, \"bytes\": %ld}\n", closed_count, received);
-}
-
-/* One line for each stream, which goes behind its path. */
-static void read_tokens(void) {
-    FILE *file = fopen(opt.tokens, "r");
-    tokens = calloc((size_t)(opt.streams + opt.slow) + 1, sizeof *tokens);
-    if (!file || !tokens) fail("%s cannot be read", opt.tokens);
-    for (int i = 0; i < opt.streams + opt.slow; i++) {
-        if (!fgets(tokens[i], TOKEN_BYTES, file)) fail("%s has too few lines", opt.tokens);
-        tokens[i][strcspn(tokens[i], "\n")] = 0;
-    }
-    fclose(file);
 }
 
 int main(int argc, char **argv) {

@@ -10,6 +10,7 @@
 #define FIRST_VERSION 1000000000UL
 #define BODY_BYTES 190
 #define MAX_BURST 64
+#define PATH_BYTES 4096
 #define CARRY_BYTES 8192
 #define READ_BYTES (256 * 1024)
 
@@ -38,6 +39,21 @@ struct stream {
     uint64_t begun;       /* when its connect() was called */
     char carry[CARRY_BYTES];
 };
+
+/* connecting.c */
+void fill(char *out, size_t room_for, const char *template, unsigned topic); /* `template` with the topic for its %s */
+void send_all(int fd, const char *data, size_t size);
+int connect_from(unsigned source, bool small);
+void read_tokens(void); /* one line for each stream, which goes behind its path */
+void send_request(struct stream *s, int index);
+
+/* publishing.c */
+void open_publishers(void (*listen)(int fd, int index));
+void close_publishers(void);
+void post(int index, const char *request, size_t size);
+void on_publisher(int index); /* it can be read */
+int publisher_count(void);
+bool publishing(void); /* an answer is still to come */
 
 /* wire.c: what it reports while it parses. */
 struct events {

@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -78,8 +78,13 @@ _kept_header = lru_cache(_KEPT_HEADERS)(_header)
 
 
 def _decoded(text: str) -> bytes:
-    """Decode base64url without padding (RFC 7515 section 2). Raises ValueError."""
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    """Decode base64url (RFC 7515 section 2), padded or not. Raises ValueError for any other text than its encoding."""
+    bare = text.rstrip("=")
+    padded = bare + "=" * (-len(bare) % 4)
+    decoded = urlsafe_b64decode(padded)  # skips what is not of its alphabet
+    if text not in {bare, padded} or urlsafe_b64encode(decoded).decode() != padded:
+        raise ValueError("not base64url")
+    return decoded
 
 
 def _malformed() -> TokenInvalid:

@@ -23,7 +23,7 @@ class State:
     """One version of a job, encoded once and shared by all its subscribers. `body` is the JSON.
 
     Immutable once created, and `small` up to LARGE_BYTES. `sse` (the `job` event) and `websocket` (the `job` message as
-    one text frame) are built on first use: from then on reading them, which each stream does, calls nothing.
+    one text frame) are built on first use. They are plain attributes from then on, since every stream reads them.
     """
 
     __slots__ = ("body", "group", "owner", "request_id", "small", "sse", "terminal", "version", "websocket")

@@ -12,7 +12,7 @@ from support.raw import UPGRADE, Raw, connect, events, get, subscribe
 from support.server import Node, until
 
 pytestmark = [pytest.mark.anyio, on_uvloop]
-CONNECTIONS = 100  # more than what the first statement of a kind leaves behind, whenever it comes
+CONNECTIONS = 100  # well above what compiling a statement leaves behind, which may happen at any moment
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client for high request rates: keeps connections alive, and retries only what is told to settle."""
+"""A small HTTP/1.1 client for high request rates: keeps connections alive, and retries only in `settled`."""
 
 import asyncio
 from collections import defaultdict

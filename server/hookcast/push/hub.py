@@ -250,7 +250,7 @@ class Hub:
             if counts is not None:
                 counts[request_id] = counts.get(request_id, 0) + 1
         feed.versions[request_id] = state.version
-        if len(feed.versions) > KEPT_VERSIONS:  # many at once: in a dict, what lies before the oldest is searched
+        if len(feed.versions) > KEPT_VERSIONS:  # many at once: a dict finds its first key by walking over removed ones
             for oldest in [*islice(feed.versions, FORGOTTEN_AT_ONCE)]:
                 self._forget(feed, oldest)
 

@@ -14,7 +14,7 @@ from hookcast.signals import stop_signals
 def hold_signals() -> None:
     """Let the signals that stop a server wait until `become` has made this the parent, which forwards them.
 
-    In this thread; the log's takes none, and there must be no other.
+    Blocks them in this thread. The log's thread blocks them itself; no other thread may run.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
 

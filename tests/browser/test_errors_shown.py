@@ -1,7 +1,6 @@
 """The usual mistakes in real Chromium: each is named within 10 s, and a healthy page hears of none."""
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -14,6 +13,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route
 
 from support.access import API_KEY, SECRET, token
+from support.connections import listening
 from support.fal import FalDouble
 from support.ports import quiet_port
 from support.server import running_node
@@ -50,19 +50,16 @@ async def answering(
     """Run a server that gives every request this answer, and `/` a page; or accepts connections and says nothing."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            if silent:
-                await reader.read()
-            page = (await reader.readuntil(b"\r\n\r\n")).startswith(b"GET / ")
-            said = BLANK if page else body
-            head = f"HTTP/1.1 {status}\r\n{headers}Content-Type: text/html\r\nContent-Length: {len(said)}\r\n"
-            writer.write(f"{head}Connection: close\r\n\r\n".encode() + said)
-            await writer.drain()
-        writer.close()
+        if silent:
+            await reader.read()
+        page = (await reader.readuntil(b"\r\n\r\n")).startswith(b"GET / ")
+        said = BLANK if page else body
+        head = f"HTTP/1.1 {status}\r\n{headers}Content-Type: text/html\r\nContent-Length: {len(said)}\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n".encode() + said)
+        await writer.drain()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    async with server:
-        yield f"http://localhost:{server.sockets[0].getsockname()[1]}"
+    async with listening(talk) as port:
+        yield f"http://localhost:{port}"
 
 
 class Mistake(NamedTuple):

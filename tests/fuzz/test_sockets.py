@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from support.connections import connected
 from support.fuzz import LONG, Fuzz, no_growth
 from support.fuzzsockets import PONG, conversation, ping, wrong
 from support.mutation import cuts
@@ -51,9 +52,8 @@ async def _converse(fuzz: Fuzz, number: int, random: Random) -> None:
     upgrade, said = conversation(random)
     early, rude = random.random() < 0.3, random.random() < 0.2
     pieces = cuts(random, (upgrade if early else b"") + said + ping(random))
-    reader, writer = await asyncio.open_connection("127.0.0.1", fuzz.server.port)
-    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
+    async with connected(fuzz.server.port) as (reader, writer):
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         answer, ended = b"", False
         if not early:
             writer.write(upgrade)
@@ -65,8 +65,6 @@ async def _converse(fuzz: Fuzz, number: int, random: Random) -> None:
         if not rude and not ended:
             more, ended = await _hear(reader, PONG)
             answer += more
-    finally:
-        writer.transport.abort()
     fuzz.seen[f"{answer[9:12].decode() or 'nothing'}{' and a close' if ended else ''}"] += 1
     fault = wrong(answer, cut=True)
     if fault is not None:

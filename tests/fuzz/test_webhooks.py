@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.connections import connected
 from support.fuzz import LONG, Fuzz, no_growth
 from support.fuzzhooks import LAST, Shot, shot
 from support.web import parse_head
@@ -59,8 +60,7 @@ class _Sender:
     async def _pipelined(self, shots: list[Shot]) -> None:
         """Whoever gets no answer because the server closes after a request before it is sent again."""
         while shots:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._fuzz.server.port)
-            try:
+            async with connected(self._fuzz.server.port) as (reader, writer):
                 writer.write(b"".join(found.data for found in shots))
                 answered = 0
                 while answered < len(shots) and (head := await _head(reader)):
@@ -68,18 +68,13 @@ class _Sender:
                     body = await reader.readexactly(int(fields.get("content-length", "0")))
                     self._judge(shots[answered], status, head + body)
                     answered += 1
-            finally:
-                writer.transport.abort()
             assert answered, f"batch {self._batch}: no answer to {shots[0].data[:2000]!r}"
             shots = shots[answered:]
 
     async def _alone(self, found: Shot) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._fuzz.server.port)
-        try:
+        async with connected(self._fuzz.server.port) as (reader, writer):
             writer.write(found.data + LAST)
             answer = await _rest(reader)
-        finally:
-            writer.transport.abort()
         statuses = [int(status) for status in _STATUS.findall(answer)]
         self._judge(found, max(statuses, default=0) if not statuses or max(statuses) >= 500 else statuses[0], answer)
 

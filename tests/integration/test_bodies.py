@@ -12,6 +12,7 @@ from nacl.signing import SigningKey
 from hookcast.routes import bodies as reading
 from hookcast.routes.bodies import Pace
 from support.access import API_KEY
+from support.connections import connected
 from support.fal import FalDouble, forged, sign
 from support.jwks import published_to_threads
 from support.raw import Raw, get, raw
@@ -174,15 +175,12 @@ async def test_twenty_strangers_with_31_mib_each_cost_little_memory(tmp_path: Pa
 
 
 async def _hold(port: int) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
+    async with connected(port) as (reader, writer):
         writer.write(head(LARGE))
         for _ in range(LARGE // MIB):
             writer.write(b"x" * (MIB - 1))
             await writer.drain()
         await reader.read()
-    finally:
-        writer.close()
 
 
 async def _taken(web: Web, server: Served, key: SigningKey, pad: bytes) -> None:

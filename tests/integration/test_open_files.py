@@ -1,13 +1,14 @@
 """Strangers that take every connection there is, on a server that may open few files."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from nacl.signing import SigningKey
 
+from support.connections import connected
 from support.fal import FalDouble, forged, sign
 from support.jwks import published_to_threads
 from support.raw import get
@@ -48,21 +49,16 @@ async def test_connections_of_strangers_leave_room_for_fal(server: Served) -> No
     """Its webhook is taken while they hold theirs, and the log says what happens."""
     web = Web()
     for way in WAYS.values():
-        strangers = [await _hold(server, way) for _ in range(STRANGERS)]
-        body = FalDouble().webhook("job-1")
-        status, _ = await web.request(server.port, "POST", "/api/webhooks/fal", headers=sign(body, KEY), body=body)
-        assert status == 200
-        assert (await web.request(server.port, "GET", "/healthz"))[0] == 200
-        for stranger in strangers:
-            stranger.transport.abort()
+        async with AsyncExitStack() as strangers:
+            for _ in range(STRANGERS):
+                _, writer = await strangers.enter_async_context(connected(server.port))
+                writer.write(way)
+            body = FalDouble().webhook("job-1")
+            status, _ = await web.request(server.port, "POST", "/api/webhooks/fal", headers=sign(body, KEY), body=body)
+            assert status == 200
+            assert (await web.request(server.port, "GET", "/healthz"))[0] == 200
     await web.close()
     assert await server.stop() == 0
     events = [json.loads(line)["event"] for line in server.log.read_text().splitlines()]
     assert "connections_full" in events
     assert len(events) < 100
-
-
-async def _hold(server: Served, data: bytes) -> asyncio.StreamWriter:
-    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(data)
-    return writer

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from support.accounts import Accounts, InPostgres, InSqlite, InSupabase
 from support.commands import clean_environment
+from support.connections import connected
 from support.dataapi import SECRET_KEY, running_data_api
 from support.ports import quiet_port
 from support.postgres import Postgres
@@ -174,11 +175,7 @@ async def running_command(
 
 
 async def _accepts(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except ConnectionError:
-        return False
-    writer.close()
     with suppress(ConnectionError):
-        await writer.wait_closed()
-    return True
+        async with connected(port):
+            return True
+    return False

@@ -14,6 +14,7 @@ from random import Random, SystemRandom
 
 from nacl.signing import SigningKey
 
+from support.connections import listening
 from support.fal import jwk
 from support.served import Served, running_served
 
@@ -98,10 +99,9 @@ async def published(key: SigningKey) -> AsyncIterator[str]:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
         await writer.drain()
-        writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks.json"
+    async with listening(answer) as port:
+        yield f"http://127.0.0.1:{port}/jwks.json"
 
 
 @asynccontextmanager

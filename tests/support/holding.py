@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
-from support.web import NETWORK
+from support.connections import connected, listening
 
 
 class Holding:
@@ -17,47 +17,27 @@ class Holding:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Handle one request; the server gets it with `Connection: close`."""
-        try:
-            with suppress(*NETWORK):
-                head = await reader.readuntil(b"\r\n\r\n")
-                if b"\r\nupgrade: websocket" in head.lower():
-                    self.swallowed += 1
-                    await reader.read()  # until the client gives up
-                else:
-                    await self._pass_on(head, writer)
-        finally:
-            writer.close()
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"\r\nupgrade: websocket" in head.lower():
+            self.swallowed += 1
+            await reader.read()  # until the client gives up
+        else:
+            await self._pass_on(head, writer)
 
     async def _pass_on(self, head: bytes, writer: asyncio.StreamWriter) -> None:
         request, _, fields = head.partition(b"\r\n")
         kept = [line for line in fields.split(b"\r\n") if line and not line.lower().startswith(b"connection:")]
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        try:
+        async with connected(self._target) as (far_reader, far_writer):
             far_writer.write(b"\r\n".join([request, *kept, b"Connection: close", b"", b""]))
             start = await far_reader.readuntil(b"\r\n\r\n")
             self.held += b"text/event-stream" in start
             writer.write(start + await far_reader.read())
             await writer.drain()
-        finally:
-            far_writer.transport.abort()
 
 
 @asynccontextmanager
 async def holding_proxy(target: int) -> AsyncIterator[tuple[str, Holding]]:
     """Run the proxy inside the block; yield its URL and the proxy. Requests must have no body."""
     proxy = Holding(target)
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(proxy.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", proxy
-    finally:
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with listening(proxy.serve) as port:
+        yield f"http://127.0.0.1:{port}", proxy

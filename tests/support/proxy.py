@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
+from support.connections import connected, listening
 from support.ports import quiet_port
 
 CHUNK = 64 * 1024
@@ -65,14 +66,12 @@ class Proxy:
             return
         self._open.add(writer)
         try:
-            with suppress(OSError):
-                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            async with connected(self._target) as (far_reader, far_writer):
                 self._open.add(far_writer)
                 try:
                     await self._both(reader, writer, far_reader, far_writer)
                 finally:
                     self._open.discard(far_writer)
-                    far_writer.transport.abort()
         finally:
             self._open.discard(writer)
             writer.transport.abort()
@@ -127,19 +126,5 @@ class Proxy:
 async def running_proxy(target: int) -> AsyncIterator[Proxy]:
     """Run a proxy inside the block."""
     proxy = Proxy(target)
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(proxy.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(accept, "127.0.0.1", proxy.port)
-    try:
+    async with listening(proxy.serve, proxy.port):
         yield proxy
-    finally:
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()

@@ -12,7 +12,8 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
-from support.server import DEADLINE, until
+from support.connections import listening
+from support.server import until
 
 ROOT = Path(__file__).parents[2]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -88,16 +89,14 @@ class Receiver:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
-        with suppress(OSError, EOFError, asyncio.CancelledError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-                fields = (line.partition(":") for line in head[1:] if line)
-                headers = {name.lower(): value.strip() for name, _, value in fields}
-                body = await reader.readexactly(int(headers.get("content-length", "0")))
-                delivery = Delivery(head[0].split(" ")[1], headers, body, asyncio.get_running_loop().time())
-                if not await self._answer(delivery, writer):
-                    break
-        writer.transport.abort()
+        answered = True
+        while answered:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            fields = (line.partition(":") for line in head[1:] if line)
+            headers = {name.lower(): value.strip() for name, _, value in fields}
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+            delivery = Delivery(head[0].split(" ")[1], headers, body, asyncio.get_running_loop().time())
+            answered = await self._answer(delivery, writer)
 
     async def _answer(self, delivery: Delivery, writer: asyncio.StreamWriter) -> bool:
         self.deliveries.append(delivery)
@@ -123,12 +122,6 @@ class Receiver:
 async def running_receiver(hang_seconds: float | None = None, *, port: int = 0) -> AsyncIterator[Receiver]:
     """Run a receiver inside the block; what hangs is cut after `hang_seconds`, None = at its end."""
     receiver = Receiver(hang_seconds)
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", port, limit=64 * 1024 * 1024, backlog=1024)
-    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(receiver.serve, port, limit=64 * 1024 * 1024, backlog=1024) as bound:
+        receiver.url = f"http://127.0.0.1:{bound}"
         yield receiver
-    finally:
-        receiver.end()
-        server.close()
-        async with asyncio.timeout(DEADLINE):
-            await until(lambda: not receiver.open)

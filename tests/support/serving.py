@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from support.connections import listening
 from support.fal import FalDouble, jwk, sign
 from support.ports import quiet_port
 from support.server import CONNECTIONS, PLAIN
@@ -81,16 +82,15 @@ async def served(folder: Path, fal: FalDouble, **environment: str) -> AsyncItera
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
         writer.write(head % len(keys) + keys)
         await writer.drain()
-        writer.close()
 
-    publisher = await asyncio.start_server(publish, "127.0.0.1", 0)
-    jwks = f"http://127.0.0.1:{publisher.sockets[0].getsockname()[1]}/"
     url = f"http://127.0.0.1:{quiet_port()}"
-    variables = {"HOOKCAST_FAL_JWKS_URL": jwks, **environment}
-    async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, limits=CONNECTIONS, verify=PLAIN) as client:
+    async with (
+        listening(publish) as port,
+        httpx.AsyncClient(base_url=url, timeout=DEADLINE, limits=CONNECTIONS, verify=PLAIN) as client,
+    ):
+        variables = {"HOOKCAST_FAL_JWKS_URL": f"http://127.0.0.1:{port}/", **environment}
         server = Served(url, folder, fal, client, variables)
         try:
             yield server
         finally:
             await server.kill()
-            publisher.close()

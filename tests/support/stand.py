@@ -5,6 +5,7 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from support.connections import connected, listening
 from support.falhost import served_app
 
 Answer = Callable[[Request], Response]
@@ -107,10 +109,8 @@ class Meddling(httpx.AsyncBaseTransport):
 
 async def _pass_on(target: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Pass on one request, and its response once that is complete."""
-    far: asyncio.StreamWriter | None = None
-    try:
-        request = await reader.readuntil(b"\r\n\r\n")
-        far_reader, far = await asyncio.open_connection("127.0.0.1", target)
+    request = await reader.readuntil(b"\r\n\r\n")
+    async with connected(target) as (far_reader, far):
         far.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
         reading, leaving = asyncio.ensure_future(far_reader.read()), asyncio.ensure_future(reader.read())
         try:
@@ -122,30 +122,10 @@ async def _pass_on(target: int, reader: asyncio.StreamReader, writer: asyncio.St
             reading.cancel()
             leaving.cancel()
             await asyncio.gather(reading, leaving, return_exceptions=True)
-    except (OSError, asyncio.IncompleteReadError):
-        pass
-    finally:
-        writer.close()
-        if far is not None:
-            far.transport.abort()
 
 
 @asynccontextmanager
 async def buffering_proxy(target: int) -> AsyncIterator[str]:
     """Run a proxy that buffers each response until it is complete, and yield its URL."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(_pass_on(target, reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
+    async with listening(partial(_pass_on, target)) as port:
+        yield f"http://127.0.0.1:{port}"

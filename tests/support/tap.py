@@ -5,12 +5,14 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from support.connections import connected, listening
+
 
 class Tap:
     """A transparent relay in front of a server that records the head of each request."""
 
     def __init__(self, server: str) -> None:
-        self._host, _, self._port = server.removeprefix("http://").partition(":")
+        self._port = int(server.rpartition(":")[2])
         self._received: list[bytearray] = []
 
     @property
@@ -28,10 +30,9 @@ class Tap:
         """Relay one connection."""
         received = bytearray()
         self._received.append(received)
-        upstream = await asyncio.open_connection(self._host, int(self._port))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_pump(reader, upstream[1], received))
-            group.create_task(_pump(upstream[0], writer, bytearray()))
+        async with connected(self._port) as (far_reader, far_writer), asyncio.TaskGroup() as group:
+            group.create_task(_pump(reader, far_writer, received))
+            group.create_task(_pump(far_reader, writer, bytearray()))
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, remembered: bytearray) -> None:
@@ -50,8 +51,5 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reme
 async def tapped(server: str) -> AsyncIterator[tuple[str, Tap]]:
     """Run a tap in front of this server; yield its URL and the tap."""
     tap = Tap(server)
-    listener = await asyncio.start_server(tap.relay, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", tap
-    finally:
-        listener.close()
+    async with listening(tap.relay) as port:
+        yield f"http://127.0.0.1:{port}", tap

@@ -5,7 +5,7 @@ As behind a load balancer, a client that one node refuses or that is told of a r
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
 from urllib.parse import urlencode
@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
+from support.connections import connected
 from support.web import NETWORK, parse_head
 
 SILENCE_SECONDS = 60.0  # the server pings every 15 s
@@ -103,16 +104,12 @@ class Watcher:
 
     async def _visit(self, port: int, connects: asyncio.Semaphore) -> bool:
         """Open one connection and read it to its end; False = the server has no stream available now."""
-        async with connects, asyncio.timeout(OPENING_SECONDS):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
+        clock = asyncio.get_running_loop().time
+        async with AsyncExitStack() as stack:
+            async with connects, asyncio.timeout(OPENING_SECONDS):
+                reader, writer = await stack.enter_async_context(connected(port))
                 writer.write(f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
                 status, _ = parse_head(await reader.readuntil(b"\r\n\r\n"))
-            except BaseException:
-                writer.transport.abort()
-                raise
-        clock = asyncio.get_running_loop().time
-        try:
             if status == 503:
                 return False
             if status != 200:
@@ -128,8 +125,6 @@ class Watcher:
             finally:
                 visit.closed = clock()
             return True
-        finally:
-            writer.transport.abort()
 
     async def _read(self, reader: asyncio.StreamReader, visit: Visit) -> None:
         fields: dict[bytes, bytes] = {}

@@ -10,6 +10,7 @@ from hookcast.emulator import create_emulator
 from hookcast.emulator.hosting import LIE_BYTES
 from integration.emulator.playing import IMAGE, VIDEO, Emulated, emulated
 from integration.emulator.requested import FAST, SIZE, hash_of, read_into, requested
+from support.connections import connected
 
 pytestmark = pytest.mark.anyio
 
@@ -138,12 +139,10 @@ async def test_length_that_is_too_long_is_never_reached(fal: Emulated) -> None:
 async def test_more_is_sent_than_a_length_that_is_too_short(fal: Emulated) -> None:
     file = await requested(fal, fault="length_too_short")
     url = httpx.URL(file.url)
-    async with asyncio.timeout(60):
-        reader, writer = await asyncio.open_connection(url.host, url.port)
+    async with asyncio.timeout(60), connected(int(url.port or 0)) as (reader, writer):
         writer.write(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % url.raw_path)
         head = await reader.readuntil(b"\r\n\r\n")
         body = await reader.read()
-        writer.close()
     assert f"content-length: {SIZE - LIE_BYTES}\r\n".encode() in head.lower()
     assert hash_of(body) == file.sha256
 

@@ -19,6 +19,7 @@ from hookcast.client import (
     UnexpectedAnswer,
     Unreachable,
 )
+from support.connections import listening
 from support.fakes import Sleeper
 from support.fal import ENDPOINT
 from support.server import Node, until
@@ -182,17 +183,12 @@ def _open_files() -> int:
 async def test_an_answer_that_does_not_come_is_not_waited_for_for_ever() -> None:
     """`timeout` bounds the call, all attempts together."""
 
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with Hookcast(url, timeout=0.2) as client:
+    async with listening(hang) as port, Hookcast(f"http://127.0.0.1:{port}", timeout=0.2) as client:
         with pytest.raises(Unreachable, match=r"did not answer within 0\.2 s|silent"):
             await client.get("job-1")
-    server.close()
-    await server.wait_closed()
 
 
 @pytest.mark.parametrize("token", ["secret-0\r\nX: y", "secret-0 ", "", "sécret-0"], ids=["crlf", "space", "none", "é"])

@@ -14,6 +14,7 @@ from hookcast.forward import exchange, sending
 from hookcast.forward.exchange import READ_BYTES, Connections, Reply
 from hookcast.forward.sending import Verdict, senders
 from support.certificates import make_certificate
+from support.connections import listening
 from support.ports import quiet_port
 from support.server import until
 
@@ -46,8 +47,6 @@ class Server:
                 await writer.drain()
                 if self._closes:
                     break
-        except (OSError, EOFError, asyncio.CancelledError):
-            pass
         finally:
             writer.close()
             self.open -= 1
@@ -58,15 +57,13 @@ async def connected_to(
     server: Server, path: str = "/hook", tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Connections]:
     """Run the server, and give the connections to it."""
-    running = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
-    port = running.sockets[0].getsockname()[1]
-    receiver = Connections(f"{'https' if tls else 'http'}://user:pass%20word@127.0.0.1:{port}{path}")
-    try:
-        yield receiver
-    finally:
-        receiver.close()
-        running.close()
-        await until(lambda: not server.open)
+    async with listening(server.serve, ssl=tls) as port:
+        receiver = Connections(f"{'https' if tls else 'http'}://user:pass%20word@127.0.0.1:{port}{path}")
+        try:
+            yield receiver
+        finally:
+            receiver.close()
+            await until(lambda: not server.open)
 
 
 async def test_the_request_is_plain_http() -> None:
@@ -206,14 +203,13 @@ async def test_what_cannot_be_reached_is_an_answer_not_an_error(url: str, verdic
 async def test_through_a_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which gets the whole address."""
     server = Server(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n")
-    running = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    with senders(lambda: datetime.now(UTC)) as send_to:
-        answer = await send_to("http://backend.example/hook").post(b"{}", {"webhook-id": "msg_1"})
-    running.close()
-    await until(lambda: not server.open)
+    async with listening(server.serve) as port:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+        with senders(lambda: datetime.now(UTC)) as send_to:
+            answer = await send_to("http://backend.example/hook").post(b"{}", {"webhook-id": "msg_1"})
+        await until(lambda: not server.open)
     assert (answer.verdict, answer.status) == (Verdict.REFUSED, 302)
     [request] = server.requests
     assert request.startswith(b"POST http://backend.example/hook HTTP/1.1\r\n")

@@ -67,10 +67,12 @@ async def test_a_connection_that_is_cut_at_any_byte_leaves_nothing_behind(
         await asyncio.gather(pushing, return_exceptions=True)
         assert pushing.cancelled()
         assert len(met) > CUTS // 10
-        await until(lambda: nothing_left(node.engine))
-        await until(lambda: len(node.server.server_state.connections) <= 1)
-        assert list(node.engine.hub) == []
-        assert not node.engine.hub._by_feed
+        await until(lambda: _quiet(node))  # what the kernel has accepted may still begin, and ends
+
+
+def _quiet(node: Node) -> bool:
+    hub, connections = node.engine.hub, node.server.server_state.connections
+    return nothing_left(node.engine) and len(connections) <= 1 and not list(hub) and not hub._by_feed
 
 
 async def _push(node: Node, chance: random.Random, met: set[object]) -> None:

@@ -160,6 +160,13 @@ def test_root_gets_missing_packages_installed(machine: Machine) -> None:
     assert "apt-get install -y -qq --no-install-recommends no-such-one nor-this" in machine.asked
 
 
+def test_one_name_stands_for_several_packages(machine: Machine) -> None:
+    """Which the tests of one kind need together."""
+    machine.program("ruby", "exit 1")
+    assert machine.setup("rails").returncode == 0
+    assert " ruby-railties ruby-activerecord ruby-sqlite3\n" in machine.asked
+
+
 def test_python_without_venv_gets_it(machine: Machine) -> None:
     """Debian has it in a package of its own."""
     machine.program("python3", NO_VENV + MAKES_UV)

@@ -30,15 +30,6 @@ class DirectSocket(socket.SocketType):
         self.detach()
 
 
-def socket_of(transport: asyncio.Transport) -> DirectSocket | None:
-    """Return a socket on the transport's descriptor; None if it has none.
-
-    uvloop's own copies the descriptor for each call: two look-ups of an address take longer than parsing a request.
-    """
-    connection = transport.get_extra_info("socket")
-    return None if connection is None else DirectSocket(fileno=connection.fileno())
-
-
 def open_direct(transport: asyncio.Transport) -> DirectSocket | None:
     """Bound what the connection may hold: the kernel's send buffer, and the time that data may stay unacknowledged.
 
@@ -46,9 +37,11 @@ def open_direct(transport: asyncio.Transport) -> DirectSocket | None:
     transport, as with TLS.
     """
     transport.set_write_buffer_limits(high=0)
-    connection = None if transport.is_closing() else socket_of(transport)
-    if connection is None:
+    found = None if transport.is_closing() else transport.get_extra_info("socket")
+    if found is None:
         return None
+    # Not uvloop's own object, which copies the descriptor for each call. The type is given, since Python would ask.
+    connection = DirectSocket(type=socket.SOCK_STREAM, proto=0, fileno=found.fileno())
     with contextlib.suppress(OSError):  # some systems refuse it if the client has just disconnected
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
         if hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -1,6 +1,10 @@
 """By what a client's streams are counted."""
 
+import ipaddress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
 
 from hookcast.auth import Caller
@@ -40,6 +44,23 @@ def test_a_client_is_its_address_or_its_network_of_ipv6(host: str, holder: str) 
 def test_what_may_be_a_proxy_of_ones_own_is_not_counted(host: str | None) -> None:
     assert holders_of(connection(host), Caller(full=True)) == ()
     assert holders_of(connection(host), TOKEN) == ("token:abc",)
+
+
+OWN = [ipaddress.ip_network(name) for name in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
+OWN += [ipaddress.ip_network(name) for name in ("169.254.0.0/16", "100.64.0.0/10")]
+EDGES = [address + step for network in OWN for address in (network[0], network[-1]) for step in (-1, 0, 1)]
+
+
+@given(st.one_of(st.sampled_from(EDGES), st.ip_addresses(v=4)))
+def test_an_address_is_counted_unless_its_network_is_private(address: ipaddress.IPv4Address) -> None:
+    """As Python's own classes see it."""
+    private = any(address in network for network in OWN)
+    assert holders_of(connection(str(address)), Caller(full=True)) == (() if private else (f"address:{address}",))
+
+
+@pytest.mark.parametrize("host", ["8.8.8.08", "8.8.8", "8.8.8.8 ", "8.8.8.8\n", "8.8.8.8\x00", "8.8.8.256", "\ud800"])
+def test_what_is_no_address_is_not_counted(host: str) -> None:
+    assert holders_of(connection(host), Caller(full=True)) == ()
 
 
 def test_a_key_is_not_counted() -> None:

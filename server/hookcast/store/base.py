@@ -6,12 +6,12 @@ bridge to asyncpg. Either way, a whole transaction is one call.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, UpdateBase
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, UpdateBase, select
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.types import TypeEngine
 
@@ -22,6 +22,7 @@ from hookcast.store.revision import Schema, check_revision
 from hookcast.store.schema import leases
 
 T = TypeVar("T")
+Row = Mapping[Any, Any]  # values by the names of columns
 Work = Callable[[Connection], T]
 Given = Mapping[str, ColumnElement[Any]]
 """The columns of a row of values, by name."""
@@ -49,6 +50,18 @@ class ForEach:
         self.parameters = {f"given_{name}": kind for name, kind in columns.items()}
 
 
+class LookUp(Generic[T]):
+    """A query of rows by their ids: these columns, of the rows whose `key` is one of the ids.
+
+    `make` makes the result of a row, where the columns have their names.
+    """
+
+    def __init__(self, columns: Sequence[ColumnElement[Any]], key: Column[str], make: Callable[[Row], T]) -> None:
+        self.columns = columns
+        self.key = key
+        self.make = make
+
+
 class Database(ABC):
     """A database. Its methods raise StoreUnavailable and nothing else."""
 
@@ -57,6 +70,7 @@ class Database(ABC):
 
     def __init__(self) -> None:
         self.health = Health()
+        self._look_ups: dict[LookUp[Any], Select[Any]] = {}
 
     @property
     @abstractmethod
@@ -104,11 +118,22 @@ class Database(ABC):
 
     async def write(self, work: Work[T], seconds: float | None = None) -> T:
         """Run `work` in a transaction and commit it within `seconds`; None = DEADLINE_SECONDS."""
-        return await self._watched(work, seconds or DEADLINE_SECONDS, writes=True)
+        return await self._watched(self._run(work, writes=True), seconds or DEADLINE_SECONDS, writes=True)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which must only read."""
-        return await self._watched(work, DEADLINE_SECONDS, writes=False)
+        return await self._watched(self._run(work, writes=False), DEADLINE_SECONDS, writes=False)
+
+    async def look_up(self, query: LookUp[T], ids: Sequence[str]) -> list[T]:
+        """Return what the query makes of the rows with these ids."""
+        statement = self._look_ups.get(query)
+        if statement is None:  # built once: each statement has reference cycles
+            statement = self._look_ups[query] = select(*query.columns).where(self.among(query.key))
+
+        def work(connection: Connection) -> list[T]:
+            return [query.make(row) for row in connection.execute(statement, {"ids": ids}).mappings()]
+
+        return await self.read(work)
 
     async def shrink(self, seconds: float) -> bool:  # noqa: ARG002 - PostgreSQL's autovacuum does it
         """Return unused space to the file system, holding the writer for `seconds`; return whether there is more."""
@@ -120,10 +145,10 @@ class Database(ABC):
     async def rewrite(self) -> None:  # noqa: B027 - PostgreSQL's autovacuum needs no help
         """Rewrite the file without unused space and able to shrink; nothing else can write meanwhile."""
 
-    async def _watched(self, work: Work[T], seconds: float, *, writes: bool) -> T:
+    async def _watched(self, running: Awaitable[T], seconds: float, *, writes: bool) -> T:
         try:
             async with deadline(seconds):
-                found = await self._run(work, writes=writes)
+                found = await running
         except StoreUnavailable as error:
             self._failed(error)
             raise

@@ -13,7 +13,7 @@ from hookcast.jobs import Job, JobStatus, MediaFile
 from hookcast.jwks import StoredKeys
 from hookcast.postgres_url import SCHEMA
 from hookcast.store import base
-from hookcast.store.base import Database
+from hookcast.store.base import Database, LookUp
 from hookcast.store.batching import Batch, Limit
 from hookcast.store.changes import Ask, Causes, Change, Changes, Joining, no_effects
 from hookcast.store.database import open_database
@@ -82,8 +82,7 @@ class JobStore:
 
     def __init__(self, database: Database, node: str = "") -> None:
         self._database = database
-        # Built once: each statement has reference cycles.
-        self._by_ids = select(*columns(database)).where(database.among(jobs.c.request_id))
+        self._outlines = LookUp(columns(database), jobs.c.request_id, from_outline)
         limit = Limit(lambda: base.DEADLINE_SECONDS, base.late)
         self.reads = Batch(self._read_many, limit)
         self.feeds = Batch(self._read_feeds, limit)
@@ -275,9 +274,6 @@ class JobStore:
         return dict(await self._rows(selection, jobs.c.request_id, jobs.c.version))
 
     async def _read_many(self, request_ids: Sequence[str]) -> list[Outline | None]:
-        def read(connection: Connection) -> dict[str, Outline]:
-            rows = connection.execute(self._by_ids, {"ids": list(set(request_ids))}).mappings()
-            return {row["request_id"]: from_outline(row) for row in rows}
-
-        found = await self._database.read(read)
+        outlines = await self._database.look_up(self._outlines, list(set(request_ids)))
+        found = {outline.job.request_id: outline for outline in outlines}
         return [found.get(request_id) for request_id in request_ids]

@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, RowMapping, case, func, literal, null
+from sqlalchemy import ColumnElement, case, func, literal, null
 
 from hookcast.jobs import Job
-from hookcast.store.base import Database
+from hookcast.store.base import Database, Row
 from hookcast.store.rows import from_row
 from hookcast.store.schema import jobs
 from hookcast.wire import LARGE_BYTES
@@ -46,7 +46,7 @@ def size(database: Database) -> ColumnElement[int]:
     return sum(others, start=result)
 
 
-def from_outline(row: RowMapping) -> Outline:
+def from_outline(row: Row) -> Outline:
     """Return the outline in a row."""
     sizes = (row[f"{column.name}_size"] or 0 for column in _LARGE)
     return Outline(from_row(row), sum(size for size in sizes if size > LARGE_BYTES))

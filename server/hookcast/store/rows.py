@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.json import Decoder
 from msgspec.structs import fields, replace
-from sqlalchemy import Connection, RowMapping, Select
+from sqlalchemy import Connection, Select
 
 from hookcast.jobs import EndedBy, Job, JobStatus, MediaFile, Phase, Progress
 from hookcast.loglines import LogLine
@@ -73,7 +73,7 @@ def to_row(job: Job) -> dict[str, Any]:
     }
 
 
-def from_row(row: RowMapping) -> Job:
+def from_row(row: Mapping[Any, Any]) -> Job:
     """Return the job stored in a row: never an error, which would hide the other rows of a query.
 
     An unknown value, of a newer version, is read as the nearest known one, and one that is broken as if it were absent.

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -32,16 +32,18 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import OperationalError
 
 from hookcast.store.base import (
+    DEADLINE_SECONDS,
     MIGRATION_SECONDS,
     REWRITE_SECONDS,
     WAIT_SECONDS,
     Database,
     ForEach,
+    LookUp,
     T,
     Work,
     deadline,
 )
-from hookcast.store.prepared import Prepared
+from hookcast.store.prepared import Prepared, PreparedSelect
 from hookcast.store.room import check_file, use_space
 
 # WAL: readers do not wait for the writer. FULL: an acknowledged webhook survives a power cut. INCREMENTAL: the file can
@@ -77,6 +79,7 @@ class Sqlite(Database):
         self._engines = {writes: engine.execution_options(writes=writes) for writes in (False, True)}
         self._number: int | None = None  # of the file's inode
         self._prepared: dict[ForEach, Prepared] = {}
+        self._prepared_look_ups: dict[LookUp[Any], PreparedSelect] = {}
         self._writer = ThreadPoolExecutor(1, "sqlite-writer")
         self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
 
@@ -123,21 +126,45 @@ class Sqlite(Database):
         connection.exec_driver_sql(prepared.sql, prepared.rows(rows))
         return ()
 
+    async def look_up(self, query: LookUp[T], ids: Sequence[str]) -> list[T]:
+        """Execute it with the driver alone: for a few rows, SQLAlchemy and a transaction cost more than these."""
+        prepared = self._prepared_look_ups.get(query)
+        if prepared is None:
+            among = query.key.in_(select(func.json_each(bindparam("ids")).table_valued("value").c.value))
+            prepared = PreparedSelect(select(*query.columns).where(among), self._engine.dialect)
+            self._prepared_look_ups[query] = prepared
+
+        def run() -> list[T]:
+            connection = self._engine.raw_connection()
+            try:
+                cursor = connection.cursor().execute(prepared.sql, prepared.parameters(ids=json.encode(ids).decode()))
+                return [query.make(row) for row in prepared.rows(cursor.fetchall())]
+            finally:
+                connection.close()  # back to the pool
+
+        return await self._watched(self._in_thread(run, self._readers), DEADLINE_SECONDS, writes=False)
+
     async def _run(self, work: Work[T], *, writes: bool) -> T:
         engine = self._engines[writes]
 
         def run() -> T:
+            with engine.begin() as connection:
+                if writes:
+                    self._check_in_place()
+                return work(connection)
+
+        return await self._in_thread(run, self._writer if writes else self._readers)
+
+    async def _in_thread(self, run: Callable[[], T], threads: ThreadPoolExecutor) -> T:
+        def explained() -> T:
             try:
-                with engine.begin() as connection:
-                    if writes:
-                        self._check_in_place()
-                    return work(connection)
-            except OperationalError as error:
+                return run()
+            except (OperationalError, sqlite3.OperationalError) as error:
                 if _code_of(error) in _UNCLEAR:
                     use_space(self._file)
                 raise
 
-        return await asyncio.get_running_loop().run_in_executor(self._writer if writes else self._readers, run)
+        return await asyncio.get_running_loop().run_in_executor(threads, explained)
 
     def _check_in_place(self) -> None:
         """Raise FileNotFoundError unless the file is still the one that was opened: SQLite does not notice in WAL mode.
@@ -202,8 +229,9 @@ class Sqlite(Database):
         self._engine.dispose()
 
 
-def _code_of(error: OperationalError) -> int:
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # without the extension
+def _code_of(error: OperationalError | sqlite3.OperationalError) -> int:
+    origin = error.orig if isinstance(error, OperationalError) else error
+    return getattr(origin, "sqlite_errorcode", 0) & 0xFF  # without the extension
 
 
 def _prepare(connection: DBAPIConnection, _record: object) -> None:

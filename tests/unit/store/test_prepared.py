@@ -1,13 +1,13 @@
-"""Statements for many rows, as the driver of SQLite takes them."""
+"""Statements as the driver of SQLite takes them."""
 
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 
-from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, literal, select
+from sqlalchemy import Boolean, Column, Integer, MetaData, Table, Text, bindparam, create_engine, func, literal, select
 from sqlalchemy.dialects import sqlite
 
-from hookcast.store.prepared import Prepared
+from hookcast.store.prepared import Prepared, PreparedSelect
 from hookcast.store.schema import UtcDateTime
 
 notes = Table("notes", MetaData(), Column("id", Text), Column("at", UtcDateTime), Column("length", Integer))
@@ -36,3 +36,23 @@ def test_a_time_is_stored_as_sqlalchemy_stores_it() -> None:
     assert bind is not None
     statement = notes.insert().values(at=bindparam("moment", type_=UtcDateTime))
     assert Prepared(statement, {"moment": UtcDateTime()}, dialect).rows([(AT,), (None,)]) == [(bind(AT),), (None,)]
+
+
+def test_a_query_returns_the_rows_that_sqlalchemy_returns() -> None:
+    """Times, truth values, what is computed, and what is broken, for the ids that are given."""
+    table = Table("pages", MetaData(), Column("id", Text), Column("at", UtcDateTime), Column("keep", Boolean))
+    among = table.c.id.in_(select(func.json_each(bindparam("ids")).table_valued("value").c.value))
+    query = select(*table.c, func.coalesce(table.c.keep, 7).label("kept")).where(among, table.c.id != "no")
+    with create_engine("sqlite://").begin() as connection:
+        table.create(connection)
+        connection.execute(table.insert(), [{"id": name, "at": AT, "keep": name == "a"} for name in ("a", "b", "no")])
+        connection.exec_driver_sql("INSERT INTO pages VALUES ('broken', 'never', NULL)")
+        ids = '["a", "b", "no", "broken", "missing"]'
+        expected = [dict(row) for row in connection.execute(query, {"ids": ids}).mappings()]
+        prepared = PreparedSelect(query, connection.dialect)
+        found = connection.exec_driver_sql(prepared.sql, tuple(prepared.parameters(ids=ids))).cursor
+        assert found is not None
+        rows = [*prepared.rows(found.fetchall())]
+    assert rows == expected
+    assert {row["id"]: row["at"] for row in rows}["broken"] is None
+    assert len(rows) == 3

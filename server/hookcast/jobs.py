@@ -15,7 +15,9 @@ def valid_request_id(request_id: str) -> bool:
     return (
         0 < len(request_id) <= 200
         and request_id.isprintable()
-        and not any(part in request_id for part in ("..", "/", "\\"))
+        and ".." not in request_id
+        and "/" not in request_id
+        and "\\" not in request_id
     )
 
 

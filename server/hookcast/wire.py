@@ -188,7 +188,8 @@ def split_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def rfc3339(moment: datetime) -> str:
     """Return the time as `2026-11-23T10:00:00.123Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _optional(moment: datetime | None) -> str | None:

@@ -52,10 +52,10 @@ class Hub:
 
     def join(self, subscriber: Subscriber, names: Names) -> Topics:
         """Subscribe from now on and return the topics. Joining a name again changes nothing."""
-        return Topics(
-            tuple(self._join_job(subscriber, request_id) for request_id in names.jobs),
-            tuple(self._join_feed(subscriber, channel) for channel in names.feeds),
-        )
+        jobs = tuple([self._join_job(subscriber, request_id) for request_id in names.jobs])
+        if names.size == len(jobs):
+            return Topics(jobs)
+        return Topics(jobs, tuple(self._join_feed(subscriber, channel) for channel in names.feeds))
 
     def leave(self, subscriber: Subscriber, topics: Topics) -> Topics:
         """Unsubscribe. Return the topics that have no subscriber left; the hub has released them."""

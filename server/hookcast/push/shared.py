@@ -95,9 +95,10 @@ class Recent:
         known = self._newest.get(state.request_id)
         if known is not None and known.version > state.version:
             return
-        self._newest.drop(state.request_id)
         if cost(len(state.body)) <= KEPT_BYTES // 2:
             self._newest.put(state.request_id, state)
+        else:
+            self._newest.drop(state.request_id)
 
     def get(self, request_id: str, version: int) -> State | None:
         """Return the job's newest state if it is kept, and not older than `version`."""

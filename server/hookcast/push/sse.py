@@ -55,7 +55,7 @@ class SseStream(FedStream):
 
     def begin(self, transport: asyncio.Transport, head: bytes) -> None:
         """Send `head`, the `retry:` field and the known states, then go live."""
-        parts = [head, sse_retry(random.randint(1000, 3000))]  # noqa: S311
+        parts = [head, sse_retry(int(random.uniform(1000, 3000)))]  # noqa: S311
         states, self._first = list(self._first), ()
         if self._backlog is not None:
             states = self._backlog.replaced_by(states)

@@ -108,8 +108,12 @@ class Subscriptions:
         Everything begins with the jobs written `since`; None = with what changes from now on.
         """
         topics = self._hub.join(subscriber, names)
-        async with self._joining(subscriber, topics):
+        try:
+            await self._bus.subscribe(topics.channels)
             states, rest = await self._read(names, caller, since)
+        except BaseException:
+            self.leave(subscriber, topics)
+            raise
         return self._joined(subscriber, topics, states, rest)
 
     async def join_one(self, subscriber: Subscriber, request_id: str, caller: Caller = EVERYBODY) -> Joined:
@@ -118,9 +122,13 @@ class Subscriptions:
         if not (caller.knows_job(request_id) or (await self.permitted(caller, names)).jobs):
             raise JobNotFound(request_id)
         topics = self._hub.join(subscriber, names)
-        async with self._joining(subscriber, topics):
+        try:
+            await self._bus.subscribe(topics.channels)
             state = self._held(topics.jobs[0])
             outline = None if state is not None else await self._store.outline(request_id)
+        except BaseException:
+            self.leave(subscriber, topics)
+            raise
         if outline is not None and not outline.left_out:
             state = self._recent.encode(outline.job)
         rest = Backlog(large={request_id: outline.left_out}) if outline is not None and outline.left_out else None
@@ -129,16 +137,6 @@ class Subscriptions:
     def _held(self, topic: JobTopic) -> State | None:
         """Return what the job's other subscribers have, if it is at hand. Links of an ended job may expire."""
         return self._recent.get(topic.request_id, topic.version) if topic.version and not topic.ended else None
-
-    @asynccontextmanager
-    async def _joining(self, subscriber: Subscriber, topics: Topics) -> AsyncIterator[None]:
-        """Subscribe on the bus; leave again if the block raises."""
-        try:
-            await self._bus.subscribe(topics.channels)
-            yield
-        except BaseException:
-            self.leave(subscriber, topics)
-            raise
 
     def _joined(self, subscriber: Subscriber, topics: Topics, states: list[State], rest: Backlog | None) -> Joined:
         """Bring the other subscribers up to date, too, and note in the journals who watches."""

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from hookcast.auth import NOBODY, Action, Caller
 from hookcast.errors import AccessError, JobNotFound, OriginNotAllowed, Unauthorized
+from hookcast.routes.requests import header
 from hookcast.routes.services import services
 from hookcast.settings import Settings
 from hookcast.urls import is_loopback
@@ -55,10 +56,10 @@ def credential_of(connection: HTTPConnection, *, in_url: bool) -> str | None:
     EventSource and WebSocket in browsers can only send `?token=`. Elsewhere it does not count, since URLs end up in
     logs and histories. Raises Unauthorized if the Authorization header has another scheme than Bearer.
     """
-    header = connection.headers.get("authorization")
-    if header is None:
+    given = header(connection, b"authorization")
+    if given is None:
         return _token_in(connection) if in_url else None
-    scheme, _, credential = header.partition(" ")
+    scheme, _, credential = given.partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized("The Authorization header must be `Bearer` and an API key or a token.")
     return credential.strip()
@@ -77,9 +78,8 @@ def check_origin(connection: HTTPConnection) -> None:
     CORS keeps such a page from reading a response, but not from opening a WebSocket or sending a simple POST. Clients
     other than browsers send no Origin.
     """
-    node = services(connection)
-    origin = connection.headers.get("origin")
-    if origin is not None and not _allowed(origin, connection.headers.get("host", ""), node.settings):
+    settings, origin = services(connection).settings, header(connection, b"origin")
+    if origin is not None and not _allowed(origin, header(connection, b"host") or "", settings):
         raise OriginNotAllowed(f"Pages of {origin} may not do this; add the origin to HOOKCAST_ALLOWED_ORIGINS.")
 
 

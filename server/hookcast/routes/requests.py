@@ -1,7 +1,7 @@
 """Read a request's JSON and names, within limits."""
 
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast
 
 import msgspec
 from starlette.requests import HTTPConnection, Request
@@ -35,6 +35,14 @@ def request_id_of(request: Request) -> str:
     if not valid_request_id(request_id) or request_id in RESERVED_IDS:
         raise BadPath("A requestId has 1 to 200 printable characters, no '..', and is not 'events', 'ws' or 'refused'.")
     return request_id
+
+
+def header(request: HTTPConnection, name: bytes) -> str | None:
+    """Return the first header of this name (in lower case), or None; Starlette's own look-up costs five times this."""
+    for found, value in request.scope["headers"]:
+        if found == name:
+            return cast("bytes", value).decode("latin-1")
+    return None
 
 
 def parameter(request: HTTPConnection, name: str) -> str | None:

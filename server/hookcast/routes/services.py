@@ -116,4 +116,5 @@ def node_of(connection: HTTPConnection) -> Node:
 
 def services(connection: HTTPConnection) -> Services:
     """Return the services of the node. Raises StoreUnavailable while they are not open."""
-    return node_of(connection).services
+    found: Node = connection.scope["state"]["node"]
+    return found.services

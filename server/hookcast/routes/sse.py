@@ -20,7 +20,7 @@ from hookcast.routes.access_log import log_opened
 from hookcast.routes.addresses import holders_of
 from hookcast.routes.credentials import caller_of, noting_refusals
 from hookcast.routes.entry import head_lines
-from hookcast.routes.requests import check_label, flag, moment, parameter, request_id_of
+from hookcast.routes.requests import check_label, flag, header, moment, parameter, request_id_of
 from hookcast.routes.services import services
 from hookcast.wire import END_ID
 
@@ -53,7 +53,7 @@ class Events:
     async def _answer(request: Request, asked: Names, since: datetime | None, send: Send) -> None:
         scope, receive = request.scope, request.receive
         caller = await caller_of(request, in_url=True)
-        last = request.headers.get("last-event-id") or parameter(request, "lastEventId")
+        last = header(request, b"last-event-id") or parameter(request, "lastEventId")
         if last == END_ID:
             return await Response(status_code=204)(scope, receive, send)
         engine = services(request).engine

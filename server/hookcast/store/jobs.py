@@ -169,7 +169,7 @@ class JobStore:
         def read(connection: Connection) -> tuple[list[Written], float]:
             self._database.check_writable(connection)
             horizon = connection.execute(select(self._database.horizon)).scalar_one()
-            rows = connection.execute(written.order_by(jobs.c.changed_at))
+            rows = connection.execute(written.order_by(jobs.c.changed_at)).all()
             return [Written(*row) for row in rows], horizon
 
         return await self._database.read(read)

@@ -35,9 +35,10 @@ def accept_key(method: str, version: str, headers: Lines) -> bytes:
 
     Raises BadRequest for a handshake that is not valid.
     """
-    found = {name: value for name, value in headers if name in _ASKED}
+    asked = [header for header in headers if header[0] in _ASKED]
+    found = dict(asked)
     plain = (method, version, found.get(b"sec-websocket-version")) == ("GET", "1.1", b"13")
-    once = sum(name in _ASKED for name, _ in headers) == len(found)
+    once = len(asked) == len(found)
     bodiless = found.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in found
     key = found.get(b"sec-websocket-key", b"")
     if not (plain and once and bodiless and _is_key(key)):

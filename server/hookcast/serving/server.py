@@ -20,6 +20,7 @@ from hookcast.signals import stop_signals
 App = Callable[..., object]
 DEADLINES = Deadlines()
 BACKLOG = 2048
+ACCEPTED_AT_ONCE = 4
 BACKLOG_ASYNCIO = 64  # asyncio accepts this many connections before any of them can be closed for others
 GRACE_SECONDS = 1  # for requests still being answered after the streams have drained
 
@@ -82,7 +83,7 @@ async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None], lifeline
     servers = [Server(site, on_ready if site is sites[-1] else lambda: None) for site in sites]
     _stop_on_signals(servers, lifeline)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(server.serve(sockets=[server.site.listener])) for server in servers]
+        tasks = [group.create_task(server.serve(sockets=accepting(server.site.listener))) for server in servers]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for server in servers:
             server.should_exit = True  # if one fails to start, all stop
@@ -92,6 +93,17 @@ async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None], lifeline
         raise SettingsError("The server could not start; the log says why.")
     if any(server.failed for server in servers):
         raise NodeFailed("The server stopped because a part that it needs failed; the log says which.")
+
+
+def accepting(listener: socket.socket) -> list[socket.socket]:
+    """Return the sockets to accept with: uvloop accepts one connection of each in a turn of the event loop.
+
+    So connections that come together are taken in fewer turns, and what their requests read in fewer queries. asyncio
+    accepts as many as there are.
+    """
+    if not find_spec("uvloop"):
+        return [listener]
+    return [listener, *(listener.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
 
 
 def _stop_on_signals(servers: Sequence["Server"], lifeline: int | None) -> None:

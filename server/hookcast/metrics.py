@@ -57,7 +57,7 @@ class Metrics:
         if folder is None:
             ProcessCollector(registry=own)
         self._build = _gauge(own, "build_info", "1, with the version.", "version", mode="livemax")
-        self._bus = _gauge(own, "bus_up", "1 if the bus delivers states, else 0.", mode="livemin")
+        self._bus = _gauge(own, "bus_up", "1 if the bus delivers and takes states, else 0.", mode="livemin")
         self._streams = _gauge(own, "streams", "Open streams.", "transport")
         self._limit = _gauge(own, "streams_limit", "The limit of open streams.")
         self._topics = _gauge(own, "topics", "Watched jobs and feeds, each counted once per process.")

@@ -10,7 +10,7 @@ from hookcast.app import utc_now
 from support.fal import FalDouble
 from support.postgres import Postgres
 from support.proxy import Proxy, running_proxy
-from support.redis import running_cluster, running_redis
+from support.redis import RIGHTS, USER, Entry, running_cluster, running_redis
 from support.server import Node, running_node
 
 pytestmark = pytest.mark.anyio
@@ -72,6 +72,36 @@ async def test_a_dead_server_of_a_cluster_takes_no_node_out(fal: FalDouble, data
             for server in cluster.servers:
                 server.stop()
             assert await becomes(node, "degraded", redis="unavailable") == 200
+
+
+@pytest.mark.parametrize(
+    ("refuses", "takes"),
+    [
+        (f"acl setuser {USER} -publish", f"acl setuser {USER} +publish"),
+        (f"acl setuser {USER} resetchannels &hookcast", f"acl setuser {USER} {RIGHTS}"),
+        ("client pause 600000 write", "client unpause"),
+    ],
+    ids=["no right to publish", "no right to the channels", "paused"],
+)
+async def test_a_redis_that_only_delivers_is_named(refuses: str, takes: str, fal: FalDouble, database_url: str) -> None:
+    """Other nodes get nothing from this one, even while it has nothing to publish; in the end it is used again."""
+    with running_redis() as server:
+        server.cli("acl", "setuser", USER, "on", ">secret", *RIGHTS.split())
+        url = Entry("secret", USER).url(f"127.0.0.1:{server.port}")
+        async with running_node(fal, database_url=database_url, redis_url=url) as node:
+            assert await becomes(node, "ok", redis="ok") == 200
+            server.cli(*refuses.split())
+            assert await becomes(node, "degraded", redis="degraded") == 200
+            server.cli(*takes.split())
+            assert await becomes(node, "ok", redis="ok") == 200
+
+
+async def test_a_redis_that_never_took_a_message_is_named(fal: FalDouble, database_url: str) -> None:
+    with running_redis() as server:
+        server.cli("acl", "setuser", USER, "on", ">secret", *RIGHTS.split(), "-publish")
+        url = Entry("secret", USER).url(f"127.0.0.1:{server.port}")
+        async with running_node(fal, database_url=database_url, redis_url=url) as node:
+            assert await becomes(node, "degraded", redis="degraded") == 200
 
 
 async def test_fals_keys_out_of_reach_take_no_node_out(node: Node) -> None:

@@ -51,7 +51,7 @@ class Bus(Protocol):
 
     @property
     def condition(self) -> Condition:
-        """`ok` while the states of all other nodes arrive; `degraded` while some servers of a cluster are away."""
+        """`ok` while states of other nodes arrive here, and ours there; `degraded` while only some do."""
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribe to the topics: states published after this returns are delivered. Idempotent."""

@@ -13,6 +13,7 @@ from hookcast.logs import get_logger
 
 ANSWER_SECONDS = 1.0  # how long Redis may take before it counts as unavailable
 SILENCE_SECONDS = 1.0  # silence before a PING
+TRIAL_SECONDS = 5.0  # between trials of publishing; `ANSWER_SECONDS` while they fail
 MIN_PAUSE_SECONDS = 0.05
 MAX_PAUSE_SECONDS = 2.0
 PORTION = 500  # channels per command
@@ -30,7 +31,10 @@ def reason(error: BaseException) -> str:
 class Link:
     """Keeps the wanted channels subscribed across reconnects. `sharded` = the server belongs to a cluster.
 
-    `broken` is called after each disconnect, before the next attempt; `sleep` is injected for tests.
+    `live`: the server delivers to this node. `speaks`: it also takes messages from it, which needs other rights and
+    another connection; so it is tried, also on a node that has nothing to publish. `trials` returns channels of this
+    server without subscribers. `broken` is called after each disconnect, before the next attempt; `sleep` is injected
+    for tests.
     """
 
     def __init__(
@@ -39,11 +43,13 @@ class Link:
         received: Callable[[bytes], None],
         *,
         sharded: bool,
+        trials: Callable[[], list[str]],
         broken: Callable[[], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._received = received
+        self._trials = trials
         self._broken = broken
         self._sleep = sleep
         self._prefix = "S" if sharded else ""
@@ -54,6 +60,7 @@ class Link:
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._wanted: set[str] = set()
         self.live = False
+        self.speaks = False
 
     async def subscribe(self, channels: Iterable[str]) -> None:
         """Subscribe and wait for Redis to confirm: at most `ANSWER_SECONDS`, and not at all while it is unavailable."""
@@ -78,6 +85,14 @@ class Link:
 
     async def publish(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Publish all messages in one round trip. Raises the errors in FAULTS."""
+        try:
+            await self._publish(messages)
+        except FAULTS:
+            self.speaks = False
+            raise
+        self.speaks = True
+
+    async def _publish(self, messages: Iterable[tuple[str, bytes]]) -> None:
         async with asyncio.timeout(ANSWER_SECONDS), self._client.pipeline(transaction=False) as pipeline:
             for channel, payload in messages:
                 pipeline.execute_command(f"{self._prefix}PUBLISH", channel, payload)
@@ -116,8 +131,22 @@ class Link:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._send(connection))
                 tasks.create_task(self._listen(connection))
+                tasks.create_task(self._try_publishing())
         except* FAULTS as group:
             _log.warning("bus_broken", reason=reason(group.exceptions[0]))
+
+    async def _try_publishing(self) -> None:
+        """Publish empty messages that nobody receives, and log when the server begins to refuse them."""
+        told = ""
+        while True:
+            try:
+                await self.publish([(channel, b"") for channel in self._trials()])
+                told = ""
+            except FAULTS as error:
+                if reason(error) != told:
+                    told = reason(error)
+                    _log.warning("bus_mute", reason=told)
+            await asyncio.sleep(TRIAL_SECONDS if self.speaks else ANSWER_SECONDS)
 
     def _lost(self) -> None:
         self.live = False

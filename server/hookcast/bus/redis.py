@@ -9,6 +9,7 @@ the states it missed from the database.
 """
 
 import asyncio
+import itertools
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ from hookcast.wire import State
 
 MAX_QUEUED = 20_000  # messages waiting to be published; the oldest are dropped
 PORTION = 200
+TRIED_NAMES = 1_000  # to find a channel of one server of a cluster
 REFRESH_SECONDS = 5.0  # between reads of a cluster's slot map; sooner after a disconnect
 
 _log = get_logger(__name__)
@@ -54,9 +56,11 @@ class RedisBus:
 
     @property
     def condition(self) -> Condition:
-        """`ok` while every server that is needed is connected, `unavailable` when none is."""
-        live = [link.live for link, _ in self._links.values()]
-        return "unavailable" if not any(live) else "ok" if all(live) else "degraded"
+        """`ok` while every server that is needed delivers and takes messages, `unavailable` when none delivers."""
+        links = [link for link, _ in self._links.values()]
+        if not any(link.live for link in links):
+            return "unavailable"
+        return "ok" if all(link.live and link.speaks for link in links) else "degraded"
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribe, with only a short wait for Redis: while it does not answer, states come from the database."""
@@ -124,18 +128,36 @@ class RedisBus:
         kind, _, name = topic.partition(":")
         return f"{kind}:{self._deployment}:{name}"
 
+    def _trials(self, address: _Address) -> list[str]:
+        """Return a channel of each kind at this server that no job, group or owner has."""
+        found = []
+        for kind in ("job", "group", "owner", "all"):
+            names = (f"{kind}:{self._deployment}:\0{number}" for number in range(TRIED_NAMES))
+            found += itertools.islice((name for name in names if self._address_of(name) == address), 1)
+        return found
+
+    def _address_of(self, channel: str) -> _Address | None:
+        """Return the server of a channel; None while the cluster's map has none."""
+        if not self._sharded:
+            return ("", 0)
+        slot = key_slot(channel.encode())
+        return next((address for first, last, address in self._slots if first <= slot <= last), None)
+
     def _link_of(self, channel: str) -> Link | None:
-        address: _Address | None = ("", 0)
-        if self._sharded:
-            slot = key_slot(channel.encode())
-            address = next((address for first, last, address in self._slots if first <= slot <= last), None)
+        address = self._address_of(channel)
         found = self._links.get(address) if address is not None else None
         return None if found is None else found[0]
 
     def _meet(self, address: _Address) -> None:
         """Start a link to a new server; ("", 0) is the server of the URL."""
         if self._tasks is not None and address not in self._links:
-            link = Link(self._client(address), self._received, sharded=self._sharded, broken=self._stale.set)
+            link = Link(
+                self._client(address),
+                self._received,
+                sharded=self._sharded,
+                trials=lambda: self._trials(address),
+                broken=self._stale.set,
+            )
             self._links[address] = link, self._tasks.create_task(link.run(), context=Context())
 
     def _client(self, address: _Address = ("", 0)) -> Redis:

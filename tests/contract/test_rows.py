@@ -8,20 +8,25 @@ from datetime import UTC, datetime
 
 import pytest
 from msgspec import Raw
+from structlog.testing import capture_logs
 
-from hookcast.jobs import Completed, EndedBy, Failed, Job, JobStatus, Phase, Progressed, Update, unseen
+from hookcast.jobs import Completed, EndedBy, Failed, Job, JobStatus, Phase, Progressed, Registered, Update, unseen
+from hookcast.push import Names
 from hookcast.store import JobStore, open_store
 from hookcast.store.database import open_database
+from hookcast.store.listing import JobQuery, Order
 from hookcast.store.schema import jobs
 from hookcast.transitions import advance
+from hookcast.upkeep.resync import Resync
 from hookcast.wire import encode
+from support.push import Watcher, make_engine
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 
 
 @asynccontextmanager
-async def row_of(url: str, *updates: Update, **columns: str | None) -> AsyncIterator[JobStore]:
+async def row_of(url: str, *updates: Update, **columns: str | int | None) -> AsyncIterator[JobStore]:
     """A store with the job `job-1`, whose row was then changed by hand."""
     async with open_store(url) as store:
         for update in updates:
@@ -83,6 +88,79 @@ async def test_a_broken_value_does_not_hide_other_jobs(database_url: str, column
         assert json.loads(encode(job).body)["requestId"] == "job-1"
         ended = await apply(store, Failed(error="It broke"))
         assert (ended.status, ended.version) == (JobStatus.FAILED, 2)
+
+
+WRONG = [
+    (column.name, value)
+    for column in jobs.columns
+    for value in ("garbage", "", 1.5, -7, 2**63 - 1, float("inf"), b"\xff")
+    if not column.primary_key
+]
+
+
+@pytest.mark.parametrize(("column", "value"), WRONG)
+async def test_a_value_of_a_wrong_type_is_the_trouble_of_its_job_alone(
+    database_url: str, column: str, value: object
+) -> None:
+    """Streams, lists and estimates have the other job, and both can be ended."""
+    async with open_store(database_url) as store:
+        for name in ("broken", "job-2"):
+            await apply(store, Registered(owner="u", group="g", endpoint_id="a/b"), name)
+            await apply(store, Completed(result=Raw(b"1")), name)
+        await write(database_url, f"UPDATE jobs SET {column} = ? WHERE request_id = 'broken'", value)  # noqa: S608
+        assert await seen(store) == ["job-2"] * 6
+        for name in ("broken", "job-2", "new"):
+            assert (await apply(store, Failed(error="It broke"), name)).status.terminal
+        engine = make_engine(store)
+        heard, resync = Watcher(), Resync(store, engine.hub, engine.subscriptions, seconds=1.0)
+        await engine.subscriptions.join(heard, Names(everything=True, owners=("u",)))
+        await apply(store, Registered(owner="u"), "new")
+        await resync.look()
+        assert ("new", 2) in heard.got
+
+
+async def seen(store: JobStore) -> list[str]:
+    """Who is found, of `job-2`, by a new stream, by lists in both orders, as ended, as kept, and as overdue."""
+    engine = make_engine(store)
+    joined = await engine.subscriptions.join(Watcher(), Names(owners=("u",), groups=("g",), everything=True))
+    found = [[state.request_id for state in joined.states]]
+    for order in Order:
+        names: list[str] = []
+        cursor = None
+        for _ in range(3):
+            page = await store.page(JobQuery(owner="u", order=order, limit=1, cursor=cursor))
+            names, cursor = [*names, *page.request_ids], page.next_cursor
+            if cursor is None:
+                break
+        found.append(names)
+    early, late = NOW.replace(year=2000), NOW.replace(year=2100)
+    found.append([ended.request_id for ended in await store.ended_between(early, late, "", 10)])
+    found.append([named.request_id for named in await store.media_after("", 10)])
+    await store.durations.usual_seconds("a/b")
+    found.append(list(await store.get_many(["broken", "job-2"])))
+    return ["job-2" for names in found if "job-2" in names]
+
+
+@pytest.mark.parametrize("version", ["garbage", 1.5, 0, b"\xff"])
+async def test_a_version_that_is_none_is_logged_once_and_begins_again(database_url: str, version: object) -> None:
+    async with open_store(database_url) as store:
+        name = f"broken-{version!r}"
+        await apply(store, Registered(), name)
+        await write(database_url, "UPDATE jobs SET version = ?", version)
+        with capture_logs() as lines:
+            assert [row.version for row in (await store.changed_since(0.0))[0]] == [0]
+            assert (await apply(store, Failed(error="It broke"), name)).version == 1
+        assert [row.version for row in (await store.changed_since(0.0))[0]] == [1]
+    assert [(line["event"], line["request_id"], line["column"]) for line in lines] == [("row_broken", name, "version")]
+
+
+@pytest.mark.parametrize("version", [-7, 0, 2**31 - 1])
+async def test_a_version_that_has_no_next_one_begins_again(any_database_url: str, version: int) -> None:
+    async with row_of(any_database_url, Progressed(phase=Phase.RUNNING), version=version) as store:
+        assert (await apply(store, Failed(error="It broke"))).version == 1
+        job = await store.get("job-1")
+    assert job is not None
+    assert (job.status, job.version) == (JobStatus.FAILED, 1)
 
 
 async def write(url: str, statement: str, value: object) -> None:

@@ -130,7 +130,7 @@ class RedisBus:
 
     def _trials(self, address: _Address) -> list[str]:
         """Return a channel of each kind at this server that no job, group or owner has."""
-        found = []
+        found: list[str] = []
         for kind in ("job", "group", "owner", "all"):
             names = (f"{kind}:{self._deployment}:\0{number}" for number in range(TRIED_NAMES))
             found += itertools.islice((name for name in names if self._address_of(name) == address), 1)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, UpdateBase, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, UpdateBase, select, true
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.types import TypeEngine
 
@@ -99,6 +99,10 @@ class Database(ABC):
     @abstractmethod
     def octets(self, column: ColumnElement[Any]) -> ColumnElement[int]:
         """Return the size of a text column in bytes; NULL for NULL."""
+
+    def is_time(self, column: ColumnElement[Any]) -> ColumnElement[bool]:  # noqa: ARG002 - PostgreSQL has types
+        """Return the condition that a column of times has a readable one: a listing can go on behind it."""
+        return true()
 
     @abstractmethod
     def upsert(self, table: Table) -> Insert:

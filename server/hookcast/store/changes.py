@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import Connection, UpdateBase, select, true
+from sqlalchemy import ColumnElement, Connection, Integer, UpdateBase, and_, cast, not_, or_, select, true
 from sqlalchemy.dialects.postgresql import Insert
 
 from hookcast.consequences import NOTHING, Consequences
@@ -21,7 +21,7 @@ from hookcast.store import work
 from hookcast.store.base import Database, ForEach, Given
 from hookcast.store.journal import Journal
 from hookcast.store.removal import removed_among
-from hookcast.store.rows import from_row, storable, to_row
+from hookcast.store.rows import MAX_VERSION, from_row, storable, to_row
 from hookcast.store.schema import jobs
 from hookcast.store.submits import Intent, named, settle
 from hookcast.wire import State
@@ -208,9 +208,14 @@ def _upsert(database: Database, given: Given) -> UpdateBase:
 
 def _newer(insert: Insert) -> Insert:
     columns = {column.name: insert.excluded[column.name] for column in jobs.columns if not column.primary_key}
-    return insert.on_conflict_do_update(
-        index_elements=["request_id"], set_=columns, where=jobs.c.version == insert.excluded.version - 1
-    )
+    follows = jobs.c.version == insert.excluded.version - 1
+    begins = and_(insert.excluded.version == 1, _broken(jobs.c.version))
+    return insert.on_conflict_do_update(index_elements=["request_id"], set_=columns, where=or_(follows, begins))
+
+
+def _broken(version: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return whether `rows.version_of` reads it as 0."""
+    return or_(not_(version.between(1, MAX_VERSION)), version != cast(version, Integer))
 
 
 _UPSERT = ForEach({column.name: column.type for column in jobs.columns if column.name != "changed_at"}, _upsert)

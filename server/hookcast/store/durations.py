@@ -30,5 +30,5 @@ class Durations:
             .limit(MAX_COMPLETIONS)
         )
         rows = await self._database.read(lambda connection: connection.execute(recent).all())
-        durations = [(end - start).total_seconds() for start, end in rows if end > start][:MEDIAN_OF]
+        durations = [(end - start).total_seconds() for start, end in rows if start and end and end > start][:MEDIAN_OF]
         return round(statistics.median(durations), 3) if durations else None

@@ -25,7 +25,7 @@ from hookcast.store.leases import Leases
 from hookcast.store.listing import Feed, JobPage, JobQuery, Order, latest, listed, page_of
 from hookcast.store.outlines import Outline, columns, from_outline, size
 from hookcast.store.removal import STEP_SECONDS, forget_removed, remove_ended_jobs, remove_job
-from hookcast.store.rows import jobs_of, media_of
+from hookcast.store.rows import jobs_of, media_of, status_of, version_of
 from hookcast.store.schema import fal_keys, jobs
 from hookcast.store.submits import Submits
 from hookcast.store.work import WorkTable
@@ -169,8 +169,10 @@ class JobStore:
         def read(connection: Connection) -> tuple[list[Written], float]:
             self._database.check_writable(connection)
             horizon = connection.execute(select(self._database.horizon)).scalar_one()
-            rows = connection.execute(written.order_by(jobs.c.changed_at)).all()
-            return [Written(*row) for row in rows], horizon
+            rows = connection.execute(written.order_by(jobs.c.changed_at))
+            # A time that is text is "after" any: the next write of its row mends it.
+            found = (row for row in rows if not isinstance(row.changed_at, str | bytes))
+            return [Written(row[0], version_of(*row[:2]), *row[2:]) for row in found], horizon
 
         return await self._database.read(read)
 
@@ -220,7 +222,7 @@ class JobStore:
         rows = await self._database.read(
             lambda connection: connection.execute(page.order_by(*order).limit(limit)).all()
         )
-        return [Ended(name, JobStatus(status), version, at) for name, status, version, at in rows]
+        return [Ended(name, status_of(status, at), version, at) for name, status, version, at in rows if at is not None]
 
     async def count_ended(self, since: datetime, until: datetime) -> int:
         """Return how many jobs ended between two times, both included."""
@@ -271,7 +273,8 @@ class JobStore:
         return [found[feed] for feed in asked]
 
     async def _versions(self, selection: Select[Any] | None) -> dict[str, int]:
-        return dict(await self._rows(selection, jobs.c.request_id, jobs.c.version))
+        rows = await self._rows(selection, jobs.c.request_id, jobs.c.version)
+        return {request_id: version_of(request_id, version) for request_id, version in rows}
 
     async def _read_many(self, request_ids: Sequence[str]) -> list[Outline | None]:
         outlines = await self._database.look_up(self._outlines, list(set(request_ids)))

@@ -135,7 +135,8 @@ def _part(
     """Return the selection of a branch's first keys: one read of an index, or one for each group."""
     rows = _named(branch.names) if branch.names else jobs
     columns = [rows.c[name] for name in order]
-    keys = select(*columns).order_by(*(column.desc() for column in columns)).limit(limit)
+    keys = select(*columns).where(database.is_time(columns[0]))
+    keys = keys.order_by(*(column.desc() for column in columns)).limit(limit)
     if branch.owner is not None:
         keys = keys.where(rows.c.owner == branch.owner)
     if branch.group is not None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select
 
 from hookcast.jobs import EndedBy, Job, JobStatus, MediaFile, Phase, Progress
 from hookcast.loglines import LogLine
+from hookcast.logs import get_logger
 
 T = TypeVar("T")
 
@@ -26,6 +27,10 @@ _ANY, _NOTHING = Decoder(Raw), Raw()
 _PAIRS = (b"{}", b"[]", b'""')
 _SHORT = 400  # bytes; also longer than any number
 _UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_VERSION = 2**31 - 2  # PostgreSQL has room for the next one
+_MOST_TOLD = 1000
+_told: set[str] = set()  # the jobs whose broken rows are in the log
+_log = get_logger(__name__)
 
 
 # PostgreSQL stores no NUL, and no database half a surrogate pair. In fal's JSON both are escapes, which are plain text.
@@ -77,25 +82,23 @@ def from_row(row: Mapping[Any, Any]) -> Job:
     """Return the job stored in a row: never an error, which would hide the other rows of a query.
 
     An unknown value, of a newer version, is read as the nearest known one, and one that is broken as if it were absent.
+    SQLite stores values of any type in any column.
     """
-    status = _status(row["status"], row["completed_at"])
+    if bytes in set(map(type, row.values())):
+        row = {
+            name: value.decode(errors="replace") if isinstance(value, bytes) else value for name, value in row.items()
+        }
+    status = status_of(row["status"], row["completed_at"])
     created_at = row["created_at"] or row["updated_at"] or _UNKNOWN
-    progress = Progress(
-        phase=Phase.ENDED if status.terminal else _PHASES.get(row["phase"], Phase.RUNNING),
-        queue_position=row["queue_position"],
-        logs=_decode(row["logs"], _LOGS, ()),
-        started_at=row["started_at"],
-        expected_seconds=row["expected_seconds"],
-    )
     return Job(
         request_id=row["request_id"],
         status=status,
-        version=row["version"],
+        version=version_of(row["request_id"], row["version"]),
         endpoint_id=row["endpoint_id"],
         response_url=row["response_url"],
         status_url=row["status_url"],
         cancel_url=row["cancel_url"],
-        progress=progress,
+        progress=_progress(row, status),
         result=_raw(row["result"]),
         error=row["error"],
         error_detail=_raw(row["error_detail"]),
@@ -113,6 +116,31 @@ def from_row(row: Mapping[Any, Any]) -> Job:
     )
 
 
+def version_of(request_id: str, stored: object) -> int:
+    """Return the version in a row; 0, and a line in the log, if it is none: then the next write begins at 1 again."""
+    version = _number(stored)
+    if version is not None and 0 < version <= MAX_VERSION:
+        return version
+    if request_id not in _told and len(_told) < _MOST_TOLD:
+        _told.add(request_id)
+        _log.error("row_broken", request_id=request_id, column="version")
+    return 0
+
+
+def _number(stored: object) -> int | None:
+    return stored if type(stored) is int else None
+
+
+def _progress(row: Mapping[Any, Any], status: JobStatus) -> Progress:
+    return Progress(
+        phase=Phase.ENDED if status.terminal else _PHASES.get(row["phase"], Phase.RUNNING),
+        queue_position=_number(row["queue_position"]),
+        logs=_decode(row["logs"], _LOGS, ()),
+        started_at=row["started_at"],
+        expected_seconds=None if isinstance(row["expected_seconds"], str) else row["expected_seconds"],
+    )
+
+
 def media_of(text: str) -> tuple[MediaFile, ...]:
     """Return the files in the column `media`."""
     return () if text == "[]" else _decode(text, _MEDIA, ())
@@ -123,7 +151,8 @@ def jobs_of(selection: Select[Any]) -> Callable[[Connection], list[Job]]:
     return lambda connection: [from_row(row) for row in connection.execute(selection).mappings()]
 
 
-def _status(text: str, completed_at: datetime | None) -> JobStatus:
+def status_of(text: str, completed_at: datetime | None) -> JobStatus:
+    """Return the status in a row; of one that this version does not know, whether the job has ended."""
     return _STATUSES.get(text) or (JobStatus.PENDING if completed_at is None else JobStatus.FAILED)
 
 

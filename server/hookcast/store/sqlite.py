@@ -112,6 +112,10 @@ class Sqlite(Database):
             return func.octet_length(column)
         return func.length(cast(column, LargeBinary))
 
+    def is_time(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Return whether SQLite's own form of the time is what is stored."""
+        return func.strftime("%Y-%m-%d %H:%M:%S", column) == func.substr(column, 1, 19)
+
     def upsert(self, table: Table) -> postgresql.Insert:
         """Return SQLite's INSERT, whose ON CONFLICT methods match PostgreSQL's."""
         return sqlite.insert(table)  # type: ignore[return-value]

@@ -10,6 +10,8 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from hookcast.hosts import is_host
+
 PORT = 5432
 SCHEMA = "hookcast"  # where Hookcast's tables are, unless a setting names another
 SYSTEM = "system"  # libpq's name for the certificate authorities of the operating system
@@ -167,10 +169,12 @@ def _check(words: Mapping[str, str]) -> None:
 
 
 def _hosts(text: str, ports: str | None) -> tuple[tuple[str, int], ...]:
+    given = (ports or "").split(",")
     if not text:
+        for port in given:
+            _port(port)
         return ()
     names = text.split(",")
-    given = (ports or "").split(",")
     if len(given) not in {1, len(names)}:
         raise ValueError("port must be one port, or one port per host")
     return tuple(_host(name, port) for name, port in zip(names, given * (len(names) // len(given)), strict=True))
@@ -182,7 +186,11 @@ def _host(text: str, port: str) -> tuple[str, int]:
     match = _HOST.fullmatch(text)
     if match is None or not (match["v6"] or match["name"]) or " " in text:
         raise ValueError(_SHAPE)
-    return unquote(match["v6"] or match["name"]), _port(match["port"] or port)
+    host = unquote(match["v6"] or match["name"])
+    bare = match["v6"] is not None and ":" not in host
+    if bare or not (host.startswith(("/", "@")) or is_host(host)):  # a socket's folder, or an abstract socket
+        raise ValueError(f"{_SHAPE}; this is no name of a host")
+    return host, _port(match["port"] or port)
 
 
 def _port(text: str) -> int:

@@ -3,11 +3,14 @@
 Messages quote nothing: an unescaped character may split a password anywhere.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from msgspec import Struct
+
+from hookcast.hosts import is_host
 
 _SCHEMES = {
     **dict.fromkeys(("redis", "valkey", "redis+cluster", "valkey+cluster"), "redis"),
@@ -51,7 +54,7 @@ def parse(text: str) -> RedisUrl:
     """Parse a URL. Raises ValueError with the remedy."""
     try:
         parts = urlsplit(text)
-        named = parts.scheme in _SCHEMES and parts.hostname and parts.port != 0
+        named = parts.scheme in _SCHEMES and parts.port != 0 and text.isprintable() and _has_host(parts)
         given = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:
         raise ValueError(_SHAPE) from None
@@ -61,6 +64,13 @@ def parse(text: str) -> RedisUrl:
     words = {name.lower(): value for name, value in given if name.lower() not in _IGNORED}
     kept = urlencode(_honoured(words, tls=scheme == "rediss"))
     return RedisUrl(_joined(parts, scheme, kept), parts.scheme.endswith("+cluster"))
+
+
+def _has_host(parts: SplitResult) -> bool:
+    place = parts.netloc.rpartition("@")[2]
+    if place.startswith("[") and not re.fullmatch(r"\[[^\]]*:[^\]]*\](:[0-9]*)?", place):
+        return False
+    return is_host(unquote(parts.hostname or ""))
 
 
 def _joined(parts: SplitResult, scheme: str, query: str) -> str:

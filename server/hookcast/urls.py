@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, SecretStr
 
 from hookcast import postgres_url, redis_url
+from hookcast.hosts import is_host
 
 _PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(\[[0-9a-fA-F:.]+(%[\w.-]+)?\]|[\w.-]+)(:[0-9]*)?")
@@ -36,11 +37,14 @@ def _http_url(value: str, *, query: bool = False) -> str:
     wrong = ValueError(f"must be an http:// or https:// URL without {'' if query else 'query and '}fragment")
     try:
         parts = urlsplit(value)
-        (parts.hostname or "").encode("idna")
-        port = parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:  # which may quote a password
         raise wrong from None
-    if parts.scheme not in _PORTS or port == 0 or not _PLACE.fullmatch(parts.netloc.rpartition("@")[2]):
+    if (
+        parts.scheme not in _PORTS
+        or port == 0
+        or not (is_host(host) and _PLACE.fullmatch(parts.netloc.rpartition("@")[2]))
+    ):
         raise wrong
     if not value.isprintable() or " " in value or parts.fragment or (parts.query and not query):
         raise wrong
@@ -96,11 +100,15 @@ def _origins(value: str) -> str:
 
 def _origin(url: str) -> str | None:
     """Return the origin of a URL as browsers send it (RFC 6454 section 6.2), None when it has none."""
-    parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        given = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or not parts.hostname or not is_host(parts.hostname) or given == 0:
         return None
     host = parts.hostname.encode("idna").decode()
-    port = "" if parts.port in {None, _PORTS[parts.scheme]} else f":{parts.port}"
+    port = "" if given in {None, _PORTS[parts.scheme]} else f":{given}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.empty_database]
 FOREIGN = {
     "a table jobs": (["CREATE TABLE jobs (id integer)"], "table jobs of another program"),
     "a table leases": (["CREATE TABLE leases (id integer)"], "table leases of another program"),
-    "a view jobs": (["CREATE VIEW jobs AS SELECT 1 AS id"], "table jobs of another program"),
+    "a view jobs": (["CREATE VIEW jobs AS SELECT 1 AS id"], "view jobs of another program"),
     "a view of revisions": (
         ["CREATE VIEW alembic_version AS SELECT '0001' AS version_num"],
         "alembic_version of another program",
@@ -80,6 +80,24 @@ async def test_tables_of_another_program_are_left_alone(
     """They are named, and none is added."""
     execute(url, postgres, *statements)
     assert word in await refusal(url)
+
+
+@pytest.mark.parametrize(
+    ("statement", "word"),
+    [
+        ("CREATE MATERIALIZED VIEW jobs AS SELECT 1 AS id", "materialized view jobs of another program"),
+        ("CREATE SEQUENCE leases", "sequence leases of another program"),
+        ("CREATE TYPE work AS (id integer)", "type work of another program"),
+        ("CREATE DOMAIN journal AS text", "type journal of another program"),
+        ("CREATE MATERIALIZED VIEW alembic_version AS SELECT 1 AS id", "materialized view alembic_version of another"),
+    ],
+)
+async def test_what_no_table_can_share_its_name_with_is_named(
+    postgres_url: str, postgres: Postgres, statement: str, word: str
+) -> None:
+    """Before the first table is made."""
+    execute(postgres_url, postgres, statement)
+    assert word in await refusal(postgres_url)
 
 
 async def test_a_newer_schema_is_not_touched(url: str, postgres: Postgres) -> None:

@@ -3,10 +3,12 @@
 import resource
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -20,6 +22,7 @@ from hookcast.store.revision import Schema
 from support.access import API_KEY, SECRET, IdentityProvider
 from support.fal import JWKS, QUEUE, FalDouble, jwk
 from support.ports import quiet_port
+from support.postgres import Postgres
 from support.receiver import running_receiver
 from support.redis import Redis
 
@@ -108,6 +111,47 @@ async def test_the_schema_of_a_database_is_told(any_database_url: str) -> None:
     assert seen.schema is Schema.CURRENT
     assert seen.clock is not None
     assert abs(datetime.now(UTC).timestamp() - seen.clock) < 60
+
+
+OTHERS = {
+    "table": "CREATE TABLE other (id integer)",
+    "view": "CREATE VIEW other AS SELECT 1 AS id",
+    "materialized view": "CREATE MATERIALIZED VIEW other AS SELECT 1 AS id",
+    "sequence": "CREATE SEQUENCE other",
+    "function": "CREATE FUNCTION other() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    "procedure": "CREATE PROCEDURE other() LANGUAGE sql AS 'SELECT 1'",
+    "type": "CREATE TYPE other AS ENUM ('a')",
+    "foreign table": "CREATE FOREIGN TABLE other (id integer) SERVER elsewhere",
+}
+
+
+@pytest.mark.empty_database
+@pytest.mark.parametrize("kind", OTHERS)
+async def test_a_schema_that_has_something_of_another_program_is_not_called_empty(
+    fal: FalDouble, postgres: Postgres, postgres_url: str, kind: str
+) -> None:
+    """It is named, whatever it is, and nothing is proposed that could take away its rights."""
+    wrapper = "CREATE FOREIGN DATA WRAPPER nothing"
+    server = "CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing"
+    made = (wrapper, server, "CREATE SCHEMA hookcast", "SET search_path TO hookcast", OTHERS[kind])
+    postgres.sql(*made, database=urlsplit(postgres_url).path[1:])
+    found = (await findings(fal, postgres_url))["database"]
+    assert (found.level, "is empty" in found.text, "migrate" in found.text) == ("warn", False, False)
+    assert f"but {kind} other; " in found.text
+    assert "HOOKCAST_DATABASE_SCHEMA" in found.text
+
+
+@pytest.mark.empty_database
+@pytest.mark.parametrize("kind", ["table", "view"])
+async def test_a_file_that_has_something_of_another_program_is_not_called_empty(
+    fal: FalDouble, database_url: str, kind: str
+) -> None:
+    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(OTHERS[kind])
+        connection.commit()
+    found = (await findings(fal, database_url))["database"]
+    assert f"but {kind} other; " in found.text
+    assert "HOOKCAST_DATABASE_URL" in found.text
 
 
 @pytest.mark.parametrize(("revision", "schema"), [("0001", Schema.OLD), ("9999", Schema.NEWER)])

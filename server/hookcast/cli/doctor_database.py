@@ -43,6 +43,11 @@ def _where(settings: Settings, url: str) -> str:
 
 
 def _state(condition: Condition, where: str) -> tuple[Level, str]:
+    if condition.others:
+        remedy = f"give Hookcast a file of its own with {PREFIX}DATABASE_URL"
+        if where.startswith("postgres"):
+            remedy = f"give Hookcast a schema of its own with {PREFIX}DATABASE_SCHEMA: it takes it from all other users"
+        return Level.WARN, f"{where} has none of Hookcast's tables, but {condition.others}; {remedy}"
     if condition.earlier is not None and condition.schema is Schema.NONE:
         moves = f"`hookcast serve` or `migrate` moves its tables there from the schema {condition.earlier}"
         return Level.WARN, f"{where} is empty; {moves}"

@@ -9,19 +9,22 @@ from hookcast.postgres_url import SCHEMA
 from hookcast.store import moving, place
 from hookcast.store.base import Database
 from hookcast.store.database import open_database
-from hookcast.store.revision import Schema, schema_of
+from hookcast.store.others import objects, shown
+from hookcast.store.revision import VERSIONS, Schema, schema_of
 from hookcast.store.room import check_file, free_bytes
 
 
 class Condition(Struct, frozen=True):
     """The state of a database. `clock` is its own, in unix seconds; None when the database does not exist yet.
 
+    `others` names what other programs have in the place of its tables, while these are not there.
     `earlier` is the schema of PostgreSQL that has tables of an earlier version, if there is one.
     """
 
     schema: Schema
     clock: float | None
     earlier: str | None = None
+    others: str = ""
 
 
 async def inspect(url: str, schema: str = SCHEMA) -> Condition:
@@ -61,7 +64,8 @@ def _condition(database: Database, connection: Connection) -> Condition:
     clock = connection.execute(select(database.clock)).scalar_one()
     found = schema_of(connection)
     earlier = None if place.own_schema(connection) is None else _earlier(connection, found)
-    return Condition(found, float(clock), earlier)
+    others = [] if found is not Schema.NONE else [each for each in objects(connection) if each[1] != VERSIONS]
+    return Condition(found, float(clock), earlier, shown(others))
 
 
 def _earlier(connection: Connection, found: Schema) -> str | None:

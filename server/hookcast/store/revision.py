@@ -7,10 +7,13 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from hookcast.errors import StoreRefused
+from hookcast.store.others import objects
 from hookcast.store.place import JOBS, check_encoding, check_visible, own_schema, qualified
 from hookcast.store.schema import metadata
 
 VERSIONS = "alembic_version"
+# What no table can have the same name as.
+_OF_ITS_NAME = frozenset({"table", "view", "materialized view", "sequence", "foreign table", "type"})
 _OWN_REVISION = re.compile(r"\d{4}(_\w+)?")
 
 
@@ -39,9 +42,12 @@ def schema_of(connection: Connection) -> Schema:
     tables = _Tables(connection)
     revision = _revision(connection, tables) if VERSIONS in tables.names else None
     if revision is None:
-        taken = sorted(metadata.tables.keys() & tables.names)
-        if taken:
-            raise _foreign(taken[0])
+        names = metadata.tables.keys() | ({VERSIONS} - tables.names)  # ours is empty where a migration was interrupted
+        taken = next(
+            ((kind, name) for kind, name in objects(connection) if name in names and kind in _OF_ITS_NAME), None
+        )
+        if taken is not None:
+            raise _foreign(taken[1], taken[0])
         return Schema.NONE
     if "request_id" not in tables.columns(JOBS):
         raise _foreign(VERSIONS)
@@ -84,8 +90,8 @@ def _revision(connection: Connection, tables: _Tables) -> str | None:
     return str(found[0])
 
 
-def _foreign(table: str) -> StoreRefused:
+def _foreign(name: str, kind: str = "table") -> StoreRefused:
     return StoreRefused(
-        f"The database has a table {table} of another program: give Hookcast a database of its own, or on PostgreSQL a "
+        f"The database has a {kind} {name} of another program: give Hookcast a database of its own, or on PostgreSQL a "
         "schema of its own with HOOKCAST_DATABASE_SCHEMA."
     )

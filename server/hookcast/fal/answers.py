@@ -119,6 +119,8 @@ def _error(fields: dict[str, object]) -> str | None:
         reasons = {name: value for name, value in fields.items() if name not in _NO_REASON}
         return sentence(reasons, error_type, otherwise=_FAILED[word])
     told = [fields[name] for name in _ERRORS if fields.get(name)]
+    if word == "COMPLETED" and fields.get("detail"):  # the member of fal's error bodies; no status of a success has it
+        told.append(fields["detail"])
     return sentence(*told, error_type, otherwise="") if told or error_type is not None else None
 
 

@@ -177,6 +177,11 @@ def test_a_submit_answer_without_a_name_is_told(value: Any) -> None:
         ({"error": True}, "", None),
         ({"error": None, "errors": [{"message": "It broke"}]}, "It broke", None),
         ({"error_message": "It broke"}, "It broke", None),
+        ({"detail": "It broke"}, "It broke", None),
+        ({"detail": [{"loc": ["body", "prompt"], "msg": "It is too long"}]}, "prompt: It is too long", None),
+        ({"detail": "It broke", "error_type": "internal_error"}, "It broke", "internal_error"),
+        ({"detail": None}, None, None),
+        ({"detail": []}, None, None),
         ({"message": "All is well"}, None, None),
     ],
 )

@@ -74,6 +74,16 @@ async def test_a_status_with_an_error_fails_the_job_at_once(world: World, code: 
     assert len(world.fal.asked(STATUS)) == 1
 
 
+@pytest.mark.parametrize("code", [404, 503, 504])
+async def test_a_completed_status_with_only_a_detail_fails_the_job_at_once(world: World, code: int) -> None:
+    """Not after an hour: it is the member of fal's error bodies. A result counts for more, if there is one."""
+    world.fal.script(RESULT, httpx.Response(code))
+    world.fal.script(STATUS, httpx.Response(200, json={"status": "COMPLETED", "detail": "The runner was lost."}))
+    job = await world.fetched()
+    assert (job.status, job.error) == (JobStatus.FAILED, "The runner was lost.")
+    assert len(world.fal.asked(STATUS)) == 1
+
+
 async def test_the_results_own_sentence_is_preferred_and_the_error_type_is_added(world: World) -> None:
     """A sentence that says more than the status; the rest of fal's body stays byte for byte."""
     world.fal.script(RESULT, httpx.Response(503, content=b'{"detail": "The runner was lost.", "n": 1.50}'))

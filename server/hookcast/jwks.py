@@ -24,6 +24,7 @@ REFRESHES = 3  # at a time, for keys that are not known
 REFRESH_SECONDS = 20.0  # until there is one more
 FETCH_SECONDS = 5.0
 MAX_DOCUMENT_BYTES = 256 * 1024
+TOO_LARGE = f"the keys take more than {MAX_DOCUMENT_BYTES // 1024} KiB"
 
 _log = get_logger(__name__)
 _Keys = TypeVar("_Keys", bound=tuple[object, ...])
@@ -49,6 +50,13 @@ class KeyCache(Protocol):
 
 class _Jwks(Struct):
     keys: list[Raw]
+
+
+def check_size(document: bytes) -> bytes:
+    """Return what has been read of a document. Raises ValueError once it is too large."""
+    if len(document) > MAX_DOCUMENT_BYTES:
+        raise ValueError(TOO_LARGE)
+    return document
 
 
 def split_jwks(document: bytes) -> list[Raw]:
@@ -154,7 +162,5 @@ class PublishedKeys(Generic[_Keys]):
             response.raise_for_status()
             document = b""
             async for chunk in response.aiter_bytes():
-                document += chunk
-                if len(document) > MAX_DOCUMENT_BYTES:
-                    raise ValueError("the JWKS is too large")
+                document = check_size(document + chunk)
             return document

@@ -1,30 +1,30 @@
 """`hookcast doctor`: what it finds, and that it says what to do without showing a secret."""
 
+import json
 import resource
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from hookcast.cli import doctor
 from hookcast.cli.doctor import examine
-from hookcast.cli.findings import Finding
-from hookcast.settings import Settings, load_settings
+from hookcast.jwks import MAX_DOCUMENT_BYTES, TOO_LARGE
+from hookcast.settings import load_settings
 from hookcast.store import inspect, open_store
 from hookcast.store.revision import Schema
 from support.access import API_KEY, SECRET, IdentityProvider
+from support.examined import findings
 from support.fal import JWKS, QUEUE, FalDouble, jwk
 from support.ports import quiet_port
-from support.postgres import Postgres
 from support.receiver import running_receiver
 from support.redis import Redis
+from support.server import running_node, until
 
 pytestmark = pytest.mark.anyio
 STATUS = "/status"
@@ -37,12 +37,6 @@ def settle_open_files() -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-async def findings(fal: FalDouble, database: str, /, **settings: Any) -> dict[str, Finding]:
-    """By subject."""
-    base = {"database_url": database, "fal_queue_url": QUEUE, "fal_jwks_url": JWKS, "fal_key": "id:secret-0"}
-    return {found.subject: found async for found in examine(Settings(**{**base, **settings}), transport=fal)}
 
 
 def healthy(fal: FalDouble, **changes: httpx.Response) -> None:
@@ -113,47 +107,6 @@ async def test_the_schema_of_a_database_is_told(any_database_url: str) -> None:
     assert abs(datetime.now(UTC).timestamp() - seen.clock) < 60
 
 
-OTHERS = {
-    "table": "CREATE TABLE other (id integer)",
-    "view": "CREATE VIEW other AS SELECT 1 AS id",
-    "materialized view": "CREATE MATERIALIZED VIEW other AS SELECT 1 AS id",
-    "sequence": "CREATE SEQUENCE other",
-    "function": "CREATE FUNCTION other() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
-    "procedure": "CREATE PROCEDURE other() LANGUAGE sql AS 'SELECT 1'",
-    "type": "CREATE TYPE other AS ENUM ('a')",
-    "foreign table": "CREATE FOREIGN TABLE other (id integer) SERVER elsewhere",
-}
-
-
-@pytest.mark.empty_database
-@pytest.mark.parametrize("kind", OTHERS)
-async def test_a_schema_that_has_something_of_another_program_is_not_called_empty(
-    fal: FalDouble, postgres: Postgres, postgres_url: str, kind: str
-) -> None:
-    """It is named, whatever it is, and nothing is proposed that could take away its rights."""
-    wrapper = "CREATE FOREIGN DATA WRAPPER nothing"
-    server = "CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing"
-    made = (wrapper, server, "CREATE SCHEMA hookcast", "SET search_path TO hookcast", OTHERS[kind])
-    postgres.sql(*made, database=urlsplit(postgres_url).path[1:])
-    found = (await findings(fal, postgres_url))["database"]
-    assert (found.level, "is empty" in found.text, "migrate" in found.text) == ("warn", False, False)
-    assert f"but {kind} other; " in found.text
-    assert "HOOKCAST_DATABASE_SCHEMA" in found.text
-
-
-@pytest.mark.empty_database
-@pytest.mark.parametrize("kind", ["table", "view"])
-async def test_a_file_that_has_something_of_another_program_is_not_called_empty(
-    fal: FalDouble, database_url: str, kind: str
-) -> None:
-    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"))) as connection:
-        connection.execute(OTHERS[kind])
-        connection.commit()
-    found = (await findings(fal, database_url))["database"]
-    assert f"but {kind} other; " in found.text
-    assert "HOOKCAST_DATABASE_URL" in found.text
-
-
 @pytest.mark.parametrize(("revision", "schema"), [("0001", Schema.OLD), ("9999", Schema.NEWER)])
 async def test_older_and_newer_databases_are_told_apart(database_url: str, revision: str, schema: Schema) -> None:
     """An older one can be migrated, a newer one needs a newer Hookcast."""
@@ -198,6 +151,21 @@ async def test_without_fals_keys_nothing_can_be_verified(fal: FalDouble, databas
     fal.down = False
     fal.script("/jwks.json", httpx.Response(200, text="<h1>Proxy</h1>"))
     assert (await findings(fal, database_url))["fal keys"].level == "fail"
+
+
+async def test_keys_that_the_server_does_not_take_are_found_by_the_doctor(fal: FalDouble, database_url: str) -> None:
+    """Both have the same limit, and the same words."""
+    document = json.dumps({"keys": [jwk(fal.key)]})
+    fal.script("/jwks.json", httpx.Response(200, text=document + " " * (MAX_DOCUMENT_BYTES - len(document))))
+    assert (await findings(fal, database_url))["fal keys"].level == "ok"
+    fal.script("/jwks.json", httpx.Response(200, text=document + " " * MAX_DOCUMENT_BYTES))
+    found = (await findings(fal, database_url))["fal keys"]
+    assert (found.level, TOO_LARGE in found.text) == ("fail", True)
+    async with running_node(fal, database_url=database_url) as node:
+        with capture_logs() as lines:
+            await node.client.get("/readyz")
+            await until(lambda: any(line["event"] == "keys_not_fetched" for line in lines))
+    assert any(TOO_LARGE in line.get("reason", "") for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from hookcast.errors import FalRejected, FalUnreachable, SettingsError
 from hookcast.fal.keys import parse_jwks
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import unseen
+from hookcast.jwks import check_size
 from hookcast.openfiles import raise_open_files
 from hookcast.outgoing import http_client
 from hookcast.settings import PREFIX, Settings, load_settings
@@ -142,7 +143,7 @@ async def _fal_keys(settings: Settings, web: httpx.AsyncClient) -> list[Finding]
     try:
         response = await web.get(url)
         response.raise_for_status()
-        count = len(parse_jwks(response.content))
+        count = len(parse_jwks(check_size(response.content)))
     except (httpx.HTTPError, ValueError) as error:
         reason = type(error).__name__ if isinstance(error, httpx.HTTPError) else str(error)
         advice = "without them no webhook can be verified; check outgoing connections (firewall, proxy, DNS)"

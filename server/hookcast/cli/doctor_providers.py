@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from hookcast.auth.published import Keys, parse_keys
 from hookcast.cli.findings import Finding, Level
+from hookcast.jwks import check_size
 from hookcast.settings import PREFIX, Settings
 from hookcast.trust import Trust
 
@@ -91,6 +92,10 @@ def _wrong_answer(answer: httpx.Response, discovered: Discovery | None) -> str |
         return f"redirects to {answer.headers.get('location', 'nowhere')}; set the final address"
     if answer.status_code != httpx.codes.OK:
         return f"answers {answer.status_code}; check the address, and the tenant, project or realm in it{right}"
+    try:
+        check_size(answer.content)
+    except ValueError as error:
+        return f"cannot be used: {error}{right}"
     if answer.content.lstrip()[:1] == b"<":
         return f"answers with a web page, not with keys: it is the wrong address, or that of a login or firewall{right}"
     document = _discovery(answer)

@@ -68,6 +68,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a symmetric key": ({KEYS: {"keys": [{"kty": "oct", "k": "AA"}]}}, ["only a symmetric key", SECRET]),
     "private keys": ({KEYS: {"keys": [{**JWK, "d": "AA"}]}}, ["publishes private keys"]),
     "keys for encryption": ({KEYS: {"keys": [{**JWK, "use": "enc"}]}}, ["only keys for encryption"]),
+    "more than the server takes": (
+        {KEYS: json.dumps({"keys": [JWK]}) + " " * 2**18},
+        ["the keys take more than 256 KiB"],
+    ),
     "useless keys": ({KEYS: {"keys": [{"kty": "EC", "crv": "secp256k1"}]}}, ["no usable key", "P-256"]),
     "another document": ({KEYS: {"hello": "world"}}, ["neither a JWKS (`keys`) nor certificates"]),
     "expired certificates": ({KEYS: OLD}, ["only expired certificates", "clock"]),

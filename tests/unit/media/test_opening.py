@@ -126,3 +126,52 @@ def test_links_begin_with_the_public_address(url: str) -> None:
 
 def test_without_a_public_address_links_of_a_directory_are_the_server_s_own() -> None:
     assert open_storage("file:///media", None).links(["a/0-x.png"], 60) == ["/media/a/0-x.png"]
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "value"),
+    [
+        ("s3://b", "AWS_ENDPOINT_URL", "garbage"),
+        ("s3://b", "AWS_ENDPOINT", "http://[::1"),
+        ("s3://b", "AWS_METADATA_ENDPOINT", "garbage"),
+        ("s3://b", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "garbage"),
+        ("s3://b", "AWS_REGION", "a b"),
+        ("s3://b", "AWS_SESSION_TOKEN", "a\nb"),
+        ("gs://b", "GOOGLE_BASE_URL", "garbage"),
+        ("az://c?account=a", "AZURE_STORAGE_TOKEN", "a\nb"),
+        ("az://c?account=a", "AZURE_STORAGE_TENANT_ID", "é /"),
+        ("az://c?account=a", "IDENTITY_ENDPOINT", "garbage"),
+        ("az://c?account=a", "AZURE_MSI_ENDPOINT", "garbage"),
+    ],
+)
+def test_a_variable_over_which_the_library_panics_is_named(
+    url: str, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its value; a panic prints itself, and cannot be kept from that."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=f"^needs {name} ") as raised:
+        open_storage(url, None)
+    assert value not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["s3://b", "gs://b", "az://c?account=a"])
+def test_variables_of_another_cloud_do_not_matter(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"s3": "IDENTITY_ENDPOINT", "gs": "AWS_ENDPOINT_URL", "az": "GOOGLE_BASE_URL"}
+    monkeypatch.setenv(given[url[:2]], "garbage")
+    open_storage(url, None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://b?region=a%20b",
+        "s3://b?region=%25zz",
+        "s3://b?region=é",
+        "s3://b?endpoint=http://faß.de",
+        "s3://b..c?endpoint=http://s3.example&path_style=false",
+        f"s3://{'a' * 64}?endpoint=http://s3.example&path_style=false",
+    ],
+)
+def test_an_option_over_which_the_library_panics_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^has the option (region|endpoint), "):
+        open_storage(url, None)

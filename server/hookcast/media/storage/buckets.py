@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
+from hookcast.media.storage import surroundings
 from hookcast.media.storage.objects import ObjectStorage
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def open_bucket(
     scheme: str, bucket: str, prefix: str | None, options: dict[str, str], public_url: str | None
 ) -> ObjectStorage:
     """Return the storage of a bucket of S3 (`s3`), Google Cloud Storage (`gs`) or Azure (`az`). Raises ValueError."""
+    surroundings.check(scheme, os.environ)
     try:
         return ObjectStorage(_store(scheme, bucket, prefix, options), public_url)
     except BaseError as error:  # an option is missing in the environment
@@ -37,9 +39,6 @@ def _store(scheme: str, bucket: str, prefix: str | None, options: dict[str, str]
 
 
 def _s3_options(bucket: str, options: dict[str, str]) -> dict[str, Any]:
-    for name, value in os.environ.items():
-        if name.startswith("AWS_") and not value.isprintable():
-            raise ValueError(f"needs {name} without control characters, such as the end of a line")
     found: dict[str, Any] = {name: options[name] for name in ("endpoint", "region") if name in options}
     if options.get("path_style") == "false":
         found["virtual_hosted_style_request"] = True

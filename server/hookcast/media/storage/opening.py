@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from hookcast.media.storage.base import Storage
 from hookcast.media.storage.local import LocalStorage
+from hookcast.media.storage.surroundings import is_word
 from hookcast.urls import check_endpoint
 
 _NAME = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*")
@@ -74,10 +75,16 @@ def _options(parts: SplitResult) -> dict[str, str]:
         raise ValueError(f"has the unknown option {unknown[0]!r}; {parts.scheme}:// takes {known}")
     if options.get("path_style", "true") not in {"true", "false"}:
         raise ValueError("has the option path_style, which must be true or false")
+    if not is_word(options.get("region", "auto")):
+        raise ValueError("has the option region, which must have letters, digits, '-', '_' and '.' only")
     if "endpoint" in options:
         try:
             check_endpoint(options["endpoint"])
+            if options.get("path_style") == "false":  # the bucket's name comes before the host
+                check_endpoint(options["endpoint"].replace("://", f"://{parts.netloc}.", 1))
         except ValueError:
             wrong = "has the option endpoint, which must be an https:// or http:// URL without user and query"
             raise ValueError(wrong) from None
+        if not options["endpoint"].isascii():
+            raise ValueError("has the option endpoint, whose host must be written in ASCII: xn--…")
     return options

@@ -8,7 +8,7 @@ attempts have left beside the kept files once it must have noticed, and `erase` 
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -25,7 +25,7 @@ from hookcast.keeping import named_files
 from hookcast.links import DATA, without_data
 from hookcast.logs import get_logger
 from hookcast.media.copying import Copied, Copier, Place
-from hookcast.media.failures import Interrupted, Left
+from hookcast.media.failures import Interrupted, Left, StorageFailed
 from hookcast.media.parts import Media
 from hookcast.media.stopping import Stop
 from hookcast.media.storage import folder_of
@@ -143,7 +143,8 @@ class Keeper:
         facts.since = facts.since or self._clock()
         overdue = self._clock() - facts.since - GIVE_UP_AFTER
         if piece.attempts > 1:
-            await self._in_turn(job.request_id, lambda _: self._storage.discard(folder_of(job.request_id)))
+            with suppress(StorageFailed):  # the copies tell it, if it lasts; `tidy` looks again
+                await self._in_turn(job.request_id, lambda _: self._storage.discard(folder_of(job.request_id)))
         too_late = overdue.total_seconds() > MAX_COPY_SECONDS  # attempts that did not even end
         wait = None if too_late else await self._copied(job, copies)
         if wait is not None and overdue < timedelta():

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from hookcast.errors import FalUnreachable, StoreUnavailable, Unavailable
 from hookcast.logs import get_logger
+from hookcast.media.failures import StorageFailed
 from hookcast.store import Batch, Piece, Record, WorkTable
 from hookcast.tasks import Tasks, beside, repeat
 
@@ -201,7 +202,7 @@ class Worker:
         try:
             async with asyncio.timeout(handler.seconds) as held.scope:
                 return await handler.run(piece)
-        except (FalUnreachable, Unavailable) as error:
+        except (FalUnreachable, StorageFailed, Unavailable) as error:
             _log.warning("work_postponed", **about, reason=str(error))
         except Exception as error:  # noqa: BLE001 - the fault is of this piece alone
             if held.misses >= MISSES:

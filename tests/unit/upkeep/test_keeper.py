@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from hookcast.consequences import Kind
 from hookcast.jobs import Completed, Copying, JobStatus, MediaStatus, Registered
 from hookcast.media.copying import Place
-from hookcast.media.failures import Interrupted, Left, Reason
+from hookcast.media.failures import Interrupted, Left, Reason, StorageFailed
 from hookcast.media.stopping import Stop
 from hookcast.store import Piece, open_store
 from hookcast.upkeep import keeper as module
@@ -171,6 +171,19 @@ async def test_a_job_that_is_registered_again_after_its_removal_keeps_its_files(
     await world.keeper.keep(await world.finished())
     assert await world.keeper.erase(piece) == Done()
     assert world.files == [file.key for file in (await world.job()).media]
+
+
+async def test_drafts_that_cannot_be_discarded_now_delay_no_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a storage that allows no listing would hold a job for ever; `tidy` looks for them again."""
+
+    def refuses(_folder: str) -> None:
+        raise StorageFailed("The bucket answered 403.")
+
+    monkeypatch.setattr(world.storage, "discard", refuses)
+    piece = again(await world.finished(), Later(1.0))
+    assert await world.keeper.keep(piece) == Done()
+    assert (await world.job()).status is JobStatus.COMPLETED
+    assert (await world.piece(Kind.TIDY)).request_id == "job-1"
 
 
 async def test_a_node_without_a_storage_completes_a_job_with_fals_links(world: World) -> None:

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from hookcast.consequences import Kind, Start
 from hookcast.errors import StoreUnavailable
+from hookcast.media.failures import StorageFailed
 from hookcast.store import Piece, open_store
 from hookcast.upkeep import worker as module
 from hookcast.upkeep.worker import Handler, Later, Outcome, Worker
@@ -154,11 +155,12 @@ async def test_an_outage_of_the_database_is_waited_out(world: World, monkeypatch
     assert handling.names == ["job-1"] * 2
 
 
-async def test_a_piece_that_a_handler_cannot_reach_the_database_for_runs_again(world: World) -> None:
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), StorageFailed("The bucket does not answer.")])
+async def test_a_piece_runs_again_when_the_database_or_the_storage_is_away(world: World, error: Exception) -> None:
     """Without a traceback: it is not a bug."""
     with capture_logs() as lines:
         await world.add("job-1")
-        async with world.node(Handling(StoreUnavailable("away"))):
+        async with world.node(Handling(error)):
             await world.empty()
     assert [line["event"] for line in lines] == ["work_postponed"]
 

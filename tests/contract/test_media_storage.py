@@ -1,4 +1,7 @@
-"""Every storage of kept files does the same: a directory, and two servers of the S3 protocol."""
+"""Every storage of kept files does the same: a directory, and buckets of S3 (two servers), of Google and of Azure.
+
+Google's server is a stand-in: `support/gcs.py` says what it stands for.
+"""
 
 import hashlib
 import os
@@ -13,20 +16,21 @@ from hookcast.media.copying import Copier, Place
 from hookcast.media.failures import Interrupted, Stopped
 from hookcast.media.fetching import Fetcher
 from hookcast.media.stopping import Stop
-from support.buckets import CREDENTIALS
+from support.buckets import KeepingServer
 from support.filehost import FileHost, answer, running_host, says
 from support.kept import LARGE, SIZES, Kept, KeptInBucket, KeptInDirectory, write
 
 
-@pytest.fixture(params=["directory", "moto", "s3rver"])
+@pytest.fixture(params=["directory", "moto", "s3rver", "gcs", "azurite"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     """Yield an empty storage of each kind."""
     if request.param == "directory":
         yield KeptInDirectory(tmp_path / "media")
         return
-    for name, value in CREDENTIALS.items():
+    bucket: KeepingServer = request.getfixturevalue(request.param)
+    for name, value in bucket.credentials.items():
         monkeypatch.setenv(name, value)
-    yield KeptInBucket(request.getfixturevalue(request.param))
+    yield KeptInBucket(bucket)
 
 
 @pytest.fixture
@@ -130,6 +134,14 @@ def test_files_are_removed_by_their_keys(kept: Kept) -> None:
     kept.storage.remove(["a/0-x.png"])
     kept.storage.remove([])
     assert kept.everything() == ["a/1-x.png"]
+
+
+def test_a_file_that_is_gone_already_keeps_no_other_from_its_removal(kept: Kept) -> None:
+    keys = [f"a/{number}-x.png" for number in range(30)]
+    for key in keys:
+        write(kept.storage, key, b"kept")
+    kept.storage.remove(["a/0-gone.png", *keys[:15], "a/1-gone.png", *keys[15:]])
+    assert kept.everything() == []
 
 
 def test_a_probe_leaves_nothing(kept: Kept) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
@@ -21,13 +21,33 @@ BUCKET = "media"
 S3RVER = Path(__file__).parents[1] / "clients/node_modules/.bin/s3rver"
 # What s3rver accepts; moto accepts anything.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER", "AWS_REGION": "us-east-1"}
+WRONG = {"AWS_ACCESS_KEY_ID": "nobody"}
+
+
+class KeepingServer(Protocol):
+    """A bucket on a server, seen by a program that knows nothing of Hookcast."""
+
+    atomic: bool  # what came of a PUT that broke off is never seen, as in S3
+    credentials: dict[str, str]  # variables of the environment
+    wrong_credentials: dict[str, str]  # which the server refuses
+    refusal: str  # the codes of its refusal, a pattern
+
+    def url(self, prefix: str, endpoint: str | None = None, name: str = BUCKET) -> str:
+        """Return the setting that names a prefix of this bucket, or of another one; `endpoint` is that of a proxy."""
+
+    def keys_under(self, prefix: str) -> list[str]:
+        """Return all keys under a prefix, of files and of drafts."""
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """Return a file's content and type."""
 
 
 class Bucket:
-    """A bucket on a server. `client` is AWS's client for Python, unchanged.
+    """A bucket of S3. See KeepingServer. `client` is AWS's client for Python, unchanged."""
 
-    `atomic`: what came of a PUT that broke off is never seen, as in S3.
-    """
+    credentials = CREDENTIALS
+    wrong_credentials = WRONG
+    refusal = "InvalidAccessKeyId"
 
     def __init__(self, port: int, *, atomic: bool) -> None:
         self.atomic = atomic
@@ -42,12 +62,12 @@ class Bucket:
             config=Config(s3={"addressing_style": "path"}),
         )
 
-    def url(self, prefix: str, endpoint: str | None = None) -> str:
-        """Return the setting that names a prefix of this bucket; `endpoint` is that of a proxy."""
-        return f"s3://{BUCKET}/{prefix}?endpoint={endpoint or self._endpoint}"
+    def url(self, prefix: str, endpoint: str | None = None, name: str = BUCKET) -> str:
+        """See KeepingServer."""
+        return f"s3://{name}/{prefix}?endpoint={endpoint or self._endpoint}"
 
     def keys_under(self, prefix: str) -> list[str]:
-        """Return all keys under a prefix, of files and of drafts."""
+        """See KeepingServer."""
         found = self.client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/")
         return [entry["Key"] for entry in found.get("Contents", [])]
 
@@ -57,7 +77,7 @@ class Bucket:
         return [upload["Key"] for upload in found.get("Uploads", [])]
 
     def read(self, key: str) -> tuple[bytes, str]:
-        """Return a file's content and type."""
+        """See KeepingServer."""
         found = self.client.get_object(Bucket=BUCKET, Key=key)
         return found["Body"].read(), found["ContentType"]
 

@@ -38,6 +38,7 @@ class FileHost:
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         self.scripts: dict[str, Script] = {}
+        self.otherwise = says(answer(b"", status="404 Not Found"))
         self.requests: list[str] = []
         self.ended = threading.Event()  # set when the test is over: for scripts that wait
         self._tls = tls
@@ -80,7 +81,7 @@ class FileHost:
                     request += data
                 self.requests.append(request.decode())
                 path = request.split(b" ")[1].decode()
-                self.scripts.get(path, says(answer(b"", status="404 Not Found")))(wrapped)
+                self.scripts.get(path, self.otherwise)(wrapped)
                 if isinstance(wrapped, ssl.SSLSocket):
                     wrapped.unwrap()
 

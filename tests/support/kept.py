@@ -7,7 +7,7 @@ from typing import Protocol
 
 from hookcast.media.stopping import Stop
 from hookcast.media.storage import Storage, open_storage
-from support.buckets import Bucket
+from support.buckets import KeepingServer
 
 LARGE = os.urandom(9 * 1024 * 1024)  # more than is put at once
 SIZES = {"small": LARGE[:100_000], "large": LARGE}
@@ -47,7 +47,7 @@ class KeptInDirectory:
 class KeptInBucket:
     """A bucket."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: KeepingServer) -> None:
         self._bucket = bucket
         self._prefix = f"some/{uuid.uuid4().hex}"  # of this test's own
         self.atomic = bucket.atomic

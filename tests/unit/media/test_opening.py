@@ -97,12 +97,22 @@ def test_without_a_public_address_links_of_buckets_are_presigned(url: str, start
     assert link.startswith(start)
 
 
-@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_REGION"])
-def test_a_line_s_end_in_a_variable_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("s3://bucket", "AWS_ACCESS_KEY_ID"),
+        ("s3://bucket", "AWS_SESSION_TOKEN"),
+        ("s3://bucket", "AWS_REGION"),
+        ("gs://bucket", "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("az://container?account=name", "AZURE_STORAGE_ACCOUNT_NAME"),
+        ("az://container?account=name", "AZURE_STORAGE_ACCOUNT_KEY"),
+    ],
+)
+def test_a_line_s_end_in_a_variable_is_told(url: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of secrets have one, and object_store panics over it."""
     monkeypatch.setenv(name, "key\n")
     with pytest.raises(ValueError, match=f"needs {name} without"):
-        open_storage("s3://bucket", None)
+        open_storage(url, None)
 
 
 def test_a_panic_is_a_failure_like_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from hookcast.media.failures import StorageFailed
 from hookcast.media.stopping import Stop
 from hookcast.media.storage.base import Storage, Stored
 from hookcast.media.storage.names import INCOMING, draft_name
+from hookcast.media.storage.pending import wait_for_copy
 from hookcast.media.storage.uploading import Upload
 
 SMALL = 8 * 1024 * 1024  # bytes: at most that much of a copy is held in memory
@@ -58,7 +59,7 @@ class ObjectStorage(Storage):
     def delete(self, folder: str) -> int:
         """See Storage."""
         count = 0
-        for _ in range(_ROUNDS):  # some storages stop at a file that another node has just removed
+        for _ in range(_ROUNDS):  # a copy on another node may end meanwhile
             keys = [stored.key for stored in self.files(folder)]
             self.remove(keys)
             count += len(keys)
@@ -132,6 +133,8 @@ class ObjectStorage(Storage):
         """Copy a file inside the storage, with its type."""
         with _failures("to finish a file"):
             obstore.copy(self._store, source, key)
+            if isinstance(self._store, AzureStore):
+                wait_for_copy(obstore.sign(self._store, "GET", key, UPLOAD_TIME))
 
     def remove_draft(self, name: str) -> None:
         """Remove a draft if it is there; a failure leaves it to `sweep`."""
@@ -142,8 +145,15 @@ class ObjectStorage(Storage):
         """See Storage."""
         with _failures("to remove files"):
             for at in range(0, len(keys), _BATCH):
-                with contextlib.suppress(FileNotFoundError):
+                try:
                     obstore.delete(self._store, keys[at : at + _BATCH])
+                except FileNotFoundError:  # Google and Azure stop at a file that somebody else has just removed
+                    self._remove_each(keys[at : at + _BATCH])
+
+    def _remove_each(self, keys: list[str]) -> None:
+        for key in keys:
+            with contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._store, key)
 
     def _listed(self, folder: str) -> Iterator[Stored]:
         with _failures("to list files"):

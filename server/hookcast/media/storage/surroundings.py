@@ -22,7 +22,11 @@ _WORDS = {
     "gs": (),
     "az": ("AZURE_TENANT_ID", "AZURE_STORAGE_TENANT_ID", "AZURE_STORAGE_AUTHORITY_ID", "AZURE_AUTHORITY_ID"),
 }
-_PREFIXES = {"s3": ("AWS_",), "gs": (), "az": ("AZURE_", "IDENTITY_", "MSI_")}  # a key of Google's is JSON, in lines
+_PREFIXES = {  # not all of Google's: a key is JSON, in lines
+    "s3": ("AWS_",),
+    "gs": ("GOOGLE_APPLICATION_",),
+    "az": ("AZURE_", "IDENTITY_", "MSI_"),
+}
 _WORD = re.compile(r"[A-Za-z0-9._-]+")
 
 

@@ -4,7 +4,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from hookcast.media.failures import Stopped, StorageFailed
 from hookcast.media.stopping import Stop
@@ -23,7 +23,7 @@ class Upload:
         parts = urlsplit(url)
         self._held = contextlib.ExitStack()
         self._stop = stop
-        self._connection = _connection(parts.scheme, parts.netloc)
+        self._connection = connection_to(parts)
         self._held.callback(self._connection.close)
         with self._failures():
             self._connection.connect()
@@ -84,10 +84,11 @@ class Upload:
         return None
 
 
-def _connection(scheme: str, netloc: str) -> HTTPConnection:
-    if scheme == "https":
-        return HTTPSConnection(netloc, timeout=CONNECT_SECONDS, context=tls_context())
-    return HTTPConnection(netloc, timeout=CONNECT_SECONDS)
+def connection_to(parts: SplitResult) -> HTTPConnection:
+    """Return a connection to the server of a URL, not open yet."""
+    if parts.scheme == "https":
+        return HTTPSConnection(parts.netloc, timeout=CONNECT_SECONDS, context=tls_context())
+    return HTTPConnection(parts.netloc, timeout=CONNECT_SECONDS)
 
 
 def _check(response: HTTPResponse) -> None:

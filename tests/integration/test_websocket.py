@@ -201,6 +201,18 @@ async def test_many_messages_at_once_are_answered_in_order(node: Node) -> None:
     await until(lambda: len(node.engine.hub) == 0)
 
 
+async def test_a_message_in_one_segment_with_the_handshake_is_answered(node: Node) -> None:
+    """RFC 6455 section 4.1 lets a client send only after the 101; one that does not is understood all the same."""
+    await node.client.put("/api/fal-jobs/job-1", json={})
+    for _ in range(10):
+        async with raw(node) as client:
+            await client.send(UPGRADE + subscribe("job-1"))
+            await client.until(b'"version":1')
+            assert b'"type":"subscribed"' in client.seen
+            await client.send(subscribe("job-2"))
+            await client.until(b'"job-2"')
+
+
 async def test_both_transports_say_the_same(node: Node) -> None:
     """Each state has the same JSON in both."""
     await node.register("job-1", metadata={"note": "\u2028\u00fc"})

@@ -20,7 +20,7 @@ from hookcast.routes.access_log import log_refused
 from hookcast.serving.base import Config, addresses, hand_over, last_words, scope_read
 from hookcast.serving.heads import MAX_HEAD_BYTES, oversize, too_large, wrong_host
 from hookcast.serving.unread import Unread
-from hookcast.serving.websocket import Handshake, accept_key, scope_of
+from hookcast.serving.websocket import Handshake, accept_key, end_of_head, scope_of
 
 MAX_PIPELINED = 100  # requests queued behind an unanswered one
 MAX_IGNORED_BYTES = 64 * 1024 * 1024  # of a refused body
@@ -48,6 +48,7 @@ class HttpProtocol(HttpToolsProtocol):
     _since = 0  # bytes received since the head began, including the whole chunk it began in
     _held = 0  # bytes the parser consumed without a callback
     _last = 0  # bytes in the last chunk
+    _chunk = b""  # while it is parsed
     _told = False
     _ignored = 0
     _problem: HookcastError | None = None
@@ -81,7 +82,9 @@ class HttpProtocol(HttpToolsProtocol):
             return self._ignore(len(data))
         self._last, self._told = len(data), False
         self._since += len(data)
+        self._chunk = data
         super().data_received(data)
+        self._chunk = b""
         if self.transport.is_closing() or self._over():
             return None
         self._held = 0 if self._told else self._held + len(data)
@@ -167,7 +170,7 @@ class HttpProtocol(HttpToolsProtocol):
         handshake = Handshake(self, scope, accept)
         if self.flow.write_paused:  # an earlier response is unread, and only this protocol knows
             handshake.pause_writing()
-        handshake.start(self)
+        handshake.start(self, self._chunk[end_of_head() :])
         return self._forget()
 
     def _should_upgrade_to_ws(self) -> bool:

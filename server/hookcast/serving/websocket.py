@@ -6,6 +6,7 @@ there is no code for messages, which are the streams' own.
 
 import asyncio
 import binascii
+import sys
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from hashlib import sha1
@@ -44,6 +45,12 @@ def accept_key(method: str, version: str, headers: Lines) -> bytes:
     if not (plain and once and bodiless and _is_key(key)):
         raise BadRequest("The request is not a valid WebSocket handshake.")
     return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
+
+
+def end_of_head() -> int:
+    """Return where in its chunk the head of an upgrade ends: the parser's exception says it, while it is handled."""
+    error = sys.exc_info()[1]
+    return int(error.args[0]) if isinstance(error, httptools.HttpParserUpgrade) else sys.maxsize
 
 
 def scope_of(http: HttpToolsProtocol) -> dict[str, Any]:
@@ -95,11 +102,13 @@ class Handshake(asyncio.Protocol):
         self._paused = False
         self._gone = asyncio.Event()
 
-    def start(self, http: HttpToolsProtocol) -> None:
-        """Take the connection from the protocol that read the request, and run the application."""
+    def start(self, http: HttpToolsProtocol, early: bytes) -> None:
+        """Take the connection from the protocol that read the request, and `early` behind it; run the application."""
         http.connections.discard(http)
         http.connections.add(self)  # type: ignore[arg-type]
         http.transport.set_protocol(self)
+        if early:
+            self.data_received(early)
         task = http.loop.create_task(self._run())
         task.add_done_callback(http.tasks.discard)
         http.tasks.add(task)

@@ -16,7 +16,7 @@ from hookcast.media.types import HEAD, file_type, is_kept
 from hookcast.splicing import Spot
 
 # It stays in a core's cache from the socket to the hash and the file: three quarters of the CPU of 1 MiB. A thread that
-# hashes beside is no faster on two cores: 0.68 of curl's speed instead of 0.72 with one file, 0.49 instead of 0.53 with four.
+# hashes beside is no faster on two cores: 0.68 of curl's speed instead of 0.72 (one file), 0.49 instead of 0.53 (four).
 BLOCK = 128 * 1024
 
 Progress = Callable[[int, int | None], None]  # (bytes copied, bytes in total or None)

@@ -83,7 +83,9 @@ async def _serve(sites: tuple[Site, ...], on_ready: Callable[[], None], lifeline
     servers = [Server(site, on_ready if site is sites[-1] else lambda: None) for site in sites]
     _stop_on_signals(servers, lifeline)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(server.serve(sockets=accepting(server.site.listener))) for server in servers]
+        # Workers share a listener: its copies would wake each idle one several times for a connection.
+        listen = accepting if lifeline is None else lambda listener: [listener]
+        tasks = [group.create_task(server.serve(sockets=listen(server.site.listener))) for server in servers]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for server in servers:
             server.should_exit = True  # if one fails to start, all stop

@@ -19,13 +19,13 @@ from support.watchers import Ledger, Watcher, watching
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(300, 600))]
 DEADLINE = sized(280, 560)
-WEBHOOKS = sized(500, 10_000)
+WEBHOOKS = sized(300, 10_000)
 RATE = sized(320, 250)
 LONGEST_LIFE = sized(0.8, 1.5)
 LONGEST_CALM = sized(0.8, 4.0)  # between two workers' deaths
 LEAST_KILLS = sized(1, 15)
 LEAST_WORKERS = sized(1, 5)
-SINGLE_STREAMS = sized(100, 1000)
+SINGLE_STREAMS = sized(60, 1000)
 NAMES_A_STREAM = 100
 PATIENCE = sized(0.1, 1.0)
 

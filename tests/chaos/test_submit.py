@@ -92,6 +92,7 @@ class Shop:
         await self._chaos.web.close()
         await self._node.spawn()
         await self._node.ready()
+        await self._node.opened()
 
     async def settle(self, wish: str) -> None:
         """Do as the documentation says after a submit with a key that was not answered: in the end there is one job."""

@@ -24,8 +24,8 @@ from support.working import hurry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(sized(300, 3000))]
 DEADLINE = sized(280, 2900)
-ENDS = sized(150, 10_000)
-KILLS = sized(4, 60)
+ENDS = sized(100, 10_000)
+KILLS = sized(3, 60)
 LONGEST_LIFE = sized(1.0, 8.0)  # seconds of a node between two kills
 FAILURES = 4  # of one event at most, so that none is given up
 HANG_SECONDS = 1.0

@@ -70,7 +70,7 @@ async def test_the_port_is_read_from_the_env_file_too(node: Node, tmp_path: Path
 async def test_a_server_is_found_wherever_it_listens(tmp_path: Path, host: str) -> None:
     """Also where its address means every address of the machine, of IPv4 or of IPv6."""
     settings = {"host": host, "api_keys": API_KEY, "fal_jwks_url": f"http://127.0.0.1:{quiet_port()}"}
-    async with running_served(tmp_path, settings) as [served]:
+    async with running_served(tmp_path, settings, opened=False) as [served]:
         said = await hookcast(tmp_path, "health", HOOKCAST_HOST=host, HOOKCAST_PORT=str(served.port))
     assert said.code == 0, said
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support.ports import quiet_port
-from support.web import Web
+from support.web import Web, has_database
 
 START_SECONDS = 120.0
 STOP_SECONDS = 120.0
@@ -86,6 +86,11 @@ class Served:
         await self.spawn()
         await self.ready()
 
+    async def opened(self) -> None:
+        """Wait until the node has its database: on a busy machine it listens before."""
+        async with asyncio.timeout(START_SECONDS):
+            await has_database(self.port)
+
     async def healthy(self, web: Web) -> None:
         """Wait until /readyz says that all dependencies are available."""
         while b'"status":"ok"' not in (await web.request(self.port, "GET", "/readyz"))[1]:  # noqa: ASYNC110
@@ -147,15 +152,17 @@ def _level(line: str) -> str:
 
 @asynccontextmanager
 async def running_served(
-    folder: Path, settings: Mapping[str, object], *, count: int = 1, workers: int = 1
+    folder: Path, settings: Mapping[str, object], *, count: int = 1, workers: int = 1, opened: bool = True
 ) -> AsyncIterator[list[Served]]:
-    """Run nodes inside the block, and kill them at its end."""
+    """Run nodes inside the block, and kill them at its end; `opened` = they listen at 127.0.0.1, with a database."""
     nodes = [Served(folder, settings, workers) for _ in range(count)]
     try:
         for node in nodes:
             await node.spawn()
         for node in nodes:
             await node.ready()
+            if opened:
+                await node.opened()
         yield nodes
     finally:
         for node in nodes:

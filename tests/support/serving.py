@@ -16,6 +16,7 @@ from support.connections import listening
 from support.fal import FalDouble, jwk, sign
 from support.ports import quiet_port
 from support.server import CONNECTIONS, PLAIN
+from support.web import has_database
 
 DEADLINE = 120.0
 
@@ -32,7 +33,7 @@ class Served:
     process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start the server, and wait until it listens."""
+        """Start the server, and wait until it listens and has its database."""
         port = self.url.rpartition(":")[2]
         command = [sys.executable, "-m", "hookcast", "serve", "--port", port]
         self.process = await asyncio.create_subprocess_exec(
@@ -45,6 +46,7 @@ class Served:
         assert self.process.stdout is not None
         line = await self.process.stdout.readline()
         assert b"listens on" in line, line
+        await has_database(int(port))
 
     async def stop(self) -> None:
         """Stop the server with SIGTERM, as a deployment does: it drains and exits with 0."""

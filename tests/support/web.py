@@ -70,3 +70,13 @@ def parse_head(head: bytes) -> tuple[int, dict[str, str]]:
     first, *rest = head.decode("latin-1").split("\r\n")
     fields = (line.partition(":") for line in rest if line)
     return int(first.split(" ", 2)[1]), {name.lower(): value.strip() for name, _, value in fields}
+
+
+async def has_database(port: int) -> None:
+    """Wait until the node at this port has opened its database."""
+    web = Web()
+    try:
+        while (await web.request(port, "GET", "/readyz"))[0] == 503:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(AGAIN_SECONDS)
+    finally:
+        await web.close()

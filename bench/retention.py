@@ -1,6 +1,6 @@
 """Measure how long retention holds SQLite's writer: a file of old jobs with large results, read from a cold disk.
 
-    python -m bench.retention                     # 200,000 jobs of 20 KB: 4 GB, about ten minutes
+    python -m bench.retention                     # 200,000 jobs of 20 KB: 4 GB, about half an hour
     python -m bench.retention --jobs 20000
 
 Half of the jobs are due. Before and during the clean-up a change is committed every 10 ms. The times are those for

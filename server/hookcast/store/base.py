@@ -122,11 +122,11 @@ class Database(ABC):
 
     async def write(self, work: Work[T], seconds: float | None = None) -> T:
         """Run `work` in a transaction and commit it within `seconds`; None = DEADLINE_SECONDS."""
-        return await self._watched(self._run(work, writes=True), seconds or DEADLINE_SECONDS, writes=True)
+        return await self._watched(self._run(work, writes=True), writes=True, seconds=seconds)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which must only read."""
-        return await self._watched(self._run(work, writes=False), DEADLINE_SECONDS, writes=False)
+        return await self._watched(self._run(work, writes=False), writes=False)
 
     async def look_up(self, query: LookUp[T], ids: Sequence[str]) -> list[T]:
         """Return what the query makes of the rows with these ids."""
@@ -149,9 +149,9 @@ class Database(ABC):
     async def rewrite(self) -> None:  # noqa: B027 - PostgreSQL's autovacuum needs no help
         """Rewrite the file without unused space and able to shrink; nothing else can write meanwhile."""
 
-    async def _watched(self, running: Awaitable[T], seconds: float, *, writes: bool) -> T:
+    async def _watched(self, running: Awaitable[T], *, writes: bool, seconds: float | None = None) -> T:
         try:
-            async with deadline(seconds):
+            async with deadline(seconds or DEADLINE_SECONDS):
                 found = await running
         except StoreUnavailable as error:
             self._failed(error)

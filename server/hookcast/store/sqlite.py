@@ -32,7 +32,6 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import OperationalError
 
 from hookcast.store.base import (
-    DEADLINE_SECONDS,
     MIGRATION_SECONDS,
     REWRITE_SECONDS,
     WAIT_SECONDS,
@@ -146,7 +145,7 @@ class Sqlite(Database):
             finally:
                 connection.close()  # back to the pool
 
-        return await self._watched(self._in_thread(run, self._readers), DEADLINE_SECONDS, writes=False)
+        return await self._watched(self._in_thread(run, self._readers), writes=False)
 
     async def _run(self, work: Work[T], *, writes: bool) -> T:
         engine = self._engines[writes]

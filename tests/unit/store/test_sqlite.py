@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,9 @@ from msgspec import Raw
 
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Completed, unseen
-from hookcast.store import migrate, open_store
+from hookcast.store import base, migrate, open_store
+from hookcast.store.base import LookUp
+from hookcast.store.schema import jobs
 from hookcast.transitions import advance
 from hookcast.upkeep.retention import Retention
 
@@ -68,3 +71,19 @@ async def test_nothing_is_written_to_a_file_that_is_gone(tmp_path: Path, replace
         aside.rename(path)
         await store.change("job-1", lambda _: job)
         assert await store.get("job-1") == job
+
+
+async def test_a_look_up_has_the_deadline_of_other_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it does without their transaction."""
+    over = threading.Event()
+    query = LookUp([jobs.c.request_id], jobs.c.request_id, lambda _: over.wait(60))
+    async with open_store(f"sqlite:///{tmp_path / 'hookcast.db'}") as store:
+        job = unseen("job-1", now=NOW)
+        await store.change("job-1", lambda _: advance(job, Completed(result=Raw(b"1")), now=NOW))
+        monkeypatch.setattr(base, "DEADLINE_SECONDS", 0.05)
+        try:
+            async with asyncio.timeout(3):
+                with pytest.raises(StoreUnavailable):
+                    await store._database.look_up(query, ["job-1"])
+        finally:
+            over.set()

@@ -88,10 +88,14 @@ ROOM = """() => {
 }"""
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+FITS = "[...document.querySelectorAll('.node')].every((node) => node.scrollWidth <= node.clientWidth)"
+
+
+@pytest.mark.parametrize("width", [375, 1280])
 def test_the_texts_of_the_diagram_touch_nothing(dev: Dev, width: int) -> None:
     with opened(dev, viewport={"width": width, "height": 844}) as page:
         page.get_by_test_id("generate").click()
         expect(page.get_by_test_id("job")).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
         expect(page.locator("[data-wire=events]")).to_have_text("WebSocket")
         assert min(page.evaluate(ROOM)) >= 4
+        assert page.evaluate(FITS)

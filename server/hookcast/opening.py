@@ -9,7 +9,7 @@ from hookcast.errors import StoreRefused, StoreUnavailable
 from hookcast.logs import get_logger
 from hookcast.routes.services import Node, Services
 
-PATIENCE_SECONDS = 2.0  # before the node answers without its services: a database may hang, or be migrated for minutes
+PATIENCE_SECONDS = 6.0  # before the node answers without its services: longer than attempts take, unless they migrate
 MIN_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 15.0
 GROWTH = 1.7

@@ -16,6 +16,7 @@ from schemathesis.specs.openapi import checks as described
 
 import requests
 from hookcast.routes.openapi import describe
+from support.dev import wait_for_database
 from support.fal import sign
 from support.fuzz import LONG
 from support.jwks import published_to_threads
@@ -70,6 +71,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             HOOKCAST_STREAM_LIFETIME_SECONDS="0.05",
             FAL_KEY="key",
         )
+        wait_for_database(f"http://127.0.0.1:{port}")
         yield f"http://127.0.0.1:{port}"
         server.end()
         emulator.end()

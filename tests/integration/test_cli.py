@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from support.commands import clean_environment, hookcast
+from support.dev import wait_for_database
 from support.ports import quiet_port
 from support.redis import Redis
 from support.served import running_served
@@ -53,6 +54,7 @@ def test_dev_runs_a_job_to_its_end_and_ctrl_c_ends_it(tmp_path: Path) -> None:
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as web,
     ):
         _wait_for_line(process, "Ctrl-C")
+        wait_for_database(str(web.base_url))
         endpoint = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video"
         taken = web.post("/api/fal-jobs", json={"endpointId": endpoint, "input": {"prompt": "a cat"}}).json()
         stream = web.get(taken["links"]["events"]).text
@@ -75,6 +77,7 @@ def test_the_curl_walk_through_of_the_readme_works_as_written(tmp_path: Path) ->
     dev = ["dev", "--port", port, "--emulator-port", str(quiet_port()), "--speed", "20"]
     with _running(tmp_path, *dev) as process:
         _wait_for_line(process, "Ctrl-C")
+        wait_for_database(f"http://127.0.0.1:{port}")
         command = ["bash", "-euo", "pipefail", "-c", script.replace(":8000", f":{port}")]
         said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE).stdout
         assert "event: end" in said
@@ -90,6 +93,7 @@ def test_a_killed_server_answers_everything_it_had_acknowledged(tmp_path: Path) 
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as web,
         ):
             _wait_for_line(process, "listens on")
+            wait_for_database(str(web.base_url))
             if attempt == 0:
                 assert [web.put(f"/api/fal-jobs/job-{n}", json={}).status_code for n in range(20)] == [201] * 20
                 process.send_signal(signal.SIGKILL)
@@ -110,6 +114,38 @@ def _complaint(folder: Path, *arguments: str, **environment: str) -> str:
     assert done.returncode == 2, done
     assert len(done.stderr.splitlines()) == 1, done.stderr
     return done.stderr
+
+
+WRONG_ARGUMENTS = {
+    "serve --port x": "'--port'",
+    "serve --port 99999999": "65535",
+    "serve --port": "'--port' requires an argument",
+    "serve extra": "extra",
+    "serv": "Did you mean 'serve'?",
+    "--versoin": "--versoin",
+    "health --port x": "'--port'",
+    "health --prot 1": "--prot",
+    "submit fal-ai/flux/dev": "'--input'",
+    "jobs lsit": "'lsit'",
+    "jobs show": "request_id",
+    "token --expires-in 0": "'--expires-in'",
+}
+
+
+@pytest.mark.parametrize("line", WRONG_ARGUMENTS)
+def test_wrong_arguments_are_named_in_one_line(tmp_path: Path, line: str) -> None:
+    """Which says where the right ones are."""
+    said = _complaint(tmp_path, *line.split())
+    assert WRONG_ARGUMENTS[line].lower() in said.lower()
+    assert "--help" in said
+
+
+@pytest.mark.parametrize("line", ["", "jobs", "media"])
+def test_without_arguments_a_command_shows_its_help(tmp_path: Path, line: str) -> None:
+    command = [*COMMAND, *line.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert "Usage: " in done.stdout + done.stderr
+    assert "hookcast:" not in done.stderr
 
 
 def test_every_wrong_setting_is_named_in_one_line(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
-"""A `hookcast dev` that can be killed and started again, and its page in a fresh Chromium."""
+"""A `hookcast dev` that can be killed and started again, and its page in Chromium."""
 
 import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from support.clients import DEADLINE, FLAGS
@@ -32,7 +34,7 @@ class Dev:
         self.address = ""
 
     def start(self) -> None:
-        """Start it, and wait until it says where its page is."""
+        """Start it, and wait until it says where its page is, and has its database."""
         self._process = subprocess.Popen(
             self._command,
             cwd=self._folder,
@@ -44,6 +46,7 @@ class Dev:
         assert self._process.stdout is not None
         found = next(filter(None, (re.search(r"Demo page\s+(\S+)", line) for line in self._process.stdout)))
         self.address = found.group(1)
+        wait_for_database(self.address)
 
     def stop(self) -> None:
         """Press Ctrl-C: it ends in order."""
@@ -57,6 +60,12 @@ class Dev:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.communicate(timeout=DEADLINE)
+
+
+def wait_for_database(address: str) -> None:
+    """Wait until the server at this address has its database; it listens before."""
+    while httpx.get(f"{address.rstrip('/')}/readyz", timeout=DEADLINE).status_code == 503:
+        time.sleep(0.1)
 
 
 @contextmanager
@@ -80,10 +89,9 @@ def launched() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(dev: Dev, **options: Any) -> Iterator[Page]:
-    """The page in a fresh browser, at the width of a phone; it must not report an error or break its own policy."""
-    with launched() as browser:
-        page = browser.new_page(**{"viewport": {"width": 390, "height": 844}, **options})
+def opened(dev: Dev, browser: Browser, **options: Any) -> Iterator[Page]:
+    """The page for a new visitor, at the width of a phone; it must not report an error or break its own policy."""
+    with browser.new_page(**{"viewport": {"width": 390, "height": 844}, **options}) as page:
         page.set_default_timeout(DEADLINE * 1000)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))

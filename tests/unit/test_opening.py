@@ -53,6 +53,27 @@ async def test_services_are_there_when_the_block_begins_and_closed_when_it_ends(
     assert (closed_early, database.closed, database.pauses) == (False, True, [])
 
 
+async def test_a_node_answers_without_a_database_that_is_migrated_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The services come later; the end does not wait for them."""
+    monkeypatch.setattr("hookcast.opening.PATIENCE_SECONDS", 0.01)
+    migrated, started = asyncio.Event(), node()
+
+    @asynccontextmanager
+    async def open_late() -> AsyncIterator[Services]:
+        await migrated.wait()
+        yield SERVICES
+
+    async with Opening(started, open_late, None).running():
+        early = started.ready
+        migrated.set()
+        while not started.ready:  # noqa: ASYNC110 - the opening runs in this loop
+            await asyncio.sleep(0)
+        assert (early, started.services) == (False, SERVICES)
+    migrated.clear()
+    async with Opening(other := node(), open_late, None).running():
+        assert not other.ready
+
+
 async def test_pauses_grow_up_to_a_limit_and_each_has_a_line() -> None:
     """Jittered; the reason is in the line, not in the answers of the node."""
     database, started = Database(*[AWAY] * 12), node()

@@ -19,7 +19,7 @@ from hookcast.cli.endings import ending
 from hookcast.cli.health import health
 from hookcast.cli.jobs import app as jobs
 from hookcast.cli.media import app as media
-from hookcast.cli.options import EMULATOR_PORT, Token, Url
+from hookcast.cli.options import EMULATOR_PORT, Token, Url, run
 from hookcast.errors import InvalidRequest, SettingsError, UsageError
 from hookcast.settings import load_client_settings, load_settings
 
@@ -43,7 +43,7 @@ Patience = Annotated[float | None, typer.Option(min=0.1, help="Stop watching aft
 def main() -> None:
     """Run the `hookcast` command."""
     with ending():
-        app()
+        run(app)
 
 
 def _say_version(asked: bool) -> None:

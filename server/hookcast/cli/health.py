@@ -11,7 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from hookcast.errors import HookcastError, SettingsError
+from hookcast.cli.options import run
+from hookcast.errors import HookcastError, SettingsError, UsageError
 from hookcast.settings import load_listen_settings
 
 SECONDS = 3.0
@@ -24,10 +25,10 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port that it l
 def main() -> None:
     """Run `hookcast health`."""
     try:
-        app(sys.argv[2:], prog_name="hookcast health")
+        run(app, sys.argv[2:], "hookcast health")
     except HookcastError as error:
         sys.stderr.write(f"hookcast: {error}\n")
-        sys.exit(2 if isinstance(error, SettingsError) else 1)
+        sys.exit(2 if isinstance(error, SettingsError | UsageError) else 1)
 
 
 @app.command()

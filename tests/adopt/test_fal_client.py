@@ -69,7 +69,7 @@ def app() -> Iterator[Path]:
 @pytest.fixture
 async def hookcast(tmp_path: Path, port: int) -> AsyncIterator[Node]:
     """A Hookcast that admits the page."""
-    async with running_hookcast(tmp_path, f"http://127.0.0.1:{port}", speed=4) as node:
+    async with running_hookcast(tmp_path, f"http://127.0.0.1:{port}", speed=0.5) as node:
         yield node
 
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from support.commands import DEADLINE, clean_environment
+from support.dev import wait_for_database
 from support.ports import quiet_port
 from support.readmes import ROOT
 
@@ -44,7 +45,9 @@ def address(command: str, tmp_path: Path) -> Iterator[str]:
     )
     try:
         assert process.stdout is not None
-        yield next(found[1] for line in process.stdout if (found := re.search(r"Demo page\s+(\S+)", line))).rstrip("/")
+        found = next(found[1] for line in process.stdout if (found := re.search(r"Demo page\s+(\S+)", line)))
+        wait_for_database(found)
+        yield found.rstrip("/")
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=DEADLINE)

@@ -77,7 +77,7 @@ async def test_a_new_job_appears_in_the_list_and_completes(page: Page) -> None:
     await expect(page.get_by_role("listitem")).to_have_text([f"{PROMPT}: completed"])
 
 
-@pytest.mark.parametrize("speed", [1])
+@pytest.mark.parametrize("speed", [0.5])
 async def test_a_jobs_page_shows_progress_and_then_the_video(page: Page) -> None:
     await generate(page)
     await page.get_by_role("link", name=PROMPT).click()

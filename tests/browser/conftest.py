@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from support.dev import Dev, opened, running_dev
+from support.dev import Dev, launched, opened, running_dev
 
 
 @pytest.fixture
@@ -28,10 +28,25 @@ def dev(tmp_path: Path, speed: str, settings: dict[str, str]) -> Iterator[Dev]:
         yield dev
 
 
+@pytest.fixture(scope="module")
+def launched_chrome() -> Iterator[Browser]:
+    """One Chromium for all tests of a module that use Playwright's synchronous API."""
+    with launched() as browser:
+        yield browser
+
+
 @pytest.fixture
-def page(dev: Dev) -> Iterator[Page]:
+def chrome(launched_chrome: Browser) -> Iterator[Browser]:
+    """A Chromium in which no other test's page is open; each visitor is a context of its own."""
+    yield launched_chrome
+    for context in launched_chrome.contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(dev: Dev, chrome: Browser) -> Iterator[Page]:
     """The page, which must never load twice."""
-    with opened(dev) as page:
+    with opened(dev, chrome) as page:
         loads: list[str] = []
         page.on("load", lambda _: loads.append("load"))
         yield page

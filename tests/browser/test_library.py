@@ -10,6 +10,7 @@ from playwright.async_api import Page as AsyncPage
 from playwright.sync_api import Page
 
 from support.clients import chromium
+from support.demo import UNHURRIED
 from support.dev import Dev, launched
 from support.fal import FalDouble
 from support.serving import Served, served
@@ -67,7 +68,7 @@ def _outcome(page: Page) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("speed", ["1"])
+@UNHURRIED
 def test_a_plain_script_watches_an_emulated_job_to_its_video(plain: Page) -> None:
     """Each state once, in order, over a WebSocket; then the end, once."""
     plain.evaluate("generate()")
@@ -80,7 +81,7 @@ def test_a_plain_script_watches_an_emulated_job_to_its_video(plain: Page) -> Non
     assert plain.evaluate("job.result.video.url").endswith(".mp4")
 
 
-@pytest.mark.parametrize("speed", ["1"])
+@UNHURRIED
 @pytest.mark.parametrize("blocked", [1, 2, 3], ids=["websocket", "sse too", "long-poll too"])
 def test_a_job_ends_whatever_is_blocked(plain: Page, blocked: int) -> None:
     """Each time the next transport brings the end, and none of the blocked ones was ever live."""

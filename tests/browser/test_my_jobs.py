@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from support.access import ADMIN, API_KEY, SECRET, token
 from support.clients import DEADLINE
-from support.dev import Dev, launched
+from support.demo import UNHURRIED
+from support.dev import Dev
 from support.ports import quiet_port
 from support.projects import serving
 
@@ -52,18 +53,11 @@ def site(project: str, port: int) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """One in which each user is a context of its own."""
-    with launched() as browser:
-        yield browser
-
-
 class User:
     """A signed-in user, with any number of tabs."""
 
-    def __init__(self, browser: Browser, dev: Dev, site: str, name: str) -> None:
-        self._context = browser.new_context()
+    def __init__(self, chrome: Browser, dev: Dev, site: str, name: str) -> None:
+        self._context = chrome.new_context()
         self._context.set_default_timeout(DEADLINE * 1000)
         self._address = f"{site}/?server={dev.address.rstrip('/')}&token={token(sub=name)}"
         self.errors: list[str] = []
@@ -92,9 +86,9 @@ def _expect_completed(page: Page, *ids: str) -> None:
         expect(jobs.nth(at)).to_have_attribute("data-status", "completed")
 
 
-def test_all_tabs_of_a_user_show_the_same_jobs_and_those_of_others_never(browser: Browser, dev: Dev, site: str) -> None:
+def test_all_tabs_of_a_user_show_the_same_jobs_and_those_of_others_never(chrome: Browser, dev: Dev, site: str) -> None:
     """New jobs come without a reload, also after the server was killed; a reload begins with a page of the history."""
-    one, two = User(browser, dev, site, "user-1"), User(browser, dev, site, "user-2")
+    one, two = User(chrome, dev, site, "user-1"), User(chrome, dev, site, "user-2")
     tabs = [one.tab(), one.tab()]
     other = two.tab()
     ids = [_submit(dev, "user-1")]
@@ -119,10 +113,10 @@ def test_all_tabs_of_a_user_show_the_same_jobs_and_those_of_others_never(browser
     assert one.errors + two.errors == []
 
 
-@pytest.mark.parametrize("speed", ["2"])
-def test_a_user_cancels_a_job_and_has_it_made_again(browser: Browser, dev: Dev, site: str) -> None:
+@UNHURRIED
+def test_a_user_cancels_a_job_and_has_it_made_again(chrome: Browser, dev: Dev, site: str) -> None:
     """With what the hook returns; each tab shows the new job, which names the old one."""
-    user = User(browser, dev, site, "user-1")
+    user = User(chrome, dev, site, "user-1")
     tabs = [user.tab(), user.tab()]
     old = _submit(dev, "user-1")
     expect(tabs[0].get_by_test_id("mine").get_by_role("listitem")).to_have_text([old])

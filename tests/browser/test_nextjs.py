@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, Page, Route, WebSocket, expect
 
 from support.access import ADMIN, API_KEY, SECRET
 from support.clients import DEADLINE
-from support.dev import Dev, launched
+from support.demo import SLOW, UNHURRIED
+from support.dev import Dev
 from support.ports import quiet_port
 from support.projects import serving
 
@@ -57,24 +58,17 @@ def site(dev: Dev, key: str, port: int) -> Iterator[str]:
 
 
 @pytest.fixture
-def browser() -> Iterator[Browser]:
-    """One in which each visitor is a context of its own."""
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser, site: str) -> Iterator[Page]:
+def page(chrome: Browser, site: str) -> Iterator[Page]:
     """A visitor's page at the width of a phone; it must not report an error."""
-    page = _visit(browser, site)
+    page = _visit(chrome, site)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     assert errors == []
 
 
-def _visit(browser: Browser, site: str) -> Page:
-    page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
+def _visit(chrome: Browser, site: str) -> Page:
+    page = chrome.new_context(viewport={"width": 390, "height": 844}).new_page()
     page.set_default_timeout(DEADLINE * 1000)
     page.goto(site)
     return page
@@ -91,7 +85,7 @@ def _expect_video(page: Page, prompt: str) -> None:
     expect(card.locator("video")).to_have_attribute("src", re.compile(r"\.mp4$"))
 
 
-@pytest.mark.parametrize("speed", ["2"])
+@UNHURRIED
 @pytest.mark.parametrize("key", [API_KEY, ""], ids=["with keys", "without keys"])
 def test_a_prompt_becomes_a_video(page: Page) -> None:
     """Progress on the way, without a reload; the form is empty again."""
@@ -105,10 +99,10 @@ def test_a_prompt_becomes_a_video(page: Page) -> None:
     page.wait_for_function("() => document.querySelector('video').duration > 0")
 
 
-@pytest.mark.parametrize("speed", ["2"])
-def test_no_byte_of_the_api_key_reaches_the_browser(browser: Browser, site: str) -> None:
+@UNHURRIED
+def test_no_byte_of_the_api_key_reaches_the_browser(chrome: Browser, site: str) -> None:
     """Not in a document, a script, a request, an answer or a WebSocket; what is searched holds the stream token."""
-    traffic = Traffic(browser.new_page())
+    traffic = Traffic(chrome.new_page())
     traffic.visit(site)
     _generate(traffic.page, "a lighthouse")
     _expect_video(traffic.page, "a lighthouse")
@@ -119,13 +113,13 @@ def test_no_byte_of_the_api_key_reaches_the_browser(browser: Browser, site: str)
     assert [text for text in texts if API_KEY in text or "HOOKCAST_API_KEY" in text] == []
 
 
-def test_a_reload_finds_the_jobs_and_a_stranger_does_not(page: Page, browser: Browser, site: str) -> None:
+def test_a_reload_finds_the_jobs_and_a_stranger_does_not(page: Page, chrome: Browser, site: str) -> None:
     """A job goes on while nobody looks; it is its owner's alone."""
     _generate(page, "a lighthouse")
     expect(page.get_by_role("article", name="a lighthouse")).to_be_visible()
     page.reload()
     _expect_video(page, "a lighthouse")
-    stranger = _visit(browser, site)
+    stranger = _visit(chrome, site)
     _generate(stranger, "a windmill")
     expect(stranger.get_by_role("article")).to_have_count(1)
 
@@ -141,7 +135,7 @@ def test_a_video_can_be_watched_while_it_is_saved_and_is_not_interrupted_then(pa
     """A reload shows the copy."""
     _generate(page, "a lighthouse")
     expect(page.get_by_role("article", name="a lighthouse")).to_be_visible()
-    _submit_too(dev, "a windmill", {"files": [{"bytes": 2_000_000, "bytes_per_second": 500_000}]})
+    _submit_too(dev, "a windmill", {"files": [{"bytes": 2_000_000, "bytes_per_second": 100_000}]})
     page.reload()
     card = page.get_by_role("article", name="a windmill")
     expect(card.get_by_role("progressbar", name="The video is being saved")).to_be_visible()
@@ -189,8 +183,8 @@ def test_a_proxys_page_in_place_of_the_jobs_leaves_the_form_to_its_visitor(page:
     expect(page.get_by_role("article", name="a lighthouse")).to_be_visible()
 
 
-@pytest.mark.parametrize("speed", ["0.2"])
-def test_a_job_is_cancelled_by_its_owner_and_by_nobody_else(page: Page, browser: Browser, site: str, dev: Dev) -> None:
+@SLOW
+def test_a_job_is_cancelled_by_its_owner_and_by_nobody_else(page: Page, chrome: Browser, site: str, dev: Dev) -> None:
     """A stranger who sends the very same request is told that there is no such job."""
     _generate(page, "a lighthouse")
     cancel = page.get_by_role("button", name="Cancel")
@@ -200,7 +194,7 @@ def test_a_job_is_cancelled_by_its_owner_and_by_nobody_else(page: Page, browser:
         cancel.click()
     expect(page.get_by_role("article").get_by_role("alert")).to_have_text(OFFLINE)
     page.unroute(site)
-    stranger = _visit(browser, site)
+    stranger = _visit(chrome, site)
     _generate(stranger, "a windmill")
     expect(stranger.get_by_role("article")).to_have_count(1)
     sent = caught.value

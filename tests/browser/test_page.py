@@ -5,10 +5,10 @@ import re
 import subprocess
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from support.clients import DEADLINE
-from support.demo import MILLISECONDS, SLOW, another, completed, generate, live
+from support.demo import MILLISECONDS, SLOW, UNHURRIED, another, completed, generate, live
 from support.dev import Dev, opened
 
 # All heights that each card has had, the newest first.
@@ -36,6 +36,7 @@ def _run(page: Page, name: str, prompt: str | None = None) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE).stdout
 
 
+@UNHURRIED
 def test_generate_shows_progress_and_then_plays_the_video(page: Page) -> None:
     """Without a reload: queue or run, then a video whose time moves on, and how fast the outcome got here."""
     page.get_by_test_id("prompt").fill("a lighthouse in a storm")
@@ -92,10 +93,10 @@ def test_a_failed_job_says_why_above_the_fold_of_a_phone_and_can_be_generated_ag
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_a_card_keeps_its_height_and_shows_the_whole_prompt(dev: Dev, width: int) -> None:
+def test_a_card_keeps_its_height_and_shows_the_whole_prompt(dev: Dev, chrome: Browser, width: int) -> None:
     """From the button to the end, well or not."""
     prompt = "a fox and a hare " * 30
-    with opened(dev, viewport={"width": width, "height": 844}) as page:
+    with opened(dev, chrome, viewport={"width": width, "height": 844}) as page:
         page.evaluate(HEIGHTS)
         cards = page.get_by_test_id("job")
         page.get_by_test_id("prompt").fill(prompt)
@@ -191,9 +192,10 @@ def test_the_commands_of_the_page_submit_watch_and_poll(page: Page) -> None:
     assert json.loads(_run(page, "poll"))["status"] == "completed"
 
 
-def test_a_reload_finds_the_jobs_again_and_measures_nothing_that_was_over(dev: Dev) -> None:
+@UNHURRIED
+def test_a_reload_finds_the_jobs_again_and_measures_nothing_that_was_over(dev: Dev, chrome: Browser) -> None:
     """The one that runs goes on; of the one that had ended the milliseconds would say when the page came."""
-    with opened(dev) as page:
+    with opened(dev, chrome) as page:
         page.get_by_test_id("prompt").fill("a fox")
         page.get_by_test_id("generate").click()
         card = page.get_by_test_id("job")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from support.clients import DEADLINE
 from support.dev import Dev, opened
@@ -29,23 +29,23 @@ def settings(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_no_rule_of_axe_is_broken(dev: Dev, scheme: str, viewport: dict[str, int]) -> None:
+def test_no_rule_of_axe_is_broken(dev: Dev, chrome: Browser, scheme: str, viewport: dict[str, int]) -> None:
     """Empty; while files are copied; with jobs in every state, a blocked transport, the field for the key.
 
-    The files of the first job are a video, an image, a link, and one that was left where it is.
+    The files of the last job are a video, an image, a link, and one that was left where it is.
     """
-    with opened(dev, viewport=viewport, color_scheme=scheme, reduced_motion="reduce") as page:
+    with opened(dev, chrome, viewport=viewport, color_scheme=scheme, reduced_motion="reduce") as page:
         assert _violations(page) == []
         page.get_by_text("Try a fault").click()
         cards = page.get_by_test_id("job")
-        for number, fault in enumerate(["files", "none", "model_error"], start=1):
+        for number, fault in enumerate(["none", "model_error", "files"], start=1):
             page.get_by_test_id("fault").select_option(fault)
             page.get_by_test_id("generate").click()
             expect(cards).to_have_count(number)
-        expect(cards.nth(2).get_by_test_id("phase")).to_have_text("Copying")
+        expect(cards.nth(0).get_by_test_id("phase")).to_have_text("Copying")
         assert _violations(page) == []
-        expect(cards.nth(0)).to_have_attribute("data-status", "failed", timeout=DEADLINE * 1000)
-        for done in (cards.nth(1), cards.nth(2)):
+        expect(cards.nth(1)).to_have_attribute("data-status", "failed", timeout=DEADLINE * 1000)
+        for done in (cards.nth(0), cards.nth(2)):
             expect(done).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
         for summary in page.locator("summary:visible").all()[1:]:
             summary.click()
@@ -61,9 +61,9 @@ def test_no_rule_of_axe_is_broken(dev: Dev, scheme: str, viewport: dict[str, int
 
 
 @pytest.mark.parametrize("width", [320, 390])
-def test_nothing_is_wider_than_a_phone(dev: Dev, width: int) -> None:
+def test_nothing_is_wider_than_a_phone(dev: Dev, chrome: Browser, width: int) -> None:
     """Nobody scrolls sideways, with long words neither."""
-    with opened(dev, viewport={"width": width, "height": 640}) as page:
+    with opened(dev, chrome, viewport={"width": width, "height": 640}) as page:
         page.get_by_test_id("prompt").fill("x" * 200)
         page.get_by_test_id("generate").click()
         expect(page.get_by_test_id("job")).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
@@ -92,8 +92,8 @@ FITS = "[...document.querySelectorAll('.node')].every((node) => node.scrollWidth
 
 
 @pytest.mark.parametrize("width", [375, 1280])
-def test_the_texts_of_the_diagram_touch_nothing(dev: Dev, width: int) -> None:
-    with opened(dev, viewport={"width": width, "height": 844}) as page:
+def test_the_texts_of_the_diagram_touch_nothing(dev: Dev, chrome: Browser, width: int) -> None:
+    with opened(dev, chrome, viewport={"width": width, "height": 844}) as page:
         page.get_by_test_id("generate").click()
         expect(page.get_by_test_id("job")).to_have_attribute("data-status", "completed", timeout=DEADLINE * 1000)
         expect(page.locator("[data-wire=events]")).to_have_text("WebSocket")

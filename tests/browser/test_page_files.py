@@ -12,7 +12,7 @@ MP4, PNG = "video/mp4", "image/png"
 FALS = re.compile(r"/media/[^/]+/\d+/output\.\w+$")
 OURS = re.compile(r"/media/[^/]+/\d+-[0-9a-f]{16}\.\w+$")
 THREE: list[dict[str, Any]] = [
-    {"content_type": MP4, "bytes": 1_500_000, "bytes_per_second": 500_000},
+    {"content_type": MP4, "bytes": 1_500_000, "bytes_per_second": 100_000},
     {"content_type": PNG},
     {"content_type": "application/zip", "bytes": 20_000},
 ]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from support.demo import completed
 from support.dev import Dev, opened
@@ -12,9 +12,9 @@ KEY = "key-of-the-demo-page"
 
 
 @pytest.mark.parametrize("settings", [{"HOOKCAST_API_KEYS": KEY}])
-def test_a_server_with_keys_is_asked_with_the_one_that_was_entered(dev: Dev) -> None:
+def test_a_server_with_keys_is_asked_with_the_one_that_was_entered(dev: Dev, chrome: Browser) -> None:
     """The page asks for it, sends the job by itself then, and forgets it with the tab."""
-    with opened(dev) as page:
+    with opened(dev, chrome) as page:
         page.get_by_test_id("generate").click()
         card, field = page.get_by_test_id("job"), page.get_by_test_id("key")
         expect(card.get_by_role("alert")).to_have_text("The server requires an API key.")

@@ -5,14 +5,14 @@ import re
 import pytest
 from playwright.sync_api import Page, Response, expect
 
-from support.demo import MILLISECONDS, SLOW, completed, live
+from support.demo import MILLISECONDS, SLOW, UNHURRIED, completed, live
 from support.dev import Dev
 
 LADDER = ["websocket", "sse", "long-poll", "poll"]
 WORDS = {"websocket": "WebSocket", "sse": "SSE", "long-poll": "Long-poll", "poll": "Poll"}
 
 
-@pytest.mark.parametrize("speed", ["0.5"])
+@UNHURRIED
 @pytest.mark.parametrize("blocked", [1, 2, 3], ids=["websocket", "sse too", "long-poll too"])
 def test_a_job_ends_whatever_is_blocked_and_the_page_says_how(page: Page, blocked: int) -> None:
     """What is blocked beforehand is never used."""

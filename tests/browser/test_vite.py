@@ -2,17 +2,19 @@
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from support.dev import Dev, launched
+from support.demo import UNHURRIED
+from support.dev import Dev
 from support.ports import quiet_port
 from support.projects import serving
 
 
-def test_the_hook_and_a_plain_client_work_in_a_vite_build(dev: Dev) -> None:
+@UNHURRIED
+def test_the_hook_and_a_plain_client_work_in_a_vite_build(dev: Dev, chrome: Browser) -> None:
     """StrictMode, another origin than the server's: both show the video, the hook tells of it once."""
-    with serving("vite", quiet_port()) as address, launched() as browser:
-        page = browser.new_page()
+    with serving("vite", quiet_port()) as address:
+        page = chrome.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{address}/?server={dev.address}")

@@ -49,7 +49,6 @@ class _Fal:
         await self.nodes[dying].kill()
         self.took.append(await _followed(self.upstreams, names, without=dying))
         await self.nodes[dying].start()
-        await self.nodes[dying].opened()
 
     async def hang(self, names: list[str]) -> None:
         """The node that follows most jobs is frozen, the other one takes over, and it goes on: it gives way."""

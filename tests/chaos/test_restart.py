@@ -27,7 +27,6 @@ async def _roll(nodes: list[Served], watchers: list[Watcher]) -> None:
     for node in nodes * ROUNDS:
         assert await node.stop() == 0
         await node.start()
-        await node.opened()
         async with asyncio.timeout(BACK_SECONDS + 5):
             while not all(watcher.done or watcher.connected for watcher in watchers):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

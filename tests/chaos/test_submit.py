@@ -90,9 +90,7 @@ class Shop:
         """Kill the node, and start it again."""
         await self._node.kill()
         await self._chaos.web.close()
-        await self._node.spawn()
-        await self._node.ready()
-        await self._node.opened()
+        await self._node.start()
 
     async def settle(self, wish: str) -> None:
         """Do as the documentation says after a submit with a key that was not answered: in the end there is one job."""

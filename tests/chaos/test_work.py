@@ -48,7 +48,6 @@ async def _nodes(chaos: Chaos, database: str, fal: _Fal) -> AsyncIterator[dict[s
             nodes[name] = Served(chaos.folder, settings)
             stack.push_async_callback(nodes[name].kill)
         await nodes["one"].start()
-        await nodes["one"].opened()
         yield nodes
 
 
@@ -85,7 +84,6 @@ async def test_results_that_a_node_was_fetching_are_fetched_by_another(
         while len(fal.asked["one"]) < JOBS:  # noqa: ASYNC110 - what another process does
             await asyncio.sleep(0.02)
         await nodes["two"].start()
-        await nodes["two"].opened()
         began = clock()
         await (nodes["one"].kill() if how == "killed" else asyncio.to_thread(nodes["one"].freeze))
         jobs = [await _job(chaos, nodes["two"].port, name) for name in names]

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from support.clients import DEADLINE
-from support.dev import Dev, opened, running_dev
+from support.dev import Dev, launched, opened, running_dev
 from support.published import UVX, VERSION, WHEEL, find_pythons
 
 pytestmark = pytest.mark.timeout(400)  # what they download and install, on a busy machine
@@ -53,7 +53,7 @@ def test_uvx_runs_a_server_whose_page_plays_a_video(tmp_path: Path) -> None:
     """Without any installation, on a machine that has nothing but uv."""
     command = [UVX, "--from", WHEEL, "hookcast"]
     assert _run(tmp_path, *command, "--version") == f"hookcast {VERSION}\n"
-    with running_dev(Dev(tmp_path, "10", command=command)) as dev, opened(dev) as page:
+    with running_dev(Dev(tmp_path, "10", command=command)) as dev, launched() as browser, opened(dev, browser) as page:
         page.get_by_test_id("generate").click()
         page.wait_for_function("() => { const v = document.querySelector('video'); return v && v.currentTime > 0.1; }")
         expect(page.get_by_test_id("job")).to_have_attribute("data-status", "completed")

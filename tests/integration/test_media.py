@@ -63,7 +63,7 @@ async def test_a_file_that_breaks_off_once_is_copied_again(keeping: Node) -> Non
 
 
 async def test_a_watcher_sees_the_copy_grow_before_the_result(keeping: Node) -> None:
-    slow = {"content_type": MP4, "bytes": 3_000_000, "bytes_per_second": 2_000_000}
+    slow = {"content_type": MP4, "bytes": 3_000_000, "bytes_per_second": 600_000}
     request_id = await submit(keeping, slow)
     seen = []
     async with keeping.events(request_id) as events:
@@ -105,7 +105,7 @@ async def test_endpoints_that_are_not_named_are_left_alone(fal_url: str, databas
 
 
 async def test_a_copy_goes_on_after_a_restart(fal_url: str, database_url: str, tmp_path: Path) -> None:
-    slow = {"content_type": MP4, "bytes": 1_500_000, "bytes_per_second": 1_000_000}
+    slow = {"content_type": MP4, "bytes": 1_500_000, "bytes_per_second": 300_000}
     async with keeper(fal_url, database_url, tmp_path) as node:
         request_id = await submit(node, slow)
         async with node.events(request_id) as events:

@@ -207,7 +207,7 @@ async def test_what_was_interrupted_goes_on_with_the_files_that_are_missing(
 
 
 async def test_a_job_that_is_removed_meanwhile_leaves_no_file(fal_url: str, database_url: str, tmp_path: Path) -> None:
-    slow = {"content_type": MP4, "bytes": 6_000_000, "bytes_per_second": 3_000_000}
+    slow = {"content_type": MP4, "bytes": 6_000_000, "bytes_per_second": 1_200_000}
     async with keeper(fal_url, database_url, tmp_path, media_url=None) as node:
         state = await ended(node, await submit(node, slow))
     async with keeper(fal_url, database_url, tmp_path) as node:

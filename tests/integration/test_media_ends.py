@@ -25,7 +25,7 @@ async def test_without_a_storage_a_job_is_completed_with_fals_links(
 ) -> None:
     """The operator has removed HOOKCAST_MEDIA_URL in the middle of a copy."""
     monkeypatch.setattr(unkept, "OVERDUE_SECONDS", 0.0)
-    slow = {"content_type": MP4, "bytes": 3_000_000, "bytes_per_second": 1_000_000}
+    slow = {"content_type": MP4, "bytes": 3_000_000, "bytes_per_second": 500_000}
     async with keeper(fal_url, database_url, tmp_path) as node:
         request_id = await submit(node, slow)
         await begun(node, request_id)
@@ -37,7 +37,7 @@ async def test_without_a_storage_a_job_is_completed_with_fals_links(
 
 
 async def test_while_files_are_copied_nothing_else_changes_the_job(keeping: Node) -> None:
-    slow = {"content_type": MP4, "bytes": 2_000_000, "bytes_per_second": 2_000_000}
+    slow = {"content_type": MP4, "bytes": 2_000_000, "bytes_per_second": 400_000}
     request_id = await submit(keeping, slow, faults=["webhook_thrice"])
     await begun(keeping, request_id)
     cancel = await keeping.client.post(f"/api/fal-jobs/{request_id}/cancel")

@@ -39,7 +39,8 @@ async def test_a_server_waits_for_its_database(tmp_path: Path) -> None:
         node = Served(tmp_path, {"database_url": url, "fal_jwks_url": f"http://127.0.0.1:{quiet_port()}/"})
         try:
             async with asyncio.timeout(DEADLINE):
-                await node.start()
+                await node.spawn()
+                await node.ready()
                 assert (await web.request(node.port, "GET", "/healthz"))[0] == 200
                 status, body = await web.request(node.port, "GET", "/readyz")
                 assert (status, json.loads(body)["checks"]["database"]) == (503, "unavailable")
@@ -76,7 +77,8 @@ async def test_a_signal_ends_a_server_that_waits(tmp_path: Path, redis_server: R
     node = Served(tmp_path, {"database_url": url, "redis_url": redis_server.url}, workers)
     try:
         async with asyncio.timeout(DEADLINE):
-            await node.start()
+            await node.spawn()
+            await node.ready()
             os.kill(node.pid, getattr(signal, name))
             assert await node.ended() == 0
     finally:

@@ -31,6 +31,7 @@ async def test_a_full_log_stops_nothing_and_tells_later_what_it_left_out(tmp_pat
         os.close(writing)
         try:
             await server.ready()
+            await server.opened()
             for _ in range(1000):
                 headers = sign(b"{}", SigningKey(bytes(32)))
                 status, _ = await web.request(server.port, "POST", "/api/webhooks/fal", headers=headers, body=b"{}")

@@ -10,6 +10,8 @@ from playwright.sync_api import Locator, Page, expect
 from support.clients import DEADLINE
 
 MILLISECONDS = re.compile(r"^(< 1|[\d,]+) ms")
+UNHURRIED = pytest.mark.parametrize("speed", ["0.5"])
+"""16 s a job: on a busy machine, too, a page shows what is on the way to the end."""
 SLOW = pytest.mark.parametrize("speed", ["0.1"])
 
 

@@ -205,6 +205,7 @@ async def deployed(*nodes: Deployed) -> AsyncIterator[None]:
             await node.spawn()
         for node in nodes:
             await node.ready()
+            await node.opened()
         yield
     finally:
         for node in nodes:

@@ -82,9 +82,10 @@ class Served:
         assert word in line, self.log.read_text()
 
     async def start(self) -> None:
-        """Start the node, and wait until it listens."""
+        """Start the node, and wait until it has its database."""
         await self.spawn()
         await self.ready()
+        await self.opened()
 
     async def opened(self) -> None:
         """Wait until the node has its database: on a busy machine it listens before."""

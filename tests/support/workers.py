@@ -38,9 +38,9 @@ class World:
         """How many are not done."""
         return await self.table.waiting("fetch")
 
-    async def empty(self) -> None:
-        """Wait until all are done."""
-        while await self.left():  # noqa: ASYNC110 - a database has no event
+    async def empty(self, but: int = 0) -> None:
+        """Wait until all are done, but so many."""
+        while await self.left() > but:  # noqa: ASYNC110 - a database has no event
             await asyncio.sleep(0.001)
 
     @asynccontextmanager

@@ -116,7 +116,7 @@ async def test_a_substitute_leaves_what_another_node_may_take(world: World) -> N
     await world.add("old", after=-60.0)
     await world.add("new", after=-1.0)
     async with world.node({"fetch": Handler(run, 10, PATIENT, overdue=30.0)}) as worker:
-        await until(lambda: ran)
+        await world.empty(but=1)
         await worker.look()
     assert ran == ["old"]
     assert await world.left() == 1

@@ -30,15 +30,21 @@ SCRIPT = """async ([library, given, options]) => {
   const { createHookcast } = await import(library);
   if (given !== null) options.getToken = new Function(`return ${given}`);
   const errors = [], transports = [];
-  let away = 0;
+  let began = 0, away = 0;
   const live = () => transports.at(-1) !== "connecting";
-  const onError = ({ code, message }) => errors.push([code, message, performance.now() - away]);
+  const onError = ({ code, message }) => {
+    const now = performance.now();
+    errors.push([code, message, now - began, now - away]);
+  };
   const onTransport = (name) => {
     if (name === "connecting" && live()) away = performance.now();
     transports.push(name);
   };
   const client = createHookcast(options);
-  const watch = () => void client.watch("job-1", { onError, onTransport });
+  const watch = () => {
+    began = away = performance.now();
+    client.watch("job-1", { onError, onTransport });
+  };
   Object.assign(globalThis, { errors, watch, live });
 }"""
 
@@ -152,7 +158,7 @@ async def _told(page: Page) -> tuple[str, str, float]:
     """Watch, and return what the page was told last, once its sentence names a setting, and after how many ms."""
     await page.evaluate("watch()")
     await page.wait_for_function("errors.at(-1)?.[1].length > 40", timeout=DEADLINE_MS)
-    code, message, after = await page.evaluate("errors.at(-1)")
+    code, message, after, _ = await page.evaluate("errors.at(-1)")
     return code, message, after
 
 
@@ -164,7 +170,7 @@ async def _healthy(context: BrowserContext, server: Served) -> AsyncIterator[Pag
     await page.evaluate(SCRIPT, [f"{server.url}/hookcast.js", None, {"shareTabs": False}])
     yield page
     await page.wait_for_function("live()")
-    assert [error for error in await page.evaluate("errors") if error[2] < CALM_MS] == []
+    assert [error for error in await page.evaluate("errors") if error[3] < CALM_MS] == []
     await page.close()
 
 

@@ -21,7 +21,7 @@ from support.serving import Served, served
 pytestmark = pytest.mark.anyio
 JOBS = 60
 RESULT = Json(b'"%b"' % (b"x" * 2 * 1024 * 1024))
-ALLOWED = 96 * 1024  # KiB; usually 40 MiB, but on a busy machine the allocator keeps more; the results have 120 MiB
+ALLOWED = 96 * 1024  # KiB; usually 40 MiB, and up to 72 on a busy machine; the results have 120 MiB
 NAMES = [f"job-{number}" for number in range(JOBS)]
 REQUESTS = {
     "a group": [get("/api/fal-jobs/events?group=g")] * 8,

@@ -39,7 +39,7 @@ class World:
         return await self.table.waiting("fetch")
 
     async def empty(self, but: int = 0) -> None:
-        """Wait until all are done, but so many."""
+        """Wait until at most `but` are left."""
         while await self.left() > but:  # noqa: ASYNC110 - a database has no event
             await asyncio.sleep(0.001)
 

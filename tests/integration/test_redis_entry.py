@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis as RedisClient
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from hookcast.bus import job_topic
 from hookcast.bus.link import Link
@@ -88,6 +89,11 @@ def refused(kind: str, server: Redis, folder: Path) -> tuple[str, str]:
             return Entry(PASSWORD, USER).url(address), "Connection"
 
 
+def telling(why: str, lines: list[EventDict]) -> set[str]:
+    """The events that say it. A slow machine may add lines about an answer that took more than a second."""
+    return {line["event"] for line in lines if why in line["reason"]}
+
+
 @pytest.mark.parametrize(
     "kind", ["wrong password", "no password", "unknown certificate", "another host", "plain where TLS is spoken"]
 )
@@ -97,9 +103,8 @@ async def test_the_log_says_why_redis_does_not_let_us_in(kind: str, tmp_path: Pa
         url, why = refused(kind, server, tmp_path)
         async with open_redis_bus(url, "ours", lambda _: None) as bus:
             await bus.publish(State(request_id="job-1", version=1, terminal=False, body=b"{}"))
-            await until(lambda: {line["event"] for line in lines} == {"bus_broken", "bus_not_published"})
+            await until(lambda: {"bus_broken", "bus_not_published"} <= telling(why, lines))
             assert bus.condition == "unavailable"
-    assert [line for line in lines if why not in line["reason"]] == []
     assert WRONG not in str(lines)
     assert PASSWORD not in str(lines)
 

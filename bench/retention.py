@@ -4,8 +4,9 @@
     python -m bench.retention --jobs 20000
 
 Half of the jobs are due. Before and during the clean-up a change is committed every 10 ms. The times are those for
-which one transaction has held the writer, from its begin to the end of its commit. Beside it, a thread flushes 4 KiB
-into a file of its own: what that has to wait for is the disk's doing.
+which one transaction has held the writer, from its begin to the end of its commit: those of retention, and those of the
+changes, which are small. Beside them, a thread flushes 4 KiB into a file of its own: what the small ones and this one
+have to wait for is the disk's doing.
 """
 
 import argparse
@@ -56,16 +57,17 @@ async def _measure(file: Path, count: int, size: int) -> None:
     forget_cached(file)
     print(f"{count:,} jobs of {size:,} bytes, half of them due: {megabytes(file)}")
     async with open_store(url) as store:
-        held = writer_times(store)
+        ours, others = writer_times(store)
         async with changing(store):
             await asyncio.sleep(ALONE_SECONDS)
-        print(f"writer held by changes alone:        {spread(held)}")
-        held.clear()
+        print(f"writer held by changes alone:        {spread(others)}")
+        others.clear()
         began = time.monotonic()
         with flushing(file.with_name("flushed")) as flushes:
             async with changing(store):
                 removed = await Retention(store, lambda: NOW, KEPT).clean()
-        print(f"writer held by retention beside:     {spread(held)}")
+        print(f"writer held by retention:            {spread(ours)}")
+        print(f"writer held by changes meanwhile:    {spread(others)}")
         print(f"flushes of 4 KiB meanwhile:          {spread(flushes)}")
         print(f"{removed:,} jobs removed in {time.monotonic() - began:.0f} s; the file is {megabytes(file)}")
 
@@ -100,21 +102,26 @@ def forget_cached(file: Path) -> None:
         os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def writer_times(store: JobStore) -> list[float]:
-    """Return a list to which the time of each transaction in the writer's thread is added, in seconds."""
-    times: list[float] = []
+def writer_times(store: JobStore) -> tuple[list[float], list[float]]:
+    """Return two lists to which the time of each transaction in the writer's thread is added, in seconds.
+
+    The first is for transactions of the task that calls this, the second for those of others.
+    """
+    ours: list[float] = []
+    others: list[float] = []
+    this = asyncio.current_task()
     writer = store._database._writer  # type: ignore[attr-defined]
     submit = writer.submit
 
-    def timed(work: Callable[[], object]) -> object:
+    def timed(work: Callable[[], object], times: list[float]) -> object:
         began = time.monotonic()
         try:
             return work()
         finally:
             times.append(time.monotonic() - began)
 
-    writer.submit = lambda work: submit(timed, work)
-    return times
+    writer.submit = lambda work: submit(timed, work, ours if asyncio.current_task() is this else others)
+    return ours, others
 
 
 @contextmanager

@@ -89,8 +89,15 @@ class Watching:
         return found
 
     async def stop_time(self) -> None:
-        """Stop the page's clock: whatever still happens did not wait for a timer."""
-        await self.page.clock.pause_at(await self.ask("Date.now() / 1000") + 1)
+        """Stop the page's clock: whatever still happens did not wait for a timer.
+
+        A slow machine passes the moment before it is named to the clock, which stands from then on, but complains.
+        """
+        soon = "Date.now() / 1000 + 1"
+        try:
+            await self.page.clock.pause_at(await self.ask(soon))
+        except Error:
+            await self.page.clock.pause_at(await self.ask(soon))
 
     async def back(self) -> None:
         """Go back to the page that runs the library; while navigating, evaluation fails."""

@@ -21,13 +21,13 @@ from support.serving import served
 from support.sockets import Socket
 
 pytestmark = pytest.mark.anyio
-SHORT = 1  # seconds; how long a proxy waits for a byte in tests
+SHORT = 3  # seconds; how long a proxy waits for a byte in tests, and longer than a slow machine stands still
 IDLE: dict[Kind, dict[str, str]] = {
     "nginx": {"proxy_read_timeout": f"{SHORT}s"},
     "haproxy": {"timeout_client": f"{SHORT}s", "timeout_server": f"{SHORT}s"},
     "caddy": {},
 }
-PINGS = 8  # with a heartbeat of 0.3 s, at least 0.165 s apart: together longer than SHORT
+PINGS = 20  # with a heartbeat of 0.3 s, at least 0.165 s apart: together longer than SHORT
 
 
 @pytest.fixture(scope="module")

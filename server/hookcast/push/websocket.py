@@ -76,12 +76,14 @@ class WebSocketStream(Socket):
             self._pushed[state.request_id] = state.version
 
     def push_many(self, states: Sequence[State], now: float, *, ended: bool) -> None:
-        """Receive several states; while a subscription is read, one by one."""
-        if self._joining or self._pushed is not None:
+        """Receive several states; while a subscription to one job is read, one by one, for its own must wait."""
+        if self._joining:
             for state in states:
                 self.push(state, now, ended=ended)
-        else:
-            super().push_many(states, now, ended=ended)
+            return
+        super().push_many(states, now, ended=ended)
+        if self._pushed is not None and now < self._expires_at:
+            self._pushed.update((state.request_id, state.version) for state in states if self.shows(state))
 
     def frame(self, state: State) -> bytes:
         """Return the state as a message."""

@@ -121,6 +121,25 @@ async def test_a_burst_while_a_socket_subscribes_waits_for_the_confirmation() ->
         assert (confirmed["type"], [message["job"]["version"] for message in jobs]) == ("subscribed", [3])
 
 
+async def test_a_burst_while_many_jobs_are_read_is_one_write_too() -> None:
+    """What was read comes after it, but for jobs of which a newer state was in the burst."""
+    async with running_engine(*map(job, JOBS)) as (engine, store):
+        store.hold = True
+        socket, opened = open_socket(engine)
+        socket.data_received(client_frames({"type": "subscribe", "requestIds": JOBS}))
+        await settle()
+        transport = counted(opened)
+        for name in JOBS[:30]:
+            engine.hub.hear(state(name, 2))
+        await settle()
+        assert transport.writes == 1
+        store.hold = False
+        store.let_go()
+        await settle()
+        got = [(message["job"]["requestId"], message["job"]["version"]) for message in ws_messages(transport.take())]
+        assert got == [(name, 2) for name in JOBS[:30]] + [(name, 1) for name in JOBS[30:]]
+
+
 def ends_of(data: bytes) -> dict[str, int]:
     """The newest version of each job, as a client has it."""
     found: dict[str, int] = {}

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.anyio
 ROUNDS, LOADS, PAGES = (20, 40, 10) if os.environ.get("ERRORS") == "long" else (1, 7, 3)
 WITHIN_MS = 10_000
 CALM_MS = 8_000  # without a connection, as while a server restarts: pages say nothing yet
+ALONE = 3  # times at most that a mistake is shown again
 DEADLINE_MS = 120_000
 SECURE = "https://app.test/"
 POLICY = "Content-Security-Policy: connect-src 'self'\r\n"
@@ -141,14 +142,18 @@ async def _secure(route: Route, library: str) -> None:
 async def test_each_mistake_is_named_within_10_s_with_the_setting_to_change(
     fal: FalDouble, database_url: str, browser: Browser
 ) -> None:
-    """All at once; each page measures its own time. What a busy machine slows down is shown again, alone."""
+    """All at once; each page measures its own time. What a busy machine slows down is shown again, alone.
+
+    Of the ten seconds, an address that does not answer takes eight: on a machine that stands still for two, it is late.
+    """
     async with mistakes(fal, database_url) as (library, made), await browser.new_context() as context:
         await context.route(f"{SECURE}**", lambda route: _secure(route, library))
         pages = [await _show(context, library, mistake) for mistake in made.values()]
         found = await asyncio.gather(*map(_told, pages))
         for (name, mistake), (code, message, after) in zip(made.items(), found, strict=True):
-            if code != mistake.code or after >= WITHIN_MS:
-                code, message, after = await _told(await _show(context, library, mistake))  # noqa: PLW2901
+            for _ in range(ALONE):
+                if code != mistake.code or after >= WITHIN_MS:
+                    code, message, after = await _told(await _show(context, library, mistake))  # noqa: PLW2901
             assert (name, code) == (name, mistake.code), message
             assert mistake.words in message
             assert after < WITHIN_MS, name

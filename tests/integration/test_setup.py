@@ -110,6 +110,13 @@ def test_running_needs_no_tools_of_tests(machine: Machine) -> None:
     assert "--no-default-groups" not in machine.asked.removeprefix(served)
 
 
+def test_an_environment_is_kept_though_a_script_starts_python(machine: Machine) -> None:
+    """As pyenv's do: uv gets the path of the interpreter itself, and finds that the environment has it already."""
+    machine.program("python3", MAKES_UV + "case $2 in *sys.executable*) echo /real/python3;; esac")
+    assert machine.setup("run").returncode == 0
+    assert "--python /real/python3" in machine.asked
+
+
 def test_a_failing_pypi_is_told(machine: Machine) -> None:
     """A machine without network, for instance."""
     machine.program("python3", MAKES_UV + 'case "$3" in install) exit 1;; esac')

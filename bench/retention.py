@@ -5,8 +5,8 @@
 
 Half of the jobs are due. Before and during the clean-up a change is committed every 10 ms. The times are those for
 which one transaction has held the writer, from its begin to the end of its commit: those of retention, and those of the
-changes, which are small. Beside them, a thread flushes 4 KiB into a file of its own: what the small ones and this one
-have to wait for is the disk's doing.
+changes, which are small. Beside them, a thread flushes 4 KiB into a file of its own: a long wait there is the disk's,
+not retention's.
 """
 
 import argparse

@@ -144,7 +144,7 @@ async def test_each_mistake_is_named_within_10_s_with_the_setting_to_change(
 ) -> None:
     """All at once; each page measures its own time. What a busy machine slows down is shown again, alone.
 
-    Of the ten seconds, an address that does not answer takes eight: on a machine that stands still for two, it is late.
+    An address that does not answer takes eight of the ten seconds, so a machine that stalls for two makes it late.
     """
     async with mistakes(fal, database_url) as (library, made), await browser.new_context() as context:
         await context.route(f"{SECURE}**", lambda route: _secure(route, library))

@@ -111,7 +111,7 @@ def test_running_needs_no_tools_of_tests(machine: Machine) -> None:
 
 
 def test_an_environment_is_kept_though_a_script_starts_python(machine: Machine) -> None:
-    """As pyenv's do: uv gets the path of the interpreter itself, and finds that the environment has it already."""
+    """Given the path of a pyenv shim, uv would recreate it; it gets that of the interpreter."""
     machine.program("python3", MAKES_UV + "case $2 in *sys.executable*) echo /real/python3;; esac")
     assert machine.setup("run").returncode == 0
     assert "--python /real/python3" in machine.asked

@@ -91,7 +91,8 @@ class Watching:
     async def stop_time(self) -> None:
         """Stop the page's clock: whatever still happens did not wait for a timer.
 
-        A slow machine passes the moment before it is named to the clock, which stands from then on, but complains.
+        On a slow machine the moment may be past when the clock is told. Playwright then stops the clock and raises an
+        error; the second call succeeds, since no time passes any more.
         """
         soon = "Date.now() / 1000 + 1"
         try:

@@ -21,7 +21,7 @@ from support.serving import served
 from support.sockets import Socket
 
 pytestmark = pytest.mark.anyio
-SHORT = 3  # seconds; how long a proxy waits for a byte in tests, and longer than a slow machine stands still
+SHORT = 3  # seconds; how long a proxy waits for a byte in tests; a slow machine may stall for two
 IDLE: dict[Kind, dict[str, str]] = {
     "nginx": {"proxy_read_timeout": f"{SHORT}s"},
     "haproxy": {"timeout_client": f"{SHORT}s", "timeout_server": f"{SHORT}s"},

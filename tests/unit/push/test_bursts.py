@@ -122,7 +122,7 @@ async def test_a_burst_while_a_socket_subscribes_waits_for_the_confirmation() ->
 
 
 async def test_a_burst_while_many_jobs_are_read_is_one_write_too() -> None:
-    """What was read comes after it, but for jobs of which a newer state was in the burst."""
+    """The states read from the store follow, except those that the burst has outdated."""
     async with running_engine(*map(job, JOBS)) as (engine, store):
         store.hold = True
         socket, opened = open_socket(engine)

@@ -76,11 +76,12 @@ class WebSocketStream(Socket):
             self._pushed[state.request_id] = state.version
 
     def push_many(self, states: Sequence[State], now: float, *, ended: bool) -> None:
-        """Receive several states; while a subscription to one job is read, one by one, for its own must wait."""
+        """Receive several states. While a subscription to one job is read, that job's state waits."""
         if self._joining:
             for state in states:
-                self.push(state, now, ended=ended)
-            return
+                if state.request_id == self._joining:
+                    self.push(state, now, ended=ended)
+            states = [state for state in states if state.request_id != self._joining]
         super().push_many(states, now, ended=ended)
         if self._pushed is not None and now < self._expires_at:
             self._pushed.update((state.request_id, state.version) for state in states if self.shows(state))

@@ -140,6 +140,28 @@ async def test_a_burst_while_many_jobs_are_read_is_one_write_too() -> None:
         assert got == [(name, 2) for name in JOBS[:30]] + [(name, 1) for name in JOBS[30:]]
 
 
+async def test_a_burst_while_one_more_job_is_read_is_one_write_too() -> None:
+    """Without that job's state, which follows its confirmation."""
+    async with running_engine(*map(job, JOBS)) as (engine, store):
+        socket, opened = open_socket(engine)
+        socket.data_received(client_frames({"type": "subscribe", "requestIds": JOBS[1:]}))
+        await settle()
+        transport = counted(opened)
+        store.hold = True
+        socket.data_received(client_frames({"type": "subscribe", "requestIds": JOBS[:1]}))
+        await settle()
+        for name in JOBS:
+            engine.hub.hear(state(name, 2))
+        await settle()
+        assert transport.writes == 1
+        assert [message["job"]["requestId"] for message in ws_messages(transport.take())] == list(JOBS[1:])
+        store.hold = False
+        store.let_go()
+        await settle()
+        confirmed, held = ws_messages(transport.take())
+        assert (confirmed["type"], held["job"]["requestId"], held["job"]["version"]) == ("subscribed", JOBS[0], 2)
+
+
 def ends_of(data: bytes) -> dict[str, int]:
     """The newest version of each job, as a client has it."""
     found: dict[str, int] = {}

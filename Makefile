@@ -22,7 +22,7 @@ test: $(PAGE) tests/clients/node_modules/.package-lock.json ## Run every test; A
 	@.ci/setup dev browsers services proxies rails systemd prometheus
 	@tests/projects/build
 	npm --prefix web test
-	$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+	$(BIN)/pytest -n 6 --dist worksteal $(ARGS)
 
 coverage: $(PAGE) tests/clients/node_modules/.package-lock.json ## Measure which lines the tests run that have the server in their own process
 	@.ci/coverage
@@ -35,7 +35,7 @@ test-image: ## Build the image on stand-in bases and run it; needs root and 2 GB
 	$(BIN)/pytest tests/image $(ARGS)
 
 test-install: build ## Install what a release publishes, by pip, uvx, pipx and npm
-	@.ci/setup dev chromium
+	@.ci/setup dev chromium-headless-shell
 	$(BIN)/pytest -n 2 tests/install $(ARGS)
 
 chaos: ## Kill, freeze and fill everything, for a quarter of an hour; ARGS='-k kill' for a part

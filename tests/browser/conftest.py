@@ -16,6 +16,12 @@ def speed() -> str:
 
 
 @pytest.fixture
+def motion() -> str:
+    """Whether the page moves and plays by itself: `reduce`, or `no-preference`, which costs a quarter of a core."""
+    return "reduce"
+
+
+@pytest.fixture
 def settings() -> dict[str, str]:
     """What is set in the environment of `hookcast dev`."""
     return {}
@@ -44,9 +50,9 @@ def chrome(launched_chrome: Browser) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(dev: Dev, chrome: Browser) -> Iterator[Page]:
+def page(dev: Dev, chrome: Browser, motion: str) -> Iterator[Page]:
     """The page, which must never load twice."""
-    with opened(dev, chrome) as page:
+    with opened(dev, chrome, reduced_motion=motion) as page:
         loads: list[str] = []
         page.on("load", lambda _: loads.append("load"))
         yield page

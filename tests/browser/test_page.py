@@ -37,6 +37,7 @@ def _run(page: Page, name: str, prompt: str | None = None) -> str:
 
 
 @UNHURRIED
+@pytest.mark.parametrize("motion", ["no-preference"])
 def test_generate_shows_progress_and_then_plays_the_video(page: Page) -> None:
     """Without a reload: queue or run, then a video whose time moves on, and how fast the outcome got here."""
     page.get_by_test_id("prompt").fill("a lighthouse in a storm")

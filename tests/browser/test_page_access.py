@@ -34,7 +34,7 @@ def test_no_rule_of_axe_is_broken(dev: Dev, chrome: Browser, scheme: str, viewpo
 
     The files of the last job are a video, an image, a link, and one that was left where it is.
     """
-    with opened(dev, chrome, viewport=viewport, color_scheme=scheme, reduced_motion="reduce") as page:
+    with opened(dev, chrome, viewport=viewport, color_scheme=scheme) as page:
         assert _violations(page) == []
         page.get_by_text("Try a fault").click()
         cards = page.get_by_test_id("job")

@@ -53,7 +53,11 @@ def test_uvx_runs_a_server_whose_page_plays_a_video(tmp_path: Path) -> None:
     """Without any installation, on a machine that has nothing but uv."""
     command = [UVX, "--from", WHEEL, "hookcast"]
     assert _run(tmp_path, *command, "--version") == f"hookcast {VERSION}\n"
-    with running_dev(Dev(tmp_path, "10", command=command)) as dev, launched() as browser, opened(dev, browser) as page:
+    with (
+        running_dev(Dev(tmp_path, "10", command=command)) as dev,
+        launched() as browser,
+        opened(dev, browser, reduced_motion="no-preference") as page,
+    ):
         page.get_by_test_id("generate").click()
         page.wait_for_function("() => { const v = document.querySelector('video'); return v && v.currentTime > 0.1; }")
         expect(page.get_by_test_id("job")).to_have_attribute("data-status", "completed")

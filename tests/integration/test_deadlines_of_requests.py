@@ -154,15 +154,15 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(quick: Node) ->
 
 async def test_a_client_that_reads_its_answer_slowly_gets_it_all(database_url: str, fal: FalDouble) -> None:
     """What it takes gives it more time; the kernel tells of it in large portions."""
-    loop, deadlines = asyncio.get_running_loop(), Deadlines(unread=0.5, keep_alive=0.1)
+    loop, deadlines = asyncio.get_running_loop(), Deadlines(unread=4.0, keep_alive=0.1)
     async with running_node(fal, database_url=database_url, deadlines=deadlines) as node:
         await node.post_webhook(fal.webhook("big", payload={"pad": "x" * 16_000_000}))
         async with raw(node) as client:
             await client.send(get("/api/fal-jobs/big"))
-            late = loop.time() + 3 * deadlines.unread
+            late = loop.time() + 1.2 * deadlines.unread
             while loop.time() < late:
                 await client.more()
-                soon = loop.time() + 0.005
+                soon = loop.time() + 0.02
                 await until(lambda: loop.time() > soon)  # noqa: B023
             await client.until(b'"completedAt"')
             assert len(client.seen) > 16_000_000

@@ -8,9 +8,8 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser
 
-from support.clients import FLAGS
 from support.fal import ENDPOINT
 from support.fuzz import complaints, fuzzing
 from support.raw import events, raw
@@ -93,12 +92,10 @@ async def test_each_record_of_the_log_is_one_line(tmp_path: Path) -> None:
     assert all(isinstance(json.loads(line), dict) for line in lines if line)
 
 
-async def test_the_page_shows_what_fal_says_as_text(node: Node) -> None:
+async def test_the_page_shows_what_fal_says_as_text(node: Node, browser: Browser) -> None:
     """In real Chromium: nothing of it becomes an element, and nothing runs."""
     evil = "</script><img src=x onerror='window.ran=1'><script>window.ran=1</script>"
-    async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        page = await browser.new_page()
+    async with await browser.new_page() as page:
         await page.goto(node.url)
         node.fal.script("video", httpx.Response(200, json={"request_id": "job-1"}))
         await page.get_by_test_id("prompt").fill(evil)
@@ -112,7 +109,6 @@ async def test_the_page_shows_what_fal_says_as_text(node: Node) -> None:
         assert evil in (await card.get_by_role("alert").inner_text())
         assert await page.locator("img[src=x]").count() == 0
         assert await page.evaluate("window.ran") is None
-        await browser.close()
 
 
 async def _known(node: Node) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from support.clients import DEADLINE, FLAGS
+from support.clients import DEADLINE, FLAGS, HEADLESS
 from support.commands import COMMAND
 from support.ports import quiet_port
 
@@ -81,9 +81,9 @@ def running_dev(dev: Dev) -> Iterator[Dev]:
 
 @contextmanager
 def launched() -> Iterator[Browser]:
-    """Launch Debian's Chromium; each page is a context of its own."""
+    """Launch Debian's Chromium, the engine alone; each page is a context of its own."""
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = driver.chromium.launch(executable_path=HEADLESS, args=FLAGS)
         yield browser
         browser.close()
 
@@ -91,7 +91,8 @@ def launched() -> Iterator[Browser]:
 @contextmanager
 def opened(dev: Dev, browser: Browser, **options: Any) -> Iterator[Page]:
     """The page for a new visitor, at the width of a phone; it must not report an error or break its own policy."""
-    with browser.new_page(**{"viewport": {"width": 390, "height": 844}, **options}) as page:
+    calm = {"viewport": {"width": 390, "height": 844}, "reduced_motion": "reduce"}
+    with browser.new_page(**{**calm, **options}) as page:
         page.set_default_timeout(DEADLINE * 1000)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.async_api import BrowserContext, CDPSession, Error, Page, async_playwright
 
-from support.clients import FLAGS, SCRIPTS
+from support.clients import CHROMIUM, FLAGS, SCRIPTS
 
 DEADLINE = 120.0
 STEP_SECONDS = 0.01
@@ -24,7 +24,7 @@ async def desktop() -> AsyncIterator[BrowserContext]:
     """Launch Chromium as users do: Playwright's own launch keeps every tab visible, and disables the bfcache."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         quiet = asyncio.subprocess.DEVNULL
-        command = ["/usr/bin/chromium", *DESKTOP, f"--user-data-dir={folder}", "about:blank"]
+        command = [CHROMIUM, *DESKTOP, f"--user-data-dir={folder}", "about:blank"]
         process = await asyncio.create_subprocess_exec(*command, stdout=quiet, stderr=quiet)
         try:
             address = await _address(Path(folder) / "DevToolsActivePort")

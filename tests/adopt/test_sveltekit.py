@@ -1,11 +1,12 @@
 """docs/adopt/sveltekit.md: what a SvelteKit app has after it, built and driven in Chromium."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from support.access import API_KEY
 from support.adopting import running_hookcast
@@ -102,6 +103,29 @@ async def test_the_server_renders_what_it_knows(page: Page, browser: Browser) ->
     assert refused is not None
     assert refused.status == 404
     await context.close()
+
+
+async def test_a_link_that_is_clicked_before_the_form_is_answered_is_followed(page: Page) -> None:
+    """The job is in the list before the answer, which must not cancel the navigation."""
+    clicked, answered = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        response = await route.fetch()
+        await clicked.wait()
+        await route.fulfill(response=response)
+
+    async def load_later(route: Route) -> None:
+        clicked.set()
+        await answered.wait()
+        await route.continue_()
+
+    await page.route(page.url, answer_late)
+    await page.route(re.compile(r"__data\.json"), load_later)
+    await generate(page)
+    await page.get_by_role("link", name=PROMPT).click()
+    await expect(page.get_by_label("Prompt")).to_have_value("")  # since the answer
+    answered.set()
+    await expect(page.locator("video")).to_have_count(1)
 
 
 async def test_who_is_not_signed_in_is_refused(page: Page) -> None:

@@ -119,6 +119,8 @@ async def test_a_link_that_is_clicked_before_the_form_is_answered_is_followed(pa
         await answered.wait()
         await route.continue_()
 
+    async with page.expect_websocket():  # hydrated: before that the browser itself sends the form
+        await page.reload()
     await page.route(page.url, answer_late)
     await page.route(re.compile(r"__data\.json"), load_later)
     await generate(page)

@@ -22,7 +22,7 @@ test: $(PAGE) tests/clients/node_modules/.package-lock.json ## Run every test; A
 	@.ci/setup dev browsers services proxies rails systemd prometheus
 	@tests/projects/build
 	npm --prefix web test
-	$(BIN)/pytest -n 6 --dist worksteal $(ARGS)
+	$(BIN)/pytest -n 5 --dist worksteal $(ARGS)
 
 coverage: $(PAGE) tests/clients/node_modules/.package-lock.json ## Measure which lines the tests run that have the server in their own process
 	@.ci/coverage

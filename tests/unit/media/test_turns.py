@@ -1,6 +1,7 @@
 """Turns of copies."""
 
 import asyncio
+import os
 import threading
 
 import pytest
@@ -41,6 +42,15 @@ async def test_jobs_take_turns_and_no_more_than_the_limit_run() -> None:
     assert set(order[4:6]) == {"big", "small"}
     assert (turns.running, turns.waiting) == (0, 0)
     turns.close()
+
+
+async def test_work_lets_all_other_threads_go_first() -> None:
+    """The event loop's thread keeps its priority; that of the work is lower."""
+
+    def priority(_: Stop) -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    assert await Turns(1).run("job", priority) > priority(Stop())
 
 
 async def test_work_raises_to_its_caller_and_frees_its_turn() -> None:

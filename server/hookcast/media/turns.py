@@ -13,15 +13,15 @@ from typing import TypeVar
 from hookcast.media.stopping import Stop
 
 STOP_SECONDS = 5.0
-NICE = 5  # nice(2): webhooks come first, and 1,000 images of 1 MB are still copied at 100 a second
+NICE = 5  # nice(2); with 10, fewer than 100 images of 1 MB a second were copied (bench.media)
 
 _T = TypeVar("_T")
 
 
 def step_back() -> None:
-    """Let all other threads go before this one: it hashes all the time, and webhooks and pushes must not wait for it.
+    """Lower this thread's priority: a copy keeps a core busy, and webhooks and pushes must not wait for it.
 
-    Only Linux has a priority for each thread (setpriority(2)); where it may not be set, the thread keeps its own.
+    Linux only: elsewhere setpriority(2) applies to the whole process. If it is not permitted, nothing changes.
     """
     if sys.platform == "linux":
         with suppress(OSError):

@@ -45,12 +45,14 @@ async def test_jobs_take_turns_and_no_more_than_the_limit_run() -> None:
 
 
 async def test_work_lets_all_other_threads_go_first() -> None:
-    """The event loop's thread keeps its priority; that of the work is lower."""
+    """Its priority is lower than that of the event loop's thread."""
+    turns = Turns(1)
 
     def priority(_: Stop) -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    assert await Turns(1).run("job", priority) > priority(Stop())
+    assert await turns.run("job", priority) > priority(Stop())
+    turns.close()
 
 
 async def test_work_raises_to_its_caller_and_frees_its_turn() -> None:

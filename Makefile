@@ -6,7 +6,7 @@ BIN := .venv/bin
 PAGE := server/hookcast/static/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/test -prune -o -type f -print) docs/access.md docs/protocol.md
 
-.PHONY: help run check test coverage check-lowest test-image test-install chaos fuzz bench instructions soak format lock build clean
+.PHONY: help run check test projects coverage check-lowest test-image test-install chaos fuzz bench instructions soak format lock build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,7 +22,11 @@ test: $(PAGE) tests/clients/node_modules/.package-lock.json ## Run every test; A
 	@.ci/setup dev browsers services proxies rails systemd prometheus
 	@tests/projects/build
 	npm --prefix web test
-	$(BIN)/pytest -n 5 --dist worksteal $(ARGS)
+	$(BIN)/pytest -n 6 --dist worksteal $(ARGS)
+
+projects: $(PAGE) tests/clients/node_modules/.package-lock.json ## Build the projects that the tests use, as they do themselves
+	@.ci/setup dev
+	@tests/projects/build
 
 coverage: $(PAGE) tests/clients/node_modules/.package-lock.json ## Measure which lines the tests run that have the server in their own process
 	@.ci/coverage

@@ -7,7 +7,6 @@ import base64
 import binascii
 from typing import Annotated
 
-import jwt
 from pydantic import AfterValidator, SecretStr
 
 from hookcast.urls import listed
@@ -34,6 +33,8 @@ def _api_keys(secret: SecretStr) -> SecretStr:
 
 
 def _token_secret(secret: SecretStr) -> SecretStr:
+    import jwt  # noqa: PLC0415 - with cryptography 40 ms and 9 MiB, which a health check need not take
+
     try:  # reject asymmetric keys: their public half is published
         parts = listed(secret.get_secret_value())
         for part in (secret.get_secret_value() if parts else "", *parts):

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 KEY_BYTES = 16
 SECRET_BYTES = 32  # RFC 7518 section 3.2
+MAX_TOKEN_SECONDS = 30 * 24 * 3600  # longest lifetime that the server and the command sign
 FEW = 6  # distinct characters; 16 random hexadecimal digits nearly always have more
 RUN = 4  # neighbours in a row, like 1234 or qwer
 _PLACEHOLDER = re.compile(r"change(me|this|it)|replace(me|this)|your(api)?(key|secret|token)|placeholder|256bit")

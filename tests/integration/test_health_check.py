@@ -142,6 +142,7 @@ async def test_a_check_loads_nothing_of_the_server(node: Node, tmp_path: Path) -
         "starlette",
         "uvicorn",
         "httpx",
+        "jwt",
         "sqlalchemy",
         "redis",
     }

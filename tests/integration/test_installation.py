@@ -1,6 +1,7 @@
 """The command on packages that Hookcast cannot serve with: what serves refuses to start, the others work."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hookcast.cli.installation import REACHED_INTO, requirements
-from support.commands import hookcast
+from support.commands import clean_environment, hookcast
 from support.doctored import changed, other_version, without
 from support.ports import quiet_port
 
@@ -86,3 +87,21 @@ def test_a_client_of_the_command_line_waits_for_no_part_of_the_server() -> None:
     code = f"import sys, hookcast.cli.commands; print(sorted({heavy} & {{*sys.modules}}))"
     said = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
     assert said.stdout == "[]\n"
+
+
+def test_a_server_loads_nothing_of_what_only_the_other_commands_use(tmp_path: Path) -> None:
+    """Rich and pygments alone would be a tenth of its memory; libraries of its own would load them."""
+    loaded = "[name for name, module in sys.modules.items() if module]"
+    code = f"import atexit, sys; from hookcast.__main__ import main; atexit.register(lambda: print(*{loaded})); main()"
+    environment = clean_environment({"HOOKCAST_FAL_JWKS_URL": f"http://127.0.0.1:{quiet_port()}"})
+    command = [sys.executable, "-uc", code, "serve", "--port", str(quiet_port())]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            assert "listens on" in server.stdout.readline()
+        finally:
+            server.send_signal(signal.SIGTERM)
+        modules = set(server.stdout.read().split())
+    assert server.returncode == 0
+    assert "hookcast.app" in modules
+    assert not modules & {"rich", "pygments", "hookcast.client", "hookcast.emulator"}

@@ -18,7 +18,6 @@ from hookcast.auth.jws import HS256, Signed
 from hookcast.errors import InvalidRequest, Refusal, TokenExpired, TokenInvalid
 
 LEEWAY_SECONDS = 30.0  # clock skew allowed for `nbf`; none for `exp`, since access ends with it
-MAX_SECONDS = 30 * 24 * 3600  # longest lifetime that the server and the command sign
 MAX_EXP = 1e11  # the year 5138; read as milliseconds, a common mistake in `exp`, 1973
 MAX_CREDENTIAL = 16 * 1024  # characters of a token or key: what fits into a request head
 # No control characters, and no lone surrogates, which JSON can express and no database accepts.

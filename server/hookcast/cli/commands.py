@@ -12,9 +12,7 @@ from typing import Annotated
 import typer
 
 from hookcast import __version__, logs
-from hookcast.auth.tokens import MAX_SECONDS as MAX_TOKEN_SECONDS
-from hookcast.auth.tokens import Grant, mint
-from hookcast.cli import installation, remote
+from hookcast.cli import installation
 from hookcast.cli.endings import ending
 from hookcast.cli.health import health
 from hookcast.cli.jobs import app as jobs
@@ -22,6 +20,7 @@ from hookcast.cli.media import app as media
 from hookcast.cli.options import EMULATOR_PORT, Token, Url, run
 from hookcast.errors import InvalidRequest, SettingsError, UsageError
 from hookcast.settings import load_client_settings, load_settings
+from hookcast.strength import MAX_TOKEN_SECONDS
 
 app = typer.Typer(
     add_completion=False,
@@ -74,9 +73,9 @@ def serve_command(host: Host = None, port: Port = None, workers: WorkerCount = 1
 def dev(host: Host = None, port: Port = None, emulator_port: EmulatorPort = None, speed: Speed = 1.0) -> None:
     """Run the server, an emulated fal and the demo page; no key, no Redis, no tunnel needed."""
     installation.check()
-    from hookcast.cli import launch  # noqa: PLC0415
+    from hookcast.cli import emulated  # noqa: PLC0415
 
-    launch.dev(host=host, port=port, emulator_port=emulator_port, speed=speed)
+    emulated.dev(host=host, port=port, emulator_port=emulator_port, speed=speed)
 
 
 @app.command()
@@ -87,9 +86,9 @@ def emulator(
 ) -> None:
     """Run the emulated fal alone: queue, status stream, signed webhooks, media."""
     installation.check()
-    from hookcast.cli import launch  # noqa: PLC0415
+    from hookcast.cli import emulated  # noqa: PLC0415
 
-    launch.emulator(host=host, port=port, speed=speed)
+    emulated.emulator(host=host, port=port, speed=speed)
 
 
 @app.command("token")
@@ -102,6 +101,8 @@ def token_command(
     ] = 3600,
 ) -> None:
     """Print a stream token, signed with HOOKCAST_TOKEN_SECRET (the first secret, if there are several)."""
+    from hookcast.auth.tokens import Grant, mint  # noqa: PLC0415
+
     secrets = load_settings().secrets
     grant = Grant(sub=sub, jobs=frozenset(job or ()), groups=frozenset(group or ()))
     if not secrets:
@@ -151,6 +152,8 @@ def submit(
     token: Token = None,
 ) -> None:
     """Submit a job to a running server. Exit code with --watch: 0 completed, 1 failed or cancelled."""
+    from hookcast.cli import remote  # noqa: PLC0415
+
     wish = remote.Wish(
         endpoint_id=endpoint,
         input=remote.read_object("--input", model_input),
@@ -173,6 +176,8 @@ def watch_command(
     token: Token = None,
 ) -> None:
     """Watch a job until it ends; piped, it prints each state as a line of JSON. Exit code: 0 completed, 1 not."""
+    from hookcast.cli import remote  # noqa: PLC0415
+
     settings = load_client_settings(url=url, token=token)
     raise typer.Exit(remote.run(remote.watch(settings, request_id, patience=timeout)))
 
@@ -202,7 +207,7 @@ def listen_command(
     token: Token = None,
 ) -> None:
     """Bring the webhooks of a server to your machine, without a tunnel, until Ctrl-C. Needs an API key."""
-    from hookcast.cli import listen  # noqa: PLC0415
+    from hookcast.cli import listen, remote  # noqa: PLC0415
 
     given = listen.given(forward_to, events, secret)
     settings = load_client_settings(url=url, token=token)

@@ -1,18 +1,22 @@
-"""`hookcast jobs`: what an operator does with the jobs of a running server. Tables on a terminal, JSON in a pipe."""
+"""`hookcast jobs`: what an operator does with the jobs of a running server. Tables on a terminal, JSON in a pipe.
+
+Imports of the client and of rich are inside the commands: every command of `hookcast` loads this module.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hookcast.cli import remote
 from hookcast.cli.options import Token, Url
-from hookcast.client import Hookcast, Job
 from hookcast.errors import UsageError
 from hookcast.jobs import valid_request_id
 from hookcast.settings import load_client_settings
+
+if TYPE_CHECKING:
+    from hookcast.client import Hookcast, Job
 
 STATUSES = ("pending", "completed", "failed", "cancelled")
 Ids = Annotated[list[str], typer.Argument(help="The requestIds of the jobs.", metavar="REQUEST_ID...")]
@@ -92,7 +96,7 @@ def retry(request_ids: Ids, url: Url = None, token: Token = None) -> None:
     """Submit the inputs of ended jobs again, as new jobs; the server must keep inputs."""
     from hookcast.cli import jobs_output  # noqa: PLC0415
 
-    async def again(client: Hookcast, request_id: str) -> Job:
+    async def again(client: "Hookcast", request_id: str) -> "Job":
         return (await client.retry(request_id)).job
 
     names = _named(request_ids)
@@ -108,7 +112,9 @@ def delete(request_ids: Ids, url: Url = None, token: Token = None) -> None:
     _run(url, token, lambda client: jobs_output.print_each(names, client.remove, "removed"))
 
 
-def _run(url: str | None, token: str | None, work: Callable[[Hookcast], Awaitable[int]]) -> None:
+def _run(url: str | None, token: str | None, work: "Callable[[Hookcast], Awaitable[int]]") -> None:
+    from hookcast.cli import remote  # noqa: PLC0415
+
     settings = load_client_settings(url=url, token=token)
 
     async def run() -> int:

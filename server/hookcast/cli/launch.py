@@ -1,27 +1,16 @@
-"""The commands that serve: bind the sockets, run the applications and print where they listen."""
+"""`hookcast serve`: bind the socket, and run the node or the parent of several."""
 
 import socket
-import sys
 from typing import NoReturn
 
-from rich.console import Console
-
-from hookcast import __version__, advice, logs, supervisor
-from hookcast.app import make_admission
+from hookcast import __version__, logs, supervisor
 from hookcast.cli import node
-from hookcast.cli.options import EMULATOR_PORT
-from hookcast.emulator import begin_shutdown, create_emulator
-from hookcast.errors import SettingsError, StoreRefused, StoreUnavailable
-from hookcast.openfiles import raise_open_files, shared_out
+from hookcast.errors import StoreRefused, StoreUnavailable
 from hookcast.serving import server as serve
-from hookcast.serving.server import Site
-from hookcast.settings import Settings, given_names, load_log_settings, load_settings
+from hookcast.settings import Settings, load_settings
 from hookcast.store import migrate
-from hookcast.urls import is_loopback
 
 CHECK_SECONDS = 5.0  # for the database to answer before the workers start
-DEV_DATABASE = "sqlite:///hookcast-dev.db"
-LOOPBACK = "127.0.0.1"
 
 _log = logs.get_logger(__name__)
 
@@ -51,59 +40,6 @@ def _supervise(settings: Settings, listener: socket.socket, hello: str, workers:
     supervisor.become(listener.fileno(), workers, settings.log_level)
 
 
-def dev(*, host: str | None, port: int | None, emulator_port: int | None, speed: float) -> None:
-    """Run a node and the emulated fal, configured for each other.
-
-    Raises SettingsError if `emulator_port` is taken; without one the emulator has a port that is free.
-    """
-    plain = load_settings(host=host, port=port, public_url=f"http://{LOOPBACK}")
-    listener = serve.bind(plain.host, plain.port)
-    emulated = _emulated_fal(emulator_port)
-    fal = f"http://{LOOPBACK}:{emulated.getsockname()[1]}"
-    keep_database = "database_url" in plain.model_fields_set
-    settings = load_settings(
-        host=plain.host,
-        port=plain.port,
-        public_url=f"http://{node.authority(plain)}",
-        database_url=plain.database_url.get_secret_value() if keep_database else DEV_DATABASE,
-        fal_key="emulator",
-        fal_queue_url=fal,
-        fal_jwks_url=f"{fal}/.well-known/jwks.json",
-        fal_user_id="",
-        keep_inputs=plain.keep_inputs or "keep_inputs" not in plain.model_fields_set,
-        log_level=plain.log_level if "log_level" in plain.model_fields_set else "warning",
-    )
-    connections, streams = shared_out(raise_open_files())
-    admission = make_admission(settings, max_streams=streams)
-    site = node.site(settings, listener, admission, max_connections=connections)
-    node.begin_log(settings)
-    for warning in advice.unknown_names(given_names()):
-        _log.warning("settings", hint=warning)
-    serve.run(_emulator_site(emulated, speed), site, on_ready=lambda: _welcome(settings, fal))
-
-
-def _emulated_fal(port: int | None) -> socket.socket:
-    """Listen for the emulator: on `port`, else on its usual port or, if another program has that, on any free one."""
-    if port is not None:
-        return serve.bind(LOOPBACK, port, option="--emulator-port")
-    try:
-        return serve.bind(LOOPBACK, EMULATOR_PORT)
-    except SettingsError:
-        return serve.bind(LOOPBACK, 0)
-
-
-def emulator(*, host: str, port: int, speed: float) -> None:
-    """Run the emulated fal alone. Raises SettingsError for an address that is not loopback."""
-    settings = load_log_settings()
-    if not is_loopback(host):
-        raise SettingsError(
-            f"The emulator accepts any key and signs anything, so it listens on loopback only, not on {host}."
-        )
-    site = _emulator_site(serve.bind(host, port), speed)
-    node.begin_log(settings)
-    serve.run(site, on_ready=lambda: node.say(f"The emulated fal listens on http://{host}:{port}"))
-
-
 def _check_database(settings: Settings) -> None:
     """Migrate once for all workers. Raises StoreRefused; they wait themselves for a database that is away."""
     try:
@@ -112,21 +48,3 @@ def _check_database(settings: Settings) -> None:
         raise
     except StoreUnavailable as error:
         _log.warning("waiting_for_database", reason=error.reason)
-
-
-def _emulator_site(listener: socket.socket, speed: float) -> Site:
-    emulated = create_emulator(speed=speed)
-    return Site(emulated, listener, lambda: begin_shutdown(emulated))
-
-
-def _welcome(settings: Settings, fal: str) -> None:
-    console = Console(highlight=False)
-    page = f"http://{node.authority(settings)}/"
-    console.print(
-        f"\n  [bold]Hookcast {__version__}[/bold], with an emulated fal: no key needed, nothing is charged.\n"
-    )
-    console.print(f"  Demo page   [bold cyan]{page}[/bold cyan]")
-    console.print(f"  Jobs        {page}api/fal-jobs")
-    console.print(f"  Emulator    {fal}")
-    console.print("\n  Press Ctrl-C to stop both.\n")
-    sys.stdout.flush()

@@ -10,13 +10,9 @@ from hookcast.cli import installation
 from hookcast.cli.endings import ending
 from hookcast.errors import UsageError
 
-_UNUSED = ("pygments", "rich")  # httpx and structlog load them where they are installed, for 9 MiB and nothing
-
 
 def main() -> None:
     """Run a worker."""
-    for name in _UNUSED:
-        sys.modules[name] = None  # type: ignore[assignment] # "not installed"
     with ending():
         installation.check()
         _serve(sys.argv[3:])

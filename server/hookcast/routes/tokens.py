@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action, Grant, mint
-from hookcast.auth.tokens import MAX_SECONDS
 from hookcast.errors import InvalidRequest, NoTokenSecret
 from hookcast.labels import Label
 from hookcast.problems import json_response
 from hookcast.routes.credentials import authorize
 from hookcast.routes.requests import read_json
 from hookcast.routes.services import Services, services
+from hookcast.strength import MAX_TOKEN_SECONDS
 from hookcast.wire import rfc3339
 
 MAX_BODY_BYTES = 64 * 1024
@@ -28,7 +28,7 @@ class TokenRequest(Struct, rename="camel", forbid_unknown_fields=True):
     sub: Label | None = None
     jobs: _Labels = []
     groups: _Labels = []
-    expires_in: Annotated[int, Meta(ge=1, le=MAX_SECONDS)] = DEFAULT_SECONDS
+    expires_in: Annotated[int, Meta(ge=1, le=MAX_TOKEN_SECONDS)] = DEFAULT_SECONDS
 
 
 async def make_token(request: Request) -> Response:

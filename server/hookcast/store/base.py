@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.types import TypeEngine
 
 from hookcast.errors import StoreUnavailable
-from hookcast.store.faults import LIBRARY_ERRORS, unavailable
+from hookcast.store.faults import library_errors, unavailable
 from hookcast.store.health import Health
 from hookcast.store.revision import Schema, check_revision
 from hookcast.store.schema import leases
@@ -234,5 +234,5 @@ async def deadline(seconds: float | None = None) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds or DEADLINE_SECONDS):
             yield
-    except LIBRARY_ERRORS as error:
+    except library_errors() as error:
         raise unavailable(error) from error

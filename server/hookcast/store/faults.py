@@ -1,13 +1,16 @@
-"""Translate errors of SQLite, asyncpg and SQLAlchemy for operators and for the server."""
+"""Translate errors of SQLite, asyncpg and SQLAlchemy for operators and for the server.
+
+A node with SQLite never loads asyncpg: it would take 20 ms and 3 MiB.
+"""
 
 import asyncio
 import errno
 import sqlite3
 import ssl
+import sys
 from collections.abc import Iterator
 from typing import TypeVar
 
-import asyncpg
 from sqlalchemy.exc import DataError as SqlDataError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import IntegrityError as SqlIntegrityError
@@ -16,11 +19,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from hookcast.errors import StoreRefused, StoreUnavailable, Trouble
 
 _OF_VALUES = (SqlDataError, SqlIntegrityError, UnicodeError, OverflowError)  # errors of one row, not of the database
-LIBRARY_ERRORS = (
+_LIBRARY_ERRORS = (
     *(SQLAlchemyError, TimeoutError, OSError, UnicodeError, OverflowError),
-    # These may escape SQLAlchemy's own errors while a connection is opened or closed.
-    *(sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
-    asyncio.IncompleteReadError,
+    *(sqlite3.Error, asyncio.IncompleteReadError),  # while a connection is opened or closed
 )
 
 _Value = TypeVar("_Value")
@@ -81,14 +82,10 @@ _BY_TEXT = {  # the operating system's messages, where a server reports no bette
 }
 _BY_CLASS: dict[type[BaseException], Trouble] = {  # the first that matches
     ssl.SSLCertVerificationError: Trouble.REFUSED,
-    asyncpg.ClientConfigurationError: Trouble.REFUSED,
     TimeoutError: Trouble.TIMEOUT,
     PoolTimeout: Trouble.BUSY,
-    asyncpg.TargetServerAttributeNotMatched: Trouble.READ_ONLY,
     OSError: Trouble.UNREACHABLE,
     EOFError: Trouble.UNREACHABLE,
-    asyncpg.InterfaceError: Trouble.UNREACHABLE,
-    asyncpg.InternalClientError: Trouble.UNREACHABLE,
 }
 _REMEDIES = {
     "28": "Check user and password in HOOKCAST_DATABASE_URL",
@@ -100,6 +97,16 @@ _REMEDIES = {
     "42P07": "Give Hookcast a database of its own",
     "42501": "Let its user use it: GRANT CONNECT ON DATABASE … TO …; GRANT CREATE, USAGE ON SCHEMA … TO …",
 }
+
+
+def library_errors() -> tuple[type[BaseException], ...]:
+    """Return the classes of every error that `unavailable` translates."""
+    if "asyncpg" not in sys.modules:
+        return _LIBRARY_ERRORS
+    import asyncpg  # noqa: PLC0415
+
+    # These may escape SQLAlchemy's own errors while a connection is opened or closed.
+    return (*_LIBRARY_ERRORS, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:
@@ -143,7 +150,22 @@ def _of_this_machine(error: BaseException) -> Trouble | None:
         return Trouble.DISK_FULL
     if number == errno.EROFS:
         return Trouble.READ_ONLY
-    return next((trouble for kind, trouble in _BY_CLASS.items() if isinstance(error, kind)), None)
+    return next((trouble for kind, trouble in _by_class().items() if isinstance(error, kind)), None)
+
+
+def _by_class() -> dict[type[BaseException], Trouble]:
+    """Return the trouble of each class; the first that matches counts."""
+    if "asyncpg" not in sys.modules:
+        return _BY_CLASS
+    import asyncpg  # noqa: PLC0415
+
+    return {
+        **_BY_CLASS,
+        asyncpg.ClientConfigurationError: Trouble.REFUSED,
+        asyncpg.TargetServerAttributeNotMatched: Trouble.READ_ONLY,
+        asyncpg.InterfaceError: Trouble.UNREACHABLE,
+        asyncpg.InternalClientError: Trouble.UNREACHABLE,
+    }
 
 
 def _remedy_here(error: BaseException) -> str:

@@ -25,7 +25,7 @@ from support.served import Served
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE_FILES = ("compose.yaml", "compose.single.yaml")
-SECONDS = 30
+SECONDS = 120
 HOOKCAST = (sys.executable, "-m", "hookcast")
 
 
@@ -174,18 +174,14 @@ class Deployed(Served):
         super().__init__(folder, {})
         assert command[0] == "hookcast"
         assert environment.get("HOOKCAST_PORT", "8000") == "8000"
-        self._command = (*HOOKCAST, *command[1:])
+        self._arguments = command[1:]
         self._environment = {"PATH": os.environ["PATH"], **environment, "HOOKCAST_PORT": str(self.port)}
 
     async def ended(self) -> int:
         """Wait until the process exits by itself, and return the exit code."""
-        assert self._process is not None
-        async with asyncio.timeout(SECONDS):
-            await self._process.communicate()
-        code = self._process.returncode
-        assert code is not None
-        self._process = None
-        return code
+        process, self._process = self._process, None
+        assert process is not None
+        return await asyncio.to_thread(process.wait, SECONDS)
 
     async def run(self, command: Sequence[str]) -> int:
         """Run another command in the same container, such as its health check, and return the exit code."""

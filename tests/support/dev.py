@@ -14,39 +14,45 @@ import httpx
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from support.clients import DEADLINE, FLAGS, HEADLESS
-from support.commands import COMMAND
+from support.forked import Forked, Start
 from support.ports import quiet_port
 
 expect.set_options(timeout=DEADLINE * 1000)
 
 
 class Dev:
-    """`hookcast dev` in a folder of its own, always on the same ports."""
+    """`hookcast dev` in a folder of its own, always on the same ports; `command` is another `hookcast` than ours."""
 
     def __init__(
-        self, folder: Path, speed: str, settings: dict[str, str] | None = None, command: Sequence[object] = COMMAND
+        self, folder: Path, speed: str, settings: dict[str, str] | None = None, command: Sequence[object] = ()
     ) -> None:
         self._folder = folder
         self._environment = {**os.environ, **(settings or {})}
         ports = ["--port", str(quiet_port()), "--emulator-port", str(quiet_port())]
-        self._command = [*map(str, command), "dev", *ports, "--speed", speed]
-        self._process: subprocess.Popen[str] | None = None
+        self._command = [*map(str, command)]
+        self._arguments = ["dev", *ports, "--speed", speed]
+        self._process: subprocess.Popen[str] | Forked | None = None
         self.address = ""
 
     def start(self) -> None:
         """Start it, and wait until it says where its page is, and has its database."""
-        self._process = subprocess.Popen(
-            self._command,
+        self._process = self._begun()
+        assert self._process.stdout is not None
+        found = next(filter(None, (re.search(r"Demo page\s+(\S+)", line) for line in self._process.stdout)))
+        self.address = found.group(1)
+        wait_for_database(self.address)
+
+    def _begun(self) -> subprocess.Popen[str] | Forked:
+        if not self._command:
+            return Forked(Start(self._arguments, self._folder, self._environment, session=True), stderr=2)
+        return subprocess.Popen(
+            [*self._command, *self._arguments],
             cwd=self._folder,
             env=self._environment,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
-        assert self._process.stdout is not None
-        found = next(filter(None, (re.search(r"Demo page\s+(\S+)", line) for line in self._process.stdout)))
-        self.address = found.group(1)
-        wait_for_database(self.address)
 
     def stop(self) -> None:
         """Press Ctrl-C: it ends in order."""
@@ -59,7 +65,7 @@ class Dev:
         if self._process is not None:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.communicate(timeout=DEADLINE)
+            self._process.wait(timeout=DEADLINE)
 
 
 def wait_for_database(address: str) -> None:

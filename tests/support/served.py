@@ -4,13 +4,12 @@ import asyncio
 import json
 import os
 import signal
-import sys
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from support.forked import Forked, Start
 from support.ports import quiet_port
 from support.web import Web, has_database
 
@@ -28,9 +27,8 @@ class Served:
         self.log = folder / f"node-{self.port}.log"
         self._folder = folder
         self._workers = workers
-        self._command: tuple[str, ...] = (sys.executable, "-m", "hookcast", "serve", "--workers", str(workers))
-        if open_files is not None:
-            self._command = ("sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *self._command)
+        self._arguments: Sequence[str] = ("serve", "--workers", str(workers))
+        self._open_files = open_files
         ownerless = (
             "HOOKCAST_",
             "FAL_",
@@ -39,7 +37,7 @@ class Served:
         others = {name: value for name, value in os.environ.items() if not name.startswith(ownerless)}
         ours = {f"HOOKCAST_{name.upper()}": str(value) for name, value in settings.items()}
         self._environment = {**others, **ours, "HOOKCAST_PORT": str(self.port)}
-        self._process: Process | None = None
+        self._process: Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -51,14 +49,8 @@ class Served:
         """Start the process without waiting; `stderr` is a file descriptor to use in place of the log file."""
         assert self._process is None
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                cwd=self._folder,
-                env=self._environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log if stderr is None else stderr,
-            )
+            start = Start(self._arguments, self._folder, self._environment, open_files=self._open_files)
+            self._process = Forked(start, log.fileno() if stderr is None else stderr)
 
     async def ready(self) -> None:
         """Wait until the node listens, and each of its workers serves."""
@@ -68,17 +60,16 @@ class Served:
 
     async def listens(self) -> None:
         """Wait until the node listens; its workers, if it has any, are not there yet."""
-        await self._says(b"listens")
+        await self._says("listens")
 
     async def worker_serves(self) -> None:
         """Wait until one more worker serves."""
-        await self._says(b"serves")
+        await self._says("serves")
 
-    async def _says(self, word: bytes) -> None:
+    async def _says(self, word: str) -> None:
         assert self._process is not None
-        assert self._process.stdout is not None
         async with asyncio.timeout(START_SECONDS):
-            line = await self._process.stdout.readline()
+            line = await asyncio.to_thread(self._process.stdout.readline)
         assert word in line, self.log.read_text()
 
     async def start(self) -> None:
@@ -109,7 +100,7 @@ class Served:
                 self._process.kill()
                 for pid in pids:
                     os.kill(pid, signal.SIGKILL)
-            await self._process.communicate()
+            await asyncio.to_thread(self._process.wait)
             self._process = None
 
     def freeze(self) -> None:
@@ -131,12 +122,9 @@ class Served:
         process, self._process = self._process, None
         assert process is not None
         try:
-            async with asyncio.timeout(STOP_SECONDS):
-                return await process.wait()
+            return await asyncio.to_thread(process.wait, STOP_SECONDS)
         finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.communicate()
+            process.kill()
 
     def complaints(self) -> list[str]:
         """Return logged errors and output that is not a log record; there must be none."""

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import httpx
 
 from support.connections import listening
 from support.fal import FalDouble, jwk, sign
+from support.forked import Forked, Start
 from support.ports import quiet_port
 from support.server import CONNECTIONS, PLAIN
 from support.web import has_database
@@ -30,37 +30,31 @@ class Served:
     fal: FalDouble
     client: httpx.AsyncClient
     environment: dict[str, str]
-    process: asyncio.subprocess.Process | None = None
+    process: Forked | None = None
 
     async def start(self) -> None:
         """Start the server, and wait until it listens and has its database."""
         port = self.url.rpartition(":")[2]
-        command = [sys.executable, "-m", "hookcast", "serve", "--port", port]
-        self.process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=self.folder,
-            env={**os.environ, **self.environment},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        assert self.process.stdout is not None
-        line = await self.process.stdout.readline()
-        assert b"listens on" in line, line
+        start = Start(["serve", "--port", port], self.folder, {**os.environ, **self.environment})
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        self.process = Forked(start, nowhere)
+        os.close(nowhere)
+        line = await asyncio.to_thread(self.process.stdout.readline)
+        assert "listens on" in line, line
         await has_database(int(port))
 
     async def stop(self) -> None:
         """Stop the server with SIGTERM, as a deployment does: it drains and exits with 0."""
         assert self.process is not None
         self.process.terminate()
-        await self.process.communicate()
-        assert self.process.returncode == 0
+        assert await asyncio.to_thread(self.process.wait) == 0
         self.process = None
 
     async def kill(self) -> None:
         """Kill the server, as a power cut would."""
         if self.process is not None:
             self.process.kill()
-            await self.process.communicate()
+            await asyncio.to_thread(self.process.wait)
         self.process = None
 
     async def register(self, request_id: str, **facts: Any) -> None:

@@ -42,8 +42,10 @@ async def sleeper(proxy: Proxy) -> AsyncIterator[Watching]:
 
 
 async def offline(tab: Watching, *, so: bool) -> None:
-    """Pull the plug of the page, or put it in again."""
-    await tab.page.context.set_offline(so)
+    """Pull the plug of the page, or put it in again: with a latency, so that a machine without a network is online."""
+    conditions = {"offline": so, "latency": 1, "downloadThroughput": -1, "uploadThroughput": -1}
+    await tab.cdp.send("Network.enable")
+    await tab.cdp.send("Network.emulateNetworkConditions", conditions)
     await tab.until(f"navigator.onLine === {str(not so).lower()}")
 
 

@@ -221,9 +221,9 @@ export async function diagnose(
     warn(code, message);
   };
   while (!signal.aborted) {
-    const verdict = away() ? null : await examine(server);
+    const verdict = away(server) ? null : await examine(server);
     if (signal.aborted) return;
-    if (away()) began = Date.now();
+    if (away(server)) began = Date.now();
     const lasted = Date.now() - began;
     if (verdict && (verdict[2] || lasted >= patience)) report(verdict, verdict[3]);
     const pause = Math.max(patience - lasted, again);
@@ -232,9 +232,10 @@ export async function diagnose(
   }
 }
 
-/** Whether the page is hidden or offline: nothing is known of such a time. */
-function away(): boolean {
-  return !!globalThis.document?.hidden || globalThis.navigator?.onLine === false;
+/** Whether the page is hidden or offline: nothing is known of such a time. A machine reaches itself without a network. */
+function away(server: Server): boolean {
+  const offline = globalThis.navigator?.onLine === false && !LOOPBACK.test(server.url("/"));
+  return !!globalThis.document?.hidden || offline;
 }
 
 /** Wait; return early if the signal aborts. Returns the milliseconds that passed. */

@@ -197,6 +197,14 @@ describe("a watch without a connection", () => {
     expect(seen).toEqual([]);
   });
 
+  it("hears of a server of its own machine without any network", async () => {
+    vi.stubGlobal("navigator", { onLine: false });
+    const { client, seen, handlers } = setUp({ url: "http://127.0.0.1:8000" });
+    client.watch("a", handlers);
+    await wait(60_000);
+    expect(seen).toEqual(["error unreachable"]);
+  });
+
   it("warns in development only, and once for the same reason", async () => {
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
     for (const [mode, times] of [

@@ -56,6 +56,7 @@ async def test_connections_of_strangers_leave_room_for_fal(server: Served) -> No
             body = FalDouble().webhook("job-1")
             status, _ = await web.request(server.port, "POST", "/api/webhooks/fal", headers=sign(body, KEY), body=body)
             assert status == 200
+            await web.close()  # a stranger may still be let in, for whom the server closes a connection that is idle
             assert (await web.request(server.port, "GET", "/healthz"))[0] == 200
     await web.close()
     assert await server.stop() == 0

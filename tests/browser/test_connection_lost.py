@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Browser
 
 from hookcast.push.stream import Stream
+from support.clients import network
 from support.library import Watching, desktop, hidden, watching_at
 from support.proxy import Proxy, running_proxy
 from support.server import Node, until
@@ -42,10 +43,8 @@ async def sleeper(proxy: Proxy) -> AsyncIterator[Watching]:
 
 
 async def offline(tab: Watching, *, so: bool) -> None:
-    """Pull the plug of the page, or put it in again: with a latency, so that a machine without a network is online."""
-    conditions = {"offline": so, "latency": 1, "downloadThroughput": -1, "uploadThroughput": -1}
-    await tab.cdp.send("Network.enable")
-    await tab.cdp.send("Network.emulateNetworkConditions", conditions)
+    """Pull the plug of the page, or put it in again."""
+    await network(tab.cdp, there=not so)
     await tab.until(f"navigator.onLine === {str(not so).lower()}")
 
 

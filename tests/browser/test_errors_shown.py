@@ -12,6 +12,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route
 
 from support.access import API_KEY, SECRET, token
+from support.clients import network
 from support.connections import listening
 from support.fal import FalDouble
 from support.ports import quiet_port
@@ -124,6 +125,7 @@ async def mistakes(fal: FalDouble, database_url: str) -> AsyncIterator[tuple[str
 async def _show(context: BrowserContext, library: str, mistake: Mistake) -> Page:
     page = await context.new_page()
     page.set_default_timeout(DEADLINE_MS)
+    await network(await context.new_cdp_session(page), there=True)
     await page.goto(mistake.page)
     source = "/hookcast.js" if mistake.page == SECURE else library
     await page.evaluate(SCRIPT, [source, mistake.given, {"url": mistake.url}])

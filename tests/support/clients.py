@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import httpx
 from httpx_sse import aconnect_sse
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
 DEADLINE = 120.0
 CHROMIUM = "/usr/bin/chromium"
@@ -174,6 +174,13 @@ async def fetch_events(url: str) -> AsyncIterator[Seeing]:
     """Watch with npm's `@microsoft/fetch-event-source`, parsing the data of each event, as its users do."""
     async with program("node", "node.mjs", "fetch", url) as process:
         yield Happenings(output(process))
+
+
+async def network(cdp: CDPSession, *, there: bool) -> None:
+    """Take a page's network away, or give it one: with a latency, else a machine without a network stays offline."""
+    conditions = {"offline": not there, "latency": 1, "downloadThroughput": -1, "uploadThroughput": -1}
+    await cdp.send("Network.enable")
+    await cdp.send("Network.emulateNetworkConditions", conditions)
 
 
 @asynccontextmanager

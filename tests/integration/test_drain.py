@@ -74,7 +74,7 @@ def test_a_first_signal_tells_every_stream_when_to_come_back(
         told = until(client, b"restart")
         waits.append(int(re.findall(rb'\{"type":"reconnect","afterMs":(\d+)\}\x88\x09\x03\xf4restart', told)[0]))
         client.close()
-    assert b"404" in rest(poll)
+    assert b" 404 " in rest(poll)
     assert process.wait(timeout=DEADLINE) == 0
     assert "Traceback" not in (tmp_path / "log").read_text()
     assert all(500 <= wait <= 10_000 for wait in waits)

@@ -39,11 +39,12 @@ RUN PYC_INVALIDATION_MODE=UNCHECKED_HASH \
 
 FROM $PYTHON_IMAGE
 COPY --from=build /opt/hookcast /opt/hookcast
-# No pip is needed any more. The base has no bytecode of the standard library: a first start leaves what each start needs.
+# No pip is needed any more. The base has no bytecode of the standard library: what runs here leaves what each start needs.
 RUN find /usr \( -name pip -o -name 'pip[0-9-]*' -o -name ensurepip -o -name 'setuptools*' \) -prune -exec rm -r {} + \
   && groupadd --gid 10001 hookcast \
   && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home --home-dir /data --shell /usr/sbin/nologin hookcast \
   && install --directory --owner hookcast --group hookcast /data \
+  && /opt/hookcast/bin/hookcast serve --help >/dev/null && /opt/hookcast/bin/python -c 'import hookcast.cli.launch' \
   && HOOKCAST_DATABASE_URL=sqlite:////tmp/hookcast.db /opt/hookcast/bin/hookcast migrate && rm /tmp/hookcast.db*
 ENV PATH=/opt/hookcast/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 ENV HOOKCAST_HOST=0.0.0.0 HOOKCAST_DATABASE_URL=sqlite:////data/hookcast.db

@@ -75,7 +75,7 @@ def test_its_labels_say_what_it_is(image: Image) -> None:
     assert "fal.ai" in description
 
 
-@pytest.mark.parametrize("module", ["hookcast.cli.commands", "hookcast.cli.health"])
+@pytest.mark.parametrize("module", ["hookcast.cli.commands", "hookcast.cli.launch", "hookcast.cli.health"])
 def test_a_start_compiles_nothing(idle: Room, module: str) -> None:
     """Neither of ours nor of Python's own library: nothing could be kept, so each start would compile it again."""
     loaded = re.findall(

@@ -66,6 +66,8 @@ class Dev:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(timeout=DEADLINE)
+            assert self._process.stdout is not None
+            self._process.stdout.close()
 
 
 def wait_for_database(address: str) -> None:

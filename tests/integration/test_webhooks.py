@@ -11,6 +11,7 @@ import pytest
 from nacl.signing import SigningKey
 from structlog.testing import capture_logs
 
+from hookcast.media.precedence import Precedence
 from support.fal import FalDouble, sign
 from support.raw import get, raw
 from support.server import Node, running_node
@@ -271,3 +272,26 @@ async def test_a_success_with_payload_error_is_fetched_from_the_queue(node: Node
     answer = await node.client.get("/api/fal-jobs/job-1?wait=20&version=2")
     assert (answer.json()["status"], answer.json()["result"]) == ("completed", {"big": 1.0})
     assert json.loads(answer.text)["version"] == 3
+
+
+async def test_copies_give_way_to_a_webhook_once_it_is_verified(
+    fal: FalDouble, database_url: str, tmp_path: Path
+) -> None:
+    """Not to strangers, who could hold them up."""
+    seen: list[str] = []
+
+    class Noted(Precedence):
+        def __enter__(self) -> None:
+            seen.append("begins")
+
+        def __exit__(self, *_: object) -> None:
+            seen.append("ends")
+
+    async with running_node(fal, database_url=database_url, media_url=f"file://{tmp_path}/media") as node:
+        assert node.services.media is not None
+        node.services.media.turns.precedence = Noted()
+        body = fal.webhook("job-1")
+        assert (await node.post_webhook(body, sign(body, SigningKey.generate()))).status_code == 401
+        assert seen == []
+        assert (await node.post_webhook(body)).status_code == 200
+        assert seen == ["begins", "ends"]

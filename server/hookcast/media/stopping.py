@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterator
 
 from hookcast.media.failures import Stopped
+from hookcast.media.precedence import Precedence
 
 
 class Stop:
     """The switch of one copy. Its thread calls `check` between blocks and `watch` around what may block."""
 
-    def __init__(self) -> None:
+    def __init__(self, precedence: Precedence | None = None) -> None:
+        self._precedence = precedence or Precedence()
         self._lock = threading.Lock()
         self._on = False
         self._sockets: set[socket.socket] = set()
@@ -25,7 +27,8 @@ class Stop:
                     sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it; close does not
 
     def check(self) -> None:
-        """Raise Stopped once the switch is on."""
+        """Give way to webhooks. Raise Stopped once the switch is on."""
+        self._precedence.give_way()
         if self._on:
             raise Stopped
 

@@ -1,40 +1,31 @@
 """Turns of copies: so many at once on a node, in pools of their own, fair between jobs."""
 
 import asyncio
-import os
-import sys
-import threading
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from hookcast.media.precedence import Precedence
 from hookcast.media.stopping import Stop
 
 STOP_SECONDS = 5.0
-NICE = 5  # nice(2); with 10, fewer than 100 images of 1 MB a second were copied (bench.media)
 
 _T = TypeVar("_T")
 
 
-def step_back() -> None:
-    """Lower this thread's priority: a copy keeps a core busy, and webhooks and pushes must not wait for it.
-
-    Linux only: elsewhere setpriority(2) applies to the whole process. If it is not permitted, nothing changes.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
 class Turns:
-    """At most `limit` copies at once. Jobs that wait take turns: one of 500 files delays no other by more than one."""
+    """At most `limit` copies at once. Jobs that wait take turns: one of 500 files delays no other by more than one.
+
+    Copies give way to whatever enters `precedence`.
+    """
 
     def __init__(self, limit: int) -> None:
+        self.precedence = Precedence()
         self._limit = self._free = limit
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        self._pool = ThreadPoolExecutor(limit, thread_name_prefix="media", initializer=step_back)
+        self._pool = ThreadPoolExecutor(limit, thread_name_prefix="media")
 
     @property
     def waiting(self) -> int:
@@ -53,7 +44,7 @@ class Turns:
         bucket that lasts longer than `STOP_SECONDS` is not waited for.
         """
         async with self._turn(request_id):
-            stop = Stop()
+            stop = Stop(self.precedence)
             running = asyncio.get_running_loop().run_in_executor(self._pool, work, stop)
             try:
                 return await asyncio.shield(running)

@@ -1,6 +1,7 @@
 """fal's webhooks: verified over the raw body, committed, then acknowledged."""
 
 import re
+from contextlib import nullcontext
 from functools import partial
 
 from starlette.requests import Request
@@ -52,9 +53,10 @@ async def _take(node: Services, request: Request) -> str:
         relayed: tuple[Start, ...] = ()
         if node.settings.forward_fal is not None and not node.heard.knows(report.request_id, signed.signature):
             relayed = (await relaying(report.request_id, signed, request.headers, body),)
-        change = await node.dispatcher.apply(
-            report.request_id, report.update, "webhook", submit=_intent_id(request), at=arrived, also=relayed
-        )
+        with nullcontext() if node.media is None else node.media.turns.precedence:
+            change = await node.dispatcher.apply(
+                report.request_id, report.update, "webhook", submit=_intent_id(request), at=arrived, also=relayed
+            )
     except HookcastError as error:
         _tell(request, log, error)
         raise

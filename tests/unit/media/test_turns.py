@@ -1,12 +1,12 @@
 """Turns of copies."""
 
 import asyncio
-import os
 import threading
 
 import pytest
 
 from hookcast.media.failures import Stopped
+from hookcast.media.precedence import LOOK_SECONDS, Precedence
 from hookcast.media.stopping import Stop
 from hookcast.media.turns import Turns
 
@@ -44,14 +44,16 @@ async def test_jobs_take_turns_and_no_more_than_the_limit_run() -> None:
     turns.close()
 
 
-async def test_work_lets_all_other_threads_go_first() -> None:
-    """Its priority is lower than that of the event loop's thread."""
+async def test_work_gives_way_to_what_goes_before_it() -> None:
+    """Where it checks whether it is to stop."""
     turns = Turns(1)
-
-    def priority(_: Stop) -> int:
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-    assert await turns.run("job", priority) > priority(Stop())
+    waits: list[float] = []
+    turns.precedence = Precedence(lambda: float(len(waits)), waits.append)
+    await turns.run("job", Stop.check)
+    assert waits == []
+    with turns.precedence:
+        await turns.run("job", Stop.check)
+    assert waits == [LOOK_SECONDS]
     turns.close()
 
 

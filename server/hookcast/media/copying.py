@@ -90,7 +90,7 @@ class Copier:
         digest, total = hashlib.sha256(), 0
         with self._draft(place, source.length, found.content_type, stop) as draft:
             while count:
-                stop.check()
+                stop.pause()
                 digest.update(buffer[:count])
                 draft.write(buffer[:count])
                 total += count

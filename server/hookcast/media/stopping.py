@@ -10,7 +10,7 @@ from hookcast.media.precedence import Precedence
 
 
 class Stop:
-    """The switch of one copy. Its thread calls `check` between blocks and `watch` around what may block."""
+    """The switch of one copy. Its thread calls `pause` between blocks and `watch` around what may block."""
 
     def __init__(self, precedence: Precedence | None = None) -> None:
         self._precedence = precedence or Precedence()
@@ -27,10 +27,14 @@ class Stop:
                     sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it; close does not
 
     def check(self) -> None:
-        """Give way to webhooks. Raise Stopped once the switch is on."""
-        self._precedence.give_way()
+        """Raise Stopped once the switch is on."""
         if self._on:
             raise Stopped
+
+    def pause(self) -> None:
+        """Give way to webhooks, then check."""
+        self._precedence.give_way()
+        self.check()
 
     @contextlib.contextmanager
     def watch(self, sock: socket.socket) -> Iterator[None]:

@@ -45,14 +45,14 @@ async def test_jobs_take_turns_and_no_more_than_the_limit_run() -> None:
 
 
 async def test_work_gives_way_to_what_goes_before_it() -> None:
-    """Where it checks whether it is to stop."""
+    """Between its blocks."""
     turns = Turns(1)
     waits: list[float] = []
     turns.precedence = Precedence(lambda: float(len(waits)), waits.append)
-    await turns.run("job", Stop.check)
+    await turns.run("job", Stop.pause)
     assert waits == []
     with turns.precedence:
-        await turns.run("job", Stop.check)
+        await turns.run("job", Stop.pause)
     assert waits == [LOOK_SECONDS]
     turns.close()
 

@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 
-_UNUSED = ("httpx._main", "mako.ext.pygmentplugin")  # httpx and Mako do without, as where rich is not installed
+_UNUSED = ("httpx._main", "mako.ext.pygmentplugin")  # httpx and Mako work without, as where pygments is missing
 
 
 def main() -> None:
@@ -28,15 +28,15 @@ def main() -> None:
 
 
 def _spare_rich() -> None:
-    """Keep libraries from loading rich and pygments for what no command uses: 9 MiB in each server.
+    """Keep libraries from loading rich and pygments for features that no command uses: 9 MiB in each server.
 
-    Both stay installed for the commands that print with them, and for Typer, which looks for rich when it is imported.
+    The commands that print with rich still can, and Typer, which looks for it when it is imported, still finds it.
     """
     for name in _UNUSED:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type] # "not installed"
     if "rich" not in sys.modules:
         sys.modules["rich"] = None  # type: ignore[assignment]
-        import structlog  # noqa: F401, PLC0415 - for tracebacks with rich, which would show variables
+        import structlog  # noqa: F401, PLC0415 - it would load rich for tracebacks that show the values of variables
 
         del sys.modules["rich"]
 

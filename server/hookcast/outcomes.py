@@ -57,7 +57,8 @@ class Outcomes:
         while True:
             await self._wake.wait()
             await self._sleep(pause * random.uniform(0.75, 1.0))  # noqa: S311
-            await asyncio.gather(self._try_to_free(), *map(self._try_to_store, list(self.unstored)))
+            storing = [self._try_to_store(*each) for each in self.unstored.items()]
+            await asyncio.gather(self._try_to_free(), *storing)
             waiting = bool(self.unstored or self.untaken)
             pause = min(pause * 2, MAX_PAUSE_SECONDS) if waiting else EVERY_SECONDS
             if not waiting:
@@ -93,8 +94,7 @@ class Outcomes:
             if self.untaken.get(key) == intent_id:
                 del self.untaken[key]
 
-    async def _try_to_store(self, intent_id: str) -> None:
-        unstored = self.unstored[intent_id]
+    async def _try_to_store(self, intent_id: str, unstored: Unstored) -> None:
         try:
             await self._store_job(intent_id, unstored)
         except NotStorable as error:

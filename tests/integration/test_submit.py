@@ -197,6 +197,22 @@ async def test_an_intent_whose_commit_was_not_heard_of_takes_no_key(
     assert world.node.submitter.outcomes.untaken == {}
 
 
+async def test_what_a_retry_stores_first_stops_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client comes back in the very moment in which the server begins to store the job by itself."""
+    kept = world.node.submitter.outcomes
+
+    async def sleep(_: float) -> None:
+        asyncio.get_running_loop().call_soon(kept.unstored.clear)
+
+    await world.submit("k")
+    world.outage.down = False
+    monkeypatch.setattr(kept, "_sleep", sleep)
+    storing = asyncio.create_task(kept.run())
+    while await world.outage.store.get("job-1") is None:
+        assert not storing.done()
+    storing.cancel()
+
+
 async def test_keys_to_free_do_not_pile_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An outage may be long, and has as many submits as clients try."""
     monkeypatch.setattr(outcomes, "MAX_UNTAKEN", 3)

@@ -33,7 +33,7 @@ async function failure(call) {
 }
 
 async function subscribed(mode) {
-  const { request_id: requestId } = await submit({ speed: 5 });
+  const { request_id: requestId } = await submit({ speed: 2 });
   const seen = [];
   const options = { requestId, logs: true, mode, onQueueUpdate: (status) => seen.push(structuredClone(status)) };
   if (mode === "polling") options.pollInterval = 20;
@@ -52,7 +52,7 @@ async function queued() {
 }
 
 async function streamed() {
-  const { request_id: requestId } = await submit({ speed: 5 });
+  const { request_id: requestId } = await submit({ speed: 2 });
   const stream = await fal.queue.streamStatus(ENDPOINT, { requestId, logs: true });
   const statuses = [];
   for await (const status of stream) statuses.push(status.status);

@@ -1,10 +1,11 @@
 """The emulator and a receiver of webhooks, each a real server on a real port in the test's own event loop."""
 
 import asyncio
+import re
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -15,9 +16,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hookcast.emulator import create_emulator
+from hookcast.emulator.queue import Phase, UnknownJob
 from hookcast.fal.signature import SignedHeaders, decode_key
 from hookcast.serving.server import config_of
 from support.server import PLAIN
@@ -29,6 +31,7 @@ SPEED = 50.0
 KEY = {"Authorization": "Key any-key-will-do"}
 VIDEO = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video"
 IMAGE = "fal-ai/flux/dev"
+ASKED = re.compile(r"/requests/([^/]+)/status")
 
 
 class _Server(uvicorn.Server):
@@ -68,6 +71,30 @@ async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
         finally:
             server.should_exit = True
             server.stopping.set()
+
+
+class Patient:
+    """The emulator, whose jobs begin when their status is first asked for: a slow client misses no state."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+        self._begun: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the emulator does."""
+        if scope["type"] == "http" and (found := ASKED.search(scope["path"])):
+            self._begin(found[1])
+        await self._app(scope, receive, send)
+
+    def _begin(self, request_id: str) -> None:
+        if request_id in self._begun:
+            return
+        self._begun.add(request_id)
+        with suppress(UnknownJob):
+            job, now = self._app.state.emulator.jobs.find(request_id), asyncio.get_running_loop().time()
+            if job.moment(now).phase is not Phase.COMPLETED:
+                job.submitted = now
+                job.changed.notify()
 
 
 @dataclass(frozen=True)
@@ -173,7 +200,7 @@ async def emulated(sleep: Sleep = asyncio.sleep) -> AsyncIterator[Emulated]:
     """A running emulator; `sleep` is the pause between webhooks."""
     app = create_emulator(speed=SPEED, sleep=sleep)
     async with (
-        serving(app) as url,
+        serving(Patient(app)) as url,
         httpx.AsyncClient(base_url=url, headers=KEY, timeout=DEADLINE, verify=PLAIN) as client,
     ):
         yield Emulated(url, app, client)

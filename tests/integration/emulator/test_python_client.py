@@ -22,7 +22,7 @@ async def client(fal: Emulated, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 async def test_submit_status_and_result(client: fal_client.AsyncClient) -> None:
     """The handle follows the addresses of the answer and ends with the result."""
-    handle = await client.submit(VIDEO, {"prompt": "a cat", "_emulator": {"speed": 5}})
+    handle = await client.submit(VIDEO, {"prompt": "a cat", "_emulator": {"speed": 2}})
     assert isinstance(await handle.status(with_logs=True), fal_client.Queued)
     result = await handle.get(interval=0.02)
     assert result["video"]["content_type"] == "video/mp4"
@@ -35,7 +35,7 @@ async def test_submit_status_and_result(client: fal_client.AsyncClient) -> None:
 
 async def test_iter_events_goes_through_the_three_states(client: fal_client.AsyncClient) -> None:
     """Polling sees the job queued, running with logs, and completed."""
-    handle = await client.submit(VIDEO, {"prompt": "a cat", "_emulator": {"speed": 5}})
+    handle = await client.submit(VIDEO, {"prompt": "a cat", "_emulator": {"speed": 2}})
     events = [event async for event in handle.iter_events(with_logs=True, interval=0.02)]
     assert list(dict.fromkeys(type(event) for event in events)) == [
         fal_client.Queued,

@@ -13,7 +13,7 @@ from integration.emulator.playing import IMAGE, KEY, VIDEO, Emulated, Job, emula
 pytestmark = pytest.mark.anyio
 AT_ONCE = 10.0  # seconds, on a busy machine
 SLOW = 0.05  # at this speed a job keeps its first state for ten seconds and more
-RUNNING = 1.0  # at this speed a job is running after 2.4 s
+RUNNING = 1.0  # at this speed a job is running after 2.4 s, for 5.6 s
 
 
 async def _until_running(fal: Emulated, job: Job) -> None:
@@ -33,7 +33,7 @@ async def test_status_of_a_queued_job_is_202_with_its_position(fal: Emulated) ->
 
 async def test_status_of_a_running_job_is_202_with_logs_when_asked(fal: Emulated) -> None:
     """Logs are there for `logs=1`, and null for `logs=false`."""
-    job = await fal.submit(speed=RUNNING * 4)
+    job = await fal.submit(speed=RUNNING)
     await _until_running(fal, job)
     shown = await fal.client.get(job.url("status_url"), params={"logs": "1"})
     hidden = await fal.client.get(job.url("status_url"), params={"logs": "false"})
@@ -127,7 +127,7 @@ async def test_cancel_in_the_queue_removes_the_job(fal: Emulated) -> None:
 
 async def test_cancel_while_running_ends_the_job_soon(fal: Emulated) -> None:
     """The stream tells the end long before the job would have ended by itself."""
-    job = await fal.submit(speed=RUNNING * 4)
+    job = await fal.submit(speed=RUNNING)
     await _until_running(fal, job)
     response = await fal.client.put(job.url("cancel_url"))
     assert (response.status_code, response.json()) == (202, {"status": "CANCELLATION_REQUESTED"})

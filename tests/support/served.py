@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -153,6 +154,9 @@ async def running_served(
             if opened:
                 await node.opened()
         yield nodes
+    except Exception:
+        sys.stderr.writelines(f"{line}\n" for node in nodes for line in node.complaints())  # shown with the failure
+        raise
     finally:
         for node in nodes:
             await node.kill()

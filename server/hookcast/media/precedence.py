@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 LONGEST_SECONDS = 0.01  # before each block of 128 KiB: under endless webhooks, a copy still makes up to 12 MB/s
 LOOK_SECONDS = 0.001
+RECENT_SECONDS = 0.05
+PACE_SECONDS = 0.004  # before each block, soon after a webhook: what copies write is flushed with the next one's commit
 
 
 class Precedence:
@@ -17,6 +19,7 @@ class Precedence:
         self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._count = 0
+        self._left = float("-inf")
         self._clock = clock
         self._sleep = sleep
 
@@ -25,11 +28,13 @@ class Precedence:
 
     def __exit__(self, *_: object) -> None:
         self._count -= 1
+        self._left = self._clock()
 
     def give_way(self) -> None:
-        """Wait until no webhook is in progress, `LONGEST_SECONDS` at most."""
-        if not self._count:
-            return
-        until = self._clock() + LONGEST_SECONDS
-        while self._count and self._clock() < until:
-            self._sleep(LOOK_SECONDS)
+        """Wait until no webhook is in progress, `LONGEST_SECONDS` at most; soon after one, wait `PACE_SECONDS`."""
+        if self._count:
+            until = self._clock() + LONGEST_SECONDS
+            while self._count and self._clock() < until:
+                self._sleep(LOOK_SECONDS)
+        elif self._clock() - self._left < RECENT_SECONDS:
+            self._sleep(PACE_SECONDS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hookcast.media.precedence import LONGEST_SECONDS, Precedence
+from hookcast.media.precedence import LONGEST_SECONDS, PACE_SECONDS, RECENT_SECONDS, Precedence
 
 
 class Time:
@@ -44,3 +44,16 @@ def test_a_copy_goes_on_after_a_moment_though_webhooks_never_end() -> None:
     with precedence:
         precedence.give_way()
     assert LONGEST_SECONDS <= time.now < LONGEST_SECONDS * 1.3
+
+
+def test_soon_after_a_webhook_a_copy_goes_on_slowly() -> None:
+    time = Time()
+    precedence = Precedence(lambda: time.now, time.sleep)
+    with precedence:
+        pass
+    precedence.give_way()
+    precedence.give_way()
+    assert time.now == 2 * PACE_SECONDS
+    time.now = RECENT_SECONDS
+    precedence.give_way()
+    assert time.now == RECENT_SECONDS

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -64,6 +65,21 @@ async def test_the_bus_enters_as_the_address_says(kind: str, tmp_path: Path) -> 
     """Also with every sign in the password that an address has a meaning for, and with the documented rights only."""
     with running_redis(entry(kind, tmp_path)) as server:
         await carries(server.url)
+
+
+async def test_connections_share_what_tls_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read the system's certificates takes 30 ms, in which nothing is pushed."""
+    made: list[ssl.SSLContext] = []
+    original = ssl.create_default_context
+
+    def counted() -> ssl.SSLContext:
+        made.append(original())
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    with running_cluster(entry("tls and password", tmp_path)) as cluster:
+        await carries(cluster.url)
+    assert len(made) == 1
 
 
 async def test_the_bus_enters_each_server_of_a_cluster(tmp_path: Path) -> None:

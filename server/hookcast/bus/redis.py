@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from contextvars import Context
 
 import msgspec
-from redis.asyncio import Redis
+from redis.asyncio import Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
@@ -24,6 +24,7 @@ from redis.crc import key_slot
 from hookcast import redis_url
 from hookcast.bus.base import Condition, Deliver, feed_topics, job_topic
 from hookcast.bus.link import ANSWER_SECONDS, FAULTS, Link, reason
+from hookcast.bus.tls import TlsConnection
 from hookcast.logs import get_logger
 from hookcast.tasks import beside
 from hookcast.wire import State
@@ -169,6 +170,8 @@ class RedisBus:
             socket_timeout=None,  # each call has its own deadline
             health_check_interval=0,
         )
+        if client.connection_pool.connection_class is SSLConnection:
+            client.connection_pool.connection_class = TlsConnection
         if address != ("", 0):
             client.connection_pool.connection_kwargs.update(host=address[0], port=address[1])
         return client

@@ -102,14 +102,14 @@ async def test_a_body_that_dribbles_is_a_408(node: Node) -> None:
 
 async def test_a_slow_and_honest_upload_has_the_time_it_needs(node: Node) -> None:
     """Each second's worth of bytes is a second more."""
-    node.services.uploads.pace = Pace(seconds=0.2, rate=10_000, silence=60)
+    node.services.uploads.pace = Pace(seconds=1, rate=1000, silence=60)
     loop = asyncio.get_running_loop()
     body = json.dumps({"endpointId": "fal-ai/flux/dev", "input": {"prompt": "x" * 10_000}}).encode()
     async with raw(node) as client:
         await client.send(post("/api/fal-jobs", b"", length=len(body)))
         for start in range(0, len(body), 2500):
             await client.send(body[start : start + 2500])
-            soon = loop.time() + 0.1
+            soon = loop.time() + 0.3
             await until(lambda: loop.time() > soon)  # noqa: B023
         await client.until(b"HTTP/1.1 ")
         assert b"HTTP/1.1 502 " in client.seen  # of the double, which knows no such endpoint

@@ -77,7 +77,7 @@ async def test_submit_answers_while_the_job_has_not_begun(whole: Node) -> None:
 @pytest.mark.parametrize("faults", [[], ["response_suffix"]])
 async def test_fals_urls_are_used_in_both_shapes(whole: Node, faults: list[str]) -> None:
     """Without a webhook and with a running job: followed and cancelled below the right URLs."""
-    lost = await _submit(whole, faults=["webhook_lost", *faults], speed=8)
+    lost = await _submit(whole, faults=["webhook_lost", *faults], speed=2)
     async with whole.events(lost["requestId"]) as events:
         states = [event.json() async for event in events if event.event == "job"]
     assert "running" in {state["progress"]["phase"] for state in states}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from azure.core.exceptions import AzureError
-from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.blob import BlobServiceClient, ContainerClient, LinearRetry
 
 from support.ports import quiet_port
 
@@ -62,7 +62,7 @@ def running_azurite(folder: Path) -> Iterator[Container]:
             f"http://127.0.0.1:{port}/{ACCOUNT}",
             {"account_name": ACCOUNT, "account_key": KEY},
             api_version=API_VERSION,
-            retry_total=0,
+            retry_policy=LinearRetry(backoff=0, retry_total=1, random_jitter_range=0),  # it closes idle connections
         ) as service,
     ):
         try:

@@ -1,4 +1,4 @@
-"""TLS connections to Redis that share what takes long to make."""
+"""TLS connections to Redis that share a context, which is slow to create."""
 
 import time
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from redis.asyncio import SSLConnection
 from redis.asyncio.connection import RedisSSLContext
 
-KEPT_SECONDS = 60.0  # then renewed certificates are read
+KEPT_SECONDS = 60.0  # after that, a new connection reads renewed certificates
 
 _made: dict[str, tuple[float, RedisSSLContext]] = {}
 
 
 class TlsConnection(SSLConnection):
-    """A connection whose TLS context is that of the last ones with the same options.
+    """A TLS connection that reuses the context of recent connections with the same options.
 
-    redis-py makes one for each connection, on the event loop: 30 ms, since it reads the system's certificates.
+    redis-py creates one for each connection. That reads the system's certificates, and blocks the event loop for 30 ms.
     """
 
     def __init__(self, **options: Any) -> None:

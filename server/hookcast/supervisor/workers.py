@@ -17,13 +17,12 @@ from pathlib import Path
 from types import FrameType
 
 from hookcast.signals import stop_signals
+from hookcast.supervisor import metrics
 from hookcast.supervisor.log import Log
 
 MIN_LIFE_SECONDS = 5.0  # least time between two starts of one worker; it does not delay the others
 LOOK_SECONDS = 0.2
 REFUSED = 2  # exit code of a worker that cannot start until settings or database are changed; it has said why
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that prometheus_client reads in a worker."""
 
 
 def command(fd: int) -> list[str]:
@@ -88,7 +87,7 @@ class Workers:
                 self._start(number)
 
     def _start(self, number: int) -> None:
-        environment = os.environ | ({} if self._metrics is None else {METRICS_FOLDER: str(self._metrics)})
+        environment = os.environ | ({} if self._metrics is None else {metrics.FOLDER: str(self._metrics)})
         worker = subprocess.Popen(  # noqa: S603
             command(self._fd), stdin=self._lifeline, pass_fds=(self._fd,), start_new_session=True, env=environment
         )
@@ -100,7 +99,7 @@ class Workers:
     def _ended(self, number: int, worker: "subprocess.Popen[bytes]", started: float) -> None:
         del self._running[number]
         if self._metrics is not None:
-            forget(self._metrics, worker.pid)
+            metrics.forget(self._metrics, worker.pid)
         if worker.returncode == REFUSED:
             self._refusing.add(number)
         else:
@@ -113,12 +112,6 @@ class Workers:
         self._signals += 1
         for worker, _ in list(self._running.values()):
             worker.send_signal(signal.SIGTERM)
-
-
-def forget(folder: Path, pid: int) -> None:
-    """Remove the gauges of a process that has ended, as Prometheus' `mark_process_dead` does; its counters stay."""
-    for file in folder.glob(f"gauge_live*_{pid}.db"):
-        file.unlink()
 
 
 @contextmanager

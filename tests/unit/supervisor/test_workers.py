@@ -1,20 +1,18 @@
-"""When a worker that died is started again, and what is left of its metrics."""
+"""When a worker that died is started again."""
 
 import os
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain, product, repeat
-from pathlib import Path
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
-from prometheus_client.multiprocess import mark_process_dead
 
 from hookcast.supervisor import workers
 from hookcast.supervisor.log import Log
-from hookcast.supervisor.workers import MIN_LIFE_SECONDS, Workers, forget
+from hookcast.supervisor.workers import MIN_LIFE_SECONDS, Workers
 
 Lines = list[dict[str, Any]]
 
@@ -136,18 +134,3 @@ def test_when_every_worker_has_refused_to_start_so_does_the_parent(monkeypatch: 
         with pytest.raises(SystemExit) as exited:
             parent.run()
     assert exited.value.code == 2
-
-
-def test_of_a_worker_that_died_the_same_metrics_are_forgotten_as_by_prometheus(tmp_path: Path) -> None:
-    """The gauges of living processes; counters, and those of other processes, stay."""
-    kinds = ("counter", "histogram", "summary", "gauge_all", "gauge_max", "gauge_mostrecent")
-    living = ("gauge_liveall", "gauge_livesum", "gauge_livemin", "gauge_livemax", "gauge_livemostrecent")
-    for folder in (ours := tmp_path / "ours", theirs := tmp_path / "theirs"):
-        folder.mkdir()
-        for kind, pid in product((*kinds, *living), (12, 112, 120)):
-            (folder / f"{kind}_{pid}.db").touch()
-    forget(ours, 12)
-    mark_process_dead(12, path=str(theirs))  # type: ignore[no-untyped-call]
-    left = {file.name for file in theirs.iterdir()}
-    assert {file.name for file in ours.iterdir()} == left
-    assert len(left) == 3 * len((*kinds, *living)) - len(living)

@@ -1,0 +1,32 @@
+"""The files of the workers' metrics, which prometheus_client writes (its documentation, "Multiprocess Mode")."""
+
+from pathlib import Path
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that prometheus_client reads when it is imported."""
+
+FILE_BYTES = 64 * 1024  # what prometheus_client begins a file with; all series of a worker take less
+_GAUGES = ("livesum", "livemax", "livemin", "livemostrecent")
+_FILES = ("counter", "histogram", *(f"gauge_{mode}" for mode in _GAUGES))
+
+
+def take_room(folder: Path, pid: int) -> None:
+    """Write the files of a process that has just begun. Raises OSError if there is no room; then none is left.
+
+    prometheus_client would make them without content and map them into memory, where a write that the disk has no room
+    for ends the process (SIGBUS).
+    """
+    files = [folder / f"{name}_{pid}.db" for name in _FILES]
+    try:
+        for file in files:
+            file.write_bytes(bytes(FILE_BYTES))
+    except OSError:
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise
+
+
+def forget(folder: Path, pid: int) -> None:
+    """Remove the gauges of a process that has ended, as Prometheus' `mark_process_dead` does; its counters stay."""
+    for file in folder.glob(f"gauge_live*_{pid}.db"):
+        file.unlink()

@@ -128,14 +128,17 @@ async def test_a_refused_body_that_does_not_end_is_cut(quick: Node) -> None:
     await until(lambda: not of_strangers(quick))
 
 
-async def test_a_stream_behind_an_unread_answer_has_the_time_of_a_stream(quick: Node) -> None:
+async def test_a_stream_behind_an_unread_answer_has_the_time_of_a_stream(database_url: str, fal: FalDouble) -> None:
     """What an answer may take counts no longer once the stream has the connection."""
-    loop = asyncio.get_running_loop()
-    async with raw(quick, small=True) as client:
-        await fall_behind(quick, client)
+    loop, deadlines = asyncio.get_running_loop(), Deadlines(unread=2.0)
+    async with (
+        running_node(fal, database_url=database_url, deadlines=deadlines) as node,
+        raw(node, small=True) as client,
+    ):
+        await fall_behind(node, client)
         await client.send(events("job-1"))
-        await until(lambda: any(getattr(stream, "transport", None) for stream in quick.engine.admission.streams))
-        late = loop.time() + 4 * QUICK.unread
+        await until(lambda: any(getattr(stream, "transport", None) for stream in node.engine.admission.streams))
+        late = loop.time() + 1.2 * deadlines.unread
         await until(lambda: loop.time() > late)
         await client.until(b"retry: ")
 

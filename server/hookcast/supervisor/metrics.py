@@ -1,11 +1,13 @@
 """The files of the workers' metrics, which prometheus_client writes (its documentation, "Multiprocess Mode")."""
 
+import sys
 from pathlib import Path
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that prometheus_client reads when it is imported."""
 
 FILE_BYTES = 64 * 1024  # what prometheus_client begins a file with; all series of a worker take less
+_USED_BYTES = 4  # of an integer at its beginning, which says how much of it is in use
 _GAUGES = ("livesum", "livemax", "livemin", "livemostrecent")
 _FILES = ("counter", "histogram", *(f"gauge_{mode}" for mode in _GAUGES))
 
@@ -19,7 +21,8 @@ def take_room(folder: Path, pid: int) -> None:
     files = [folder / f"{name}_{pid}.db" for name in _FILES]
     try:
         for file in files:
-            file.write_bytes(bytes(FILE_BYTES))
+            with file.open("ab") as opened:
+                opened.write(bytes(max(0, FILE_BYTES - opened.tell())))
     except OSError:
         for file in files:
             file.unlink(missing_ok=True)
@@ -27,6 +30,13 @@ def take_room(folder: Path, pid: int) -> None:
 
 
 def forget(folder: Path, pid: int) -> None:
-    """Remove the gauges of a process that has ended, as Prometheus' `mark_process_dead` does; its counters stay."""
+    """Remove the gauges of a process that has ended, as Prometheus' `mark_process_dead` does.
+
+    Its counters stay; the room that they do not use is given back.
+    """
     for file in folder.glob(f"gauge_live*_{pid}.db"):
         file.unlink()
+    for file in folder.glob(f"*_{pid}.db"):
+        with file.open("rb+") as opened:
+            used = int.from_bytes(opened.read(_USED_BYTES), sys.byteorder)
+            opened.truncate(used or _USED_BYTES)

@@ -5,6 +5,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import mark_process_dead
 
 from hookcast.supervisor.metrics import FILE_BYTES, forget, take_room
@@ -30,6 +31,27 @@ def test_where_there_is_no_room_nothing_is_left() -> None:
         with pytest.raises(OSError):  # noqa: PT011 - which one depends on the disk
             take_room(place, 12)
         assert [*folder.iterdir()] == []
+
+
+def test_what_a_worker_has_counted_outlives_it_in_little_room(tmp_path: Path) -> None:
+    """Also when a later worker gets its pid."""
+    file = tmp_path / "counter_12.db"
+    take_room(tmp_path, 12)
+    counts = MmapedDict(str(file))  # type: ignore[no-untyped-call]
+    counts.write_value("states", 3.0, 0.0)  # type: ignore[no-untyped-call]
+    counts.close()  # type: ignore[no-untyped-call]
+    forget(tmp_path, 12)
+    assert counted(file) == [("states", 3.0)]
+    assert file.stat().st_size < 100
+    take_room(tmp_path, 12)
+    assert counted(file) == [("states", 3.0)]
+    assert file.stat().st_size == FILE_BYTES
+
+
+def counted(file: Path) -> list[tuple[str, float]]:
+    """Return the values in a file, as the process that is scraped reads them."""
+    found = MmapedDict.read_all_values_from_file(str(file))  # type: ignore[no-untyped-call]
+    return [(key.strip(), value) for key, value, *_ in found]
 
 
 def test_of_a_worker_that_died_the_same_metrics_are_forgotten_as_by_prometheus(tmp_path: Path) -> None:

@@ -149,6 +149,12 @@ class Watcher:
         for state in states:
             self.push(state, now, ended=ended)
 
+    @classmethod
+    def push_to_all(cls, watchers: Iterable["Watcher"], state: State, now: float, *, ended: bool) -> None:
+        """Record the state with each."""
+        for watcher in watchers:
+            watcher.push(state, now, ended=ended)
+
 
 def make_engine(
     store: Jobs | None = None, bus: Bus | None = None, *, time: Callable[[], float] | None = None, **limits: Any

@@ -6,6 +6,8 @@ Measured with 5,000 streams on one core: 157k deliveries/s this way, 113k with `
 import asyncio
 import contextlib
 import socket
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 # SO_SNDBUF: the kernel's send buffer is the stream's only queue. The kernel doubles this value for its book-keeping
 # (man 7 socket). The rest of one frame may stay in the event loop; from then on only each job's newest state is kept.
@@ -28,6 +30,24 @@ class DirectSocket(socket.SocketType):
     def __del__(self) -> None:
         """Detach, so that only the transport ever closes the descriptor."""
         self.detach()
+
+
+def send_to_each(sockets: Sequence[DirectSocket], frame: bytes) -> Iterator[tuple[int, int]]:
+    """Send the frame to each socket. Yield the position of each one that did not take all of it, and what it took.
+
+    The loop is that of `map`, since the steps of one in Python add a tenth to what a call of `send` takes.
+    """
+    done, size = 0, len(frame)
+    sends = map(socket.SocketType.send, sockets, repeat(frame))
+    while done < len(sockets):
+        try:
+            for sent in sends:
+                done += 1
+                if sent != size:
+                    yield done - 1, sent
+        except OSError:  # full or broken; the transport finds out which
+            done += 1
+            yield done - 1, 0
 
 
 def open_direct(transport: asyncio.Transport) -> DirectSocket | None:

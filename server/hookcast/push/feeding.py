@@ -4,10 +4,12 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Sequence
+from typing import Self, cast
 
 from hookcast.auth import EVERYBODY, Caller
 from hookcast.errors import StoreUnavailable
 from hookcast.push.backlog import Backlog, Partial
+from hookcast.push.direct import DirectSocket, send_to_each
 from hookcast.push.engine import Engine
 from hookcast.push.shared import cost
 from hookcast.push.stream import BEHIND, CLOSING, LIVE, Stream
@@ -30,11 +32,12 @@ def _together(waiting: deque[State]) -> list[State]:
 class FedStream(Stream):
     """A stream with a backlog; None while it is live."""
 
-    __slots__ = ("_backlog",)
+    __slots__ = ("_backlog", "_pushed")
 
     def __init__(self, engine: Engine, caller: Caller = EVERYBODY) -> None:
         super().__init__(engine, caller)
         self._backlog: Backlog | None = None
+        self._pushed: dict[str, int] | None = None  # while a subscription is read: versions pushed meanwhile
 
     def frame(self, state: State) -> bytes:
         """Return the state as this kind of stream sends it."""
@@ -54,6 +57,39 @@ class FedStream(Stream):
             self.catch_up()
         if ended:
             self.settled()
+
+    @classmethod
+    def push_to_all(cls, streams: Sequence[Self], state: State, now: float, *, ended: bool) -> None:
+        """Do what `push` does, for each stream; those that only write the frame write it in one loop."""
+        ready = [
+            stream
+            for stream in streams
+            if stream._mode is LIVE
+            and stream._direct is not None
+            and stream._pushed is None
+            and stream.caller is None
+            and now < stream._expires_at
+            and state.small
+        ]
+        if len(ready) < len(streams):
+            for stream in set(streams).difference(ready):
+                stream.push(state, now, ended=ended)
+        if ready:
+            cls._write_to_all(ready, ready[0].frame(state), now)
+        if ended:
+            for stream in ready:
+                stream.settled()
+
+    @staticmethod
+    def _write_to_all(streams: Sequence["FedStream"], frame: bytes, now: float) -> None:
+        sockets = list[DirectSocket]()
+        for stream in streams:
+            stream._sent_at = now
+            sockets.append(cast("DirectSocket", stream._direct))
+        for position, sent in send_to_each(sockets, frame):
+            transport = streams[position].transport
+            if transport is not None:
+                transport.write(memoryview(frame)[sent:])
 
     def later(self, state: State) -> None:
         """Send a state once the reader has taken the earlier ones; a newer state of its job replaces it."""

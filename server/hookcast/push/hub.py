@@ -14,7 +14,7 @@ from itertools import islice
 
 from hookcast.bus import ALL_TOPIC, feed_topics, job_topic
 from hookcast.push.interest import Interest
-from hookcast.push.topics import Feed, JobTopic, Names, Pushes, Subscriber, Topic, Topics
+from hookcast.push.topics import Feed, JobTopic, Names, Pushes, Subscriber, Topic, Topics, push_to_all
 from hookcast.store import Written
 from hookcast.wire import State
 
@@ -179,7 +179,7 @@ class Hub:
         if feed is None:
             feed = self._feeds[channel] = Feed(channel)
             self._new.append(feed)
-        feed.subscribers.add(subscriber)
+        feed.subscribers[subscriber] = None
         return feed
 
     def _leave_job(self, subscriber: Subscriber, topic: JobTopic) -> bool:
@@ -197,7 +197,7 @@ class Hub:
         """Unsubscribe from a feed. Return whether it was released."""
         if subscriber not in feed.subscribers:
             return False
-        feed.subscribers.remove(subscriber)
+        del feed.subscribers[subscriber]
         if feed.subscribers:
             return False
         del self._feeds[feed.channel]
@@ -227,7 +227,7 @@ class Hub:
 
     def _push(self, topic: Topic, state: State, skip: Subscriber | None, told: Sequence[Topic], *, ended: bool) -> None:
         """Push to the topic's subscribers but `skip` and those of the topics in `told`."""
-        # A copy: a stream that ends leaves the set.
+        # A copy: a stream that ends leaves the topic.
         found = [subscriber for subscriber in topic.subscribers if subscriber is not skip]
         if told:
             found = [one for one in found if not any(one in other.subscribers for other in told)]
@@ -238,9 +238,7 @@ class Hub:
                 pushes.states.append(state)
                 pushes.ended |= ended
             return
-        now = self._clock()
-        for subscriber in found:
-            subscriber.push(state, now, ended=ended)
+        push_to_all(found, state, self._clock(), ended=ended)
 
     def _note(self, feed: Feed, state: State) -> None:
         """Record the state's version, as the newest of all."""

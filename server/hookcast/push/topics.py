@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from hookcast.bus import ALL_TOPIC, group_topic, job_topic, owner_topic
 from hookcast.wire import State
@@ -64,6 +64,18 @@ class Subscriber(Protocol):
     def push_many(self, states: Sequence[State], now: float, *, ended: bool) -> None:
         """Receive several newer states at once, the older ones first."""
 
+    @classmethod
+    def push_to_all(cls, subscribers: Sequence[Any], state: State, now: float, *, ended: bool) -> None:
+        """Do what `push` does, for each of these subscribers of this class."""
+
+
+def push_to_all(subscribers: Sequence[Subscriber], state: State, now: float, *, ended: bool) -> None:
+    """Push a state to subscribers of any classes."""
+    kinds: set[type[Subscriber]] = set(map(type, subscribers))
+    for kind in kinds:
+        its = subscribers if len(kinds) == 1 else [one for one in subscribers if type(one) is kind]
+        kind.push_to_all(its, state, now, ended=ended)
+
 
 @dataclass(slots=True)
 class Pushes:
@@ -76,29 +88,30 @@ class Pushes:
 class JobTopic:
     """One job's subscribers, and the version that all of them have seen.
 
-    Most jobs have one subscriber, so `subscribers` is a tuple up to one and a set above: 170 bytes less per job.
+    Most jobs have one subscriber, so `subscribers` is a tuple up to one and a dict above: 170 bytes less per job. A
+    dict's order is mostly that of memory, so that thousands are gone through faster than in a set.
     """
 
     __slots__ = ("active", "ended", "request_id", "subscribers", "version")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
-        self.subscribers: tuple[Subscriber, ...] | set[Subscriber] = ()
+        self.subscribers: tuple[Subscriber, ...] | dict[Subscriber, None] = ()
         self.active = 0
         self.version = 0
         self.ended = False
 
     def add(self, subscriber: Subscriber) -> None:
         """Add a subscriber that is not in the topic."""
-        if isinstance(self.subscribers, set):
-            self.subscribers.add(subscriber)
+        if isinstance(self.subscribers, dict):
+            self.subscribers[subscriber] = None
         else:
-            self.subscribers = {*self.subscribers, subscriber} if self.subscribers else (subscriber,)
+            self.subscribers = dict.fromkeys((*self.subscribers, subscriber)) if self.subscribers else (subscriber,)
 
     def remove(self, subscriber: Subscriber) -> None:
         """Remove a subscriber that is in the topic."""
-        if isinstance(self.subscribers, set):
-            self.subscribers.remove(subscriber)
+        if isinstance(self.subscribers, dict):
+            del self.subscribers[subscriber]
         else:
             self.subscribers = ()
 
@@ -115,7 +128,7 @@ class Feed:
     def __init__(self, channel: str) -> None:
         self.channel = channel
         self.kind, _, self.name = channel.partition(":")
-        self.subscribers: set[Subscriber] = set()
+        self.subscribers: dict[Subscriber, None] = {}
         self.versions: dict[str, int] = {}
         self.pending: set[str] = set()
         self.begins_at = math.inf

@@ -38,6 +38,12 @@ class Watch:
         for state in states:
             self.push(state, now, ended=ended)
 
+    @classmethod
+    def push_to_all(cls, subscribers: Iterable["Watch"], state: State, now: float, *, ended: bool) -> None:
+        """Put the state in the slot of each."""
+        for watch in subscribers:
+            watch.push(state, now, ended=ended)
+
     def drain(self) -> None:
         """Make `next` raise Drained once the slot has been read."""
         self._drained = True

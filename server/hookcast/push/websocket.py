@@ -37,7 +37,7 @@ _log = get_logger(__name__)
 class WebSocketStream(Socket):
     """A client of `hookcast.v1`: its names, its token, its limits."""
 
-    __slots__ = ("_feeds", "_held", "_jobs", "_joining", "_pushed", "_refusal")
+    __slots__ = ("_feeds", "_held", "_jobs", "_joining", "_refusal")
 
     def __init__(
         self,
@@ -51,7 +51,6 @@ class WebSocketStream(Socket):
         self._refusal = refusal
         self._jobs = _NO_JOBS
         self._feeds = _NO_FEEDS
-        self._pushed: dict[str, int] | None = None  # while a subscription is read: versions pushed meanwhile
         self._joining = ""  # the only job of such a subscription, whose states wait for it
         self._held: State | None = None
 
@@ -222,7 +221,7 @@ class WebSocketStream(Socket):
 
     async def _subscribe_one(self, asked: Names) -> None:
         """Subscribe to one job by one read, and confirm it together with its state. Newer states wait meanwhile."""
-        self._joining = asked.jobs[0]
+        self._joining, self._pushed = asked.jobs[0], {}
         try:
             joined = await self.engine.subscriptions.join_one(self, self._joining, self.caller or EVERYBODY)
         except JobNotFound:
@@ -247,7 +246,7 @@ class WebSocketStream(Socket):
     def _let_go(self) -> list[State]:
         """Hold no states any more, and return the one held, which is older than one that was read."""
         held = [] if self._held is None else [self._held]
-        self._joining, self._held = "", None
+        self._joining, self._held, self._pushed = "", None, None
         return held
 
     def _refuse_names(self, hidden: Names) -> None:

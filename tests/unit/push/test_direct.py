@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from hookcast.push import Names, SseStream
-from support.push import running_engine, settle, state
+from hookcast.auth import EVERYBODY, Caller
+from hookcast.push import Names, SseStream, WebSocketStream
+from hookcast.push.direct import DirectSocket, send_to_each
+from support.push import Time, client_frames, job, running_engine, settle, sse_versions, state, ws_messages
 from support.transports import FakeTransport
 
 pytestmark = pytest.mark.anyio
@@ -35,8 +37,11 @@ class Wired(FakeTransport):
         return bytes(found)
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+Pair = tuple[socket.socket, socket.socket]
+
+
+@contextlib.contextmanager
+def paired() -> Iterator[Pair]:
     """Two connected sockets that never wait."""
     near, far = socket.socketpair()
     with near, far:
@@ -45,12 +50,23 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield near, far
 
 
-Pair = tuple[socket.socket, socket.socket]
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """Two connected sockets."""
+    with paired() as found:
+        yield found
 
 
-async def opened(engine: Any, transport: Wired) -> SseStream:
+@pytest.fixture
+def pairs() -> Iterator[list[Pair]]:
+    """Five times two connected sockets."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(paired()) for _ in range(5)]
+
+
+async def opened(engine: Any, transport: Wired, caller: Caller = EVERYBODY) -> SseStream:
     """A stream of job-1 on that transport; its head has been taken."""
-    stream = SseStream(engine)
+    stream = SseStream(engine, caller)
     await stream.join(Names(jobs=("job-1",)))
     transport.protocol = stream
     stream.begin(transport, b"")
@@ -66,6 +82,83 @@ async def test_a_frame_goes_straight_to_the_kernel(pair: Pair) -> None:
         engine.hub.deliver(state("job-1", 1))
         assert transport.received() == state("job-1", 1).sse
         assert transport.take() == b""
+
+
+async def test_of_many_streams_each_gets_the_state_whatever_becomes_of_the_others(pairs: list[Pair]) -> None:
+    """Among those that take it: one that is full, one that is broken, one with TLS."""
+    async with running_engine() as (engine, _):
+        first, full, broken, encrypted, last = (Wired(*pair, tls=number == 3) for number, pair in enumerate(pairs))
+        for transport in (first, full, broken, encrypted, last):
+            await opened(engine, transport)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                full.near.send(b"x" * 1000)
+        broken.far.close()
+        found = [state("job-1", 1), state("job-1", 2)]
+        for each in found:
+            engine.hub.deliver(each)
+        both = b"".join(each.sse for each in found)
+        assert [each.received() for each in (first, last)] == [both] * 2
+        assert [each.take() for each in (full, broken, encrypted)] == [both] * 3
+
+
+async def test_a_frame_that_the_kernel_takes_in_part_goes_on_through_the_transport(pairs: list[Pair]) -> None:
+    """From the first byte that it has not taken."""
+    (near, far), *_ = pairs
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel takes its least
+    frame = bytes(range(256)) * 4000
+    [(position, sent)] = send_to_each([DirectSocket(fileno=pair[0].fileno()) for pair in pairs[:1]], frame)
+    assert position == 0
+    assert 0 < sent < len(frame)
+    assert Wired(near, far).received() == frame[:sent]
+
+
+async def test_a_stream_whose_token_has_expired_gets_no_more(pairs: list[Pair]) -> None:
+    """Though the timer has not closed it yet, and others get the state."""
+    time = Time()
+    async with running_engine(time=time) as (engine, _):
+        transports = [Wired(*pair) for pair in pairs[:2]]
+        until = engine.gate.clock() + 60
+        callers = (Caller(jobs=frozenset({"job-1"}), expires_at=until), EVERYBODY)
+        for transport, caller in zip(transports, callers, strict=True):
+            await opened(engine, transport, caller)
+        engine.hub.deliver(state("job-1", 1))
+        time.now += 61
+        engine.hub.deliver(state("job-1", 2))
+        assert [sse_versions(transport.received()) for transport in transports] == [[1], [1, 2]]
+
+
+async def test_a_stream_is_not_shown_the_jobs_of_others(pair: Pair) -> None:
+    """In a group that its token does not name."""
+    async with running_engine() as (engine, _):
+        transport, stream = Wired(*pair), SseStream(engine, Caller(sub="user-1"))
+        await stream.join(Names(groups=("g",)))
+        stream.begin(transport, b"")
+        transport.take()
+        for number in (1, 2):
+            engine.hub.deliver(state(f"job-{number}", number, owner=f"user-{number}", group="g"))
+        assert sse_versions(transport.received()) == [1]
+
+
+@pytest.mark.parametrize("names", [("job-1",), ("job-1", "job-2")])
+async def test_a_state_pushed_while_a_subscription_is_read_follows_its_confirmation(
+    pair: Pair, names: tuple[str, ...]
+) -> None:
+    """On a WebSocket that could take it at once."""
+    async with running_engine(job(version=1)) as (engine, store):
+        store.hold = True
+        socket, transport = WebSocketStream(engine), Wired(*pair)
+        transport.protocol = socket
+        socket.begin(transport)
+        socket.data_received(client_frames({"type": "subscribe", "requestIds": names}))
+        await settle()
+        engine.hub.deliver(state(version=2))
+        store.hold = False
+        store.let_go()
+        await settle()
+        confirmed, *states = ws_messages(transport.take() + transport.received())
+        assert confirmed["type"] == "subscribed"
+        assert [message["job"]["version"] for message in states] == [2]
 
 
 async def test_what_the_kernel_does_not_take_is_the_transports(pair: Pair) -> None:

@@ -105,5 +105,6 @@ async def test_a_worker_without_room_for_its_metrics_serves(
                 assert events.count("worker_died") == 1
                 assert "metrics_of_each_worker_alone" in events
                 assert [(await get_metrics(node.port)) for _ in range(8)] == [200] * 8
+                assert await node.stop() == 0  # also of its workers, whose files are on that disk
         finally:
             await node.kill()

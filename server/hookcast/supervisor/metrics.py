@@ -1,6 +1,7 @@
 """The files of the workers' metrics, which prometheus_client writes (its documentation, "Multiprocess Mode")."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -13,10 +14,10 @@ _FILES = ("counter", "histogram", *(f"gauge_{mode}" for mode in _GAUGES))
 
 
 def take_room(folder: Path, pid: int) -> None:
-    """Write the files of a process that has just begun. Raises OSError if there is no room; then none is left.
+    """Allocate the files of a process that has just begun. Raises OSError if there is no room, and leaves none of them.
 
-    prometheus_client would make them without content and map them into memory, where a write that the disk has no room
-    for ends the process (SIGBUS).
+    prometheus_client would create sparse files and map them into memory. There, a write for which the disk has no room
+    ends the process (SIGBUS).
     """
     files = [folder / f"{name}_{pid}.db" for name in _FILES]
     try:
@@ -32,11 +33,13 @@ def take_room(folder: Path, pid: int) -> None:
 def forget(folder: Path, pid: int) -> None:
     """Remove the gauges of a process that has ended, as Prometheus' `mark_process_dead` does.
 
-    Its counters stay; the room that they do not use is given back.
+    Its counters stay; the room that they do not use is given back. What cannot be changed is left as it is: a failure
+    would end the parent, and with it all workers.
     """
     for file in folder.glob(f"gauge_live*_{pid}.db"):
-        file.unlink()
+        with suppress(OSError):
+            file.unlink()
     for file in folder.glob(f"*_{pid}.db"):
-        with file.open("rb+") as opened:
+        with suppress(OSError), file.open("rb+") as opened:
             used = int.from_bytes(opened.read(_USED_BYTES), sys.byteorder)
             opened.truncate(used or _USED_BYTES)

@@ -48,6 +48,15 @@ def test_what_a_worker_has_counted_outlives_it_in_little_room(tmp_path: Path) ->
     assert file.stat().st_size == FILE_BYTES
 
 
+def test_a_file_that_cannot_be_changed_does_not_end_the_parent(tmp_path: Path) -> None:
+    """The others are forgotten all the same."""
+    for name in ("counter_12.db", "gauge_livemin_12.db"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "gauge_livesum_12.db").touch()
+    forget(tmp_path, 12)
+    assert {file.name for file in tmp_path.iterdir()} == {"counter_12.db", "gauge_livemin_12.db"}
+
+
 def counted(file: Path) -> list[tuple[str, float]]:
     """Return the values in a file, as the process that is scraped reads them."""
     found = MmapedDict.read_all_values_from_file(str(file))  # type: ignore[no-untyped-call]

@@ -60,7 +60,7 @@ class FedStream(Stream):
 
     @classmethod
     def push_to_all(cls, streams: Sequence[Self], state: State, now: float, *, ended: bool) -> None:
-        """Do what `push` does, for each stream; those that only write the frame write it in one loop."""
+        """Do what `push` does, for each stream. Streams that only need the frame written get it in one loop."""
         ready = [
             stream
             for stream in streams

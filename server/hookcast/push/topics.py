@@ -88,8 +88,8 @@ class Pushes:
 class JobTopic:
     """One job's subscribers, and the version that all of them have seen.
 
-    Most jobs have one subscriber, so `subscribers` is a tuple up to one and a dict above: 170 bytes less per job. A
-    dict's order is mostly that of memory, so that thousands are gone through faster than in a set.
+    Most jobs have one subscriber, so `subscribers` is a tuple up to one and a dict above: 170 bytes less per job.
+    Iterating over thousands is faster in a dict than in a set, whose order is not that of their memory.
     """
 
     __slots__ = ("active", "ended", "request_id", "subscribers", "version")

@@ -105,6 +105,7 @@ class Fetcher:
         self._max_bytes = max_bytes
         self._resolve = resolve
         self._tls = tls or tls_context()
+        self._tls.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # set by Python before 3.11.3 (see _connect)
         self._clock = clock
 
     @contextmanager

@@ -9,16 +9,16 @@ from support.connections import connected, listening
 
 
 class Tap:
-    """A transparent relay in front of a server that records the head of each request."""
+    """A transparent relay in front of a server. `received` is what the clients of its connections have sent."""
 
     def __init__(self, server: str) -> None:
         self._port = int(server.rpartition(":")[2])
-        self._received: list[bytearray] = []
+        self.received: list[bytearray] = []
 
     @property
     def requests(self) -> list[str]:
         """The heads of the requests (no request here has a body)."""
-        return [head for received in self._received for head in received.decode().split("\r\n\r\n")[:-1]]
+        return [head for received in self.received for head in received.decode().split("\r\n\r\n")[:-1]]
 
     def last_ids(self, path: str) -> list[str | None]:
         """Return the Last-Event-ID of each request for this path."""
@@ -29,7 +29,7 @@ class Tap:
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection."""
         received = bytearray()
-        self._received.append(received)
+        self.received.append(received)
         async with connected(self._port) as (far_reader, far_writer), asyncio.TaskGroup() as group:
             group.create_task(_pump(reader, far_writer, received))
             group.create_task(_pump(far_reader, writer, bytearray()))

@@ -1,5 +1,6 @@
 """Connect to PostgreSQL with asyncpg: TLS by libpq's parameters, and the first of several hosts that accepts writes."""
 
+import asyncio
 import ssl
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,20 @@ class Connector:
             return connection
         assert failure is not None  # noqa: S101
         raise failure
+
+
+async def is_direct(connection: asyncpg.Connection) -> bool:
+    """Return whether the peer is PostgreSQL itself. A pooler may switch servers between transactions.
+
+    For cancelling, PostgreSQL gives a client the id of its process, and a pooler an id of its own making.
+    """
+    try:
+        async with asyncio.timeout(WAIT_SECONDS), connection.transaction():
+            process = await connection.fetchval("SELECT pg_backend_pid()")
+    except BaseException:
+        connection.terminate()
+        raise
+    return bool(process == connection.get_server_pid())
 
 
 def _ssl(tls: Tls) -> str | ssl.SSLContext | None:

@@ -1,5 +1,6 @@
 """PostgreSQL through asyncpg, directly or behind a pooler in transaction mode."""
 
+import itertools
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Dialect,
     Executable,
     Float,
     Select,
@@ -24,25 +26,29 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import await_only
 
 from hookcast.errors import StoreUnavailable, Trouble
 from hookcast.postgres_url import SCHEMA, PostgresUrl
 from hookcast.store import moving, place
 from hookcast.store.base import MAX_OPEN_SECONDS, WAIT_SECONDS, Database, ForEach, Given, T, Work
-from hookcast.store.connecting import Connector
+from hookcast.store.connecting import Connector, is_direct
 from hookcast.store.revision import VERSIONS, Schema
 from hookcast.store.schema import metadata
 
 _CONNECTIONS = 5
-_MADE_AT = "made_at"  # monotonic seconds
+_STATEMENTS = 100  # that a connection keeps
+_DIRECT, _MADE_AT = "direct", "made_at"  # what is noted of a connection; monotonic seconds
 _MIGRATION_LOCK = 4_826_163_950_127_731  # arbitrary; must be unused by other programs in the same database
 # After these the server may be another one, or shutting down: every connection is replaced.
 _DISTRUSTED = frozenset({Trouble.READ_ONLY, Trouble.UNREACHABLE, Trouble.TIMEOUT})
 _DISTRUST_SECONDS = 1.0  # at most this often
+# Prepared statements are another session's: a pooler has passed its server's id on as its own.
+_NOT_DIRECT = frozenset({"26000", "42P05"})
 _READ_ONLY = text("SELECT current_setting('transaction_read_only')")
 _SPILL = text(  # sorts more than work_mem holds: PostgreSQL writes it to temporary files, and leaves nothing behind
     "SELECT count(*) FROM (SELECT row_number() OVER (ORDER BY md5(i::text) || repeat('x', 500)) FROM "
@@ -51,7 +57,11 @@ _SPILL = text(  # sorts more than work_mem holds: PostgreSQL writes it to tempor
 
 
 class Postgresql(Database):
-    """Uses only unnamed prepared statements and no session state: a pooler may switch servers between transactions."""
+    """Uses no state of a session, since a pooler may change servers with each transaction.
+
+    On a connection of the server's own, statements stay prepared, and a read needs no transaction: it takes one round
+    trip instead of four, and a change five instead of eight.
+    """
 
     one_writer = False
 
@@ -59,7 +69,7 @@ class Postgresql(Database):
         super().__init__()
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
-            connect_args={"async_creator_fn": Connector(url).connect, "prepared_statement_cache_size": 0},
+            connect_args={"prepared_statement_cache_size": 0},
             pool_size=_CONNECTIONS,
             max_overflow=0,
             pool_timeout=WAIT_SECONDS,
@@ -67,10 +77,13 @@ class Postgresql(Database):
             execution_options={"schema_translate_map": {None: schema}},
             hide_parameters=True,  # payloads, in the traceback of a bug
         )
+        self._connector = Connector(url)
         self._made: dict[ForEach, Executable] = {}
+        self._prepares = True
         self._distrusted_at = 0.0  # older connections are replaced when they leave the pool
-        event.listen(self._engine.sync_engine, "connect", _note_age)
+        event.listen(self._engine.sync_engine, "do_connect", self._connect)
         event.listen(self._engine.sync_engine, "checkout", self._check_age)
+        event.listen(self._engine.sync_engine, "handle_error", self._check_direct)
 
     @property
     def clock(self) -> ColumnElement[float]:
@@ -121,7 +134,7 @@ class Postgresql(Database):
 
     async def _run(self, work: Work[T], *, writes: bool) -> T:
         async with self._engine.begin() if writes else self._engine.connect() as connection:
-            return await connection.run_sync(work)
+            return await connection.run_sync(work if writes else _reading(work))
 
     async def close(self) -> None:
         """Close the pool."""
@@ -149,9 +162,30 @@ class Postgresql(Database):
         if error.trouble in _DISTRUSTED and now - self._distrusted_at >= _DISTRUST_SECONDS:
             self._distrusted_at = now
 
+    def _connect(
+        self, _dialect: Dialect, entry: ConnectionPoolEntry, _arguments: list[Any], options: dict[str, Any]
+    ) -> None:
+        """Open a connection for the pool; what SQLAlchemy makes of it is in the options."""
+        connection = await_only(self._connector.connect())
+        entry.info[_MADE_AT] = time.monotonic()
+        entry.info[_DIRECT] = self._prepares and await_only(is_direct(connection))
+
+        async def opened() -> Any:
+            return connection
+
+        options["async_creator_fn"] = opened
+        if entry.info[_DIRECT]:
+            options["prepared_statement_cache_size"] = _STATEMENTS
+            options["prepared_statement_name_func"] = map("hookcast_{}".format, itertools.count()).__next__
+
     def _check_age(self, _connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: object) -> None:
         if entry.info[_MADE_AT] < self._distrusted_at:
             raise DisconnectionError("made before the database was in trouble")
+
+    def _check_direct(self, context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) in _NOT_DIRECT:
+            self._prepares = False
+            self._distrusted_at = time.monotonic()
 
 
 def _unnested(statement: ForEach) -> Given:
@@ -160,5 +194,12 @@ def _unnested(statement: ForEach) -> Given:
     return dict(func.unnest(*arrays).table_valued(*statement.columns).render_derived(name="given").columns)
 
 
-def _note_age(_connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-    entry.info[_MADE_AT] = time.monotonic()
+def _reading(work: Work[T]) -> Work[T]:
+    """Return work that begins no transaction, where none is needed to stay at one server."""
+
+    def read(connection: Connection) -> T:
+        if connection.info[_DIRECT]:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+        return work(connection)
+
+    return read

@@ -1,0 +1,82 @@
+"""How often PostgreSQL is waited for: with a distant database, this is what a webhook and an opening stream take."""
+
+import itertools
+from datetime import UTC, datetime
+
+import pytest
+from msgspec import Raw
+
+from hookcast.errors import StoreUnavailable
+from hookcast.jobs import Completed, Job, unseen
+from hookcast.store import JobStore, open_store, postgresql
+from hookcast.transitions import advance
+from support.tap import Tap, tapped
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 24, 10, 0, 0, tzinfo=UTC)
+WAITS = b"QSH"  # Query, Sync, Flush: the client waits for the answer
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of the database that the fixture of this name has made."""
+    found: str = request.getfixturevalue(request.param)
+    return found
+
+
+async def _end(store: JobStore, request_id: str) -> None:
+    def step(job: Job | None) -> Job:
+        return advance(job or unseen(request_id, now=NOW), Completed(result=Raw(b"{}")), now=NOW)
+
+    await store.change(request_id, step)
+
+
+def _waits(tap: Tap) -> int:
+    """Return the round trips of all connections (the protocol's chapter "Message Formats")."""
+    return sum(kind in WAITS for received in tap.received for kind in _kinds(received))
+
+
+def _kinds(received: bytearray) -> list[int]:
+    kinds, at = [], int.from_bytes(received[:4])  # the first message has no kind
+    while at < len(received):
+        kinds.append(received[at])
+        at += 1 + int.from_bytes(received[at + 1 : at + 5])
+    return kinds
+
+
+@pytest.mark.parametrize(
+    ("url", "change", "read"),
+    [pytest.param("postgres_url", 4, 1, id="direct"), pytest.param("pooler_url", 6, 4, id="pooler")],
+    indirect=["url"],
+)
+async def test_a_change_and_a_read_take_few_round_trips(url: str, change: int, read: int) -> None:
+    """A pooler in transaction mode keeps nothing prepared, and needs a transaction to stay with one server."""
+    address, _, name = url.rpartition("/")
+    async with tapped(address) as (there, tap):
+        user = address.rpartition("@")[0]
+        async with open_store(f"{user}@{there.removeprefix('http://')}/{name}?sslmode=disable") as store:
+            await _end(store, "first")
+            await store.outline("first")
+            counts = [_waits(tap)]
+            await _end(store, "second")
+            counts.append(_waits(tap))
+            await store.outline("second")
+            counts.append(_waits(tap))
+    assert [after - before for before, after in itertools.pairwise(counts)] == [change, read]
+
+
+async def test_a_pooler_that_looks_like_a_server_costs_one_transaction(
+    monkeypatch: pytest.MonkeyPatch, pooler_url: str
+) -> None:
+    """It has passed the id of its server on: from the first statement that is not there, nothing is prepared."""
+
+    async def is_direct(_connection: object) -> bool:
+        return True
+
+    monkeypatch.setattr(postgresql, "is_direct", is_direct)
+    async with open_store(pooler_url) as store:
+        await _end(store, "first")
+        with pytest.raises(StoreUnavailable):
+            await _end(store, "second")
+        await _end(store, "third")
+        assert [await store.outline(name) is not None for name in ("first", "second", "third")] == [True, False, True]

@@ -37,16 +37,23 @@ _IGNORED = frozenset(  # no effect on what Hookcast does: its pool, statements a
         *("keepalives_count", "tcp_user_timeout", "load_balance_hosts", "sslcompression", "sslsni", "sslcertmode"),
         *("krbsrvname", "gsslib", "gssdelegation", "min_protocol_version", "max_protocol_version"),
         # Prisma, Supabase, Vercel, node-postgres, postgres.js
-        *("pgbouncer", "connection_limit", "pool_timeout", "socket_timeout", "schema", "supa", "workaround"),
-        *("uselibpqcompat", "prepare", "prepared", "max", "idle_timeout", "max_lifetime"),
+        *("connection_limit", "pool_timeout", "socket_timeout", "schema", "supa", "workaround"),
+        *("uselibpqcompat", "prepared", "max", "idle_timeout", "max_lifetime"),
         # asyncpg, SQLAlchemy, pgx, lib/pq, Rails, Django
-        *("statement_cache_size", "prepared_statement_cache_size", "command_timeout", "async_fallback", "pool_size"),
+        *("command_timeout", "async_fallback", "pool_size", "pool", "conn_max_age", "encoding", "binary_parameters"),
         *("max_overflow", "pool_max_conns", "pool_min_conns", "default_query_exec_mode", "statement_cache_capacity"),
-        *("binary_parameters", "prefer_simple_protocol", "prepared_statements", "pool", "conn_max_age", "encoding"),
         *("pool_max_conn_lifetime", "pool_max_conn_lifetime_jitter", "pool_max_conn_idle_time", "pool_min_idle_conns"),
         *("pool_health_check_period", "description_cache_capacity"),
     }
 )
+_UNPREPARED = {  # what Prisma, postgres.js, Rails, asyncpg, SQLAlchemy and GORM are told where a pooler is between
+    "pgbouncer": "true",
+    "prepare": "false",
+    "prepared_statements": "false",
+    "statement_cache_size": "0",
+    "prepared_statement_cache_size": "0",
+    "prefer_simple_protocol": "true",
+}
 _ALLOWED: Mapping[str, tuple[str, ...]] = {  # parameters that are supported with some values only
     "gssencmode": ("disable", "prefer"),
     "client_encoding": ("utf8", "utf-8", "unicode", "auto"),
@@ -74,7 +81,8 @@ class Tls(Struct, frozen=True):
 class PostgresUrl(Struct, frozen=True):
     """A parsed URL. `hosts` are names, addresses or socket folders with their ports; none = this machine's socket.
 
-    `settings` are sent to the server at the start of a session. `timeout` is in seconds.
+    `settings` are sent to the server at the start of a session. `timeout` is in seconds. Unless it `prepares`, no
+    statement stays prepared.
     """
 
     user: str | None
@@ -87,6 +95,7 @@ class PostgresUrl(Struct, frozen=True):
     target: str = "any"
     passfile: str | None = None
     binds_channel: bool = False
+    prepares: bool = True
 
     @property
     def where(self) -> str:
@@ -122,6 +131,7 @@ def parse(url: str) -> PostgresUrl:
         target=words.get("target_session_attrs", "any"),
         passfile=words.get("passfile"),
         binds_channel=words.get("channel_binding") == "require",
+        prepares=not any(words.get(name, "").lower() == value for name, value in _UNPREPARED.items()),
     )
 
 
@@ -161,7 +171,7 @@ def _words(query: str) -> dict[str, str]:
 
 def _check(words: Mapping[str, str]) -> None:
     for name, value in words.items():
-        if name not in {*_HONOURED, *_ALLOWED} | _IGNORED:
+        if name not in {*_HONOURED, *_UNPREPARED, *_ALLOWED} | _IGNORED:
             shown = name if re.fullmatch(r"\w{1,40}", name) else "a parameter"
             raise ValueError(f"{shown} after the ? is not supported")
         if name in _ALLOWED and value.lower() not in _ALLOWED[name]:

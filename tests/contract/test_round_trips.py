@@ -45,16 +45,20 @@ def _kinds(received: bytearray) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("url", "change", "read"),
-    [pytest.param("postgres_url", 4, 1, id="direct"), pytest.param("pooler_url", 6, 4, id="pooler")],
+    ("url", "words", "change", "read"),
+    [
+        pytest.param("postgres_url", "", 4, 1, id="direct"),
+        pytest.param("postgres_url", "&pgbouncer=true", 6, 4, id="said to be a pooler"),
+        pytest.param("pooler_url", "", 6, 4, id="pooler"),
+    ],
     indirect=["url"],
 )
-async def test_a_change_and_a_read_take_few_round_trips(url: str, change: int, read: int) -> None:
+async def test_a_change_and_a_read_take_few_round_trips(url: str, words: str, change: int, read: int) -> None:
     """A pooler in transaction mode keeps nothing prepared, and needs a transaction to stay with one server."""
     address, _, name = url.rpartition("/")
     async with tapped(address) as (there, tap):
         user = address.rpartition("@")[0]
-        async with open_store(f"{user}@{there.removeprefix('http://')}/{name}?sslmode=disable") as store:
+        async with open_store(f"{user}@{there.removeprefix('http://')}/{name}?sslmode=disable{words}") as store:
             await _end(store, "first")
             await store.outline("first")
             counts = [_waits(tap)]

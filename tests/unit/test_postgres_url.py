@@ -16,10 +16,13 @@ PROVIDERS = {
         f"{NEON}?sslmode=require&options=endpoint%3Dep-cool-darkness-123456",
         {"settings": {"options": "endpoint=ep-cool-darkness-123456"}},
     ),
-    "neon for prisma": (f"{NEON}?sslmode=require&connect_timeout=15&pool_timeout=15&pgbouncer=true", {"timeout": 15}),
+    "neon for prisma": (
+        f"{NEON}?sslmode=require&connect_timeout=15&pool_timeout=15&pgbouncer=true",
+        {"timeout": 15, "prepares": False},
+    ),
     "supabase pooler": (
         f"{SUPABASE}?pgbouncer=true&connection_limit=1",
-        {"password": "p@ss", "hosts": (("aws-0-eu-central-1.pooler.supabase.com", 6543),)},
+        {"password": "p@ss", "hosts": (("aws-0-eu-central-1.pooler.supabase.com", 6543),), "prepares": False},
     ),
     "supabase on vercel": (f"{SUPABASE}?sslmode=require&supa=base-pooler.x", {"tls": Tls("require")}),
     "supabase, IPv6 address": (
@@ -58,10 +61,16 @@ PROVIDERS = {
     "aiven": ("postgres://avnadmin:x@pg.aivencloud.com:12691/defaultdb?sslmode=verify-ca&sslrootcert={ca}", {}),
     "railway": ("postgresql://postgres:x@postgres.railway.internal:5432/railway", {"tls": Tls()}),
     "crunchy bridge": ("postgres://application:x@p.abc.db.postgresbridge.com:5432/postgres", {"user": "application"}),
-    "rails": ("postgresql://u:p@h/d?pool=5&prepared_statements=false&encoding=utf8", {}),
+    "rails": ("postgresql://u:p@h/d?pool=5&prepared_statements=false&encoding=utf8", {"prepares": False}),
     "django": ("postgres://u:p@h/d?conn_max_age=600", {}),
-    "sqlalchemy": ("postgresql+asyncpg://u:p@h/d?prepared_statement_cache_size=0", {"database": "d"}),
-    "gorm": ("postgres://u:p@h/d?prefer_simple_protocol=true&TimeZone=UTC", {"settings": {"timezone": "UTC"}}),
+    "sqlalchemy": (
+        "postgresql+asyncpg://u:p@h/d?prepared_statement_cache_size=0",
+        {"database": "d", "prepares": False},
+    ),
+    "gorm": (
+        "postgres://u:p@h/d?prefer_simple_protocol=true&TimeZone=UTC",
+        {"settings": {"timezone": "UTC"}, "prepares": False},
+    ),
 }
 
 
@@ -90,7 +99,9 @@ WORDS: dict[str, dict[str, Any]] = {
     "sslrootcert=system": {"tls": Tls("verify-full", root="system")},
     "sslmode=require&sslnegotiation=direct": {"tls": Tls("require", direct=True)},
     "user=v&password=a%2Bb+c&dbname=e": {"user": "v", "password": "a+b+c", "database": "e"},
-    "statement_cache_size=0&max_overflow=3": {"settings": {}},
+    "statement_cache_size=0&max_overflow=3": {"settings": {}, "prepares": False},
+    "statement_cache_size=100&prepare=true&pgbouncer=false": {"prepares": True},
+    "prepare=false": {"prepares": False},
     "sslmode=": {"tls": Tls()},
     "sslmode=require&sslaccept=strict": {"tls": Tls("verify-full")},
     "sslmode=require&sslaccept=accept_invalid_certs": {"tls": Tls("require")},

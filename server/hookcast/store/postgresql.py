@@ -47,7 +47,7 @@ _MIGRATION_LOCK = 4_826_163_950_127_731  # arbitrary; must be unused by other pr
 # After these the server may be another one, or shutting down: every connection is replaced.
 _DISTRUSTED = frozenset({Trouble.READ_ONLY, Trouble.UNREACHABLE, Trouble.TIMEOUT})
 _DISTRUST_SECONDS = 1.0  # at most this often
-# Prepared statements are another session's: a pooler has passed its server's id on as its own.
+# A prepared statement is missing, or already there: a pooler has passed on the id of a server as its own.
 _NOT_DIRECT = frozenset({"26000", "42P05"})
 _READ_ONLY = text("SELECT current_setting('transaction_read_only')")
 _SPILL = text(  # sorts more than work_mem holds: PostgreSQL writes it to temporary files, and leaves nothing behind
@@ -79,7 +79,7 @@ class Postgresql(Database):
         )
         self._connector = Connector(url)
         self._made: dict[ForEach, Executable] = {}
-        self._prepares = True
+        self._prepares = url.prepares
         self._distrusted_at = 0.0  # older connections are replaced when they leave the pool
         event.listen(self._engine.sync_engine, "do_connect", self._connect)
         event.listen(self._engine.sync_engine, "checkout", self._check_age)

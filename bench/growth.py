@@ -34,7 +34,7 @@ class Cost:
     node_us: float
     database_us: float = 0
     redis_us: float = 0
-    commits: float = 0
+    transactions: float = 0
     rows: float = 0
     wal_bytes: float = 0
     published: float = 0
@@ -82,7 +82,7 @@ class Plan:
     look_share: float  # of a core of each process
     database_cores: float
     database_connections: int
-    commits: float
+    transactions: float
     rows: float
     wal_mb: float
     redis_servers: int
@@ -135,7 +135,7 @@ def plan(costs: Costs, load: Load, *, resync_seconds: float = 1) -> Plan:
         look_share=look_share,
         database_cores=database / 1e6 / USED,
         database_connections=count * POOL,
-        commits=_sum(costs, load, lambda cost: cost.commits),
+        transactions=_sum(costs, load, lambda cost: cost.transactions),
         rows=_sum(costs, load, lambda cost: cost.rows),
         wal_mb=_sum(costs, load, lambda cost: cost.wal_bytes) / 1e6,
         redis_servers=servers,
@@ -250,7 +250,7 @@ def checks(results: Results, costs: Costs) -> list[Check]:
 
 
 def _cost(medians: dict[str, float], name: str, node: str, **more: float) -> Cost:
-    shared = ("database_us", "redis_us", "commits", "rows", "wal_bytes", "published", "subscribed")
+    shared = ("database_us", "redis_us", "transactions", "rows", "wal_bytes", "published", "subscribed")
     return Cost(medians[f"{name}_{node}"], *(max(medians[f"{name}_{part}"], 0) for part in shared), **more)
 
 

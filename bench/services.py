@@ -17,8 +17,8 @@ from support.redis import Redis
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 SQL_SECONDS = 30
 _COUNTERS = (
-    "SELECT xact_commit, tup_inserted + tup_updated + tup_deleted, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') "
-    "FROM pg_stat_database WHERE datname = current_database()"
+    "SELECT xact_commit + xact_rollback, tup_inserted + tup_updated + tup_deleted, "
+    "pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') FROM pg_stat_database WHERE datname = current_database()"
 )
 
 
@@ -34,11 +34,14 @@ class Database:
         return cpu_seconds(family(self.pid)) if self.pid else 0.0
 
     def counters(self) -> Figures:
-        """Return how many transactions PostgreSQL has committed, rows it has written, and bytes of WAL, so far."""
+        """Return how many transactions PostgreSQL has ended, rows it has written, and bytes of WAL, so far.
+
+        A statement that is in none is one, and a read's may be rolled back.
+        """
         command = [_psql(), "--tuples-only", "--no-align", "--command", _COUNTERS, str(self.url)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=SQL_SECONDS, check=True)
-        commits, rows, wal = map(float, done.stdout.strip().split("|"))
-        return {"commits": commits, "rows": rows, "wal_bytes": wal}
+        transactions, rows, wal = map(float, done.stdout.strip().split("|"))
+        return {"transactions": transactions, "rows": rows, "wal_bytes": wal}
 
 
 @contextmanager

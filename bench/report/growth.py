@@ -24,11 +24,12 @@ def cost_table(results: Results) -> list[str]:
         ("a node looks at one written row", found.look),
     )
     titles = (
-        "CPU µs, node|PostgreSQL|Redis|commits|rows|bytes of WAL|messages published|subscriptions|bytes to the watcher"
+        "CPU µs, node|PostgreSQL|Redis|transactions|rows|bytes of WAL|messages published|subscriptions|"
+        "bytes to the watcher"
     )
     lines = head(titles.split("|"))
     for words, cost in rows:
-        figures = (cost.node_us, cost.database_us, cost.redis_us, cost.commits, cost.rows, cost.wal_bytes)
+        figures = (cost.node_us, cost.database_us, cost.redis_us, cost.transactions, cost.rows, cost.wal_bytes)
         lines.append(row([words, *map(_short, (*figures, cost.published, cost.subscribed, cost.bytes))]))
     memory = (
         f"A silent stream holds {found.kib:.1f} KiB in its node, {found.kernel_kib:.1f} KiB in the node's kernel, and "
@@ -112,13 +113,14 @@ def _whole(planned: Plan, value: float) -> str:
 
 _PLANNED = (
     ("processes of one core each", _processes),
+    ("jobs that end in each, a second", lambda planned: _whole(planned, planned.load.ends / (planned.processes or 1))),
     ("cores busy in them", lambda planned: _whole(planned, planned.node_cores)),
     ("share of each for looks at what was written", lambda planned: f"{planned.look_share:.1%}"),
     ("GiB of the processes for streams", lambda planned: _short(planned.node_gib)),
     ("GiB of their kernels", lambda planned: _short(planned.kernel_gib)),
     ("cores of PostgreSQL, half of them free", lambda planned: _whole(planned, planned.database_cores)),
     ("connections to PostgreSQL", lambda planned: _whole(planned, planned.database_connections)),
-    ("commits/s", lambda planned: _short(planned.commits)),
+    ("transactions/s", lambda planned: _short(planned.transactions)),
     ("rows written/s", lambda planned: _short(planned.rows)),
     ("MB of WAL/s", lambda planned: _short(planned.wal_mb)),
     ("servers of Redis, half of each core free", lambda planned: f"{planned.redis_servers}"),

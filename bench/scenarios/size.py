@@ -20,7 +20,7 @@ class Size:
     storm_streams: int = 10000
     crowd_streams: int = 20000
     crowd_idle_seconds: float = 32  # of which a stream is pinged every 15
-    nodes_jobs: int = 3000
+    nodes_jobs: int = 1500
     webhooks: int = 10000
     poll_seconds: float = 2
     brief: bool = False  # skip what takes long
@@ -41,7 +41,7 @@ QUICK = Size(
     storm_streams=1000,
     crowd_streams=4000,
     crowd_idle_seconds=5,
-    nodes_jobs=500,
+    nodes_jobs=200,
     webhooks=1000,
     poll_seconds=0.5,
     brief=True,

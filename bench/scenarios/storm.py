@@ -121,15 +121,18 @@ def streams_of(server: Server, name: str, number: int, *options: str | int, toke
             yield load
 
 
-def seed(server: Server, name: str, number: int, *, connections: int = 32) -> None:
-    """Give each job a first state of the same size: Hookcast's jobs are registered, the other peers' published."""
+def seed(server: Server, name: str, number: int, *, connections: int = 32, rate: float = 0) -> None:
+    """Give each job a first state of the same size: Hookcast's jobs are registered, the other peers' published.
+
+    `rate` is jobs a second; 0 = each connection sends its next one after the answer.
+    """
     names = names_of(name, number)
     if server.peer.is_hookcast():
         headers = f"Authorization: Bearer {KEY}\r\n"
         requests = [request("PUT", f"/api/fal-jobs/{job}", b"{}", headers) for job in names]
     else:
         requests = [request("POST", f"/publish/{job}?version=1", (STATE % job).encode()) for job in names]
-    send(server, requests, "--expect", "20", "--connections", connections)
+    send(server, requests, "--expect", "20", "--connections", connections, "--rate", rate)
 
 
 def names_of(name: str, number: int) -> list[str]:

@@ -17,9 +17,9 @@ from bench.growth import (
 from hookcast.store import postgresql
 
 COSTS = Costs(
-    register=Cost(300, database_us=50, redis_us=10, commits=0.1, rows=2, wal_bytes=900, published=2),
+    register=Cost(300, database_us=50, redis_us=10, transactions=0.1, rows=2, wal_bytes=900, published=2),
     open=Cost(100, database_us=20, redis_us=20, subscribed=1, bytes=640),
-    end=Cost(400, database_us=80, redis_us=20, commits=0.1, rows=2, wal_bytes=1200, published=2),
+    end=Cost(400, database_us=80, redis_us=20, transactions=0.1, rows=2, wal_bytes=1200, published=2),
     state=Cost(100, bytes=570),
     silence=Cost(1, bytes=0.5),
     look=Cost(5, database_us=2),
@@ -37,7 +37,7 @@ def test_the_cpu_of_jobs_and_streams_grows_with_the_load() -> None:
     few = plan(COSTS, SMALL, resync_seconds=1e9)
     many = plan(COSTS, LARGE, resync_seconds=1e9)
     assert many.wire_mb == pytest.approx(100 * few.wire_mb)
-    assert many.commits == pytest.approx(100 * few.commits)
+    assert many.transactions == pytest.approx(100 * few.transactions)
     assert few.node_cores - few.look_share * (few.processes or 0) == pytest.approx(
         (100 * 800 + SMALL.opens * 100 + 10_000) / 1e6
     )

@@ -25,6 +25,7 @@ from bench.signing import webhook
 from support.redis import Redis, running_cluster, running_redis
 
 RATE = 100  # jobs registered, or webhooks, a second: about what docs/growth.md plans for a process
+PACE = ("--rate", RATE, "--connections", 1)  # more would be idle for so long that the node closes them
 SETTLE_SECONDS = 9  # each node looks for so long at what was written, and PostgreSQL's counters are late
 ARRIVE_SECONDS = 10
 WARM = 100
@@ -113,10 +114,10 @@ def _idle(stand: Stand) -> Figures:
 
 def _alone(stand: Stand, name: str, jobs: int) -> Figures:
     """Return what a webhook costs while nobody watches."""
-    seed(stand.taking, name, jobs, rate=RATE)
+    seed(stand.taking, name, jobs, connections=1, rate=RATE)
     time.sleep(SETTLE_SECONDS)
     before = stand.counters()
-    send(stand.taking, [webhook(job) for job in names_of(name, jobs)], "--rate", RATE)
+    send(stand.taking, [webhook(job) for job in names_of(name, jobs)], *PACE)
     time.sleep(SETTLE_SECONDS)
     return stand.since(before, jobs)
 
@@ -124,7 +125,7 @@ def _alone(stand: Stand, name: str, jobs: int) -> Figures:
 def _crossing(stand: Stand, jobs: int) -> Figures:
     """Return what a registered job, an opened stream, and a webhook with a watcher at the other node cost."""
     before = stand.counters()
-    seed(stand.taking, "cross", jobs, rate=RATE)
+    seed(stand.taking, "cross", jobs, connections=1, rate=RATE)
     time.sleep(SETTLE_SECONDS)
     found = _named("registering", stand.since(before, jobs))
     with tempfile.TemporaryDirectory(prefix="hookcast-bench-") as folder:
@@ -136,7 +137,7 @@ def _crossing(stand: Stand, jobs: int) -> Figures:
             time.sleep(SETTLE_SECONDS)
             found |= _named("opening", stand.since(before, jobs))
             messages, before = [webhook(job) for job in names_of("cross", jobs)], stand.counters()
-            send(stand.taking, messages, "--rate", RATE, moments=due)
+            send(stand.taking, messages, *PACE, moments=due)
             load.wait_until_open(files - jobs, ARRIVE_SECONDS)
             time.sleep(SETTLE_SECONDS)
             found |= _named("crossing", stand.since(before, jobs))

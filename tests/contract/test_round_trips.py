@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from msgspec import Raw
+from sqlalchemy import text
 
 from hookcast.errors import StoreUnavailable
 from hookcast.jobs import Completed, Job, unseen
@@ -67,6 +68,18 @@ async def test_a_change_and_a_read_take_few_round_trips(url: str, words: str, ch
             await store.outline("second")
             counts.append(_waits(tap))
     assert [after - before for before, after in itertools.pairwise(counts)] == [change, read]
+
+
+async def test_statements_that_stay_prepared_are_planned_for_their_values(postgres_url: str) -> None:
+    """A plan for any values, made while a table is small, reads all of it when it has grown."""
+    async with open_store(postgres_url) as store:
+        for number in range(10):  # PostgreSQL considers such a plan from the sixth time on
+            await _end(store, f"job-{number}")
+        used = text(
+            "SELECT sum(generic_plans), sum(custom_plans) > 9 FROM pg_prepared_statements "
+            "WHERE cardinality(parameter_types) > 0"
+        )
+        assert await store._database.read(lambda connection: tuple(connection.execute(used).one())) == (0, True)
 
 
 async def test_a_pooler_that_looks_like_a_server_costs_one_transaction(

@@ -12,6 +12,8 @@ from hookcast.postgres_url import SYSTEM, PostgresUrl, Tls
 
 WAIT_SECONDS = 4  # for a connection, to any host
 APPLICATION = "hookcast"  # shown in pg_stat_activity
+# A plan for any values is made while tables are small, and goes on reading all of them. PostgreSQL 12 has the setting.
+_PLANS = "SELECT set_config(name, 'force_custom_plan', false) FROM pg_settings WHERE name = 'plan_cache_mode'"
 _PLAIN = ("disable", "allow", "prefer")
 
 # Try the next host: this one is unreachable, starting or stopping, or accepts no writes.
@@ -64,17 +66,22 @@ class Connector:
 
 
 async def is_direct(connection: asyncpg.Connection) -> bool:
-    """Return whether the peer is PostgreSQL itself. A pooler may switch servers between transactions.
+    """Return whether the peer is PostgreSQL itself, and then have prepared statements planned for their values.
 
-    For cancelling, PostgreSQL gives a client the id of its process, and a pooler an id of its own making.
+    A pooler may switch servers between transactions. For cancelling, PostgreSQL gives a client the id of its process,
+    and a pooler an id of its own making.
     """
     try:
-        async with asyncio.timeout(WAIT_SECONDS), connection.transaction():
-            process = await connection.fetchval("SELECT pg_backend_pid()")
+        async with asyncio.timeout(WAIT_SECONDS):
+            async with connection.transaction():
+                process = await connection.fetchval("SELECT pg_backend_pid()")
+            direct = bool(process == connection.get_server_pid())
+            if direct:
+                await connection.execute(_PLANS)
     except BaseException:
         connection.terminate()
         raise
-    return bool(process == connection.get_server_pid())
+    return direct
 
 
 def _ssl(tls: Tls) -> str | ssl.SSLContext | None:

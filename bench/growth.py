@@ -19,6 +19,7 @@ USED = 0.5  # share of a core that is planned for: the rest is for peaks, and fo
 STREAMS_PER_PROCESS = 19_000  # of 20,000 open files
 POOL = 5  # connections of a process to PostgreSQL
 BUS_CONNECTIONS = 2  # of a process to each server of Redis
+LEAST_LOOK_US = 1.0  # of CPU; the clocks of processes tell no less apart at the jobs of a run
 WRITES = 2  # of a job: it is registered, it ends; each progress that is shown is one more
 LIFETIME_SECONDS = 0.9 * 3600  # of a stream, on average
 PING_SECONDS, PING_BYTES = 15, 8
@@ -100,6 +101,7 @@ def costs(results: Results) -> Costs:
     plain = _medians(results, PLAIN)
     looking, cluster, crowd = (_medians(results, name) for name in (LOOKING, CLUSTER, CROWD))
     looks = looks_per_row(1)
+    looked = {name: looking[f"alone_{name}"] - plain[f"alone_{name}"] for name in ("holding_us", "database_us")}
     return Costs(
         register=_cost(plain, "registering", "taking_us"),
         open=_cost(plain, "opening", "holding_us", bytes=plain["opening_bytes"]),
@@ -107,8 +109,8 @@ def costs(results: Results) -> Costs:
         state=Cost(plain["crossing_holding_us"], bytes=plain["crossing_bytes"]),
         silence=Cost(crowd["idle_us"], bytes=PING_BYTES / PING_SECONDS),
         look=Cost(
-            max(looking["alone_holding_us"] - plain["alone_holding_us"], 0) / looks,
-            max(looking["alone_database_us"] - plain["alone_database_us"], 0) / looks / 2,  # both nodes look
+            max(looked["holding_us"] / looks, LEAST_LOOK_US),
+            max(looked["database_us"] / looks / 2, LEAST_LOOK_US),  # both nodes look
         ),
         kib=crowd["kib"],
         kernel_kib=crowd.get("kernel_kib", 0),

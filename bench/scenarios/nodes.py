@@ -24,7 +24,7 @@ from bench.services import POSTGRESQL, Database, databases, redis_counters, serv
 from bench.signing import webhook
 from support.redis import Redis, running_cluster, running_redis
 
-RATE = 100  # jobs registered, or webhooks, a second: about what docs/growth.md plans for a process
+RATE = 100  # jobs registered, or webhooks, a second: no less than docs/growth.md plans for a process
 PACE = ("--rate", RATE, "--connections", 1)  # more would be idle for so long that the node closes them
 SETTLE_SECONDS = 9  # each node looks for so long at what was written, and PostgreSQL's counters are late
 ARRIVE_SECONDS = 10

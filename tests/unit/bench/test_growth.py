@@ -2,17 +2,20 @@
 
 import pytest
 from bench.growth import (
+    LEAST_LOOK_US,
     POOL,
     STREAMS_PER_PROCESS,
     USED,
     Cost,
     Costs,
     Load,
+    costs,
     limits,
     looks_per_row,
     plan,
     restart,
 )
+from bench.results import load
 
 from hookcast.store import postgresql
 
@@ -47,6 +50,15 @@ def test_each_process_looks_at_every_written_row() -> None:
     """So its share does not shrink with more processes: two writes a job, each read seven times."""
     share = plan(COSTS, SMALL).look_share
     assert share == pytest.approx(100 * 2 * looks_per_row(1) * 5 / 1e6)
+
+
+def test_a_look_is_not_for_nothing() -> None:
+    """Where runs with and without looks differ by less than the clocks tell apart, or in the other direction."""
+    results = load()
+    for figures in results.scenarios["nodes"].figures["hookcast-sse"].values():
+        figures["alone_holding_us"] = -100
+    look = costs(results).look
+    assert look.node_us == LEAST_LOOK_US
 
 
 def test_no_number_of_processes_is_enough_when_looks_take_all() -> None:

@@ -25,7 +25,7 @@ from bench.signing import webhook
 from support.redis import Redis, running_cluster, running_redis
 
 RATE = 100  # jobs registered, or webhooks, a second: no less than docs/growth.md plans for a process
-PACE = ("--rate", RATE, "--connections", 1)  # more would be idle for so long that the node closes them
+PACE = ("--rate", RATE, "--connections", 1)  # idle ones would reach the keep-alive timeout
 SETTLE_SECONDS = 9  # each node looks for so long at what was written, and PostgreSQL's counters are late
 ARRIVE_SECONDS = 10
 WARM = 100

@@ -12,7 +12,7 @@ from hookcast.postgres_url import SYSTEM, PostgresUrl, Tls
 
 WAIT_SECONDS = 4  # for a connection, to any host
 APPLICATION = "hookcast"  # shown in pg_stat_activity
-# A plan for any values is made while tables are small, and goes on reading all of them. PostgreSQL 12 has the setting.
+# A generic plan made while a table was small goes on scanning all of it. The setting exists since PostgreSQL 12.
 _PLANS = "SELECT set_config(name, 'force_custom_plan', false) FROM pg_settings WHERE name = 'plan_cache_mode'"
 _PLAIN = ("disable", "allow", "prefer")
 
@@ -65,11 +65,11 @@ class Connector:
         raise failure
 
 
-async def is_direct(connection: asyncpg.Connection) -> bool:
-    """Return whether the peer is PostgreSQL itself, and then have prepared statements planned for their values.
+async def enable_prepared(connection: asyncpg.Connection) -> bool:
+    """Set up the session for prepared statements if the peer is PostgreSQL itself; return whether it is.
 
-    A pooler may switch servers between transactions. For cancelling, PostgreSQL gives a client the id of its process,
-    and a pooler an id of its own making.
+    A pooler may switch servers between transactions. The process id in its BackendKeyData, which a client needs to
+    cancel a query, is of its own making; PostgreSQL's is that of the backend.
     """
     try:
         async with asyncio.timeout(WAIT_SECONDS):

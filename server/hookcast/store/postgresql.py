@@ -36,18 +36,18 @@ from hookcast.errors import StoreUnavailable, Trouble
 from hookcast.postgres_url import SCHEMA, PostgresUrl
 from hookcast.store import moving, place
 from hookcast.store.base import MAX_OPEN_SECONDS, WAIT_SECONDS, Database, ForEach, Given, T, Work
-from hookcast.store.connecting import Connector, is_direct
+from hookcast.store.connecting import Connector, enable_prepared
 from hookcast.store.revision import VERSIONS, Schema
 from hookcast.store.schema import metadata
 
 _CONNECTIONS = 5
-_STATEMENTS = 100  # that a connection keeps
-_DIRECT, _MADE_AT = "direct", "made_at"  # what is noted of a connection; monotonic seconds
+_STATEMENTS = 100  # kept prepared, per connection
+_DIRECT, _MADE_AT = "direct", "made_at"  # in the pool's notes on a connection; monotonic seconds
 _MIGRATION_LOCK = 4_826_163_950_127_731  # arbitrary; must be unused by other programs in the same database
 # After these the server may be another one, or shutting down: every connection is replaced.
 _DISTRUSTED = frozenset({Trouble.READ_ONLY, Trouble.UNREACHABLE, Trouble.TIMEOUT})
 _DISTRUST_SECONDS = 1.0  # at most this often
-# A prepared statement is missing, or already there: a pooler has passed on the id of a server as its own.
+# A prepared statement does not exist, or already does: a pooler has passed on its server's process id.
 _NOT_DIRECT = frozenset({"26000", "42P05"})
 _READ_ONLY = text("SELECT current_setting('transaction_read_only')")
 _SPILL = text(  # sorts more than work_mem holds: PostgreSQL writes it to temporary files, and leaves nothing behind
@@ -57,10 +57,10 @@ _SPILL = text(  # sorts more than work_mem holds: PostgreSQL writes it to tempor
 
 
 class Postgresql(Database):
-    """Uses no state of a session, since a pooler may change servers with each transaction.
+    """Behind a pooler, uses no session state: the pooler may switch servers between transactions.
 
-    On a connection of the server's own, statements stay prepared, and a read needs no transaction: it takes one round
-    trip instead of four, and a change five instead of eight.
+    Without one, statements stay prepared and a read needs no transaction: it takes one round trip instead of four, and
+    a change with its line of the journal five instead of eight.
     """
 
     one_writer = False
@@ -168,7 +168,7 @@ class Postgresql(Database):
         """Open a connection for the pool; what SQLAlchemy makes of it is in the options."""
         connection = await_only(self._connector.connect())
         entry.info[_MADE_AT] = time.monotonic()
-        entry.info[_DIRECT] = self._prepares and await_only(is_direct(connection))
+        entry.info[_DIRECT] = self._prepares and await_only(enable_prepared(connection))
 
         async def opened() -> Any:
             return connection

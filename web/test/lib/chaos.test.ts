@@ -167,9 +167,9 @@ class Server {
 
 const FAULTS = ["websocket", "sse", "wait", "all"] as const;
 
-/** What is blocked whatever the luck, so that the whole ladder is used: streams, then requests that are held, too. */
+/** All that is blocked at this time, whatever the luck, so that each rung of the ladder is used: one after the other. */
 function spell(second: number): readonly (typeof FAULTS)[number][] {
-  return second < 100 || second > 200 ? [] : FAULTS.slice(0, second < 150 ? 2 : 3);
+  return second < 50 || second > 200 ? [] : FAULTS.slice(0, Math.min(Math.floor(second / 50), 3));
 }
 
 /** One second of bad luck. */
@@ -180,7 +180,9 @@ function disturb(server: Server, luck: () => number, second: number): void {
       if (!server.blocked.delete(fault)) server.blocked.add(fault);
     }
   }
-  for (const fault of spell(second)) server.blocked.add(fault);
+  const only = spell(second);
+  if (only.length > 0) server.blocked.clear();
+  for (const fault of only) server.blocked.add(fault);
   if (server.stalled ? luck() < 0.05 : luck() < 0.01) server.stalled = !server.stalled;
 }
 

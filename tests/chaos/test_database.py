@@ -119,7 +119,8 @@ async def test_a_commit_that_hangs_on_its_way_reaches_every_watcher(
     ended = outcomes((f"job-{number}" for number in range(LATE_COMMITS)), chaos.random)
     ledger = Ledger()
     async with asyncio.timeout(DEADLINE), running_falhost(chaos.key) as fal, running_proxy(postgres.port) as line:
-        url = postgres_url.replace(f":{postgres.port}/", f":{line.port}/")
+        # As behind a pooler: otherwise a webhook's statement is a transaction of its own, without a COMMIT.
+        url = f"{postgres_url}?pgbouncer=true".replace(f":{postgres.port}/", f":{line.port}/")
         async with (
             running_served(chaos.folder, {"database_url": url, **fal}) as behind,
             running_served(chaos.folder, {"database_url": postgres_url, **fal}) as direct,

@@ -1,6 +1,7 @@
 """Durable work is committed with the change of a job that causes it, and ends with its job."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,17 +12,33 @@ from msgspec import Raw, json
 from sqlalchemy import Connection, Engine, event, text
 
 from hookcast.bus import LocalBus
-from hookcast.consequences import Kind, Start
+from hookcast.consequences import Consequences, Kind, Start
 from hookcast.crowd import CROWD
 from hookcast.dispatcher import Dispatcher
-from hookcast.errors import StoreUnavailable
-from hookcast.eventtypes import ENDS
-from hookcast.jobs import Cancelled, CancelRequested, Completed, Failed, Finished, Phase, Progressed, Registered, Update
-from hookcast.store import JobStore, changes, open_store
+from hookcast.errors import NotStorable, StoreUnavailable
+from hookcast.eventtypes import ENDS, EventType
+from hookcast.jobs import (
+    Cancelled,
+    CancelRequested,
+    Completed,
+    Failed,
+    Finished,
+    Job,
+    Phase,
+    Progressed,
+    Registered,
+    Update,
+)
+from hookcast.journal import Event, Line
+from hookcast.store import Change, JobStore, changes, open_store
+from hookcast.store.changes import Effects
+from hookcast.transitions import advance
 from support.older import make_older
 from support.pieces import FETCH, NEVER, claimed
+from support.postgres import Postgres
 
 pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 24, 10, 0, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -97,7 +114,7 @@ def statements() -> Iterator[list[str]]:
     found: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        found.append(" ".join(statement.split()[:3]).replace("hookcast.", ""))
+        found.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
@@ -106,16 +123,100 @@ def statements() -> Iterator[list[str]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-async def test_the_usual_webhook_costs_no_statement_for_work(dispatcher: Dispatcher) -> None:
-    """The job is read and written, and the journal's lines with it."""
+async def test_the_usual_webhook_costs_nothing_for_work(dispatcher: Dispatcher) -> None:
+    """The job is read and written, and the journal's line with it."""
     await dispatcher.apply("job-1", Registered(endpoint_id="fal-ai/flux"))
     with statements() as made:
         await dispatcher.apply("job-1", Completed(result=Raw(b"1")), "webhook")
-    assert [each.split()[0] for each in made if not each.startswith("BEGIN")] == ["SELECT", "INSERT", "INSERT"]
-    assert made[-2:] == ["INSERT INTO jobs", "INSERT INTO journal"]
+    assert sum(each.startswith("SELECT") for each in made) == 1
+    assert tables_of(made) == ["jobs", "journal"]
     with statements() as made:
         await dispatcher.apply("job-2", Progressed(phase=Phase.SAVING), "webhook")
-    assert made[-3:] == ["INSERT INTO jobs", "INSERT INTO work", "INSERT INTO journal"]
+    assert sorted(tables_of(made)) == ["jobs", "journal", "work"]
+
+
+def tables_of(statements: list[str]) -> list[str]:
+    """Return the tables into which these insert."""
+    return re.findall(r"INSERT INTO (?:hookcast\.)?(\w+)", " ".join(statements))
+
+
+@pytest.mark.parametrize("told", [frozenset(), frozenset(ENDS)], ids=["", "backend"])
+async def test_one_statement_writes_a_usual_webhook_where_transactions_take_round_trips(
+    postgres_url: str, told: frozenset[EventType]
+) -> None:
+    """Also for a backend that is told of it."""
+    async with open_store(postgres_url) as store:
+        dispatcher = Dispatcher(store, LocalBus(lambda _: None), lambda: datetime.now(UTC), tells=told)
+        await dispatcher.apply("job-1", Registered(endpoint_id="fal-ai/flux"))
+        with statements() as made:
+            await dispatcher.apply("job-1", Completed(result=Raw(b"1")), "webhook")
+    assert [each.split()[0] for each in made] == ["SELECT", "WITH"]
+
+
+@pytest.mark.parametrize("position", [3, 2**70], ids=["", "not storable"])
+async def test_changes_of_one_batch_are_told_apart(
+    store: JobStore, position: int, request: pytest.FixtureRequest
+) -> None:
+    """Without and with work, which begins or ends; what cannot be stored; and a second one of a job."""
+    dispatcher = Dispatcher(store, LocalBus(lambda _: None), lambda: datetime.now(UTC), tells=frozenset(ENDS))
+    await asyncio.gather(
+        *(dispatcher.apply(name, Registered(endpoint_id="a/b")) for name in ("queued", "told", "fetched", "odd"))
+    )
+    await dispatcher.apply("fetched", Progressed(phase=Phase.SAVING))
+    updates: list[tuple[str, Update]] = [
+        ("queued", Progressed(phase=Phase.QUEUED, queue_position=1)),
+        ("told", Completed(result=Raw(b"1"))),
+        ("fetched", Completed(result=Raw(b"1"))),
+        ("odd", Progressed(phase=Phase.QUEUED, queue_position=position)),
+        ("new", Registered()),
+        ("told", Failed(error="late")),
+    ]
+    with statements() as made:
+        found = await asyncio.gather(*(dispatcher.apply(*each) for each in updates), return_exceptions=True)
+    whole = request.node.callspec.params["any_database_url"] == "postgresql"
+    assert sum(statement.startswith("WITH") for statement in made) == whole
+    changed = [each.changed if isinstance(each, Change) else type(each) for each in found]
+    assert changed == [True, True, True, NotStorable if position > 3 else True, True, False]
+    pieces = await store.work.claim(Kind.TELL.value, 10, "one", NEVER)
+    assert sorted(piece.id for piece in pieces) == ["tell:fetched:ended", "tell:told:ended"]
+    assert await store.work.waiting(FETCH) == 0
+    events = {name: [entry.event for entry in await store.journal.of_job(name)] for name, _ in updates}
+    assert events == {
+        "queued": ["registered"],
+        "told": ["registered", "ended"],
+        "fetched": ["registered", "saving", "ended"],
+        "odd": ["registered"],
+        "new": ["registered"],
+    }
+
+
+@pytest.mark.parametrize("any_database_url", ["postgresql", "pooler"], indirect=True)
+async def test_a_change_that_loses_a_race_writes_no_line_and_no_work(any_database_url: str, postgres: Postgres) -> None:
+    """It is made again from what the other node has written; what comes with it is written once."""
+    name = any_database_url.rpartition("/")[2]
+    seen: list[tuple[str, int]] = []
+
+    def end(job: Job | None) -> Job:
+        assert job is not None
+        seen.append((job.request_id, job.version))
+        postgres.sql("UPDATE hookcast.jobs SET version = 2 WHERE request_id = 'late' AND version = 1", database=name)
+        return advance(job, Completed(result=Raw(b"1")), now=NOW)
+
+    def causes(_before: Job | None, after: Job, _intent: object) -> Effects:
+        piece = Start(f"tell:{after.request_id}:{after.version}", Kind.TELL, after.request_id)
+        line = Line(after.request_id, Event.ENDED, NOW, {"version": after.version})
+        return Effects(Consequences(starts=(piece,)), (line,))
+
+    async with open_store(any_database_url) as store:
+        dispatcher = Dispatcher(store, LocalBus(lambda _: None), lambda: NOW)
+        await asyncio.gather(*(dispatcher.apply(request_id, Registered()) for request_id in ("in time", "late")))
+        await asyncio.gather(*(store.change(request_id, end, causes=causes) for request_id in ("in time", "late")))
+        assert seen == [("in time", 1), ("late", 1), ("late", 2)]
+        pieces = [piece.id for piece in await store.work.claim(Kind.TELL.value, 10, "one", NEVER)]
+        assert sorted(pieces) == ["tell:in time:2", "tell:late:3"]
+        for request_id, version in (("in time", 2), ("late", 3)):
+            [ended] = [line for line in await store.journal.of_job(request_id) if line.event == "ended"]
+            assert json.decode(ended.facts) == {"version": version}
 
 
 @pytest.mark.empty_database

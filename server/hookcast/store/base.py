@@ -25,6 +25,7 @@ T = TypeVar("T")
 Row = Mapping[Any, Any]  # values by the names of columns
 Work = Callable[[Connection], T]
 Given = Mapping[str, ColumnElement[Any]]
+Rows = Sequence[Sequence[Any]]
 """The columns of a row of values, by name."""
 
 DEADLINE_SECONDS = 5.0
@@ -48,6 +49,21 @@ class ForEach:
         self.make = make
         # A parameter of an UPDATE must not have the name of a column.
         self.parameters = {f"given_{name}": kind for name, kind in columns.items()}
+
+
+class ForTables:
+    """A statement for the rows of several tables: `Database.for_tables`. `tables` are the types of their columns.
+
+    `make` returns the statement for the given columns of some of the tables. A SELECT writes by its CTEs.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, Mapping[str, TypeEngine[Any]]],
+        make: Callable[["Database", Mapping[str, Given]], Select[Any]],
+    ) -> None:
+        self.tables = tables
+        self.make = make
 
 
 class LookUp(Generic[T]):
@@ -127,6 +143,17 @@ class Database(ABC):
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which must only read."""
         return await self._watched(self._run(work, writes=False), writes=False)
+
+    async def at_once(self, work: Work[T]) -> T | None:  # noqa: ARG002 - SQLite's transactions take no round trips
+        """Run `work`, each of whose statements is a transaction of its own; it may call `for_tables`.
+
+        Return None, and run nothing, where statements must share a transaction, or gain nothing without one.
+        """
+        return None
+
+    def for_tables(self, connection: Connection, statement: ForTables, rows: Mapping[str, Rows]) -> Sequence[Any]:
+        """Execute the statement for the rows of these tables, and return the scalars that it returns."""
+        raise NotImplementedError
 
     async def look_up(self, query: LookUp[T], ids: Sequence[str]) -> list[T]:
         """Return what the query makes of the rows with these ids."""

@@ -1,29 +1,33 @@
-"""Read-modify-write of jobs with optimistic concurrency, one transaction per batch.
+"""Read-modify-write of jobs with optimistic concurrency, in batches.
 
 Each write is conditional on the version that was read, in one statement for the whole batch. When two nodes change a
 job concurrently, one of them writes nothing, reads again and reapplies its step. A crash leaves no locks behind, and a
 pooler in transaction mode may sit in between.
+
+Where a transaction costs round trips to the server, one statement writes the jobs of a batch, their lines of the
+journal and their work. A change that settles a submit, or may be of a removed job, is left to a transaction.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Integer, UpdateBase, and_, cast, not_, or_, select, true
-from sqlalchemy.dialects.postgresql import Insert
+from sqlalchemy import Connection, select
 
 from hookcast.consequences import NOTHING, Consequences
 from hookcast.errors import NotStorable, StoreUnavailable, Trouble
 from hookcast.jobs import Job, unseen
 from hookcast.journal import Line
 from hookcast.store import work
-from hookcast.store.base import Database, ForEach, Given
+from hookcast.store.base import Database
 from hookcast.store.journal import Journal
 from hookcast.store.removal import removed_among
-from hookcast.store.rows import MAX_VERSION, from_row, storable, to_row
+from hookcast.store.rows import from_row, storable, to_row
 from hookcast.store.schema import jobs
 from hookcast.store.submits import Intent, named, settle
+from hookcast.store.upserts import COUNTED_LINES, ENDS, JOBS, LINES, STARTS, UPSERT, WHOLE
 from hookcast.wire import State
 
 MAX_TRIES = 20
@@ -89,6 +93,12 @@ class Ask(NamedTuple):
     causes: Causes = no_effects
     revives: bool = True
 
+    def stands_alone(self, before: Job | None) -> bool:
+        """Return whether the change depends on the job alone: not on its submit, nor on whether it was removed."""
+        if before is None:
+            return self.revives and self.joining is None
+        return self.joining is None or before.response_url is not None
+
     def take(self, before: Job | None, intent: Intent | None, *, removed: bool = False) -> Change | Exception:
         """Return the change, or the exception of the step: the answer of this ask alone."""
         if removed:
@@ -104,6 +114,10 @@ class Ask(NamedTuple):
             return error
 
 
+Answers = Mapping[int, Change | Exception]
+"""The answers of asks, by their number."""
+
+
 class Changes:
     """Applies changes in batches (see `Batch`)."""
 
@@ -113,25 +127,62 @@ class Changes:
         self._by_ids = select(jobs).where(database.among(jobs.c.request_id))
 
     async def work(self, asks: Sequence[Ask]) -> list[Change | Exception]:
-        """Apply all changes in one transaction; if the values of one cannot be stored, apply each in its own."""
+        """Apply all changes: in one statement where that saves round trips, and the rest in one transaction."""
+        answers = await self._at_once(asks)
+        others = [number for number in range(len(asks)) if number not in answers]
+        if others:
+            found = await self._together([asks[number] for number in others])
+            answers = {**answers, **dict(zip(others, found, strict=True))}
+        return [answers[number] for number in range(len(asks))]
+
+    async def _at_once(self, asks: Sequence[Ask]) -> Answers:
         try:
-            return await self._together(asks)
+            return await self._database.at_once(lambda connection: self._whole(connection, asks)) or {}
         except StoreUnavailable as error:
             if error.trouble is not Trouble.VALUE:
                 raise
-            if len(asks) == 1:
-                return [NotStorable(str(error))]
-        return [await self._alone(ask) for ask in asks]
-
-    async def _alone(self, ask: Ask) -> Change | Exception:
-        try:
-            [answer] = await self.work([ask])
-        except StoreUnavailable as error:
-            return error
-        return answer
+            return {}  # nothing was written; a transaction for each finds out which one it is
 
     async def _together(self, asks: Sequence[Ask]) -> list[Change | Exception]:
-        return await self._database.write(lambda connection: self._rounds(connection, asks))
+        """Apply these changes in one transaction; if the values of one cannot be stored, apply each in its own."""
+        try:
+            return await self._database.write(lambda connection: self._rounds(connection, asks))
+        except StoreUnavailable as error:
+            if error.trouble is not Trouble.VALUE:
+                return [error] * len(asks)
+            if len(asks) == 1:
+                return [NotStorable(str(error))]
+        return [answer for ask in asks for answer in await self._together([ask])]
+
+    def _whole(self, connection: Connection, asks: Sequence[Ask]) -> Answers:
+        """Apply the first change of each job in one statement.
+
+        Leave out those that need more than their job, and those that lost a race.
+        """
+        firsts = _firsts(dict(enumerate(asks)))
+        found = self._found(connection, firsts)
+        answers = {
+            number: asks[number].take(found.get(name), None)
+            for name, number in firsts.items()
+            if asks[number].stands_alone(found.get(name))
+        }
+        rows = self._rows([change for change in answers.values() if isinstance(change, Change)])
+        written = self._database.for_tables(connection, WHOLE, rows) if any(rows.values()) else ()
+        return _without_lost(answers, set(written))
+
+    def _rows(self, changes: Sequence[Change]) -> dict[str, list[Any]]:
+        """Return the rows of `WHOLE` that these changes write."""
+        rows: dict[str, list[Any]] = {JOBS: _rows_of_jobs(changes), LINES: [], COUNTED_LINES: [], STARTS: [], ENDS: []}
+        for change in changes:
+            of = change.after.request_id if change.changed else None
+            if any(line.repeats or line.of_another_job for line in change.lines):  # all of them: they keep their order
+                rows[COUNTED_LINES] += ((of, *self._journal.values(line), line.of_another_job) for line in change.lines)
+            else:
+                rows[LINES] += ((of, *self._journal.values(line)) for line in change.lines)
+            rows[STARTS] += ((of, *work.values(start)) for start in change.caused.starts)
+            rows[ENDS] += ((of, name) for name in change.caused.ends)
+        rows[STARTS].sort(key=itemgetter(1))  # no deadlocks
+        return {table: its for table, its in rows.items() if its or table == JOBS}
 
     def _rounds(self, connection: Connection, asks: Sequence[Ask]) -> list[Change | Exception]:
         answers: dict[int, Change | Exception] = {}
@@ -143,13 +194,10 @@ class Changes:
         lost = StoreUnavailable("The job has too many concurrent changes.")
         return [answers.get(number, lost) for number in range(len(asks))]
 
-    def _round(self, connection: Connection, todo: dict[int, Ask]) -> dict[int, Change | Exception]:
+    def _round(self, connection: Connection, todo: dict[int, Ask]) -> Answers:
         """Apply the first change of each job; leave those that lost a race out of the answers."""
-        firsts: dict[str, int] = {}
-        for number, ask in todo.items():
-            firsts.setdefault(ask.request_id, number)
-        rows = connection.execute(self._by_ids, {"ids": list(firsts)}).mappings()
-        found = {row["request_id"]: from_row(row) for row in rows}
+        firsts = _firsts(todo)
+        found = self._found(connection, firsts)
         removed = self._removed(connection, [todo[number] for name, number in firsts.items() if name not in found])
         live = {number: todo[number] for name, number in firsts.items() if name not in removed}
         intents = self._intents(connection, live, found)
@@ -157,19 +205,18 @@ class Changes:
             number: todo[number].take(found.get(name), intents.get(number), removed=name in removed)
             for name, number in firsts.items()
         }
-        changed = [change for change in answers.values() if isinstance(change, Change) and change.changed]
-        written = self._write(connection, [change.after for change in changed])
-        done = {
-            number: answer
-            for number, answer in answers.items()
-            if not isinstance(answer, Change) or not answer.changed or answer.after.request_id in written
-        }
+        applied = [change for change in answers.values() if isinstance(change, Change)]
+        done = _without_lost(answers, self._write(connection, applied))
         changes = [change for change in done.values() if isinstance(change, Change)]
         work.write(self._database, connection, [change.caused for change in changes])
         self._journal.write(connection, [line for change in changes for line in change.lines])
         made = {number: intent for number, intent in intents.items() if isinstance(done.get(number), Change)}
         settle(connection, [(intent, todo[number].request_id) for number, intent in made.items()])
         return done
+
+    def _found(self, connection: Connection, names: Iterable[str]) -> dict[str, Job]:
+        rows = connection.execute(self._by_ids, {"ids": list(names)}).mappings()
+        return {row["request_id"]: from_row(row) for row in rows}
 
     def _removed(self, connection: Connection, unknown: Sequence[Ask]) -> set[str]:
         """Return those of the unknown jobs that were removed, and that their changes do not make again."""
@@ -189,33 +236,33 @@ class Changes:
         free = named(self._database, connection, list(wanted.values())) if wanted else {}
         return {number: free.pop(name) for number, name in wanted.items() if name in free}
 
-    def _write(self, connection: Connection, changed: list[Job]) -> set[str]:
+    def _write(self, connection: Connection, changes: Sequence[Change]) -> set[str]:
         """Write new versions; return the request IDs of those that did not lose a race."""
-        if not changed:
+        rows = _rows_of_jobs(changes)
+        if not rows:
             return set()
-        rows = [to_row(job) for job in sorted(changed, key=lambda job: job.request_id)]  # ordered: no deadlocks
-        given = [[row[name] for name in _UPSERT.columns] for row in rows]
-        written = self._database.for_each(connection, _UPSERT, given)
-        return {job.request_id for job in changed} if self._database.one_writer else set(written)
+        written = self._database.for_each(connection, UPSERT, rows)
+        return {row[0] for row in rows} if self._database.one_writer else set(written)
 
 
-def _upsert(database: Database, given: Given) -> UpdateBase:
-    """Return an upsert of jobs' rows. It writes newer versions, and returns the request IDs of these."""
-    rows = select(*given.values(), database.clock).where(true())  # SQLite wants a WHERE before ON CONFLICT
-    upsert = _newer(database.upsert(jobs).from_select([*given, "changed_at"], rows))
-    return upsert if database.one_writer else upsert.returning(jobs.c.request_id)
+def _rows_of_jobs(changes: Iterable[Change]) -> list[list[Any]]:
+    """Return the rows of the jobs that have changed, each beginning with its requestId; ordered: no deadlocks."""
+    changed = sorted((change.after for change in changes if change.changed), key=lambda job: job.request_id)
+    return [[row[name] for name in UPSERT.columns] for row in map(to_row, changed)]
 
 
-def _newer(insert: Insert) -> Insert:
-    columns = {column.name: insert.excluded[column.name] for column in jobs.columns if not column.primary_key}
-    follows = jobs.c.version == insert.excluded.version - 1
-    begins = and_(insert.excluded.version == 1, _broken(jobs.c.version))
-    return insert.on_conflict_do_update(index_elements=["request_id"], set_=columns, where=or_(follows, begins))
+def _firsts(asks: Mapping[int, Ask]) -> dict[str, int]:
+    """Return the number of each job's first ask."""
+    firsts: dict[str, int] = {}
+    for number, ask in asks.items():
+        firsts.setdefault(ask.request_id, number)
+    return firsts
 
 
-def _broken(version: ColumnElement[int]) -> ColumnElement[bool]:
-    """Return whether `rows.version_of` reads it as 0."""
-    return or_(not_(version.between(1, MAX_VERSION)), version != cast(version, Integer))
-
-
-_UPSERT = ForEach({column.name: column.type for column in jobs.columns if column.name != "changed_at"}, _upsert)
+def _without_lost(answers: Answers, written: set[str]) -> Answers:
+    """Return the answers without those whose job another node has changed meanwhile."""
+    return {
+        number: answer
+        for number, answer in answers.items()
+        if not isinstance(answer, Change) or not answer.changed or answer.after.request_id in written
+    }

@@ -1,4 +1,4 @@
-"""The operations of the job store. Each is a transaction with a deadline and raises only StoreUnavailable."""
+"""The operations of the job store. Each is atomic, has a deadline, and raises only StoreUnavailable."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence

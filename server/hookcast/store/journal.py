@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec.structs import asdict
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Connection,
     Executable,
@@ -18,6 +19,8 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    not_,
+    or_,
     select,
 )
 
@@ -29,6 +32,9 @@ _T = TypeVar("_T")
 KEPT_REFUSALS = 1000
 _COLUMNS = ("request_id", "event", "at", "node", "facts")
 _GIVEN = {**{name: journal.c[name].type for name in _COLUMNS}, "room": Integer()}  # of each line
+LINE = _GIVEN
+COUNTED_LINE = {**_GIVEN, "elsewhere": Boolean()}
+"""The columns of lines that need room; those `elsewhere` are of a job that may be unknown."""
 
 
 class Entry(NamedTuple):
@@ -99,13 +105,13 @@ class Journal:
             if some:
                 self._execute(connection, statement, some)
 
+    def values(self, line: Line) -> tuple[Any, ...]:
+        """Return the values of `LINE`."""
+        facts = msgspec.json.encode(line.facts).decode()
+        return line.request_id, line.event.value, line.at, self.node, facts, line.room
+
     def _execute(self, connection: Connection, statement: ForEach, lines: Sequence[Line]) -> None:
-        encode = msgspec.json.encode
-        rows = [
-            (line.request_id, line.event.value, line.at, self.node, encode(line.facts).decode(), line.room)
-            for line in lines
-        ]
-        self._database.for_each(connection, statement, rows)
+        self._database.for_each(connection, statement, [self.values(line) for line in lines])
 
     def _row_of(self, refusal: Refusal) -> dict[str, Any]:
         headers = msgspec.json.encode(refusal.headers).decode()
@@ -149,8 +155,7 @@ def _insert(*conditions: _Condition) -> ForEach:
     """Return an INSERT of the lines that meet the conditions."""
 
     def make(_database: Database, given: Given) -> UpdateBase:
-        rows = select(*(given[name] for name in _COLUMNS)).where(*(condition(given) for condition in conditions))
-        return insert(journal).from_select(_COLUMNS, rows)
+        return noting(given, *(condition(given) for condition in conditions))
 
     return ForEach(_GIVEN, make)
 
@@ -164,6 +169,16 @@ def _has_room(given: Given) -> ColumnElement[bool]:
 
 def _is_known(given: Given) -> ColumnElement[bool]:
     return exists().where(jobs.c.request_id == given["request_id"])
+
+
+def noting(given: Given, *where: ColumnElement[bool]) -> UpdateBase:
+    """Return an INSERT of the lines that meet the conditions."""
+    return insert(journal).from_select(_COLUMNS, select(*(given[name] for name in _COLUMNS)).where(*where))
+
+
+def noting_counted(given: Given, *where: ColumnElement[bool]) -> UpdateBase:
+    """Return an INSERT of the lines that meet the conditions and have room."""
+    return noting(given, *where, _has_room(given), or_(not_(given["elsewhere"]), _is_known(given)))
 
 
 _FEW_OF_CHANGES, _OF_CHANGES = _insert(), _insert(_has_room)

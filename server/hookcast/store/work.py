@@ -34,6 +34,15 @@ from hookcast.consequences import Consequences, Kind, Start
 from hookcast.store.base import Database, ForEach, Given
 from hookcast.store.schema import work
 
+PIECE: dict[str, TypeEngine[Any]] = {
+    "id": Text(),
+    "kind": Text(),
+    "request_id": Text(),
+    "after": Float(),
+    "facts": Text(),
+}
+_ANY = true()  # SQLite wants a WHERE before ON CONFLICT
+
 
 class Piece(Struct, frozen=True, kw_only=True):
     """A claimed piece of work. `attempts` counts this claim, too; `facts` is JSON that only its handler reads."""
@@ -221,6 +230,11 @@ def write(database: Database, connection: Connection, found: Sequence[Consequenc
         connection.execute(gone, {"ids": ends})
 
 
+def ending(ids: Select[Any]) -> UpdateBase:
+    """Return a DELETE of these pieces."""
+    return delete(work).where(work.c.id.in_(_in_order(work.c.id.in_(ids))))
+
+
 def forget(database: Database, connection: Connection, request_ids: Sequence[str]) -> None:
     """Delete what waits to be sent of jobs that are removed in the same transaction."""
     sent = database.among(work.c.request_id), work.c.kind.in_((Kind.TELL.value, Kind.RELAY.value))
@@ -234,22 +248,28 @@ def add(database: Database, connection: Connection, starts: Sequence[Start]) -> 
 
 
 def _rows(starts: Sequence[Start]) -> list[tuple[Any, ...]]:
-    return [(name, kind.value, request_id, after, facts) for name, kind, request_id, after, facts in starts]
+    return [values(start) for start in starts]
 
 
-def _started(database: Database, given: Given) -> Insert:
+def values(start: Start) -> tuple[Any, ...]:
+    """Return the values of `PIECE`."""
+    return start.id, start.kind.value, start.request_id, start.after, start.facts
+
+
+def _started(database: Database, given: Given, where: ColumnElement[bool]) -> Insert:
     """Return an INSERT of pieces."""
     values = {**given, "after": database.clock + given["after"], "attempts": literal(0)}
     named = {"due_at" if name == "after" else name: value for name, value in values.items()}
-    return database.upsert(work).from_select([*named], select(*named.values()).where(true()))
+    return database.upsert(work).from_select([*named], select(*named.values()).where(where))
 
 
-def _add(database: Database, given: Given) -> UpdateBase:
-    return _started(database, given).on_conflict_do_nothing(index_elements=["id"])
+def adding(database: Database, given: Given, where: ColumnElement[bool] = _ANY) -> Insert:
+    """Return an INSERT of the pieces that meet the condition. A piece that exists stays as it is."""
+    return _started(database, given, where).on_conflict_do_nothing(index_elements=["id"])
 
 
 def _again(database: Database, given: Given) -> UpdateBase:
-    insert = _started(database, given)
+    insert = _started(database, given, _ANY)
     anew = {name: insert.excluded[name] for name in ("due_at", "attempts", "facts")}
     return insert.on_conflict_do_update(index_elements=["id"], set_={**anew, "holder": None, "lease_until": None})
 
@@ -261,20 +281,17 @@ def _postpone(database: Database, given: Given) -> UpdateBase:
     return update(work).where(work.c.id == given["id"]).values(values)
 
 
-_PIECE: dict[str, TypeEngine[Any]] = {
-    "id": Text(),
-    "kind": Text(),
-    "request_id": Text(),
-    "after": Float(),
-    "facts": Text(),
-}
-_ADD, _AGAIN = ForEach(_PIECE, _add), ForEach(_PIECE, _again)
+_ADD, _AGAIN = ForEach(PIECE, adding), ForEach(PIECE, _again)
 _POSTPONE = ForEach({"id": Text(), "after": Float(), "facts": Text()}, _postpone)
 
 
 def _locked(database: Database) -> Select[tuple[str]]:
     """Return the selection of the pieces in the parameter `ids`, locked in one order: no deadlocks."""
-    return select(work.c.id).where(database.among(work.c.id)).order_by(work.c.id).with_for_update()
+    return _in_order(database.among(work.c.id))
+
+
+def _in_order(among: ColumnElement[bool]) -> Select[tuple[str]]:
+    return select(work.c.id).where(among).order_by(work.c.id).with_for_update()
 
 
 def _piece(row: RowMapping) -> Piece:

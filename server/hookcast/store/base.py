@@ -25,8 +25,8 @@ T = TypeVar("T")
 Row = Mapping[Any, Any]  # values by the names of columns
 Work = Callable[[Connection], T]
 Given = Mapping[str, ColumnElement[Any]]
-Rows = Sequence[Sequence[Any]]
 """The columns of a row of values, by name."""
+Rows = Sequence[Sequence[Any]]
 
 DEADLINE_SECONDS = 5.0
 MIGRATION_SECONDS = 300.0
@@ -52,7 +52,7 @@ class ForEach:
 
 
 class ForTables:
-    """A statement for the rows of several tables: `Database.for_tables`. `tables` are the types of their columns.
+    """A statement for the rows of several tables: `Database.at_once`. `tables` are the types of their columns.
 
     `make` returns the statement for the given columns of some of the tables. A SELECT writes by its CTEs.
     """
@@ -64,6 +64,10 @@ class ForTables:
     ) -> None:
         self.tables = tables
         self.make = make
+
+
+WriteTables = Callable[[ForTables, Mapping[str, Rows]], Sequence[Any]]
+"""Executes the statement for the rows of these tables, and returns the scalars that it returns."""
 
 
 class LookUp(Generic[T]):
@@ -144,16 +148,15 @@ class Database(ABC):
         """Run `work`, which must only read."""
         return await self._watched(self._run(work, writes=False), writes=False)
 
-    async def at_once(self, work: Work[T]) -> T | None:  # noqa: ARG002 - SQLite's transactions take no round trips
-        """Run `work`, each of whose statements is a transaction of its own; it may call `for_tables`.
+    async def at_once(  # SQLite's transactions take no round trips
+        self,
+        work: Callable[[Connection, WriteTables], T],  # noqa: ARG002
+    ) -> T | None:
+        """Run `work`, each of whose statements is a transaction of its own.
 
         Return None, and run nothing, where statements must share a transaction, or gain nothing without one.
         """
         return None
-
-    def for_tables(self, connection: Connection, statement: ForTables, rows: Mapping[str, Rows]) -> Sequence[Any]:
-        """Execute the statement for the rows of these tables, and return the scalars that it returns."""
-        raise NotImplementedError
 
     async def look_up(self, query: LookUp[T], ids: Sequence[str]) -> list[T]:
         """Return what the query makes of the rows with these ids."""

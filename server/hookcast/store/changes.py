@@ -10,6 +10,7 @@ journal and their work. A change that settles a submit, or may be of a removed j
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -21,13 +22,13 @@ from hookcast.errors import NotStorable, StoreUnavailable, Trouble
 from hookcast.jobs import Job, unseen
 from hookcast.journal import Line
 from hookcast.store import work
-from hookcast.store.base import Database
+from hookcast.store.base import Database, WriteTables
 from hookcast.store.journal import Journal
 from hookcast.store.removal import removed_among
 from hookcast.store.rows import from_row, storable, to_row
 from hookcast.store.schema import jobs
 from hookcast.store.submits import Intent, named, settle
-from hookcast.store.upserts import COUNTED_LINES, ENDS, JOBS, LINES, STARTS, UPSERT, WHOLE
+from hookcast.store.upserts import COUNTED_LINES, ENDS, JOBS, LINES, STARTS, UPSERT, UPSERT_WITH_EFFECTS
 from hookcast.wire import State
 
 MAX_TRIES = 20
@@ -137,7 +138,7 @@ class Changes:
 
     async def _at_once(self, asks: Sequence[Ask]) -> Answers:
         try:
-            return await self._database.at_once(lambda connection: self._whole(connection, asks)) or {}
+            return await self._database.at_once(partial(self._in_one_statement, asks)) or {}
         except StoreUnavailable as error:
             if error.trouble is not Trouble.VALUE:
                 raise
@@ -154,7 +155,7 @@ class Changes:
                 return [NotStorable(str(error))]
         return [answer for ask in asks for answer in await self._together([ask])]
 
-    def _whole(self, connection: Connection, asks: Sequence[Ask]) -> Answers:
+    def _in_one_statement(self, asks: Sequence[Ask], connection: Connection, write: WriteTables) -> Answers:
         """Apply the first change of each job in one statement.
 
         Leave out those that need more than their job, and those that lost a race.
@@ -167,18 +168,17 @@ class Changes:
             if asks[number].stands_alone(found.get(name))
         }
         rows = self._rows([change for change in answers.values() if isinstance(change, Change)])
-        written = self._database.for_tables(connection, WHOLE, rows) if any(rows.values()) else ()
+        written = write(UPSERT_WITH_EFFECTS, rows) if any(rows.values()) else ()
         return _without_lost(answers, set(written))
 
     def _rows(self, changes: Sequence[Change]) -> dict[str, list[Any]]:
-        """Return the rows of `WHOLE` that these changes write."""
+        """Return the rows of `UPSERT_WITH_EFFECTS` that these changes write."""
         rows: dict[str, list[Any]] = {JOBS: _rows_of_jobs(changes), LINES: [], COUNTED_LINES: [], STARTS: [], ENDS: []}
         for change in changes:
             of = change.after.request_id if change.changed else None
-            if any(line.repeats or line.of_another_job for line in change.lines):  # all of them: they keep their order
-                rows[COUNTED_LINES] += ((of, *self._journal.values(line), line.of_another_job) for line in change.lines)
-            else:
-                rows[LINES] += ((of, *self._journal.values(line)) for line in change.lines)
+            lines, counted = self._journal.rows(change.lines)
+            rows[LINES] += ((of, *line) for line in lines)
+            rows[COUNTED_LINES] += ((of, *line) for line in counted)
             rows[STARTS] += ((of, *work.values(start)) for start in change.caused.starts)
             rows[ENDS] += ((of, name) for name in change.caused.ends)
         rows[STARTS].sort(key=itemgetter(1))  # no deadlocks

@@ -31,10 +31,10 @@ from hookcast.store.schema import jobs, journal, refused_webhooks
 _T = TypeVar("_T")
 KEPT_REFUSALS = 1000
 _COLUMNS = ("request_id", "event", "at", "node", "facts")
-_GIVEN = {**{name: journal.c[name].type for name in _COLUMNS}, "room": Integer()}  # of each line
-LINE = _GIVEN
-COUNTED_LINE = {**_GIVEN, "elsewhere": Boolean()}
-"""The columns of lines that need room; those `elsewhere` are of a job that may be unknown."""
+LINE = {**{name: journal.c[name].type for name in _COLUMNS}, "room": Integer()}
+"""The given columns of a line."""
+COUNTED_LINE = {**LINE, "elsewhere": Boolean()}
+"""Those of a line that needs room; one `elsewhere` is of a job that may be unknown."""
 
 
 class Entry(NamedTuple):
@@ -96,26 +96,37 @@ class Journal:
         return [_refusal(row) for row in rows if row["first_at"] is not None and row["last_at"] is not None]
 
     def _write(self, connection: Connection, lines: Sequence[Line], *, few: ForEach, repeated: ForEach) -> None:
-        """Write lines. All of a job are counted if one of them repeats: they keep their order."""
-        counted = {line.request_id for line in lines if line.repeats}
-        for statement, some in (
-            (few, [line for line in lines if line.request_id not in counted]),
-            (repeated, [line for line in lines if line.request_id in counted]),
-        ):
+        for statement, some in zip((few, repeated), _parted(lines), strict=True):
             if some:
                 self._execute(connection, statement, some)
 
-    def values(self, line: Line) -> tuple[Any, ...]:
-        """Return the values of `LINE`."""
+    def rows(self, lines: Sequence[Line]) -> tuple[list[Any], list[Any]]:
+        """Return the rows of `LINE` and those of `COUNTED_LINE` of the lines of changes."""
+        plain, counted = _parted(lines)
+        return (
+            [self._values(line) for line in plain],
+            [(*self._values(line), line.of_another_job) for line in counted],
+        )
+
+    def _values(self, line: Line) -> tuple[Any, ...]:
         facts = msgspec.json.encode(line.facts).decode()
         return line.request_id, line.event.value, line.at, self.node, facts, line.room
 
     def _execute(self, connection: Connection, statement: ForEach, lines: Sequence[Line]) -> None:
-        self._database.for_each(connection, statement, [self.values(line) for line in lines])
+        self._database.for_each(connection, statement, [self._values(line) for line in lines])
 
     def _row_of(self, refusal: Refusal) -> dict[str, Any]:
         headers = msgspec.json.encode(refusal.headers).decode()
         return {**asdict(refusal), "headers": headers, "node": self.node}
+
+
+def _parted(lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:
+    """Return the lines that need no room, and those that do: all of a job if one repeats, to keep their order."""
+    counted = {line.request_id for line in lines if line.repeats}
+    return (
+        [line for line in lines if line.request_id not in counted],
+        [line for line in lines if line.request_id in counted],
+    )
 
 
 def _facts(text: str) -> msgspec.Raw:
@@ -148,7 +159,7 @@ def forget(connection: Connection, among: Callable[[Any], Any], request_ids: Ite
 
 
 _Condition = Callable[[Given], ColumnElement[bool]]
-"""Returns a condition on a line, whose columns are those of `_GIVEN`."""
+"""Returns a condition on a line, whose columns are those of `LINE`."""
 
 
 def _insert(*conditions: _Condition) -> ForEach:
@@ -157,7 +168,7 @@ def _insert(*conditions: _Condition) -> ForEach:
     def make(_database: Database, given: Given) -> UpdateBase:
         return noting(given, *(condition(given) for condition in conditions))
 
-    return ForEach(_GIVEN, make)
+    return ForEach(LINE, make)
 
 
 def _has_room(given: Given) -> ColumnElement[bool]:

@@ -3,7 +3,8 @@
 import itertools
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -37,7 +38,18 @@ from sqlalchemy.util import await_only
 from hookcast.errors import StoreUnavailable, Trouble
 from hookcast.postgres_url import SCHEMA, PostgresUrl
 from hookcast.store import moving, place
-from hookcast.store.base import MAX_OPEN_SECONDS, WAIT_SECONDS, Database, ForEach, ForTables, Given, Rows, T, Work
+from hookcast.store.base import (
+    MAX_OPEN_SECONDS,
+    WAIT_SECONDS,
+    Database,
+    ForEach,
+    ForTables,
+    Given,
+    Rows,
+    T,
+    Work,
+    WriteTables,
+)
 from hookcast.store.connecting import Connector, enable_prepared
 from hookcast.store.revision import VERSIONS, Schema
 from hookcast.store.schema import metadata
@@ -135,28 +147,33 @@ class Postgresql(Database):
         found = connection.execute(made, _arrays("given", statement.columns, rows))
         return found.scalars().all() if found.returns_rows else ()
 
-    def for_tables(self, connection: Connection, statement: ForTables, rows: Mapping[str, Rows]) -> Sequence[Any]:
+    def _for_tables(self, connection: Connection, statement: ForTables, rows: Mapping[str, Rows]) -> Sequence[Any]:
         """Execute it with one array for each column of each table: one round trip."""
         made = self._made_for_tables.get((statement, *rows))
         if made is None:
             given = {table: _unnested(table, statement.tables[table]) for table in rows}
             made = self._made_for_tables[statement, *rows] = statement.make(self, given)
-        arrays = (_arrays(table, statement.tables[table], its) for table, its in rows.items())
-        return (
-            connection.execute(made, {name: array for each in arrays for name, array in each.items()}).scalars().all()
-        )
+        arrays: dict[str, list[Any]] = {}
+        for table, its in rows.items():
+            arrays |= _arrays(table, statement.tables[table], its)
+        return connection.execute(made, arrays).scalars().all()
 
     async def _run(self, work: Work[T], *, writes: bool) -> T:
         async with self._engine.begin() if writes else self._engine.connect() as connection:
             return await connection.run_sync(work if writes else _reading(work))
 
-    async def at_once(self, work: Work[T]) -> T | None:
+    async def at_once(self, work: Callable[[Connection, WriteTables], T]) -> T | None:
         """Run `work`, unless a pooler needs a transaction to stay at one server."""
         return await self._watched(self._run_at_once(work), writes=False) if self._direct else None
 
-    async def _run_at_once(self, work: Work[T]) -> T | None:
+    async def _run_at_once(self, work: Callable[[Connection, WriteTables], T]) -> T | None:
+        def run(connection: Connection) -> T | None:
+            if not connection.info[_DIRECT]:
+                return None
+            return _reading(lambda given: work(given, partial(self._for_tables, given)))(connection)
+
         async with self._engine.connect() as connection:
-            return await connection.run_sync(lambda given: _reading(work)(given) if given.info[_DIRECT] else None)
+            return await connection.run_sync(run)
 
     async def close(self) -> None:
         """Close the pool."""

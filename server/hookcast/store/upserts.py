@@ -1,4 +1,7 @@
-"""The statements that write new versions of jobs: alone, or with all that comes along; pure."""
+"""The statements that write new versions of jobs: without and with their effects; pure.
+
+Effects are lines of the journal and pieces of work, begun or ended.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,8 +35,8 @@ def _broken(version: ColumnElement[int]) -> ColumnElement[bool]:
     return or_(not_(version.between(1, MAX_VERSION)), version != cast(version, Integer))
 
 
-def _all(database: Database, given: Mapping[str, Given]) -> Select[Any]:
-    """Return an upsert of jobs with effects: those of the rows that it writes, and those of no row."""
+def _upsert_with_effects(database: Database, given: Mapping[str, Given]) -> Select[Any]:
+    """Return an upsert of jobs that also has the effects of the rows that it writes, and those of no row."""
     written = _upsert(database, given[JOBS]).cte("written")
     names = select(written.c.request_id)
     effects = [_effect(database, table, dict(columns), names) for table, columns in given.items() if table != JOBS]
@@ -55,7 +58,7 @@ def _effect(database: Database, table: str, given: dict[str, ColumnElement[Any]]
 OF = "of"  # in the row of an effect: the job that must be written, or null
 JOBS, LINES, COUNTED_LINES, STARTS, ENDS = "job", "line", "counted", "start", "end"
 UPSERT = ForEach({column.name: column.type for column in jobs.columns if column.name != "changed_at"}, _upsert)
-WHOLE = ForTables(
+UPSERT_WITH_EFFECTS = ForTables(
     {
         JOBS: UPSERT.columns,
         LINES: {OF: Text(), **LINE},
@@ -63,5 +66,5 @@ WHOLE = ForTables(
         STARTS: {OF: Text(), **work.PIECE},
         ENDS: {OF: Text(), "id": Text()},
     },
-    _all,
+    _upsert_with_effects,
 )

@@ -178,7 +178,7 @@ class WorkTable:
 
     async def again(self, starts: Sequence[Start]) -> None:
         """Add work that is to run now, from its beginning, whatever became of such a piece before."""
-        rows = _rows(sorted(starts))
+        rows = [*map(values, sorted(starts))]
         await self._database.write(lambda connection: self._database.for_each(connection, _AGAIN, rows))
 
     async def drop(self, ids: Sequence[str]) -> None:
@@ -231,7 +231,7 @@ def write(database: Database, connection: Connection, found: Sequence[Consequenc
 
 
 def ending(ids: Select[Any]) -> UpdateBase:
-    """Return a DELETE of these pieces."""
+    """Return a DELETE of these pieces, locked in one order: no deadlocks."""
     return delete(work).where(work.c.id.in_(_in_order(work.c.id.in_(ids))))
 
 
@@ -244,11 +244,7 @@ def forget(database: Database, connection: Connection, request_ids: Sequence[str
 
 def add(database: Database, connection: Connection, starts: Sequence[Start]) -> None:
     """Add work. A piece that exists stays as it is."""
-    database.for_each(connection, _ADD, _rows(starts))
-
-
-def _rows(starts: Sequence[Start]) -> list[tuple[Any, ...]]:
-    return [values(start) for start in starts]
+    database.for_each(connection, _ADD, [*map(values, starts)])
 
 
 def values(start: Start) -> tuple[Any, ...]:
@@ -258,8 +254,8 @@ def values(start: Start) -> tuple[Any, ...]:
 
 def _started(database: Database, given: Given, where: ColumnElement[bool]) -> Insert:
     """Return an INSERT of pieces."""
-    values = {**given, "after": database.clock + given["after"], "attempts": literal(0)}
-    named = {"due_at" if name == "after" else name: value for name, value in values.items()}
+    columns = {**given, "after": database.clock + given["after"], "attempts": literal(0)}
+    named = {"due_at" if name == "after" else name: value for name, value in columns.items()}
     return database.upsert(work).from_select([*named], select(*named.values()).where(where))
 
 

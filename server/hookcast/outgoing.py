@@ -1,10 +1,10 @@
 """Outgoing HTTP: through the proxies that the environment names, but never for loopback; with its certificates."""
 
 import functools
+import os
 import ssl
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,15 +18,36 @@ NEVER_PROXIED = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 def http_client(**options: Any) -> httpx.AsyncClient:
     """Create a client with httpx's `options`. Raises SettingsError when the environment's proxies or CAs fail."""
-    with _settings():
-        return httpx.AsyncClient(mounts=dict.fromkeys(NEVER_PROXIED), **options)
+    tls = tls_context()
+    try:
+        return httpx.AsyncClient(mounts=dict.fromkeys(NEVER_PROXIED), verify=tls, **options)
+    except (httpx.InvalidURL, ImportError, ValueError) as error:
+        raise SettingsError(
+            f"A proxy that the environment names (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) cannot be used: {error}"
+        ) from error
+
+
+def check_environment() -> None:
+    """Raise SettingsError unless the proxies and CAs that the environment names can be used."""
+    http_client()
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return the TLS settings of all outgoing connections. Raises SettingsError when the environment's CAs fail.
+
+    By itself, httpx makes them anew for each client. With all the CAs, that takes 30 ms and 0.8 MiB.
+    """
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    try:
+        return _tls_context(file, folder)
+    except (OSError, ValueError) as error:
+        name = "SSL_CERT_FILE" if file else "SSL_CERT_DIR"
+        raise SettingsError(f"{name}={file or folder} cannot be used as certificates: {error}") from error
 
 
 @functools.cache
-def tls_context() -> ssl.SSLContext:
-    """Return the TLS settings of connections without httpx: the same CAs. Raises SettingsError when they fail."""
-    with _settings():
-        return httpx.create_ssl_context()
+def _tls_context(*_environment: str | None) -> ssl.SSLContext:
+    return httpx.create_ssl_context()
 
 
 def is_proxied(url: str) -> bool:
@@ -41,14 +62,3 @@ def retry_after(headers: Mapping[str, str], most: float) -> float:
     """Return the seconds of a Retry-After (RFC 9110 section 10.2.3), at most `most`; 0 for none, or for a date."""
     text = headers.get("retry-after", "")
     return min(float(text), most) if text.isascii() and text.isdigit() else 0.0
-
-
-@contextmanager
-def _settings() -> Iterator[None]:
-    try:
-        yield
-    except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
-        raise SettingsError(
-            "A proxy or certificate file named in the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY, "
-            f"SSL_CERT_FILE, …) cannot be used: {error}"
-        ) from error

@@ -39,6 +39,12 @@ async def test_the_doctor_s_visit_is_counted_as_nothing(
     assert [line for line in lines if line["log_level"] in {"warning", "error"}] == []
 
 
+async def test_the_environment_of_requests_is_looked_at(tmp_path: Path) -> None:
+    said = await hookcast(tmp_path, "doctor", SSL_CERT_FILE="/nonexistent")
+    assert (said.code, said.err) == (1, "")
+    assert "SSL_CERT_FILE=/nonexistent" in said.out
+
+
 async def _counted(node: Node) -> list[str]:
     """What Hookcast's own counters say."""
     lines = (await node.client.get("/metrics")).text.splitlines()

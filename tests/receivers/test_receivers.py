@@ -10,6 +10,7 @@ import pytest
 
 from support.backends import BACKENDS, DEADLINE, SECRET, Backend
 from support.postgres import Postgres
+from support.server import PLAIN
 from support.signing import OTHER_SECRET, event, signed
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +38,8 @@ async def owner(backend: Backend) -> str:
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """What sends: each webhook on a connection of its own, because a framework may close one after an error."""
-    async with httpx.AsyncClient(timeout=DEADLINE, limits=httpx.Limits(max_keepalive_connections=0)) as running:
+    each_alone = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(timeout=DEADLINE, limits=each_alone, verify=PLAIN) as running:
         yield running
 
 

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from support.clients import DEADLINE, FLAGS, HEADLESS
 from support.forked import Forked, Start
 from support.ports import quiet_port
+from support.server import PLAIN
 
 expect.set_options(timeout=DEADLINE * 1000)
 
@@ -72,7 +73,7 @@ class Dev:
 
 def wait_for_database(address: str) -> None:
     """Wait until the server at this address has its database; it listens before."""
-    while httpx.get(f"{address.rstrip('/')}/readyz", timeout=DEADLINE).status_code == 503:
+    while httpx.get(f"{address.rstrip('/')}/readyz", timeout=DEADLINE, verify=PLAIN).status_code == 503:
         time.sleep(0.1)
 
 

@@ -28,7 +28,7 @@ from hookcast.fal.queue import FalQueue
 from hookcast.jobs import unseen
 from hookcast.jwks import check_size
 from hookcast.openfiles import raise_open_files
-from hookcast.outgoing import http_client
+from hookcast.outgoing import check_environment, http_client
 from hookcast.settings import PREFIX, Settings, load_settings
 from hookcast.urls import is_loopback
 from hookcast.wire import State
@@ -57,6 +57,7 @@ async def run() -> int:
 async def _findings() -> AsyncIterator[Finding]:
     try:
         settings = load_settings()
+        check_environment()
     except SettingsError as error:
         yield Finding(Level.FAIL, "settings", str(error))
         return

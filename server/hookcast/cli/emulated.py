@@ -63,7 +63,10 @@ def _emulated_fal(port: int | None) -> socket.socket:
 
 
 def emulator(*, host: str, port: int, speed: float) -> None:
-    """Run the emulated fal alone. Raises SettingsError for an address that is not loopback."""
+    """Run the emulated fal alone.
+
+    Raises SettingsError for an address that is not loopback, and for CAs of the environment that fail.
+    """
     settings = load_log_settings()
     if not is_loopback(host):
         raise SettingsError(

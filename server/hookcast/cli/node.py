@@ -7,6 +7,7 @@ from hookcast import __version__, advice, logs
 from hookcast.app import create_app, make_admission
 from hookcast.errors import HookcastError
 from hookcast.openfiles import raise_open_files, shared_out
+from hookcast.outgoing import check_environment
 from hookcast.push import Admission
 from hookcast.serving import Deadlines
 from hookcast.serving import server as serve
@@ -35,7 +36,11 @@ def run(settings: Settings, listener: socket.socket, hello: str, *, worker: bool
 
 
 def site(settings: Settings, listener: socket.socket, admission: Admission, *, max_connections: int) -> Site:
-    """Return the node on its socket. Raises SettingsError for a storage that does not exist."""
+    """Return the node on its socket.
+
+    Raises SettingsError for a storage that does not exist, and for proxies and CAs of the environment that fail.
+    """
+    check_environment()
     refusals: list[HookcastError] = []
     return Site(
         create_app(settings, admission=admission, on_refusal=refusals.append),

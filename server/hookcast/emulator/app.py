@@ -47,6 +47,8 @@ def create_emulator(
     `speed` divides every duration of a job and every pause between webhooks. For tests: the Ed25519 `signing_key`, the
     `webhook_transport`, the `sleep` between webhooks and pieces of slow files, and `now` (unix seconds), the clock of
     the signatures.
+
+    Raises SettingsError when the environment's CAs fail.
     """
     emulator = Emulator(speed=speed, keys=Keys.make(signing_key), sleep=sleep)
 

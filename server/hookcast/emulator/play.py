@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import httpx
 from hookcast.emulator.queue import Job, Jobs
 from hookcast.emulator.webhooks import LATER_DEADLINE_SECONDS, Keys, Sleep, Webhooks
 from hookcast.errors import Draining, Unavailable
+from hookcast.outgoing import tls_context
 
 MAX_RUNNING = 10_000
 MAX_CONNECTIONS = 100
@@ -31,6 +33,7 @@ class Emulator:
     speed: float
     keys: Keys
     sleep: Sleep = asyncio.sleep
+    tls: ssl.SSLContext = field(default_factory=tls_context)
     max_running: int = MAX_RUNNING
     jobs: Jobs = field(default_factory=Jobs)
     closing: bool = True
@@ -52,6 +55,7 @@ class Emulator:
             timeout=LATER_DEADLINE_SECONDS,  # each attempt has its own, tighter deadline
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
             trust_env=False,  # never send loopback traffic through a proxy
+            verify=self.tls,
         )
         async with client, asyncio.TaskGroup() as group:
             self._webhooks = Webhooks(client, self.keys, sleep=self.sleep, now=now)

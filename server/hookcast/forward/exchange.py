@@ -133,7 +133,7 @@ class Connections:
         return None
 
     async def _opened(self) -> _Connection:
-        tls = await asyncio.to_thread(tls_context) if self._tls else None
+        tls = tls_context() if self._tls else None
         return _Connection(*await asyncio.open_connection(self._host, self._port, ssl=tls))
 
     async def _exchange(

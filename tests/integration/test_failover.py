@@ -66,12 +66,15 @@ async def accepted(node: Node, name: str) -> int:
 
 
 async def test_a_read_only_server_is_left_at_once(node: Node, postgres: Postgres, postgres_url: str) -> None:
-    """Other connections in the pool lead to the old primary, too; one line says so, and one that it is over."""
+    """Other connections in the pool lead to the old primary, too; one line says so, and one that it is over.
+
+    A webhook notices it, or work of the node's own.
+    """
     await accepted(node, "job-1")
     with read_only(postgres, postgres_url, moved=True), capture_logs() as lines:
-        refused = sum([await accepted(node, f"job-{number}") for number in range(2, 12)])
+        for number in range(2, 12):
+            await accepted(node, f"job-{number}")
         await until(lambda: any(line["event"] == "database_available" for line in lines))
-    assert refused >= 1
     told = [line for line in lines if line["event"].startswith("database_")]
     assert [line["event"] for line in told] == ["database_unavailable", "database_available"]
     assert told[0]["trouble"] == "read_only"

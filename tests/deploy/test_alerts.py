@@ -159,7 +159,7 @@ def _refusals(series: str) -> bool:
 
 
 async def backend_not_told(world: World) -> tuple[Node, Fault]:
-    """It had the bug for four days, and takes other webhooks again."""
+    """It had the bug for three days, and takes other webhooks again."""
     receiver = await world.stack.enter_async_context(running_receiver())
     node = await world.node(forward_url=receiver.url, forward_secret=SECRET)
 

@@ -90,9 +90,10 @@ async def test_cancelling_a_request_that_fal_does_not_know_says_so(node: Node) -
     assert ENDPOINT in told["detail"]
 
 
-async def test_a_job_without_an_endpoint_cannot_be_cancelled(node: Node) -> None:
+@pytest.mark.parametrize("action", ["cancel", "refresh"])
+async def test_fal_cannot_be_asked_about_a_job_without_an_endpoint(node: Node, action: str) -> None:
     await node.register("job-1", endpointId=None)
-    answer = await node.client.post("/api/fal-jobs/job-1/cancel")
+    answer = await node.client.post(f"/api/fal-jobs/job-1/{action}")
     assert (answer.status_code, answer.json()["code"]) == (409, "endpoint_unknown")
     assert node.fal.requests == []
 

@@ -166,7 +166,7 @@ def _backend(case: Case) -> Iterator[Finding]:
         attempts = f"{len(lines)} attempt{'s' if len(lines) > 1 else ''}"
         yield Finding(
             "backend_failed",
-            f"Your backend {said} in {attempts}; {then}. Mend it, then: hookcast jobs redeliver.",
+            f"Your backend {said} in {attempts}; {then}. Fix it, then: hookcast jobs redeliver.",
         )
 
 

@@ -6,7 +6,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookcast.auth import Action
-from hookcast.errors import AlreadyTerminal, FalRejected, FalUnreachable, JobNotFound, NotTerminal, UnknownToFal
+from hookcast.errors import (
+    AlreadyTerminal,
+    EndpointUnknown,
+    FalRejected,
+    FalUnreachable,
+    JobNotFound,
+    NotTerminal,
+    UnknownToFal,
+)
 from hookcast.fal.answers import CancelAnswer
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import CancelAsked, Cancelled, CancelRefused, CancelRequested, Finished, Job, Phase, Update
@@ -47,7 +55,7 @@ async def refresh(request: Request) -> Response:
     if node.asking is None:
         raise FalUnreachable("No FAL_KEY is set on the server, so fal cannot be asked.")
     if job.endpoint_id is None and job.response_url is None:
-        raise FalUnreachable("The job's endpointId is not known, so fal cannot be asked. Register the job with it.")
+        raise EndpointUnknown
     change = await node.dispatcher.apply(request_id, await node.asking.news(job))
     return state_response(node.engine.show(change.after), 202)
 

@@ -1,6 +1,6 @@
 """Removal of jobs with what belongs to them, and of old rows in small steps.
 
-Each step holds the writer for a moment, however large the rows are.
+Each step takes a moment, however large the rows are: it holds the only writer, or is undone at a deadline.
 """
 
 import time
@@ -19,9 +19,10 @@ from hookcast.store.base import Database
 from hookcast.store.inputs import forget_of_jobs
 from hookcast.store.schema import inputs, jobs, removed_jobs, submits
 
-STEP_SECONDS = 0.005  # and the time of a commit, which takes about as long
+STEP_SECONDS = 0.005  # where there is one writer; and the time of a commit, which takes about as long
+LONG_STEP_SECONDS = 1.0  # where there are several
 REMEMBERED_SECONDS = 3 * 86400.0  # fal repeats a webhook for two hours
-AT_ONCE = 5  # rows per statement where there is one writer
+AT_ONCE = 5  # rows per statement: PostgreSQL takes seconds to delete as many of 32 MB
 
 
 Before = Callable[[Connection, Sequence[str]], None]
@@ -32,15 +33,15 @@ async def remove(
 ) -> int:
     """Delete at most `limit` of the rows whose primary key `due` selects; return how many. 0 = none is left.
 
-    Where there is one writer, fewer are deleted: those that hold it for `STEP_SECONDS`. `last` are columns behind the
-    large ones: SQLite reads a row up to it, so that deleting the row, which reads all of it, finds it in memory.
+    Fewer are deleted when the step's time is up. `last` are columns behind the large ones: SQLite reads a row up to it,
+    so that deleting the row, which reads all of it, finds it in memory.
     `before` is called in each transaction with the keys that are about to be deleted.
     """
     [key] = due.selected_columns
     named = database.among(key)
     assert due.whereclause is not None  # noqa: S101
     delete_these = delete(key.table).where(named, due.whereclause)
-    at_once = AT_ONCE if database.one_writer else limit
+    step = STEP_SECONDS if database.one_writer else LONG_STEP_SECONDS
 
     def read(connection: Connection) -> list[str]:
         keys: list[str] = list(connection.execute(due.limit(limit)).scalars())
@@ -50,9 +51,9 @@ async def remove(
         return keys
 
     def write(connection: Connection) -> int:
-        removed, until = 0, time.monotonic() + STEP_SECONDS
-        for first in range(0, len(keys), at_once):
-            some = keys[first : first + at_once]
+        removed, until = 0, time.monotonic() + step
+        for first in range(0, len(keys), AT_ONCE):
+            some = keys[first : first + AT_ONCE]
             if before is not None:
                 before(connection, some)
             removed += connection.execute(delete_these, {"ids": some}).rowcount

@@ -42,10 +42,10 @@ class Retention:
     async def clean(self) -> int:
         """Delete everything due, in small portions with a pause in between; return the number of jobs deleted."""
         before = self._clock() - self._kept
-        removed = await self._all(lambda: self._store.remove_ended(before, PORTION))
         await self._all(lambda: self._store.submits.forget(before, PORTION))
         await self._all(lambda: self._store.leases.forget_ended(PORTION))
         await self._all(lambda: self._store.forget_removed(PORTION))
+        removed = await self._all(lambda: self._store.remove_ended(before, PORTION))  # last: large ones may fail
         await self._all(self._store.shrink)
         _log.info("cleaned", jobs=removed)
         return removed

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pytest
-from sqlalchemy import Connection, Executable, update
+from sqlalchemy import Connection, Executable, select, update
 from sqlalchemy.util import await_only
 
 from hookcast.bus import LocalBus
@@ -76,6 +76,18 @@ async def test_a_write_is_found_however_long_its_commit_hangs(any_database_url: 
         assert ("job-1", 2) in _versions(found)
         found, _ = await store.changed_since(since)
         assert ("job-1", 2) not in _versions(found)
+    await database.close()
+
+
+async def test_who_only_reads_for_long_makes_nobody_look_back(postgres_url: str) -> None:
+    """A backup, for example, with the same user: each look would read all that was written since it began."""
+    database = open_database(postgres_url)
+    async with open_store(postgres_url) as store:
+        _, begun = await store.changed_since(0.0)
+        async with hanging_commit(database, select(jobs.c.request_id)):
+            _, until = await store.changed_since(begun)
+            _, later = await store.changed_since(until)
+        assert later > until > begun
     await database.close()
 
 

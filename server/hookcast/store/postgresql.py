@@ -108,8 +108,14 @@ class Postgresql(Database):
 
     @property
     def horizon(self) -> ColumnElement[float]:
-        """The start of the oldest open transaction, but at most `MAX_OPEN_SECONDS` ago: a forgotten one is ignored."""
-        oldest = "(SELECT min(xact_start) FROM pg_stat_activity WHERE datname = current_database() AND usename = user)"
+        """The start of the oldest transaction that has written, but at most `MAX_OPEN_SECONDS` ago.
+
+        A forgotten one is ignored, and so are those that only read, such as a backup's: they have no id.
+        """
+        oldest = (
+            "(SELECT min(xact_start) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND usename = user AND backend_xid IS NOT NULL)"
+        )
         now = "clock_timestamp()"
         horizon = f"greatest(least({now}, {oldest}), {now} - interval '{MAX_OPEN_SECONDS} seconds')"
         return literal_column(f"extract(epoch from {horizon})::float8", Float)

@@ -67,10 +67,11 @@ class Link:
         wanted = list(channels)
         self._wanted.update(wanted)
         missing = [channel for channel in wanted if channel not in self._confirmed]
+        if missing:
+            self._changed.set()
         if missing and self.live:
             loop = asyncio.get_running_loop()
             futures = [self._waiting.setdefault(channel, loop.create_future()) for channel in missing]
-            self._changed.set()
             await asyncio.wait(futures, timeout=ANSWER_SECONDS)
 
     def want(self, channels: Iterable[str]) -> None:
@@ -200,7 +201,8 @@ class Link:
         elif kind in {b"subscribe", b"ssubscribe"}:
             name = channel.decode()
             self.live = True
-            self._confirmed.add(name)
+            if name in self._sent:  # not unsubscribed again meanwhile
+                self._confirmed.add(name)
             future = self._waiting.pop(name, None)
             if future is not None and not future.done():
                 future.set_result(None)

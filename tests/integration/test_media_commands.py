@@ -141,6 +141,18 @@ async def test_nothing_is_removed_with_another_database(command: Command, tmp_pa
     assert not (tmp_path / "none.db").exists()
 
 
+async def test_the_schema_of_the_server_is_looked_at(
+    fal_url: str, postgres_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another server may have its tables in the usual one."""
+    command = Command(postgres_url, tmp_path, capsys)
+    command.environment["HOOKCAST_DATABASE_SCHEMA"] = "own"
+    async with keeper(fal_url, postgres_url, tmp_path, database_schema="own") as node:
+        await ended(node, await submit(node, {"content_type": PNG, "bytes": 70}))
+        code, [total] = await command.check()
+        assert (code, total["files"], total["jobs"]) == (0, 1, 1)
+
+
 @pytest.mark.usefixtures("keeping")
 async def test_a_storage_that_fails_is_told_in_a_line(command: Command, tmp_path: Path) -> None:
     more = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}

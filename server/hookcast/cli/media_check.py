@@ -59,10 +59,10 @@ async def run(settings: Settings, *, remove: bool) -> int:
 @asynccontextmanager
 async def servers_store(settings: Settings) -> AsyncIterator[JobStore]:
     """Open the database of a server. Raises HookcastError when it is not one, so that none is made by mistake."""
-    url = settings.database_url.get_secret_value()
-    if (await inspect(url)).schema is not Schema.CURRENT:
+    url, schema = settings.database_url.get_secret_value(), settings.database_schema
+    if (await inspect(url, schema)).schema is not Schema.CURRENT:
         raise HookcastError(f"{PREFIX}DATABASE_URL is not the database of a server of this version: check it first.")
-    async with open_store(url) as store:
+    async with open_store(url, schema) as store:
         yield store
 
 

@@ -105,6 +105,17 @@ async def test_states_of_one_job_arrive_in_the_order_of_their_versions(pair: Pai
     assert pair.versions() == [("job-1", version) for version in range(1, 301)]
 
 
+async def test_a_state_that_is_too_large_for_redis_keeps_no_other_from_it(pair: Pair) -> None:
+    """It might drop the node with all its subscriptions; the other nodes read this state from the database."""
+    topics = [job_topic("large"), job_topic("small"), group_topic("g"), owner_topic("o"), ALL_TOPIC]
+    await pair.two.subscribe(topics)
+    body = bytes(12 * 1024 * 1024)
+    await pair.one.publish(State(request_id="large", version=1, terminal=True, group="g", owner="o", body=body))
+    await pair.one.publish(state("small"))
+    await until(lambda: ("small", 1) in pair.versions())
+    assert (("large", 1) in pair.versions()) == isinstance(pair.one, LocalBus)
+
+
 async def test_subscribing_again_after_leaving_works(pair: Pair) -> None:
     topics = [job_topic("job-1"), job_topic("job-2")]
     await pair.two.subscribe(topics)

@@ -5,12 +5,12 @@ not receive each other's states. Database numbers would not separate them: pub/s
 
 A state is delivered on this node immediately, and to the other nodes through Redis. A Redis that is down, slow or
 frozen only costs latency: no caller waits for it, messages that cannot be published are dropped, and every node reads
-the states it missed from the database.
+the states it missed from the database. So it does with states that are too large to be published.
 """
 
 import asyncio
 import itertools
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from contextvars import Context
@@ -24,13 +24,12 @@ from redis.crc import key_slot
 from hookcast import redis_url
 from hookcast.bus.base import Condition, Deliver, feed_topics, job_topic
 from hookcast.bus.link import ANSWER_SECONDS, FAULTS, Link, reason
+from hookcast.bus.outbox import Message, Outbox
 from hookcast.bus.tls import TlsConnection
 from hookcast.logs import get_logger
 from hookcast.tasks import beside
 from hookcast.wire import State
 
-MAX_QUEUED = 20_000  # messages waiting to be published; the oldest are dropped
-PORTION = 200
 TRIED_NAMES = 1_000  # to find a channel of one server of a cluster
 REFRESH_SECONDS = 5.0  # between reads of a cluster's slot map; sooner after a disconnect
 
@@ -47,7 +46,7 @@ class RedisBus:
         self._url = parsed.url
         self._deployment = deployment
         self._deliver = deliver
-        self._queue: deque[tuple[str, bytes]] = deque(maxlen=MAX_QUEUED)
+        self._outbox = Outbox()
         self._queued = asyncio.Event()
         self._stale = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -83,9 +82,8 @@ class RedisBus:
     async def publish(self, state: State) -> None:
         """Deliver the state on this node and queue it for the others, once for each of its topics."""
         self._deliver(state)
-        payload = pack(state)
-        for topic in (job_topic(state.request_id), *feed_topics(state.owner, state.group)):
-            self._queue.append((self._channel_of(topic), payload))
+        topics = (job_topic(state.request_id), *feed_topics(state.owner, state.group))
+        self._outbox.put(map(self._channel_of, topics), pack(state))
         self._queued.set()
 
     async def run(self) -> None:
@@ -102,21 +100,20 @@ class RedisBus:
         while True:
             await self._queued.wait()
             self._queued.clear()
-            while self._queue:
-                portion = [self._queue.popleft() for _ in range(min(PORTION, len(self._queue)))]
-                by_link: dict[Link, list[tuple[str, bytes]]] = defaultdict(list)
-                for channel, payload in portion:
+            while self._outbox:
+                by_link: dict[Link, list[Message]] = defaultdict(list)
+                for channel, payload in self._outbox.take():
                     link = self._link_of(channel)
                     if link is not None:
                         by_link[link].append((channel, payload))
                 await asyncio.gather(*(self._send(*each) for each in by_link.items()))
 
-    async def _send(self, link: Link, messages: list[tuple[str, bytes]]) -> None:
+    async def _send(self, link: Link, messages: list[Message]) -> None:
         try:
             await link.publish(messages)
         except FAULTS as error:
-            _log.warning("bus_not_published", messages=len(messages) + len(self._queue), reason=reason(error))
-            self._queue.clear()  # by the time Redis is back, the other nodes have read these states from the database
+            _log.warning("bus_not_published", messages=len(messages) + len(self._outbox), reason=reason(error))
+            self._outbox.clear()  # by the time Redis is back, the other nodes have read these states from the database
             self._stale.set()
 
     def _received(self, payload: bytes) -> None:

@@ -13,7 +13,7 @@ from hookcast.consequences import Cause, Start, consequences
 from hookcast.crowd import Crowd
 from hookcast.errors import StoreUnavailable
 from hookcast.eventtypes import EventType
-from hookcast.jobs import Clock, Completed, EndedBy, Job, Registered, Update, unseen
+from hookcast.jobs import Clock, Completed, EndedBy, Job, Kept, Registered, Relinked, Update, unseen
 from hookcast.journal import Happening, lines_of
 from hookcast.keeping import Keeping, named_files
 from hookcast.logs import get_logger
@@ -38,6 +38,12 @@ class Step(Protocol):
     def __call__(self, job: Job | None, intent: Intent | None = None) -> Job:
         """Return the next state."""
         ...
+
+
+def _size(update: Update, also: tuple[Start, ...]) -> int:
+    """Return about how many bytes a change writes: its result, and webhooks to pass on."""
+    result = len(update.result) if isinstance(update, (Completed, Kept, Relinked)) else 0
+    return result + sum(len(start.facts) for start in also)
 
 
 def _makes_a_job(update: Update, source: Source) -> bool:
@@ -110,7 +116,8 @@ class Dispatcher:
         joining = None if submit is None else Joining(submit, step)
         with self.crowd:
             revives = isinstance(update, Registered)
-            change = await self._store.change(request_id, step, joining, effects, revives=revives)
+            size = _size(update, also)
+            change = await self._store.change(request_id, step, joining, effects, revives=revives, size=size)
         return await self._announced(change, source)
 
     def _step(self, request_id: str, update: Update, named: Update, source: Source, at: datetime | None) -> Step:
@@ -165,7 +172,7 @@ class Dispatcher:
         """Return the update with the files that its result names, where files are kept."""
         if self._keeping is None or not isinstance(update, Completed):
             return update
-        if len(bytes(update.result)) <= LARGE_BYTES:
+        if len(update.result) <= LARGE_BYTES:
             return replace(update, media=named_files(update.result))
         return replace(update, media=await asyncio.to_thread(named_files, update.result))
 

@@ -5,12 +5,14 @@ import contextlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nacl.signing import SigningKey
 
 from hookcast.routes import bodies as reading
 from hookcast.routes.bodies import Pace
+from hookcast.store import Change
 from support.access import API_KEY
 from support.connections import connected
 from support.fal import FalDouble, forged, sign
@@ -128,6 +130,28 @@ async def test_webhooks_without_a_length_do_not_wait_for_each_other(node: Node) 
             await client.send(body[100:] + b"\r\n0\r\n\r\n")
         for client in clients:
             await client.until(b'"accepted"')
+    assert node.services.webhooks.reserved == 0
+
+
+async def test_a_webhook_takes_its_room_until_it_is_committed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much as its body, whether its length was announced or not: a database that hangs fills no memory."""
+    committing, change = asyncio.Event(), node.services.store.change
+
+    async def slow(*given: Any, **more: Any) -> Change:
+        await committing.wait()
+        return await change(*given, **more)
+
+    monkeypatch.setattr(node.services.store, "change", slow)
+    body = node.fal.webhook("job-1", payload="x" * 5 * MIB)
+    other = node.fal.webhook("job-2", payload="x" * 5 * MIB)
+    async with raw(node) as client:
+        chunked = head("Transfer-Encoding: chunked", sign(other, node.fal.key))
+        await client.send(chunked + b"%x\r\n" % len(other) + other + b"\r\n0\r\n\r\n")
+        first = asyncio.ensure_future(node.post_webhook(body))
+        await until(lambda: node.services.webhooks.reserved == len(body) + len(other))
+        committing.set()
+        assert (await first).json() == {"status": "accepted"}
+        await client.until(b'"accepted"')
     assert node.services.webhooks.reserved == 0
 
 

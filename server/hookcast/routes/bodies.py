@@ -63,8 +63,12 @@ class Bodies:
         self.reserved += size
 
     def give(self, share: "Share", size: int) -> None:
-        """Release what the share has reserved."""
+        """Release all that the share has reserved."""
         del self._shares[share]
+        self.release(size)
+
+    def release(self, size: int) -> None:
+        """Let others have `size` bytes."""
         self.reserved -= size
         self._freed.set()
 
@@ -148,7 +152,7 @@ class Share:
         while message["type"] == "http.request":
             body += _within(message.get("body", b""), most, len(body))
             if not message.get("more_body", False):
-                return bytes(body)
+                return self._measured(bytes(body))
             self._received = len(body)
             if len(body) > self._size:  # its length was not announced
                 await self._reserve(most - self._size)
@@ -158,6 +162,13 @@ class Share:
             self._deadline.reschedule(min(clock() + pace.silence, due))
             message = await request.receive()
         raise BodyTimeout("The connection closed before the body had arrived.")
+
+    def _measured(self, body: bytes) -> bytes:
+        """Keep no more room than the body takes: its length may not have been announced."""
+        size = max(len(body), 1)
+        self._bodies.release(self._size - size)
+        self._size = size
+        return body
 
     async def _reserve(self, size: int) -> None:
         """Reserve `size` more bytes; the time until there is room does not count as the client's."""

@@ -2,6 +2,7 @@
 
 import re
 from contextlib import nullcontext
+from datetime import datetime
 from functools import partial
 
 from starlette.requests import Request
@@ -9,13 +10,14 @@ from starlette.responses import Response
 
 from hookcast.consequences import Start
 from hookcast.errors import HookcastError
-from hookcast.fal.signature import REQUEST_ID
+from hookcast.fal.signature import REQUEST_ID, SignedHeaders
 from hookcast.fal.webhook import parse
 from hookcast.jobs import valid_request_id
 from hookcast.logs import FilteringBoundLogger, Throttle, claimed_request_id, get_logger, secret_in, shown
 from hookcast.problems import json_response
 from hookcast.routes.addresses import address_of
 from hookcast.routes.services import Services, node_of, services
+from hookcast.store import Change
 from hookcast.upkeep.relay import relaying
 
 _INTENT = re.compile(rb"(?:^|&)submit=([A-Za-z0-9_-]{32})(?:&|$)")
@@ -45,25 +47,29 @@ async def _take(node: Services, request: Request) -> str:
     arrived = node_of(request).clock()
     log: Throttle | FilteringBoundLogger = node_of(request).refusals
     try:
-        with node.webhooks.share() as share:
-            # Until a signature is verified, a body counts as a stranger's, and so does its line in the log.
+        with node.webhooks.share() as share:  # until it is committed: what waits for the database takes memory, too
             signed, body = await node.keys.verified(request.headers, partial(share.read, request))
-        log = _log
-        report = parse(body)
-        relayed: tuple[Start, ...] = ()
-        if node.settings.forward_fal is not None and not node.heard.knows(report.request_id, signed.signature):
-            relayed = (await relaying(report.request_id, signed, request.headers, body),)
-        with nullcontext() if node.media is None else node.media.turns.precedence:
-            change = await node.dispatcher.apply(
-                report.request_id, report.update, "webhook", submit=_intent_id(request), at=arrived, also=relayed
-            )
+            log = _log  # from here on, the line is not a stranger's
+            change = await _committed(node, request, signed, body, arrived)
     except HookcastError as error:
         _tell(request, log, error)
         raise
-    answer = "accepted" if change.changed else "duplicate"
-    if node.heard.first(report.request_id, signed.signature):
-        _log.info("webhook", request_id=report.request_id, answer=answer)
+    request_id, answer = change.after.request_id, "accepted" if change.changed else "duplicate"
+    if node.heard.first(request_id, signed.signature):
+        _log.info("webhook", request_id=request_id, answer=answer)
     return answer
+
+
+async def _committed(node: Services, request: Request, signed: SignedHeaders, body: bytes, arrived: datetime) -> Change:
+    """Commit what a verified webhook reports, and that it is to be passed on."""
+    report = parse(body)
+    relayed: tuple[Start, ...] = ()
+    if node.settings.forward_fal is not None and not node.heard.knows(report.request_id, signed.signature):
+        relayed = (await relaying(report.request_id, signed, request.headers, body),)
+    with nullcontext() if node.media is None else node.media.turns.precedence:
+        return await node.dispatcher.apply(
+            report.request_id, report.update, "webhook", submit=_intent_id(request), at=arrived, also=relayed
+        )
 
 
 def _note(node: Services, request: Request, error: HookcastError) -> None:

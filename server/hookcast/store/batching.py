@@ -9,6 +9,7 @@ _Ask = TypeVar("_Ask")
 _Answer = TypeVar("_Answer")
 
 MAX_BATCH = 200
+MAX_BYTES = 16 * 1024 * 1024  # of a batch of several items: a database writes them in a fraction of its deadline
 GATHER_SECONDS = 0.005
 
 
@@ -22,7 +23,7 @@ class Limit(NamedTuple):
 class Batch(Generic[_Ask, _Answer]):
     """Collects items while `work` is busy and passes them on as one batch; `run` owns the worker task.
 
-    Without a `limit` an item takes as long as its work.
+    Without a `limit` an item takes as long as its work. `size` returns the bytes of an item, if they matter.
 
     `work` returns one result per item, in order: its answer, or an exception for that item alone. An exception that
     `work` raises fails the whole batch. An item is handled by work that starts after it was added, never by work in
@@ -33,9 +34,11 @@ class Batch(Generic[_Ask, _Answer]):
         self,
         work: Callable[[Sequence[_Ask]], Awaitable[Sequence[_Answer | Exception]]],
         limit: Limit | None = None,
+        size: Callable[[_Ask], int] | None = None,
     ) -> None:
         self._work = work
         self._limit = limit
+        self._size = size
         self._asked: list[tuple[_Ask, asyncio.Future[_Answer]]] = []
         self._waiting: deque[tuple[float, asyncio.Future[_Answer]]] = deque()  # by deadline
         self._timer: asyncio.TimerHandle | None = None
@@ -63,7 +66,8 @@ class Batch(Generic[_Ask, _Answer]):
                 await self._wake.wait()
                 while self._asked:
                     await self._gather()
-                    batch, self._asked = self._asked[:MAX_BATCH], self._asked[MAX_BATCH:]
+                    count = self._portion()
+                    batch, self._asked = self._asked[:count], self._asked[count:]
                     await self._do(batch)
                 self._wake.clear()
         finally:
@@ -79,6 +83,16 @@ class Batch(Generic[_Ask, _Answer]):
         while before < len(self._asked) < MAX_BATCH and loop.time() < until:
             before = len(self._asked)
             await asyncio.sleep(0)
+
+    def _portion(self) -> int:
+        """Return how many items make the next batch: `MAX_BATCH`, or those of `MAX_BYTES`, at least one."""
+        size = 0
+        if self._size is not None:
+            for count, (ask, _) in enumerate(self._asked[:MAX_BATCH]):
+                size += self._size(ask)
+                if size > MAX_BYTES:
+                    return max(count, 1)
+        return MAX_BATCH
 
     def _expire(self, late: Callable[[], Exception]) -> None:
         """Fail the items whose time is up: one timer for all of them."""

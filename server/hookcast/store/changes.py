@@ -85,7 +85,7 @@ def no_effects(_before: Job | None, _after: Job, _intent: Intent | None) -> Effe
 class Ask(NamedTuple):
     """One change to make: `step` and `causes` are pure, and may be called more than once.
 
-    Unless it `revives`, it does not make a job that was removed.
+    Unless it `revives`, it does not make a job that was removed. `size` is what it writes, in bytes, if that is much.
     """
 
     request_id: str
@@ -93,6 +93,7 @@ class Ask(NamedTuple):
     joining: Joining | None = None
     causes: Causes = no_effects
     revives: bool = True
+    size: int = 0
 
     def stands_alone(self, before: Job | None) -> bool:
         """Return whether the change depends on the job alone: not on its submit, nor on whether it was removed."""

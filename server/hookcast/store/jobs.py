@@ -87,7 +87,7 @@ class JobStore:
         self.reads = Batch(self._read_many, limit)
         self.feeds = Batch(self._read_feeds, limit)
         self.journal = Journal(database, node)
-        self.changes = Batch(Changes(database, self.journal).work, limit)
+        self.changes = Batch(Changes(database, self.journal).work, limit, lambda ask: ask.size)
         self.leases = Leases(database)
         self.submits = Submits(database)
         self.inputs = Inputs(database)
@@ -184,17 +184,19 @@ class JobStore:
         causes: Causes = no_effects,
         *,
         revives: bool = True,
+        size: int = 0,
     ) -> Change:
         """Read the job, apply `step`, and commit the result before returning.
 
         `step` must be pure; it is called again when another node wins the race. When it returns the job it was given,
         nothing is written. `joining` is the submit that made the job; the same transaction settles it, and writes the
         effects that `causes` returns, also if the job stays the same. Unless it `revives`, a change does not make a job
-        that was removed by request in the last days: it stays unknown, at version 0, and nothing is written.
+        that was removed by request in the last days: it stays unknown, at version 0, and nothing is written. `size` is
+        what the change writes, in bytes, if that is much: large ones are not committed together.
 
         After StoreUnavailable it is unknown whether the change was committed.
         """
-        return await self.changes.ask(Ask(request_id, step, joining, causes, revives))
+        return await self.changes.ask(Ask(request_id, step, joining, causes, revives, size))
 
     async def page(self, query: JobQuery) -> JobPage:
         """Return one page of jobs: at most `limit`, and PAGE_BYTES unless one job alone is larger."""

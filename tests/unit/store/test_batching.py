@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from hookcast.store.batching import MAX_BATCH, Batch
+from hookcast.store.batching import MAX_BATCH, MAX_BYTES, Batch
 
 pytestmark = pytest.mark.anyio
 
@@ -82,6 +82,23 @@ async def test_many_questions_are_asked_in_bounded_queries() -> None:
         keys = range(1, 2 * MAX_BATCH + 2)
         await asyncio.gather(*(running.batch.ask(key) for key in keys))
         assert [len(asked) for asked in running.read.asked] == [MAX_BATCH, MAX_BATCH, 1]
+
+
+async def test_what_is_large_is_written_in_portions() -> None:
+    """A transaction of all of it would not end before its deadline; what is larger than a portion goes alone."""
+    third = MAX_BYTES // 3
+    sizes = [third, third, third, 3, 2 * MAX_BYTES, third]
+    written: list[list[int]] = []
+
+    async def write(asked: Sequence[int]) -> Sequence[int]:
+        written.append(list(asked))
+        return asked
+
+    batch = Batch[int, int](write, size=lambda size: size)
+    task = asyncio.ensure_future(batch.run())
+    await asyncio.gather(*map(batch.ask, sizes))
+    task.cancel()
+    assert written == [[third, third, third], [3], [2 * MAX_BYTES], [third]]
 
 
 async def test_an_error_is_told_to_all_who_asked_and_to_nobody_else() -> None:

@@ -98,6 +98,18 @@ async def test_fal_cannot_be_asked_about_a_job_without_an_endpoint(node: Node, a
     assert node.fal.requests == []
 
 
+async def test_what_is_refused_reads_no_large_result(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may see a job could otherwise keep the database busy with it."""
+    await node.post_webhook(node.fal.webhook("job-1", payload="x" * 1_000_000))
+
+    async def whole(request_id: str) -> Job | None:
+        raise AssertionError(request_id)
+
+    monkeypatch.setattr(node.services.store, "whole", whole)
+    answer = await node.client.post("/api/fal-jobs/job-1/cancel")
+    assert answer.json()["code"] == "already_terminal"
+
+
 async def test_a_second_cancel_does_not_forget_the_first(node: Node) -> None:
     """fal calls a cancelled job completed: what comes of it is fetched, and the job ends as cancelled."""
     answers = [httpx.Response(202, json={}), httpx.Response(400, json={"status": "ALREADY_COMPLETED"})]

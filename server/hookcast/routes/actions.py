@@ -19,7 +19,7 @@ from hookcast.fal.answers import CancelAnswer
 from hookcast.fal.queue import FalQueue
 from hookcast.jobs import CancelAsked, Cancelled, CancelRefused, CancelRequested, Finished, Job, Phase, Update
 from hookcast.routes.credentials import authorize, caller_of, check_origin
-from hookcast.routes.jobs import state_response, visible_job
+from hookcast.routes.jobs import state_response, visible_outline, whole_job
 from hookcast.routes.requests import request_id_of
 from hookcast.routes.services import Services, services
 from hookcast.upkeep.asking import unknown_to_fal
@@ -29,9 +29,10 @@ async def cancel(request: Request) -> Response:
     """Handle POST /api/fal-jobs/{requestId}/cancel: ask fal to cancel the job."""
     node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
     check_origin(request)
-    job = await visible_job(node, request_id, caller)
-    caller.check_own(Action.CANCEL, job.owner)
-    _check_pending(job)
+    outline = await visible_outline(node, request_id, caller)
+    caller.check_own(Action.CANCEL, outline.job.owner)
+    _check_pending(outline.job)
+    _check_pending(await whole_job(node, outline))  # a large result may be there
     if node.queue is None:
         raise FalUnreachable("No FAL_KEY is set on the server, so fal cannot be asked to cancel.")
     # Committed first: fal's webhook may arrive before its answer, and at another node.
@@ -64,9 +65,7 @@ async def remove(request: Request) -> Response:
     """Handle DELETE /api/fal-jobs/{requestId}: remove an ended job and the files of its result."""
     node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
     check_origin(request)
-    outline = await node.store.outline(request_id)
-    if outline is None or not caller.sees(request_id, outline.job.owner, outline.job.group):
-        raise JobNotFound(request_id)
+    outline = await visible_outline(node, request_id, caller)
     caller.check(Action.REMOVE)
     if not outline.job.status.terminal:
         raise NotTerminal("Only a job that has ended can be removed. Cancel it first, or wait for its end.")

@@ -61,11 +61,19 @@ async def poll(request: Request) -> Response:
         return await _polled(request, request_id)
 
 
-async def visible_job(node: Services, request_id: str, caller: Caller) -> Job:
-    """Return a job that the caller sees. Raises JobNotFound."""
-    job = await node.store.get(request_id)
-    if job is None or not caller.sees(request_id, job.owner, job.group):
+async def visible_outline(node: Services, request_id: str, caller: Caller) -> Outline:
+    """Return the outline of a job that the caller sees: decide by it before reading more. Raises JobNotFound."""
+    outline = await node.store.outline(request_id)
+    if outline is None or not caller.sees(request_id, outline.job.owner, outline.job.group):
         raise JobNotFound(request_id)
+    return outline
+
+
+async def whole_job(node: Services, outline: Outline) -> Job:
+    """Return the job of an outline with its large values. Raises JobNotFound if it is gone."""
+    job = await node.store.whole(outline.job.request_id) if outline.left_out else outline.job
+    if job is None:
+        raise JobNotFound(outline.job.request_id)
     return job
 
 

@@ -11,7 +11,7 @@ from hookcast.errors import InputNotKept, NotTerminal
 from hookcast.jobs import Job, Registered
 from hookcast.journal import Event
 from hookcast.routes.credentials import caller_of, check_origin
-from hookcast.routes.jobs import visible_job
+from hookcast.routes.jobs import visible_outline, whole_job
 from hookcast.routes.requests import request_id_of
 from hookcast.routes.services import Services, services
 from hookcast.routes.submit import accepted, check_rate, counting, idempotency
@@ -24,12 +24,12 @@ async def retry(request: Request) -> Response:
     """Handle POST /api/fal-jobs/{requestId}/retry."""
     check_origin(request)
     node, request_id, caller = services(request), request_id_of(request), await caller_of(request)
-    job = await visible_job(node, request_id, caller)
-    caller.check_own(Action.RETRY, job.owner)
-    if not job.status.terminal:
+    outline = await visible_outline(node, request_id, caller)
+    caller.check_own(Action.RETRY, outline.job.owner)
+    if not outline.job.status.terminal:
         raise NotTerminal("Only a job that has ended can be retried. Cancel it first, or wait for its end.")
     key, again = idempotency(request)
-    wish = await _wish(node, job, caller)
+    wish = await _wish(node, await whole_job(node, outline), caller)
     with counting(node):
         check_rate(node, caller)
         if key is not None:

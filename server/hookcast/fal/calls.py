@@ -94,10 +94,13 @@ class Calls:
         self._deadlines = deadlines
         self._refused: set[int] = set()
 
-    async def ask(self, call: Call, request: httpx.Request, limit: int = MAX_ANSWER_BYTES) -> Answer:
+    async def ask(
+        self, call: Call, request: httpx.Request, limit: int = MAX_ANSWER_BYTES, *, strict: bool = False
+    ) -> Answer:
         """Send the request, and retry as `RETRIED` allows, until the deadline.
 
-        Raises FalRejected, FalUnreachable, and TooLarge when the body of a success has more than `limit` bytes.
+        Raises FalRejected, FalUnreachable, and TooLarge when the body of a success has more than `limit` bytes; that of
+        any answer if `strict`.
         """
         trouble, maybe_taken, line = "", True, _Line()
         request.extensions["trace"] = line
@@ -106,7 +109,7 @@ class Calls:
                 for pause in _pauses(self._jitter):
                     trouble, maybe_taken = "no answer came in time, so fal may have accepted it", True
                     try:
-                        return self.settled(call, await self._answer(request, limit))
+                        return self.settled(call, await self._answer(request, limit, strict=strict))
                     except PassingError as error:
                         trouble, maybe_taken = str(error), False
                         await self._sleep(max(error.retry_after, pause))
@@ -140,10 +143,10 @@ class Calls:
             _log.warning("fal_refuses_the_key", fal_status=code, call=call.value, reason=str(rejected))
         raise rejected
 
-    async def _answer(self, request: httpx.Request, limit: int) -> Answer:
+    async def _answer(self, request: httpx.Request, limit: int, *, strict: bool) -> Answer:
         response = await self._client.send(request, stream=True)
         try:
-            return await _read(response, limit)
+            return await _read(response, limit, strict=strict)
         finally:
             await response.aclose()
 
@@ -166,12 +169,12 @@ class PassingError(Exception):
         self.retry_after = retry_after
 
 
-async def _read(response: httpx.Response, limit: int) -> Answer:
-    """Read the whole answer; of a failure that is too large or cannot be decoded, only its head."""
+async def _read(response: httpx.Response, limit: int, *, strict: bool = False) -> Answer:
+    """Read the whole answer; of a failure that is too large, unless `strict`, or cannot be decoded, only its head."""
     try:
         return Answer(response.status_code, response.headers, await _body(response, limit))
-    except (TooLarge, httpx.DecodingError):
-        if response.is_success:
+    except (TooLarge, httpx.DecodingError) as error:
+        if response.is_success or (strict and isinstance(error, TooLarge)):
             raise
         return Answer(response.status_code, response.headers, b"")
 

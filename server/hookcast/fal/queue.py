@@ -94,19 +94,22 @@ class FalQueue:
             answer = await self._ask(Call.STATUS, self._request("GET", without_logs(url)))
         return answers.status(answer.content)
 
-    async def result(self, job: Job) -> Raw:
+    async def result(self, job: Job, *, most: int | None = None) -> Raw:
         """Return the result of a completed job, byte for byte.
 
         Raises FalRejected with fal's answer unless it is a success, UnusableResult for a result that is not JSON or
-        too large, FalUnreachable when fal is unavailable.
+        too large, FalUnreachable when fal is unavailable, TooLarge when fal's answer has more than `most` bytes.
         """
         request = self._request("GET", addresses_of(job, self._base).result)
+        limit = min(most or self._max_result_bytes, self._max_result_bytes)
         try:
-            answer = await self._calls.ask(Call.RESULT, request, self._max_result_bytes)
+            answer = await self._calls.ask(Call.RESULT, request, limit, strict=limit < self._max_result_bytes)
         except TooLarge as error:
+            if limit < self._max_result_bytes:
+                raise
             size = "more than" if error.said is None else f"{error.said:,} bytes of at most"
-            limit = f"{self._max_result_bytes:,} bytes (HOOKCAST_MAX_WEBHOOK_BYTES)"
-            raise UnusableResult(f"The result is too large: {size} {limit}.", fal_status=200) from None
+            setting = f"{limit:,} bytes (HOOKCAST_MAX_WEBHOOK_BYTES)"
+            raise UnusableResult(f"The result is too large: {size} {setting}.", fal_status=200) from None
         if answer.status == ACCEPTED:
             raise FalUnreachable("fal has no result yet: it answered 202.")
         found = answers.json_of(answer.content)

@@ -4,6 +4,7 @@ It is the handler of the work `fetch`. When fal answers with anything but a resu
 failed for good. Attempts end after an hour: fal keeps results no longer.
 """
 
+import asyncio
 from datetime import datetime, timedelta
 
 import msgspec
@@ -20,6 +21,7 @@ from hookcast.errors import (
     UnusableResult,
 )
 from hookcast.fal.answers import Status, failed
+from hookcast.fal.calls import TooLarge
 from hookcast.fal.sentences import sentence
 from hookcast.jobs import Cancelled, Clock, Completed, Failed, Job
 from hookcast.journal import Event
@@ -33,7 +35,9 @@ MISSING_FOR = timedelta(minutes=5)  # for a result that is refused although fal 
 UNUSABLE_TIMES = 2  # a single one may have been truncated in transit
 MAX_PAUSE_SECONDS = 30.0
 MAX_AT_ONCE = 64
-MAX_SECONDS = 120.0  # of one attempt: more than all deadlines of its requests together
+LARGE_BYTES = 256 * 1024  # of a result, which is in memory a few times while it is stored
+MAX_LARGE = 2  # of these at once
+MAX_SECONDS = 600.0  # of one attempt: more than all deadlines of its requests, and the wait for those of MAX_LARGE
 GONE = "The result could not be fetched: fal keeps results for an hour at most. Submit the job again."
 
 NOT_STORABLE = "fal has finished the job, but the server's database cannot store its result."
@@ -70,6 +74,7 @@ class Collector:
         self._dispatcher = dispatcher
         self._fal = fal
         self._clock = clock
+        self._large = asyncio.Semaphore(MAX_LARGE)
 
     async def fetch(self, piece: Piece) -> Outcome:
         """Fetch and store the outcome of a job once; it is Done when the job needs no further attempt."""
@@ -87,9 +92,17 @@ class Collector:
         job = await self._store.get(request_id)
         if job is None or job.status.terminal:
             return True
-        outcome = await self._outcome(job, fetch)
+        try:
+            return await self._ended(job, fetch, LARGE_BYTES)
+        except TooLarge:
+            async with self._large:
+                return await self._ended(job, fetch, None)
+
+    async def _ended(self, job: Job, fetch: _Fetch, most: int | None) -> bool:
+        """Ask for the outcome, and store it; return False if there is none yet. Raises TooLarge beyond `most` bytes."""
+        outcome = await self._outcome(job, fetch, most)
         if outcome is not None:
-            await self._end(request_id, outcome)
+            await self._end(job.request_id, outcome)
         return outcome is not None
 
     async def _end(self, request_id: str, outcome: Completed | Failed | Cancelled) -> None:
@@ -99,9 +112,9 @@ class Collector:
             _log.error("result_not_storable", request_id=request_id, reason=str(error))
             await self._dispatcher.apply(request_id, Failed(error=NOT_STORABLE))
 
-    async def _outcome(self, job: Job, fetch: _Fetch) -> Completed | Failed | Cancelled | None:
+    async def _outcome(self, job: Job, fetch: _Fetch, most: int | None) -> Completed | Failed | Cancelled | None:
         try:
-            result = await self._fal.queue.result(job)
+            result = await self._fal.queue.result(job, most=most)
             self._fal.notebook.note(job.request_id, Event.FETCHED, answer="result")
             return Completed(result=result)
         except UnusableResult as error:

@@ -1,13 +1,14 @@
 """What the queue client takes over of a result, and of what is none."""
 
 import gzip
+from contextlib import nullcontext
 
 import httpx
 import pytest
 from msgspec import Raw
 
 from hookcast.errors import FalRejected, FalUnreachable, UnusableResult
-from hookcast.fal.calls import Call
+from hookcast.fal.calls import Call, TooLarge
 from hookcast.fal.queue import FalQueue
 from support.fal import QUEUE
 from support.queue import Endless, Harness, job
@@ -76,6 +77,18 @@ async def test_a_result_is_read_up_to_the_limit(headers: dict[str, str]) -> None
         with pytest.raises(UnusableResult, match=r"too large: (200,000,000 bytes of at most|more than) 5,000 bytes"):
             await queue.result(job())
     assert body.read <= (0 if headers else 6000)
+
+
+@pytest.mark.parametrize("code", [200, 422])
+async def test_an_answer_may_be_left_for_when_there_is_memory(code: int) -> None:
+    """Also one that tells an error: it may quote the whole input."""
+    answer = httpx.Response(code, json={"detail": "x" * 2000})
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as client:
+        queue = FalQueue(client, QUEUE, "key")
+        with pytest.raises(TooLarge):
+            await queue.result(job(), most=1000)
+        with pytest.raises(FalRejected, match="xxx") if code == 422 else nullcontext():
+            assert await queue.result(job(), most=10_000) == Raw(answer.content)
 
 
 async def test_a_packed_result_that_is_too_large_is_not_told_by_its_packed_size() -> None:

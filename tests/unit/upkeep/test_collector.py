@@ -3,6 +3,7 @@
 `test_worker` tests what runs its attempts.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -10,11 +11,15 @@ import httpx
 import pytest
 from msgspec import Raw, json
 
-from hookcast.jobs import EndedBy, JobStatus, Registered
+from hookcast.fal.calls import TooLarge
+from hookcast.fal.queue import FalQueue
+from hookcast.jobs import EndedBy, Job, JobStatus, Registered
 from hookcast.store import open_store
+from hookcast.upkeep.collector import MAX_LARGE
 from support.collected import World
 from support.fakes import Outage
 from support.fal import Answer, FalDouble
+from support.server import until
 
 pytestmark = pytest.mark.anyio
 
@@ -210,3 +215,32 @@ async def test_a_404_is_forgotten_when_fal_knows_the_request_after_all(world: Wo
     world.fal.script(RESULT, *[httpx.Response(404)] * 9, GOOD)
     world.fal.script(STATUS, *[unknown, unknown, known] * 3)
     assert (await world.fetched()).result == Raw(GOOD.content)
+
+
+async def test_few_large_results_are_in_memory_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, as after an outage; small ones do not wait for them."""
+    reading, most_at_once, go = 0, 0, asyncio.Event()
+
+    async def result(_queue: FalQueue, job: Job, *, most: int | None = None) -> Raw:
+        nonlocal reading, most_at_once
+        if job.request_id == "small":
+            return Raw(b"1")
+        if most is not None:
+            raise TooLarge(None)
+        reading += 1
+        most_at_once = max(reading, most_at_once)
+        await go.wait()
+        reading -= 1
+        return Raw(b"2")
+
+    monkeypatch.setattr(FalQueue, "result", result)
+    names = [f"job-{number}" for number in range(3 * MAX_LARGE)]
+    for name in (*names, "small"):
+        await world.saving(name)
+    async with world.running():
+        await world.ended("small")
+        await until(lambda: reading == MAX_LARGE)
+        go.set()
+        for name in names:
+            await world.ended(name)
+    assert most_at_once == MAX_LARGE

@@ -7,7 +7,7 @@ import type { Board } from "./board.js";
 import type { HookcastError } from "./errors.js";
 import { failureOf } from "./failure.js";
 import type { Ask, jobPath as JobPath, Server } from "./http.js";
-import { countDown } from "./patience.js";
+import { countDown, pause } from "./patience.js";
 import type {
   CallOptions,
   Job,
@@ -26,7 +26,13 @@ import { statesOf } from "./updates.js";
 import type { asJob as AsJob, parse as Parse } from "./wire.js";
 
 export const SUBMIT_MS = 60_000;
-export const SUBMIT_TRIES = 3;
+/** The pause before the first repeat of a submit, with up to half as much again; each later one is longer by as much. */
+export const PAUSE_MS = 1_000;
+/**
+ * How often a submit is repeated, by what went wrong. The server counts a request as in flight for up to 30 s, and the
+ * pauses of these repeats are longer together.
+ */
+const REPEATS = { network: 2, idempotency_in_flight: 8 };
 
 /** How long `watchMine` waits before it asks again for a token that names a user. */
 export const AGAIN_MS = 10_000;
@@ -77,16 +83,16 @@ export function callsOf(
   };
 }
 
-/** Send a body as JSON, and return what `read` makes of the answer. */
+/** Send JSON, and return what `read` makes of the answer. */
 function post<Answer>(
   { server, call }: Core,
   path: string,
-  body: unknown,
+  body: string,
   ask: Ask & CallOptions,
   read: (body: string) => Answer | false | null,
 ): Promise<Answer> {
   const headers = { "Content-Type": "application/json", ...ask.headers };
-  return call(server, path, { ...ask, method: "POST", headers, body: JSON.stringify(body) }, read);
+  return call(server, path, { ...ask, method: "POST", headers, body }, read);
 }
 
 async function submit(core: Core, submission: Submission, options: SubmitOptions): Promise<Submitted> {
@@ -94,14 +100,20 @@ async function submit(core: Core, submission: Submission, options: SubmitOptions
   // `crypto.randomUUID` needs a secure context: it is missing on plain http, except on loopback.
   const key = idempotencyKey ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
   const sent = { ...ask, headers: { "Idempotency-Key": key }, timeout: SUBMIT_MS };
-  const read = submittedIn(core);
+  // A repeat must have the same body, and the caller may change the input meanwhile.
+  const body = JSON.stringify(submission);
+  const left: Record<string, number> = { ...REPEATS };
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await post(core, "", submission, sent, read);
+      return await post(core, "", body, sent, submittedIn(core));
     } catch (error) {
-      // Safe to retry: the same key is the same job.
-      if ((error as HookcastError).code !== "network" || attempt === SUBMIT_TRIES) throw error;
+      // Safe to repeat: the same key is the same job.
+      const { code } = error as HookcastError;
+      const repeats = left[code];
+      if (!repeats) throw error;
+      left[code] = repeats - 1;
     }
+    await pause(attempt * PAUSE_MS * (1 + Math.random() / 2), ask.signal);
   }
 }
 
@@ -137,7 +149,7 @@ async function list(core: Core, { mine, ...filter }: JobFilter, ask: CallOptions
 }
 
 function createToken(core: Core, wanted: TokenRequest, ask: CallOptions): Promise<Token> {
-  return post(core, "/../tokens", wanted, ask, (body) => {
+  return post(core, "/../tokens", JSON.stringify(wanted), ask, (body) => {
     const fields = core.parse(body);
     return "token" in fields && (fields as unknown as Token);
   });

@@ -52,8 +52,9 @@ export interface Hookcast {
    */
   updates<JobResult = unknown>(requestId: string, options?: CallOptions): AsyncGenerator<Job<JobResult>, void>;
   /**
-   * Submit a request to fal's queue. Network errors are retried, up to three attempts in all; the idempotency key makes
-   * them one job. Rejects with HookcastError; after `submit_outcome_unknown`, another key submits once more.
+   * Submit a request to fal's queue. Network errors are retried, up to three attempts in all, and so is
+   * `idempotency_in_flight`, until the server knows the outcome; the idempotency key makes them one job. Rejects with
+   * HookcastError; after `submit_outcome_unknown`, another key submits once more.
    */
   submit<JobResult = unknown>(submission: Submission, options?: SubmitOptions): Promise<Submitted<JobResult>>;
   /**

@@ -1,4 +1,4 @@
-/** Count how long a page has waited for something, without the time that it was asleep. */
+/** Wait, and count how long a page has waited for something, without the time that it was asleep. */
 
 /** How often the time is counted. A longer gap between two ticks, with as much again for a busy page, is sleep. */
 export const TICK_MS = 5_000;
@@ -33,4 +33,18 @@ export function countDown(waited: Waited, limit: number, expire: () => void): ()
     clearTimeout(timer);
     count();
   };
+}
+
+/** Wait. Rejects with the reason of `signal` once that aborts. */
+export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
+  const over = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await new Promise<unknown>((resolve) => {
+    timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", resolve, over);
+  });
+  clearTimeout(timer);
+  over.abort();
+  signal?.throwIfAborted();
 }

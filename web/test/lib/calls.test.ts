@@ -57,6 +57,70 @@ describe("list", () => {
   });
 });
 
+describe("submit", () => {
+  const IN_FLIGHT = { code: "idempotency_in_flight", detail: "The same submit is in progress." };
+  const accepted = () => json({ requestId: "a", status: "pending", job: job("a"), token: null }, 202);
+  const input = { prompt: "a cat" };
+
+  /** Return what `submit` has become so far. */
+  async function submitting(answer: World["answer"], signal?: AbortSignal) {
+    setUp();
+    world.answer = answer;
+    const told = vi.fn();
+    void client.submit({ endpointId: "fal-ai/flux/dev", input }, { signal }).then(
+      ({ requestId }) => told(requestId),
+      (error) => told(error.code ?? error.message),
+    );
+    await vi.dynamicImportSettled();
+    await pass(0);
+    return told;
+  }
+
+  it("waits until the request that another node is answering has its job", async () => {
+    const ready = Date.now() + 30_000;
+    const told = await submitting(() => {
+      if (world.calls.length === 1) return undefined;
+      return Date.now() < ready ? json(IN_FLIGHT, 409) : accepted();
+    });
+    await pass(29_000);
+    expect(told).not.toHaveBeenCalled();
+    await pass(31_000);
+    expect(told.mock.calls).toEqual([["a"]]);
+    expect(new Set(world.calls.map(({ headers }) => headers.get("Idempotency-Key"))).size).toBe(1);
+  });
+
+  it("rejects when that takes longer than a server needs", async () => {
+    const told = await submitting(() => json(IN_FLIGHT, 409));
+    await pass(60_000);
+    expect([told.mock.calls, world.calls.length]).toEqual([[["idempotency_in_flight"]], 9]);
+  });
+
+  it("pauses between its three attempts, longer each time, while the network fails", async () => {
+    const times: number[] = [];
+    const began = Date.now();
+    const told = await submitting(() => void times.push(Date.now() - began));
+    await pass(60_000);
+    expect([told.mock.calls, times]).toEqual([[["network"]], [0, 1_500, 4_500]]);
+  });
+
+  it("repeats the same body, whatever has become of the input meanwhile", async () => {
+    const changing = input as { prompt: string };
+    await submitting(() => undefined);
+    changing.prompt = "a dog";
+    await pass(60_000);
+    changing.prompt = "a cat";
+    expect(new Set(world.calls.map(({ init }) => init.body)).size).toBe(1);
+  });
+
+  it("ends its pause with its signal, by its reason", async () => {
+    const controller = new AbortController();
+    const told = await submitting(() => json(IN_FLIGHT, 409), controller.signal);
+    controller.abort(new Error("enough"));
+    await pass(0);
+    expect(told.mock.calls).toEqual([["enough"]]);
+  });
+});
+
 describe("retry", () => {
   const submitted = {
     requestId: "b",

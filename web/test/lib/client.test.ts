@@ -132,7 +132,10 @@ describe("requests", () => {
     const { world, client } = setUp({ getToken: () => "key" });
     const answers = [undefined, undefined, json({ requestId: "a", status: "pending", job: job("a"), token: "t" }, 202)];
     world.answer = () => answers.shift();
-    const submitted = await client.submit({ endpointId: "fal-ai/flux/dev", input: { prompt: "a cat" } });
+    const submission = client.submit({ endpointId: "fal-ai/flux/dev", input: { prompt: "a cat" } });
+    await vi.dynamicImportSettled();
+    await pass(10_000);
+    const submitted = await submission;
     expect(submitted).toMatchObject({ requestId: "a", token: "t", job: { version: 1 } });
     const keys = world.calls.map(({ headers }) => headers.get("Idempotency-Key"));
     expect([keys.length, new Set(keys).size]).toEqual([3, 1]);

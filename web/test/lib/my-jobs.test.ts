@@ -158,6 +158,33 @@ describe("useMyJobs", () => {
     expect(shown()).toBe("a1");
   });
 
+  it("asks for the first page until there is one, also while it is connected", async () => {
+    setUp();
+    history = [mine("a", 1)];
+    const { answer } = world;
+    world.answer = () => json({ code: "store_unavailable", detail: "The database is away." }, 503);
+    await live();
+    await state(mine("b", 2));
+    expect(found).toMatchObject({ isLoading: false, error: { code: "store_unavailable" }, transport: "websocket" });
+    const before = asked().length;
+    await act(() => pass(15_000));
+    expect(asked().length).toBe(before + 1);
+    expect(found).toMatchObject({ isLoading: false, error: { code: "store_unavailable" } });
+    world.answer = answer;
+    await act(() => pass(15_000));
+    expect(found).toMatchObject({ isLoading: false, error: null });
+    expect(shown()).toBe("b1 a1");
+  });
+
+  it("shows its error while it asks again", async () => {
+    setUp();
+    world.answer = () => json({ code: "store_unavailable", detail: "The database is away." }, 503);
+    await live();
+    world.answer = () => null;
+    await act(() => pass(15_000));
+    expect(found).toMatchObject({ isLoading: true, error: { code: "store_unavailable" } });
+  });
+
   it("begins with a page that a server rendered, and asks for no other", async () => {
     setUp();
     history = [mine("b", 2), mine("a", 1)];

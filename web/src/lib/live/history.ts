@@ -25,7 +25,7 @@ export interface MyJobs<JobResult = unknown> {
   readonly hasMore: boolean;
   /** Whether a page is being loaded. */
   readonly isLoading: boolean;
-  /** Load the next page, or the first one again if that failed; `error` says why. */
+  /** Load the next page, or the first one again if that failed; `error` says why. The first one is retried anyway. */
   readonly loadMore: () => void;
   /** Why a page could not be loaded, or what blocks the states; null once it is connected. */
   readonly error: HookcastError | null;

@@ -9,6 +9,8 @@ import { ageOf, handlersOf, newestFirst, type Report, type Store } from "./plan.
 
 /** The number of jobs of a page. */
 export const LIMIT = 20;
+/** The pause before the first page is asked for again, with up to half as much again: without it, nothing is shown. */
+export const AGAIN_MS = 10_000;
 
 /** Follow the jobs of a user until `signal` aborts. */
 export function follow<JobResult>(
@@ -44,7 +46,7 @@ export function follow<JobResult>(
   begin();
 }
 
-/** Return the function that loads the next page, unless one is being loaded. */
+/** Return the function that loads the next page, unless one is being loaded. The first one is retried until it is there. */
 function pagesInto<JobResult>(
   store: Store<Shown<JobResult>>,
   signal: AbortSignal,
@@ -52,19 +54,29 @@ function pagesInto<JobResult>(
 ): () => Promise<void> {
   const { loaded } = store.get();
   let loading = false;
-  return async () => {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const load = async (again = false) => {
     if (loading || loaded.cursor === null) return;
     loading = true;
-    store.set({ isLoading: true, error: null });
+    clearTimeout(timer);
+    // A retry leaves the error until it succeeds: an alert that comes and goes would be read out each time.
+    store.set({ isLoading: true, ...(!again && { error: null }) });
     try {
       add(loaded, await ask(loaded.cursor));
       show(store, false);
+      if (again) store.set({ error: null });
     } catch (error) {
-      if (!signal.aborted) store.set({ isLoading: false, error: error as HookcastError });
+      if (!signal.aborted) fail(error as HookcastError);
     } finally {
       loading = false;
     }
   };
+  const fail = (error: HookcastError) => {
+    store.set({ isLoading: false, error });
+    if (loaded.edge === undefined) timer = setTimeout(load, AGAIN_MS * (1 + Math.random() / 2), true);
+  };
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  return () => load();
 }
 
 /** Take a live state: it is shown if its job is on a loaded page, or newer. */

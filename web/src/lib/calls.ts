@@ -1,12 +1,12 @@
 /**
- * The calls that few pages make: submit, retry, cancel, list, mint tokens, wait, iterate. Loaded on demand: it imports only types from the
- * core, so that bundlers do not split that.
+ * The calls, which few pages make: get, submit, retry, cancel, list, mint tokens, wait, iterate. Loaded on demand: it imports only types
+ * from the core, so that bundlers do not split that.
  */
 
 import type { Board } from "./board.js";
 import type { HookcastError } from "./errors.js";
 import { failureOf } from "./failure.js";
-import type { Ask, jobPath as JobPath, Server } from "./http.js";
+import type { Ask, jobPath as JobPath, request as Request, Server } from "./http.js";
 import { countDown, pause } from "./patience.js";
 import type {
   CallOptions,
@@ -40,15 +40,8 @@ export const AGAIN_MS = 10_000;
 /** What the calls need of the core. */
 export interface Core {
   readonly server: Server;
-  /** Send a request, and return what `read` makes of a successful response. Rejects with HookcastError. */
-  readonly call: <Answer>(
-    server: Server,
-    path: string,
-    ask: Ask & CallOptions,
-    read: (body: string) => Answer | null | false,
-  ) => Promise<Answer>;
+  readonly request: typeof Request;
   readonly board: Board;
-  readonly job: (path: string, ask: Ask & CallOptions) => Promise<Job>;
   readonly jobPath: typeof JobPath;
   readonly parse: typeof Parse;
   readonly asJob: typeof AsJob;
@@ -60,39 +53,70 @@ export type Calls = ReturnType<typeof callsOf>;
 /** Return the calls of a client. It takes its parts one by one: the names of properties would cost the core 25 bytes. */
 export function callsOf(
   server: Core["server"],
-  call: Core["call"],
+  request: Core["request"],
   board: Core["board"],
-  job: Core["job"],
   jobPath: Core["jobPath"],
   parse: Core["parse"],
   asJob: Core["asJob"],
   Failure: Core["HookcastError"],
 ) {
-  const core: Core = { server, call, board, job, jobPath, parse, asJob, HookcastError: Failure };
+  const core: Core = { server, request, board, jobPath, parse, asJob, HookcastError: Failure };
   return {
+    get: (requestId: string, ask: CallOptions = {}) => readJob(core, jobPath(requestId), ask),
     submit: (submission: Submission, options: SubmitOptions = {}) => submit(core, submission, options),
     retry: (requestId: string, options: RetryOptions = {}) => retry(core, requestId, options),
     cancel: (requestId: string, ask: CallOptions = {}) =>
-      core.job(`${core.jobPath(requestId)}/cancel`, { ...ask, method: "POST" }),
+      readJob(core, `${jobPath(requestId)}/cancel`, { ...ask, method: "POST" }),
     list: (filter: JobFilter = {}, ask: CallOptions = {}) => list(core, filter, ask),
     createToken: (wanted: TokenRequest, ask: CallOptions = {}) => createToken(core, wanted, ask),
     wait: (requestId: string, options: WaitOptions = {}) => outcomeOf(core, requestId, options),
     watchMine: (options: WatchMineOptions, over: AbortSignal) => watchMine(core, options, over),
     updates: (requestId: string, ask: CallOptions = {}) =>
-      statesOf((handlers) => core.board.add(`requestId:${requestId}`, handlers), ask),
+      statesOf((handlers) => board.add(`requestId:${requestId}`, handlers), ask),
   };
+}
+
+/** Send a request, and return what `read` makes of a successful response. Rejects with HookcastError. */
+async function call<Answer>(
+  { server, request, parse, HookcastError }: Core,
+  path: string,
+  ask: Ask & CallOptions,
+  read: (body: string) => Answer | null | false,
+): Promise<Answer> {
+  try {
+    const { status, body } = await request(server, path, ask);
+    if (status >= 400) {
+      // An error response may have any body.
+      const fields = parse(body);
+      const { code = `http_${status}`, detail = code } = fields;
+      throw new HookcastError(String(code), detail as string, status, fields);
+    }
+    const answer = read(body);
+    if (!answer) throw new HookcastError("unreadable", "Unreadable");
+    return answer;
+  } catch (error) {
+    if (!ask.failFast) throw error;
+    throw await (await import("./diagnosis.js")).explain(server, error as HookcastError, HookcastError);
+  }
+}
+
+/** Send a request that a job answers, and show the job to those who watch it. */
+async function readJob(core: Core, path: string, ask: Ask & CallOptions): Promise<Job> {
+  const job = await call(core, path, ask, (body) => core.asJob(core.parse(body), body));
+  core.board.state(job);
+  return job;
 }
 
 /** Send JSON, and return what `read` makes of the answer. */
 function post<Answer>(
-  { server, call }: Core,
+  core: Core,
   path: string,
   body: string,
   ask: Ask & CallOptions,
   read: (body: string) => Answer | false | null,
 ): Promise<Answer> {
   const headers = { "Content-Type": "application/json", ...ask.headers };
-  return call(server, path, { ...ask, method: "POST", headers, body }, read);
+  return call(core, path, { ...ask, method: "POST", headers, body }, read);
 }
 
 async function submit(core: Core, submission: Submission, options: SubmitOptions): Promise<Submitted> {
@@ -125,7 +149,7 @@ function retry(core: Core, requestId: string, options: RetryOptions): Promise<Su
     ...(again && { "Idempotency-Retry": "yes" }),
   };
   const sent = { ...ask, method: "POST", headers, timeout: SUBMIT_MS };
-  return core.call(core.server, `${core.jobPath(requestId)}/retry`, sent, submittedIn(core));
+  return call(core, `${core.jobPath(requestId)}/retry`, sent, submittedIn(core));
 }
 
 /** Return what reads the answer to a submit. */
@@ -137,10 +161,10 @@ function submittedIn({ parse, asJob }: Core) {
 }
 
 async function list(core: Core, { mine, ...filter }: JobFilter, ask: CallOptions): Promise<JobPage> {
-  const { server, call, parse, asJob, board } = core;
+  const { parse, asJob, board } = core;
   const wanted = mine ? { owner: await ownerOf(core), ...filter } : filter;
   const given = Object.entries(wanted).filter(([, value]) => value !== undefined && value !== null);
-  const page = await call(server, `?${new URLSearchParams(given as [string, string][])}`, ask, (body) => {
+  const page = await call(core, `?${new URLSearchParams(given as [string, string][])}`, ask, (body) => {
     const { jobs, nextCursor } = parse(body);
     return Array.isArray(jobs) && ({ jobs, nextCursor } as JobPage);
   });
@@ -178,18 +202,15 @@ async function ownerOf({ server, HookcastError }: Core): Promise<string> {
 }
 
 /** Watch a job until it has ended. Resolves with the completed job; rejects as `Hookcast.wait` says. */
-function outcomeOf(
-  { board, job, jobPath, HookcastError }: Core,
-  requestId: string,
-  options: WaitOptions,
-): Promise<Job> {
+function outcomeOf(core: Core, requestId: string, options: WaitOptions): Promise<Job> {
+  const { board, jobPath, HookcastError } = core;
   const { timeout = Number.POSITIVE_INFINITY, signal, failFast } = options;
   const over = new AbortController();
   return new Promise<Job>((resolve, reject) => {
     const abort = () => reject(signal?.reason);
     const expire = async () => {
       // The answer reaches the watch.
-      await job(jobPath(requestId), { signal: over.signal }).catch(() => {});
+      await readJob(core, jobPath(requestId), { signal: over.signal }).catch(() => {});
       reject(new HookcastError("timeout", `The job had no outcome within ${timeout / 1000} s.`));
     };
     if (signal?.aborted) return abort();

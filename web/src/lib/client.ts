@@ -4,7 +4,7 @@ import { createBoard, type Doubt, GATHER_MS } from "./board.js";
 import type { Calls } from "./calls.js";
 import { openConnection } from "./connection.js";
 import { HookcastError } from "./errors.js";
-import { type Ask, jobPath, request, type Server } from "./http.js";
+import { jobPath, request, type Server } from "./http.js";
 import type { Link, LinkEvents } from "./link.js";
 import { createTokens } from "./tokens.js";
 import { LADDER } from "./transports/kinds.js";
@@ -26,7 +26,7 @@ import type {
   WatchMineOptions,
   WatchOptions,
 } from "./types.js";
-import { asJob, parse, problem, rawJson, readJob, topicsOf } from "./wire.js";
+import { asJob, parse, rawJson, readJob, topicsOf } from "./wire.js";
 
 /** After this time without a connection, the reason is looked for; `RELOAD_MS` later, code that cannot be loaded is one. */
 export const DOUBT_MS = 4_000;
@@ -93,11 +93,6 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
   };
   const board = createBoard((events) => connect(server, events, options), doubter(server), options.whenHidden);
 
-  const job = async (path: string, ask: Ask) => {
-    const found = await call(server, path, ask, readJob);
-    board.state(found);
-    return found;
-  };
   /** Return what makes a call of a name; its code is loaded on demand. */
   const onDemand =
     (name: keyof Calls) =>
@@ -105,7 +100,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
       const { callsOf } = await import("./calls.js").catch(() => {
         throw new HookcastError("network", "No answer");
       });
-      return (callsOf(server, call, board, job, jobPath, parse, asJob, HookcastError)[name] as Call)(...args) as never;
+      return (callsOf(server, request, board, jobPath, parse, asJob, HookcastError)[name] as Call)(...args) as never;
     };
   return {
     watch: (requestId, handlers: object = {}) => board.add(`requestId:${requestId}`, handlers),
@@ -124,7 +119,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     list: onDemand("list"),
     wait: onDemand("wait"),
     createToken: onDemand("createToken"),
-    get: (requestId, ask = {}) => job(jobPath(requestId), ask) as never,
+    get: onDemand("get"),
     close: board.close,
   };
 }
@@ -164,24 +159,4 @@ function doubter(server: Server): Doubt {
       clearTimeout(timer);
     };
   };
-}
-
-/** Send a request, and return what `read` makes of a successful response. Rejects with HookcastError. */
-export async function call<Answer>(
-  server: Server,
-  path: string,
-  ask: Ask & CallOptions,
-  read: (body: string) => Answer | null | false,
-): Promise<Answer> {
-  try {
-    const { status, body } = await request(server, path, ask);
-    if (status >= 400) throw problem(status, body);
-    const answer = read(body);
-    if (!answer) throw new HookcastError("unreadable", "Unreadable");
-    return answer;
-  } catch (error) {
-    throw ask.failFast
-      ? await (await import("./diagnosis.js")).explain(server, error as HookcastError, HookcastError)
-      : error;
-  }
 }

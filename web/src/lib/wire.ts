@@ -1,6 +1,5 @@
 /** Parse and check what goes over the wire. */
 
-import { HookcastError } from "./errors.js";
 import type { Job } from "./types.js";
 
 /** The kinds of topics, by the names of their query parameters; a WebSocket message has them in the plural. */
@@ -86,13 +85,6 @@ export function split(topics: readonly Topic[]): Topic[][] {
 export function without(topics: readonly Topic[], others: Iterable<Topic>): Topic[] {
   const set = new Set(others);
   return topics.filter((topic) => !set.has(topic));
-}
-
-/** Return the error of an error response, whatever its body. */
-export function problem(status: number, body: string): HookcastError {
-  const fields = parse(body);
-  const { code = `http_${status}`, detail = code } = fields;
-  return new HookcastError(String(code), detail as string, status, fields);
 }
 
 /** Return Retry-After in milliseconds (RFC 9110 section 10.2.3), at most ten minutes; undefined if there is none. */

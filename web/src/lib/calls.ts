@@ -34,9 +34,6 @@ export const PAUSE_MS = 1_000;
  */
 const REPEATS = { network: 2, idempotency_in_flight: 8 };
 
-/** How long `watchMine` waits before it asks again for a token that names a user. */
-export const AGAIN_MS = 10_000;
-
 /** What the calls need of the core. */
 export interface Core {
   readonly server: Server;
@@ -70,7 +67,7 @@ export function callsOf(
     list: (filter: JobFilter = {}, ask: CallOptions = {}) => list(core, filter, ask),
     createToken: (wanted: TokenRequest, ask: CallOptions = {}) => createToken(core, wanted, ask),
     wait: (requestId: string, options: WaitOptions = {}) => outcomeOf(core, requestId, options),
-    watchMine: (options: WatchMineOptions, over: AbortSignal) => watchMine(core, options, over),
+    watchMine: (options: WatchMineOptions) => watchMine(core, options),
     updates: (requestId: string, ask: CallOptions = {}) =>
       statesOf((handlers) => board.add(`requestId:${requestId}`, handlers), ask),
   };
@@ -179,18 +176,9 @@ function createToken(core: Core, wanted: TokenRequest, ask: CallOptions): Promis
   });
 }
 
-/** Watch the jobs of an owner until `over` aborts; as long as the owner is not known, try again. */
-async function watchMine(core: Core, options: WatchMineOptions, over: AbortSignal): Promise<void> {
-  const { owner, signal: given, ...handlers } = options;
-  const signal = given ? AbortSignal.any([given, over]) : over;
-  try {
-    core.board.add(`owner:${owner ?? (await ownerOf(core))}`, { ...handlers, signal });
-  } catch (error) {
-    if (signal.aborted) return;
-    handlers.onError?.(error as HookcastError);
-    const timer = setTimeout(() => watchMine(core, options, over), AGAIN_MS);
-    signal.addEventListener("abort", () => clearTimeout(timer));
-  }
+/** Watch the jobs of an owner. Rejects if the owner is not known. */
+async function watchMine(core: Core, { owner, ...handlers }: WatchMineOptions): Promise<void> {
+  core.board.add(`owner:${owner ?? (await ownerOf(core))}`, handlers);
 }
 
 /** Return the user of the token. Rejects with HookcastError `owner_unknown` if it names none. */

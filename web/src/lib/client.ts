@@ -8,6 +8,7 @@ import { jobPath, request, type Server } from "./http.js";
 import type { Link, LinkEvents } from "./link.js";
 import { createTokens } from "./tokens.js";
 import { LADDER } from "./transports/kinds.js";
+import { sleep } from "./transports/polling.js";
 import type { Env } from "./transports/transport.js";
 import type {
   CallOptions,
@@ -31,6 +32,8 @@ import { asJob, parse, rawJson, readJob, topicsOf } from "./wire.js";
 /** After this time without a connection, the reason is looked for; `RELOAD_MS` later, code that cannot be loaded is one. */
 export const DOUBT_MS = 4_000;
 export const RELOAD_MS = 16_000;
+/** How long `watchMine` waits before it tries again, such as for a token that names a user. */
+export const AGAIN_MS = 10_000;
 
 /** A client, created by `createHookcast`. */
 export interface Hookcast {
@@ -91,6 +94,7 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     fetch: (...args) => (options.fetch ?? fetch)(...args),
     tokens: createTokens(options.getToken),
   };
+  const closed = new AbortController();
   const board = createBoard((events) => connect(server, events, options), doubter(server), options.whenHidden);
 
   /** Return what makes a call of a name; its code is loaded on demand. */
@@ -105,11 +109,8 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
   return {
     watch: (requestId, handlers: object = {}) => board.add(`requestId:${requestId}`, handlers),
     watchGroup: (name, handlers: object = {}) => board.add(`group:${name}`, handlers),
-    watchMine: (handlers = {}) => {
-      const over = new AbortController();
-      void onDemand("watchMine")(handlers, over.signal).catch(handlers.onError);
-      return () => over.abort();
-    },
+    watchMine: (handlers = {}) =>
+      persist((signal) => onDemand("watchMine")({ ...handlers, signal }), handlers, closed.signal),
     updates: async function* (...args) {
       yield* (await onDemand("updates")(...args)) as AsyncGenerator<never>;
     },
@@ -120,8 +121,32 @@ export function createHookcast(options: HookcastOptions = {}): Hookcast {
     wait: onDemand("wait"),
     createToken: onDemand("createToken"),
     get: onDemand("get"),
-    close: board.close,
+    close: () => {
+      board.close();
+      closed.abort();
+    },
   };
+}
+
+/** Try to begin a watch until it works or has ended, and tell what fails. Returns the function that ends it. */
+function persist(
+  begin: (ended: AbortSignal) => Promise<unknown>,
+  { signal, onError }: Pick<WatchMineOptions, "signal" | "onError">,
+  closed: AbortSignal,
+): () => void {
+  const over = new AbortController();
+  const ended = AbortSignal.any([over.signal, closed, signal ?? closed]);
+  const attempt = async () => {
+    try {
+      if (!ended.aborted) await begin(ended);
+    } catch (error) {
+      if (ended.aborted) return;
+      void sleep(AGAIN_MS, ended).then(attempt);
+      onError?.(error as HookcastError);
+    }
+  };
+  void attempt();
+  return () => over.abort();
 }
 
 /** Open the connection that all tabs share or, where tabs cannot share, one for this page alone. */

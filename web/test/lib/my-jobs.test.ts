@@ -4,7 +4,6 @@ import { act, createElement, StrictMode } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { AGAIN_MS } from "../../src/lib/calls.js";
 import { createHookcast, type Hookcast, type HookcastOptions, type Job } from "../../src/lib/index.js";
 import { HookcastProvider } from "../../src/lib/react/index.js";
 import { type MyJobs, type MyJobsOptions, useMyJobs } from "../../src/lib/react/my-jobs.js";
@@ -216,53 +215,6 @@ describe("useMyJobs", () => {
     setUp();
     await show({ enabled: false });
     expect([found?.isLoading, world.sockets.length, asked().length]).toEqual([false, 0, 0]);
-  });
-});
-
-describe("watchMine", () => {
-  it("watches the jobs of the user of the token, until it is stopped", async () => {
-    setUp();
-    const { seen, handlers } = recorder();
-    const stop = client.watchMine(handlers);
-    await vi.dynamicImportSettled();
-    await pass(0);
-    await world.socket.accept();
-    world.socket.say({ type: "job", job: mine("a", 1) });
-    world.socket.say({ type: "job", job: mine("b", 1, { owner: "user-2" }) });
-    stop();
-    world.socket.say({ type: "job", job: mine("a", 1, { version: 2 }) });
-    expect(seen).toEqual(["update a 1"]);
-    await pass(50);
-    expect(world.socket.sent.at(-1)).toMatchObject({ type: "unsubscribe", owners: ["user-1"] });
-  });
-
-  it("asks event streams and lists for the owner", async () => {
-    setUp({ transports: ["sse", "poll"] });
-    const { seen, handlers } = recorder();
-    history = [mine("a", 1)];
-    const stop = client.watchMine({ ...handlers, owner: "user 1" });
-    await vi.dynamicImportSettled();
-    await pass(30_000);
-    await arrived();
-    expect(world.asked("/events?owner=user+1").length).toBeGreaterThan(0);
-    expect(world.asked("?owner=user+1&order=updated&limit=200").length).toBeGreaterThan(0);
-    expect(seen).toEqual([]);
-    history = [mine("a", 1, { owner: "user 1" })];
-    await pass(10_000);
-    expect(seen).toEqual(["update a 1"]);
-    stop();
-  });
-
-  it("says that the token names no user, and asks again", async () => {
-    setUp({ getToken: () => "an-api-key" });
-    const { seen, handlers } = recorder();
-    const stop = client.watchMine(handlers);
-    await vi.dynamicImportSettled();
-    await pass(AGAIN_MS);
-    expect(seen).toEqual(["error owner_unknown", "error owner_unknown"]);
-    stop();
-    await pass(AGAIN_MS);
-    expect([seen.length, world.sockets.length]).toEqual([2, 0]);
   });
 });
 

@@ -91,7 +91,7 @@ function asking(env: TransportEnv, wait: boolean, gentle: boolean, loops: Readon
 }
 
 /** Wait; return early if the signal aborts. */
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
     signal.onabort = () => resolve(clearTimeout(timer));

@@ -104,7 +104,10 @@ function createMachine(
   const effects: Effects = {
     ...transports,
     authorize: async () => {
+      const asked = state;
       const renewed = await renewToken(env);
+      // A later request for a token, such as for a new watch, or another phase has taken its place.
+      if (state !== asked) return;
       if (renewed !== undefined) dispatch("done");
       else if (env.tokens.renewable) dispatch("failed");
     },

@@ -76,6 +76,20 @@ describe("getToken", () => {
     expect(new Set(seen)).toEqual(new Set(["error token_failed", "error token_expired"]));
   });
 
+  it("that is still asked when a watch is added makes one connection, which is told", async () => {
+    let give = (_: string) => {};
+    const waiting = new Promise<string>((resolve) => (give = resolve));
+    const getToken = vi.fn((): string | Promise<string> => waiting).mockReturnValueOnce("first");
+    const { world, client, transports } = await live({ getToken });
+    await world.socket.drop(4501);
+    client.watch("b");
+    await pass(50);
+    give("second");
+    await settled();
+    await world.socket.accept();
+    expect([transports.at(-1), world.sockets.length, getToken.mock.calls.length]).toEqual(["websocket", 2, 2]);
+  });
+
   it("that answers with the same token makes no storm when the server says that it expires", async () => {
     const { world, client } = setUp({ getToken: () => "cached", transports: ["sse"] });
     world.answer = () => {

@@ -103,7 +103,10 @@ function foreign(url: string, how: string, status = 0): Verdict {
 /** Collect the facts, and judge them. */
 export async function examine(server: Server): Promise<Verdict | null> {
   const { tokens } = server;
-  const url = new URL("../..", server.url("/")).href.replace(/\/$/, "");
+  const url = addressOf(server);
+  if (!url) {
+    return ["unreachable", "`url` is no address: set it to the server's, such as https://hooks.example.com.", true];
+  }
   const facts = { url, origin: globalThis.location?.origin ?? "", asked: tokens.renewable };
   let token: string | null;
   try {
@@ -126,6 +129,15 @@ export async function examine(server: Server): Promise<Verdict | null> {
   const health = await healthOf(server);
   // The server may have come up in between.
   return judge({ ...known, ...(await look(server, "?limit=1", { headers })), blocked: first.blocked ?? false, health });
+}
+
+/** Return the server's address; an empty one if `url` is none, such as a path outside a page. */
+function addressOf(server: Server): string {
+  try {
+    return new URL("../..", server.url("/")).href.replace(/\/$/, "");
+  } catch {
+    return "";
+  }
 }
 
 type Look = Pick<Facts, "answer" | "late" | "blocked">;
@@ -234,7 +246,7 @@ export async function diagnose(
 
 /** Whether the page is hidden or offline: nothing is known of such a time. A machine reaches itself without a network. */
 function away(server: Server): boolean {
-  const offline = globalThis.navigator?.onLine === false && !LOOPBACK.test(server.url("/"));
+  const offline = globalThis.navigator?.onLine === false && !LOOPBACK.test(addressOf(server));
   return !!globalThis.document?.hidden || offline;
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { type Facts, judge } from "../../src/lib/diagnosis.js";
 import { createHookcast, type Hookcast, type HookcastError, type HookcastOptions } from "../../src/lib/index.js";
-import { fakeTime, job, json, pass, recorder, settled, World } from "./world.js";
+import { fakeTime, job, json, pass, recorder, settled, unhandled, World } from "./world.js";
 
 fakeTime();
 let client: Hookcast | undefined;
@@ -110,6 +110,15 @@ describe("a watch without a connection", () => {
     expect(seen).toEqual(["error unreachable"]);
   });
 
+  it.each(["/", "hooks.test", "localhost:8000"])("is told that %j is no address of a server", async (url) => {
+    const { client, errors, handlers } = setUp({ url });
+    client.watch("a", handlers);
+    const found = await unhandled(() => wait(5_000));
+    expect(found).toEqual([]);
+    expect(errors.map(({ code }) => code)).toEqual(["unreachable"]);
+    expect(errors[0]?.message).toContain("`url`");
+  });
+
   it("is told that its origin is not allowed, and goes on", async () => {
     const { client, world, seen, handlers } = setUp();
     refuseOrigin(world);
@@ -197,6 +206,14 @@ describe("a watch without a connection", () => {
     expect(seen).toEqual([]);
   });
 
+  it("hears nothing of an address that is none while there is no network", async () => {
+    vi.stubGlobal("navigator", { onLine: false });
+    const { client, seen, handlers } = setUp({ url: "/" });
+    client.watch("a", handlers);
+    expect(await unhandled(() => wait(5_000))).toEqual([]);
+    expect(seen).toEqual([]);
+  });
+
   it("hears of a server of its own machine without any network", async () => {
     vi.stubGlobal("navigator", { onLine: false });
     const { client, seen, handlers } = setUp({ url: "http://127.0.0.1:8000" });
@@ -243,6 +260,11 @@ describe("failFast", () => {
     await wait(1_000);
     await failure;
     expect(world.calls).toHaveLength(1);
+  });
+
+  it("rejects with the reason where a path is no address", async () => {
+    const { client } = setUp({ url: "/" });
+    await expect(client.get("a", { failFast: true })).rejects.toMatchObject({ code: "unreachable" });
   });
 
   it("keeps what the server says", async () => {

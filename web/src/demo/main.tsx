@@ -14,7 +14,7 @@ const clock = createClock(gates.fetch);
 const client = createHookcast({
   fetch: gates.fetch,
   WebSocket: gates.WebSocket,
-  getToken: () => recallKey(sessionStorage),
+  getToken: () => recallKey(),
 });
 void clock.sample();
 

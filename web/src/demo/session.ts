@@ -1,21 +1,23 @@
 /** What this tab keeps across reloads, until it is closed: the API key. */
 
-export type Box = Pick<Storage, "getItem" | "setItem">;
+/** Returns the tab's storage. Reading `sessionStorage` itself throws where the browser blocks storage. */
+export type OpenBox = () => Pick<Storage, "getItem" | "setItem">;
 
 const KEY = "hookcast.key";
+const ofTab: OpenBox = () => sessionStorage;
 
 /** Return the API key or token that was entered; null if there is none. */
-export function recallKey(box: Box): string | null {
+export function recallKey(open = ofTab): string | null {
   try {
-    return box.getItem(KEY) || null;
+    return open().getItem(KEY) || null;
   } catch {
     return null;
   }
 }
 
-export function keepKey(box: Box, key: string): void {
+export function keepKey(key: string, open = ofTab): void {
   try {
-    box.setItem(KEY, key);
+    open().setItem(KEY, key);
   } catch {
     // Storage is full or blocked: the tab asks for the key again.
   }

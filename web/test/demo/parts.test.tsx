@@ -4,6 +4,7 @@ import { act, type ReactNode } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { CancelButton } from "../../src/demo/parts/CancelButton";
+import { Footer } from "../../src/demo/parts/Footer";
 import { LeavingButton } from "../../src/demo/parts/LeavingButton";
 import { Progress } from "../../src/demo/parts/Progress";
 import { Raw } from "../../src/demo/parts/Raw";
@@ -203,6 +204,17 @@ it("files that are not kept are listed with the reason", async () => {
   const lines = [...box.querySelectorAll("li")].map(({ textContent }) => textContent);
   expect(lines).toHaveLength(6);
   expect([lines[0], lines[5]]).toEqual(["File 1 (a.mp4) was left where it is. It is too big.", "and 2 more"]);
+});
+
+it("a part that needs the key of the tab is shown where the browser blocks storage", async () => {
+  vi.stubGlobal("sessionStorage", undefined);
+  const get = () => {
+    throw new DOMException("The operation is insecure.", "SecurityError");
+  };
+  Object.defineProperty(globalThis, "sessionStorage", { get, configurable: true });
+  await show(<Footer run={run()} />);
+  vi.unstubAllGlobals();
+  expect(part("curl-watch")?.textContent).toContain("curl");
 });
 
 it("a job whose files are copied cannot be cancelled any more", async () => {

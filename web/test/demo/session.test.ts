@@ -18,17 +18,25 @@ const full = {
   },
 };
 
+const blocked = () => {
+  throw new DOMException("SecurityError");
+};
+
 describe("the key of a tab", () => {
   it("is kept, and none at first", () => {
     const storage = box();
-    expect(recallKey(storage)).toBeNull();
-    keepKey(storage, "secret");
-    expect(recallKey(storage)).toBe("secret");
+    const open = () => storage;
+    expect(recallKey(open)).toBeNull();
+    keepKey("secret", open);
+    expect(recallKey(open)).toBe("secret");
   });
 
-  it("is none where the storage is forbidden or full", () => {
-    keepKey(full, "secret");
-    expect(recallKey(full)).toBeNull();
+  it.each([
+    ["full", () => full],
+    ["blocked, which throws when it is only looked at", blocked],
+  ])("is none where the storage is %s", (_, open) => {
+    keepKey("secret", open);
+    expect(recallKey(open)).toBeNull();
   });
 
   it.each([

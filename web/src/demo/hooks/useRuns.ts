@@ -46,7 +46,7 @@ export function useRuns(clock: Clock): Runs {
     void send(started);
   };
   const unlock = (key: string) => {
-    keepKey(sessionStorage, key);
+    keepKey(key);
     setRefusals(0);
     for (const run of runs) if (run.problem?.needsKey) void send(run);
   };
@@ -59,7 +59,7 @@ type Count = (change: (count: number) => number) => void;
 
 /** Follow the server's list; while it asks for a key, wait for that. */
 function useList(dispatch: Dispatch, refusals: number, count: Count) {
-  const owner = isToken(recallKey(sessionStorage)) ? null : OWNER;
+  const owner = isToken(recallKey()) ? null : OWNER;
   const { jobs, error, hasMore, loadMore, transport } = useMyJobs({ owner, limit: PAGE, enabled: refusals === 0 });
   useEffect(() => dispatch({ type: "found", jobs }), [dispatch, jobs]);
   const refused = error?.status === 401;
@@ -79,7 +79,7 @@ function useSend(dispatch: Dispatch, count: Count) {
         const { job } = await client.submit(submission, { idempotencyKey: id });
         dispatch({ type: "accepted", id, job });
       } catch (error) {
-        const problem = problemOf(error as HookcastError, recallKey(sessionStorage) !== null);
+        const problem = problemOf(error as HookcastError, recallKey() !== null);
         dispatch({ type: "rejected", id, problem });
         if (problem.needsKey) count((refusals) => refusals + 1);
       }

@@ -11,7 +11,7 @@ export function Footer({ run }: { readonly run: Run | undefined }) {
       <section aria-labelledby="curls-title">
         <h2 id="curls-title">The same, without a browser</h2>
         <dl className="curls">
-          {curlsOf(run, location.origin, recallKey(sessionStorage) !== null).map(({ name, line }) => (
+          {curlsOf(run, location.origin, recallKey() !== null).map(({ name, line }) => (
             <div key={name}>
               <dt>{name}</dt>
               <dd>

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { CancelButton } from "../../src/demo/parts/CancelButton";
 import { Footer } from "../../src/demo/parts/Footer";
 import { LeavingButton } from "../../src/demo/parts/LeavingButton";
+import { Notice } from "../../src/demo/parts/Notice";
 import { Progress } from "../../src/demo/parts/Progress";
 import { Raw } from "../../src/demo/parts/Raw";
 import { Reason } from "../../src/demo/parts/Reason";
@@ -125,6 +126,18 @@ it("a job that had failed before a reload is no alert", async () => {
   await show(reason({ ...seen({ status: "failed", error: "no" }), submission: null }));
   expect(part("error")?.textContent).toBe("no");
   expect(box.querySelector('[role="alert"]')).toBeNull();
+});
+
+it("a request that failed is an alert of its own, beside what is said of the connection", async () => {
+  vi.useFakeTimers();
+  const polled = run({ seen: { ...UNSEEN, job: job(), transport: "poll" } });
+  await show(<Notice run={polled} trouble={null} />);
+  await act(() => vi.advanceTimersByTimeAsync(2_000));
+  vi.useRealTimers();
+  expect(box.querySelector('[role="alert"]')).toBeNull();
+  await show(<Notice run={polled} trouble="The job could not be cancelled." />);
+  expect(box.querySelector('[role="alert"]')?.textContent).toBe("The job could not be cancelled.");
+  expect(part("notice")?.textContent).toContain("Live updates interrupted");
 });
 
 it("a cancelled job is no error", async () => {

@@ -7,14 +7,14 @@ import { noticeWords } from "../words";
 export function Notice({ run, trouble }: { readonly run: Run; readonly trouble: string | null }) {
   const { transport } = run.seen;
   const settled = useSettled(transport) === transport;
-  const text = [trouble, settled && isActive(run) ? noticeWords(transport) : null]
-    .filter((words) => words !== null)
-    .join(" ");
+  const connection = settled && isActive(run) ? noticeWords(transport) : null;
   return (
-    text !== "" && (
-      <p className="notice" data-testid="notice">
-        {text}
-      </p>
+    (trouble !== null || connection !== null) && (
+      <div className="notice" data-testid="notice">
+        {trouble !== null && <p role="alert">{trouble}</p>}
+        {/* Not in the alert: it comes and goes, and would have the trouble read out again. */}
+        {connection !== null && <p>{connection}</p>}
+      </div>
     )
   );
 }

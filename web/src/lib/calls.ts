@@ -89,7 +89,7 @@ async function call<Answer>(
       throw new HookcastError(String(code), detail as string, status, fields);
     }
     const answer = read(body);
-    if (!answer) throw new HookcastError("unreadable", "Unreadable");
+    if (!answer) throw new HookcastError("unreadable", "The answer is not Hookcast's: check `url`.");
     return answer;
   } catch (error) {
     if (!ask.failFast) throw error;

@@ -175,7 +175,8 @@ function doubter(server: Server): Doubt {
         ({ diagnose }) => diagnose(server, over.signal, met, tell, HookcastError),
         () => {
           // The code comes from where the page came from, which is away.
-          if (!over.signal.aborted) timer = setTimeout(tell, RELOAD_MS, new HookcastError("unreachable", "No answer"));
+          if (!over.signal.aborted)
+            timer = setTimeout(tell, RELOAD_MS, new HookcastError("unreachable", "No answer: check `url`."));
         },
       );
     let timer = setTimeout(look, DOUBT_MS);

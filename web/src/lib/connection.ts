@@ -184,7 +184,7 @@ function reporter(env: Env, held: readonly Held[], denied: Set<Topic>, share: ()
     },
     forbidden: (names) => {
       for (const topic of names) denied.add(topic);
-      env.error(new HookcastError("not_visible", "Hidden"), names);
+      env.error(new HookcastError("not_visible", "The token's `sub`, `jobs` and `groups` do not show it."), names);
       share();
     },
   };
@@ -193,7 +193,7 @@ function reporter(env: Env, held: readonly Held[], denied: Set<Topic>, share: ()
 /** Renew the token, and return whether it is another one; undefined if that failed. */
 async function renewToken({ tokens, error }: Env): Promise<boolean | undefined> {
   try {
-    if (!tokens.renewable) throw new HookcastError("unauthorized", "No token");
+    if (!tokens.renewable) throw new HookcastError("unauthorized", "No token: pass `getToken`.");
     const old = await tokens.get();
     return old !== (await tokens.get(old));
   } catch (reason) {

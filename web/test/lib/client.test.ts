@@ -162,7 +162,10 @@ describe("requests", () => {
     world.answer = () => new Response("<html>", { status: 502 });
     await expect(client.get("a")).rejects.toMatchObject({ code: "http_502", status: 502 });
     world.answer = () => new Response("<html>");
-    await expect(client.get("a")).rejects.toMatchObject({ code: "unreadable" });
+    await expect(client.get("a")).rejects.toMatchObject({
+      code: "unreadable",
+      message: expect.stringContaining("check `url`"),
+    });
     world.answer = () => undefined;
     await expect(client.get("a")).rejects.toMatchObject({ code: "network", status: 0 });
   });

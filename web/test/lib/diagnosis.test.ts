@@ -119,6 +119,17 @@ describe("a watch without a connection", () => {
     expect(errors[0]?.message).toContain("`url`");
   });
 
+  it("is told to check the address where the code that finds the reason cannot be loaded", async () => {
+    const { client, errors, handlers } = setUp();
+    vi.doMock("../../src/lib/diagnosis.js", () => {
+      throw new TypeError("Failed to fetch dynamically imported module");
+    });
+    client.watch("a", handlers);
+    await wait(20_000);
+    vi.doUnmock("../../src/lib/diagnosis.js");
+    expect(errors.map(({ code, message }) => [code, message])).toEqual([["unreachable", "No answer: check `url`."]]);
+  });
+
   it("is told that its origin is not allowed, and goes on", async () => {
     const { client, world, seen, handlers } = setUp();
     refuseOrigin(world);

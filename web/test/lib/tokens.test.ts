@@ -103,6 +103,17 @@ describe("getToken", () => {
   });
 });
 
+describe("a page without getToken", () => {
+  it("is told to pass it where the server asks for a token", async () => {
+    const { world, client } = setUp();
+    const told: string[] = [];
+    client.watch("a", { onError: ({ code, message }) => void told.push(`${code}: ${message}`) });
+    await pass(0);
+    await world.socket.drop(4501);
+    expect(told).toEqual(["unauthorized: No token: pass `getToken`."]);
+  });
+});
+
 describe("what the token does not open", () => {
   it("is found by polling after the connection was silent", async () => {
     const { make, seen, transports } = await notYetVisible();
@@ -120,6 +131,15 @@ describe("what the token does not open", () => {
     await settled();
     await world.socket.accept();
     expect(world.sockets.map(({ subscribed }) => subscribed)).toEqual([["a"], ["a"]]);
+  });
+
+  it("is told in a sentence with what to change", async () => {
+    const { world, client } = await live({ getToken: () => "token" });
+    const told: string[] = [];
+    client.watch("b", { onError: ({ message }) => void told.push(message) });
+    await pass(50);
+    world.socket.say({ type: "error", code: "forbidden", message: "", requestIds: ["b"] });
+    expect(told).toEqual(["The token's `sub`, `jobs` and `groups` do not show it."]);
   });
 
   const group = async () => {

@@ -12,7 +12,7 @@ from hookcast.push.engine import Engine
 from hookcast.push.feeding import FedStream
 from hookcast.push.stream import LIVE
 from hookcast.push.topics import NO_NAMES, Names, Topics
-from hookcast.wire import SSE_END, SSE_PING, SSE_TOKEN_EXPIRING, State, sse_retry
+from hookcast.wire import SSE_END, SSE_PING, SSE_TOKEN_EXPIRING, SSE_WAITING, State, sse_retry
 
 _NOTHING = Topics()
 FIRST_BYTES = 64 * 1024  # of initial states written together with the head; more is not copied for each stream
@@ -82,8 +82,8 @@ class SseStream(FedStream):
         return state.sse
 
     def ping(self) -> bytes:
-        """Return an SSE comment."""
-        return SSE_PING
+        """Return an SSE comment. A `ping` tells clients that everything was sent; states may wait for the database."""
+        return SSE_WAITING if self._backlog else SSE_PING
 
     def leave(self) -> None:
         """Unsubscribe from everything."""

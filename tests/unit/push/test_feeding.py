@@ -7,6 +7,7 @@ import pytest
 from hookcast.push import Names, SseStream
 from hookcast.push.shared import Kept, Turns, cost
 from support.push import (
+    Time,
     client_frames,
     job,
     open_events,
@@ -78,6 +79,26 @@ async def test_a_store_that_fails_later_holds_up_large_first_states_only(monkeyp
         store.down = False
         await settle()
         assert transport.take() == state("large", pad=LARGE).sse
+
+
+async def test_a_ping_says_that_no_state_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store is away, another comment ends the silence."""
+    monkeypatch.setattr("hookcast.push.feeding.AGAIN_SECONDS", 0.0)
+    time = Time()
+    async with running_engine(job("large", pad=LARGE), time=time) as (engine, store):
+        stream, transport = SseStream(engine), FakeTransport()
+        transport.protocol = stream
+        with engine.admission.opening(stream):
+            await stream.join(Names(jobs=("large", "unknown")))
+            store.down = True
+            stream.begin(transport, b"")
+        for back, comment in ((False, b": waiting\n"), (True, b": ping\n")):
+            store.down = not back
+            await settle()
+            transport.take()
+            time.now += 15.0
+            await engine.wheel.turn()
+            assert transport.take() == comment
 
 
 async def test_no_message_is_sent_within_a_large_one() -> None:

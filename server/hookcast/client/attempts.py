@@ -18,7 +18,7 @@ from hookcast.client.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
-from hookcast.client.eventstream import EventParser
+from hookcast.client.eventstream import PING, EventParser
 from hookcast.client.ladder import Ladder, Transport, Trouble
 from hookcast.client.model import Job, decode_job
 from hookcast.wire import END_ID, SSE_END
@@ -85,6 +85,9 @@ class Attempts(ABC):
     def _opened(self, response: httpx.Response) -> None:  # noqa: B027 - most need nothing
         """Note that the stream has been opened."""
 
+    def _caught_up(self) -> None:  # noqa: B027 - most need nothing
+        """Note that the stream has brought everything there was."""
+
     async def _ended(self) -> AsyncGenerator[Job, None]:
         """Yield what is left to read after the server signalled that all jobs of the stream have ended."""
         nothing: tuple[Job, ...] = ()
@@ -132,6 +135,8 @@ class Attempts(ABC):
                     over = over or event.type == END_ID
                     if event.type == "job":
                         yield self._decode(event.data.encode())
+                    elif event.type == PING:
+                        self._caught_up()
                     elif event.type == "token-expiring" and await self._renew_token():
                         raise Failed(
                             Trouble.OVER,

@@ -8,12 +8,15 @@ import re
 
 from msgspec import Struct
 
+from hookcast.wire import SSE_PING
+
 MAX_RETRY_SECONDS = 60.0
+PING = SSE_PING.decode().strip()  # the comment with which the server says that it has sent everything
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Event(Struct, frozen=True):
-    """An event of the stream."""
+    """An event of the stream, or a ping: its `type` is PING."""
 
     type: str
     data: str
@@ -30,7 +33,7 @@ class EventParser:
         self._data: list[str] = []
 
     def feed(self, text: str) -> list[Event]:
-        """Return the events that end in the next piece of the stream's text."""
+        """Return the events and pings that end in the next piece of the stream's text, in order."""
         if not text:
             return []
         lines = _LINE_END.split(text.removeprefix("\n") if self._after_cr else text)
@@ -44,6 +47,8 @@ class EventParser:
         value = value.removeprefix(" ")
         if not line:
             return self._dispatch()
+        if line == PING:
+            return Event(PING, "")
         if field == "data":
             self._data.append(value)
         elif field == "event":

@@ -29,7 +29,8 @@ class FeedWatcher(Attempts):
     ) -> None:
         super().__init__(connection, manner)
         self._names = names
-        self._seen_until = since
+        self._from = since  # what was written earlier has arrived
+        self._newest = since
         self._versions: OrderedDict[str, int] = OrderedDict()
         self._pending: dict[str, None] = {}
 
@@ -46,15 +47,19 @@ class FeedWatcher(Attempts):
 
     def _stream(self) -> Request:
         params: dict[str, str | int] = {**self._names} if self._names else {"all": 1}
-        if not self._names and self._seen_until is not None:
-            params["since"] = (self._seen_until - OVERLAP).isoformat()
+        if not self._names and self._from is not None:
+            params["since"] = (self._from - OVERLAP).isoformat()
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         silence = HEARTBEATS * self._manner.heartbeat
         return Request(method="GET", path=f"{JOBS}/events", params=params, headers=headers, silence=silence)
 
     def _opened(self, response: httpx.Response) -> None:
-        if self._seen_until is None:
-            self._seen_until = _date_of(response)
+        if self._from is None:
+            self._from = self._newest = _date_of(response)
+
+    def _caught_up(self) -> None:
+        # No state alone moves it: first states come latest first. No poll does: the list lacks changes of older jobs.
+        self._from = self._newest
 
     async def _poll(self) -> AsyncGenerator[Job, None]:
         """Poll the list every 3 s: the newest jobs, and known pending ones that are not among these any more."""
@@ -91,7 +96,7 @@ class FeedWatcher(Attempts):
         """Return whether a listed job belongs to the feed: of everything, only what changes from its beginning on."""
         if self._names or job.request_id in self._versions:
             return True
-        begins = self._seen_until
+        begins = self._from
         return begins is not None and job.updated_at is not None and job.updated_at >= begins - OVERLAP
 
     def _note(self, job: Job) -> None:
@@ -105,8 +110,8 @@ class FeedWatcher(Attempts):
         if len(self._versions) > KEPT_VERSIONS:
             oldest, _ = self._versions.popitem(last=False)
             self._pending.pop(oldest, None)
-        if job.updated_at is not None and (self._seen_until is None or job.updated_at > self._seen_until):
-            self._seen_until = job.updated_at
+        if job.updated_at is not None and (self._newest is None or job.updated_at > self._newest):
+            self._newest = job.updated_at
 
     def _page(self, body: bytes) -> tuple[Job, ...]:
         try:

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookcast.client.eventstream import MAX_RETRY_SECONDS, Event, EventParser
+from hookcast.client.eventstream import MAX_RETRY_SECONDS, PING, Event, EventParser
 
 STREAM = (
     'retry: 1500\nid: 1\nevent: job\ndata: {"a":\ndata: 1}\n\n'
     ": ping\nretry: 9000\nevent: end\ndata: {}\n\nretry: 7000\n"
 )
-EVENTS = [Event("job", '{"a":\n1}'), Event("end", "{}")]
+EVENTS = [Event("job", '{"a":\n1}'), Event(PING, ""), Event("end", "{}")]
 
 
 def parsed(*pieces: str) -> tuple[list[Event], float]:
@@ -30,7 +30,7 @@ def test_a_stream_is_the_same_however_it_is_cut_and_its_lines_end(end: str, cuts
     assert parsed(*(text[a:b] for a, b in pairwise(places))) == (EVENTS, 7.0)
 
 
-@pytest.mark.parametrize("text", ["\n", "retry: 1500\n\n", ": ping\n\n", "event: job\n\n", "id: 1\n\n", "data: {}\n"])
+@pytest.mark.parametrize("text", ["\n", "retry: 1500\n\n", ": hello\n\n", "event: job\n\n", "id: 1\n\n", "data: {}\n"])
 def test_a_block_without_data_or_its_end_is_no_event(text: str) -> None:
     """As for a browser's EventSource."""
     assert parsed(text)[0] == []

@@ -80,16 +80,18 @@ class FeedWatcher(Attempts):
             await self._sleep(POLL_SECONDS)
 
     async def _look(self, name: str) -> AsyncGenerator[Job, None]:
-        """Yield the state of one job; it comes last in the next look at pending jobs."""
+        """Yield the state of one job; it comes last in the next look at pending jobs, so a failure delays no other."""
         self._pending.pop(name, None)
+        self._pending[name] = None
         request = Request(method="GET", path=job_path(name), silence=self._timeout)
         try:
             response = await self._read(request, self._timeout)
         except NotFound:  # it has been removed
+            del self._pending[name]
             return
         job = self._decode(response.content)
-        if not job.ended:
-            self._pending[name] = None
+        if job.ended:
+            del self._pending[name]
         yield job
 
     def _wanted(self, job: Job) -> bool:

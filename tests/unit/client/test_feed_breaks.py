@@ -93,7 +93,7 @@ async def watching(server: Server, since: datetime | None = BEGIN) -> AsyncItera
         ladder=Ladder(lambda: 1.0), heartbeat=15.0, timeout=5.0, notify=lambda _: None, sleep=time.sleep, clock=time
     )
     states = FeedWatcher(connection, {}, manner, since=since).states()
-    async with asyncio.timeout(20), aclosing(states):
+    async with asyncio.timeout(5), aclosing(states):
         yield states
     await connection.close()
 
@@ -141,3 +141,11 @@ async def test_a_stream_after_polls_begins_where_the_last_one_broke_off() -> Non
     async with watching(server) as states:
         assert await names(states, 2) == ["new", "old"]
     assert server.since == [BEGIN, BEGIN]
+
+
+async def test_a_look_at_a_pending_job_that_fails_is_repeated() -> None:
+    """The job is no longer on the page: nothing else would show its end."""
+    ended = httpx.Response(200, content=encoded({**state("a", 30), "status": "completed", "version": 2}).encode())
+    server = Server(NO_STREAM, pages=(page(state("a", 20)), page(), httpx.Response(502), page(), ended, page()))
+    async with watching(server) as states:
+        assert [(await anext(states)).version for _ in range(2)] == [1, 2]

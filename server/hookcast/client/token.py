@@ -29,7 +29,8 @@ class TokenSource:
     async def renewed(self, refused: str | None) -> str | None:
         """Return a token other than `refused`, or None when there is none.
 
-        Raises Unreachable when the function times out or fails with a network error; its other errors propagate.
+        Raises Unreachable when the function times out, or fails with a network error or with httpx's HTTPStatusError of
+        429 or 5xx; its other errors propagate.
         """
         if self._ask is None:
             return None
@@ -43,8 +44,16 @@ class TokenSource:
             async with asyncio.timeout(self._seconds):
                 return await ask()
         except (OSError, httpx.TransportError) as error:  # TimeoutError is an OSError
-            reason = str(error) or type(error).__name__
-            raise Unreachable(f"Could not get a new token: {reason}.", code="token_failed") from error
+            raise _failed(str(error) or type(error).__name__) from error
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            if status != 429 and status < 500:
+                raise
+            raise _failed(f"the response was {status}") from error
+
+
+def _failed(reason: str) -> Unreachable:
+    return Unreachable(f"Could not get a new token: {reason}.", code="token_failed")
 
 
 def _checked(token: object) -> str:

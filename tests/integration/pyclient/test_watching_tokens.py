@@ -7,6 +7,7 @@ import pytest
 
 from hookcast.client import (
     AccessRefused,
+    Notice,
     UnexpectedAnswer,
 )
 from integration.pyclient.watching import DONE, collect, complete, quick
@@ -86,6 +87,39 @@ async def test_a_token_function_that_fails_for_a_while_is_asked_again() -> None:
 
     async with standing(sse(DONE)) as stand, quick(stand.url, token=token) as client:
         assert len(await collect(client)) == 1
+
+
+def answered(status: int) -> httpx.HTTPStatusError:
+    """Return what `raise_for_status` raises."""
+    request = httpx.Request("POST", "https://backend.example/token?key=secret")
+    return httpx.HTTPStatusError(f"{request.url}", request=request, response=httpx.Response(status, request=request))
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_token_function_whose_server_is_busy_or_fails_is_asked_again(status: int) -> None:
+    """The notice does not show the address, which may contain a secret."""
+    keys, failures, notices = Keys(), [answered(status)], list[Notice]()
+
+    async def token() -> str:
+        if failures:
+            raise failures.pop()
+        return await keys()
+
+    async with standing(sse(DONE)) as stand, quick(stand.url, token=token) as client:
+        assert len(await collect(client, notify=notices.append)) == 1
+    assert notices[0].trouble == f"Could not get a new token: the response was {status}."
+
+
+async def test_a_token_function_that_is_refused_ends_the_watch() -> None:
+    """With its own error: the same request would be refused again."""
+
+    async def token() -> str:
+        raise answered(403)
+
+    async with standing(sse(DONE)) as stand, quick(stand.url, token=token) as client:
+        with pytest.raises(httpx.HTTPStatusError):
+            await collect(client)
+    assert stand.asked == []
 
 
 STRANGERS = {"404": plain(404), "moved": plain(302, location="https://elsewhere.example/"), "403": plain(403)}

@@ -48,6 +48,7 @@ class Hookcast:
     `token`: an API key, a token, or an async function that returns one; it is called again when the token expires or is
     rejected. `timeout`: seconds for each call, including retries. `heartbeat`: the server's HOOKCAST_HEARTBEAT_SECONDS.
     Every method raises ClientError (see `hookcast.client.errors`) with the problem's `status`, `code` and `detail`.
+    Once the client is closed, calls and watches raise Refused with the code `closed`.
     One client may be shared by any number of tasks of one event loop.
     """
 

@@ -156,6 +156,7 @@ class Attempts(ABC):
         try:
             async with asyncio.timeout(min(FIRST_BYTES_SECONDS, self._timeout)):
                 response = await stack.enter_async_context(self._connection.stream(request))
+            self._connection.check_open()  # closing it does not end a connection that is being made
         except TimeoutError:
             raise Failed(Trouble.BARRED, "no data arrives on the stream") from None
         except ClientError as error:

@@ -48,7 +48,10 @@ class _Problem(Struct):
 
 
 class Connection:
-    """A connection pool to one server; close it after use. `timeout` is the limit, in seconds, of obtaining a token."""
+    """A connection pool to one server; close it after use. `timeout` is the limit, in seconds, of obtaining a token.
+
+    Once it is closed, requests raise Refused with the code `closed`.
+    """
 
     def __init__(
         self, url: str, *, token: Token, timeout: float, transport: httpx.AsyncBaseTransport | None = None
@@ -99,7 +102,13 @@ class Connection:
         await response.aclose()
         return await self._send_as(request, newer)
 
+    def check_open(self) -> None:
+        """Raise Refused if the pool is closed."""
+        if self._client.is_closed:
+            raise Refused("The client is closed: make the call inside its `async with`.", code="closed")
+
     async def _send_as(self, request: Request, token: str | None) -> httpx.Response:
+        self.check_open()
         headers = dict(request.headers)
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"

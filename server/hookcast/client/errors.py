@@ -53,7 +53,7 @@ class NotFound(ClientError):
 
 
 class Refused(ClientError):
-    """The server rejected the request; a retry would be rejected too."""
+    """The server rejected the request, or the client, before it was sent; a retry would be rejected too."""
 
 
 class UnexpectedAnswer(ClientError):

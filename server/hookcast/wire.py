@@ -16,7 +16,7 @@ LARGE_BYTES = 16 * 1024  # larger states are read and sent in turns
 END_ID = "end"
 SSE_END = b"event: end\nid: end\ndata: {}\n\n"
 SSE_PING = b": ping\n"  # one line break: many clients report a block without data as an empty event
-SSE_WAITING = b": waiting\n"
+SSE_WAITING = b": waiting\n" + SSE_PING
 SSE_TOKEN_EXPIRING = b"event: token-expiring\ndata: {}\n\n"
 
 

@@ -8,15 +8,16 @@ import re
 
 from msgspec import Struct
 
-from hookcast.wire import SSE_PING
+from hookcast.wire import SSE_PING, SSE_WAITING
 
 MAX_RETRY_SECONDS = 60.0
-PING = SSE_PING.decode().strip()  # the comment with which the server says that it has sent everything
+PING = SSE_PING.decode().strip()  # by itself: the server has sent everything
+WAITING = SSE_WAITING.decode().splitlines()[0]  # before a ping: it has not
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Event(Struct, frozen=True):
-    """An event of the stream, or a ping: its `type` is PING."""
+    """An event of the stream, or a ping by itself: its `type` is PING."""
 
     type: str
     data: str
@@ -31,6 +32,7 @@ class EventParser:
         self._after_cr = False
         self._type = ""
         self._data: list[str] = []
+        self._waiting = False
 
     def feed(self, text: str) -> list[Event]:
         """Return the events and pings that end in the next piece of the stream's text, in order."""
@@ -47,7 +49,8 @@ class EventParser:
         value = value.removeprefix(" ")
         if not line:
             return self._dispatch()
-        if line == PING:
+        waiting, self._waiting = self._waiting, line == WAITING
+        if line == PING and not waiting:
             return Event(PING, "")
         if field == "data":
             self._data.append(value)

@@ -121,7 +121,7 @@ async def test_what_has_arrived_before_a_ping_is_not_asked_for_again() -> None:
 
 async def test_a_stream_whose_states_wait_for_the_database_has_not_brought_everything() -> None:
     """Its comments say so."""
-    server = Server(stream(state("late", 100), ": waiting\n"), stream(state("early", 50)))
+    server = Server(stream(state("late", 100), ": waiting\n: ping\n"), stream(state("early", 50)))
     async with watching(server) as states:
         await names(states, 2)
     assert server.since == [BEGIN, BEGIN]

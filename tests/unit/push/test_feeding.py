@@ -92,7 +92,7 @@ async def test_a_ping_says_that_no_state_waits(monkeypatch: pytest.MonkeyPatch) 
             await stream.join(Names(jobs=("large", "unknown")))
             store.down = True
             stream.begin(transport, b"")
-        for back, comment in ((False, b": waiting\n"), (True, b": ping\n")):
+        for back, comment in ((False, b": waiting\n: ping\n"), (True, b": ping\n")):
             store.down = not back
             await settle()
             transport.take()

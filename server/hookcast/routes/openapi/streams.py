@@ -8,8 +8,8 @@ from hookcast.routes.openapi.parts import LABEL, OF_JOB, ONE, REQUEST_ID, TEXT, 
 _STREAM = (
     "Server-sent events (WHATWG HTML, section 9.2). `retry:` and one `job` event for each known job at once, then one "
     "for every newer state: `id` is the version, `data` the state as JSON in one line. `: ping` ends a silence, "
-    "`: waiting` while states wait for the database. When all jobs have ended and no feed is named, `event: end` with "
-    "`id: end` comes and the stream is closed."
+    "after `: waiting` while states wait for the database. When all jobs have ended and no feed is named, `event: end` "
+    "with `id: end` comes and the stream is closed."
 )
 _SOCKET = (
     "WebSocket (RFC 6455), subprotocol `hookcast.v1`, text frames with one JSON object each. The client sends "

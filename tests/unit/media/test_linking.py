@@ -11,13 +11,14 @@ class Signing(LocalStorage):
     def __init__(self) -> None:
         self.made = 0
         self.fails = False
+        self.query = ""
 
     def links(self, keys: list[str], seconds: int) -> list[str]:  # noqa: ARG002 - these links are numbered
         """See Storage."""
         if self.fails:
             raise StorageFailed("The credentials have expired.")
         self.made += 1
-        return [f"https://bucket.example/{key}?{self.made}" for key in keys]
+        return [f"https://bucket.example/{key}?{self.query}{self.made}" for key in keys]
 
 
 def test_a_link_stays_for_half_of_its_life() -> None:
@@ -27,6 +28,19 @@ def test_a_link_stays_for_half_of_its_life() -> None:
     now = 49.0
     assert links("a") == first
     now = 51.0
+    assert links("a") != first
+
+
+def test_a_link_that_ends_with_a_session_is_soon_made_again() -> None:
+    """A session lasts for an hour, while the link says a day."""
+    now = 0.0
+    storage = Signing()
+    storage.query = "X-Amz-Expires=86400&X-Amz-Security-Token=abc&X-Amz-Signature="
+    links = Links(storage, 86_400, lambda: now)
+    first = links("a")
+    now = 59.0
+    assert links("a") == first
+    now = 61.0
     assert links("a") != first
 
 

@@ -75,7 +75,7 @@ def background(node: Services, name: str, send_to: SendTo) -> list[Coroutine[Non
     found = [_worker(node, name, send_to).run(), resync.run(), reconciler.run(), retention.run()]
     found += [node.readiness.run(), node.submitter.outcomes.run(), node.scribe.run()]
     if node.media is not None:
-        found.append(Sweeper(node.media, node.clock).run())
+        found += [Sweeper(node.media, node.clock).run(), node.media.links.run()]
     if settings.metrics_folder is not None:
         found.append(node.metrics.run(node.engine, node.dispatcher, node.bus, node.media and node.media.turns))
     if fal is not None:

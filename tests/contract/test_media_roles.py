@@ -1,8 +1,12 @@
-"""Links that temporary credentials sign: those of S3 end with a session, those of Azure when they say."""
+"""Links that temporary credentials sign: those of S3 end with a session, those of Azure when they say.
 
-import json
+To sign may take a request, which holds no reader up.
+"""
+
 import re
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,9 +14,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from hookcast.media import linking
+from hookcast.media.linking import Links
 from hookcast.media.storage import open_storage
-from support.azurite import ACCOUNT
+from support.azurite import ACCOUNT, Container
+from support.buckets import Bucket
 from support.filehost import FileHost, answer, running_host
+from support.gcs import GoogleBucket
+from support.roles import running_role, written
 
 KEY_OF_AZURE = """<?xml version="1.0" encoding="utf-8"?>
 <UserDelegationKey><SignedOid>o</SignedOid><SignedTid>t</SignedTid><SignedStart>{}</SignedStart>
@@ -21,41 +30,42 @@ KEY_OF_AZURE = """<?xml version="1.0" encoding="utf-8"?>
 WANTED = re.compile(rb"<Start>(.+)</Start>\s*<Expiry>(.+)</Expiry>")
 
 
-@pytest.fixture
-def host() -> Iterator[FileHost]:
-    """The service that gives temporary credentials."""
-    with running_host() as running:
-        yield running
-
-
 def query(link: str) -> dict[str, str]:
     """The parameters of a link."""
     return {name: values[0] for name, values in parse_qs(urlsplit(link).query).items()}
 
 
-def written(moment: datetime) -> str:
-    """The time as clouds write it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+@pytest.fixture
+def role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileHost]:
+    """The service of AWS."""
+    with running_role(tmp_path, monkeypatch) as running:
+        yield running
 
 
-def test_a_role_of_s3_signs_with_the_token_of_its_session(
-    host: FileHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_role_of_s3_signs_with_the_token_of_its_session(role: FileHost) -> None:
     """Credentials come once an hour: a second link takes no request."""
-
-    def session(sock: socket.socket) -> None:
-        end = written(datetime.now(UTC) + timedelta(hours=1))
-        found = {"AccessKeyId": "A", "SecretAccessKey": "S", "Token": "session", "Expiration": end}
-        sock.sendall(answer(json.dumps(found).encode()))
-
-    host.scripts["/role"] = session
-    (tmp_path / "token").write_text("pod")
-    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{host.url}/role")
-    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
     storage = open_storage("s3://media/p?region=us-east-1", None)
     for link in (*storage.links(["a/0-x.png"], 86_400), *storage.links(["a/1-x.png"], 86_400)):
         assert "X-Amz-Security-Token=session" in link
-    assert len(host.requests) == 1
+    assert len(role.requests) == 1
+
+
+def test_credentials_that_hang_hold_no_reader_up(role: FileHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, session = threading.Event(), role.otherwise
+
+    def hangs(sock: socket.socket) -> None:
+        go_on.wait(10)
+        session(sock)
+
+    role.otherwise = hangs
+    links = Links(open_storage("s3://media/p?region=us-east-1", None), 86_400, time.monotonic)
+    assert links("a/0-x.png") is None
+    monkeypatch.setattr(linking, "PATIENCE_SECONDS", 60.0)
+    assert links("a/1-x.png") is None
+    go_on.set()
+    while links("a/1-x.png") is None:
+        threading.Event().wait(0.01)
+    assert links("a/0-x.png") is not None
 
 
 def delegates(sock: socket.socket) -> None:
@@ -70,11 +80,32 @@ def delegates(sock: socket.socket) -> None:
 
 @pytest.mark.parametrize("seconds", [600, 7200, 86_400, 604_800])
 def test_a_role_of_azure_signs_with_a_key_that_lasts_as_long_as_the_link(
-    host: FileHost, monkeypatch: pytest.MonkeyPatch, seconds: int
+    monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
-    host.otherwise = delegates
     monkeypatch.setenv("AZURE_STORAGE_TOKEN", "role")
-    storage = open_storage(f"az://media/p?account={ACCOUNT}&endpoint={host.url}/{ACCOUNT}", None)
-    [link] = storage.links(["a/0-x.png"], seconds)
+    with running_host() as host:
+        host.otherwise = delegates
+        storage = open_storage(f"az://media/p?account={ACCOUNT}&endpoint={host.url}/{ACCOUNT}", None)
+        [link] = storage.links(["a/0-x.png"], seconds)
+    assert linking.may_need_a_request(link)
     assert query(link)["se"] <= query(link)["ske"]
     assert query(link)["se"] > written(datetime.now(UTC) + timedelta(seconds=seconds - 60))
+
+
+@pytest.mark.parametrize(("scheme", "key"), [("s3", Bucket.credentials), ("az", Container.credentials)])
+def test_a_link_of_a_key_shows_that_it_needs_no_request(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, key: dict[str, str]
+) -> None:
+    for name, value in key.items():
+        monkeypatch.setenv(name, value)
+    [link] = open_storage(f"{scheme}://media/p", None).links(["a/0-x.png"], 600)
+    assert not linking.may_need_a_request(link)
+
+
+def test_a_link_of_google_shows_not_whether_it_needs_a_request(
+    gcs: GoogleBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in gcs.credentials.items():
+        monkeypatch.setenv(name, value)
+    [link] = open_storage(gcs.url("p"), None).links(["a/0-x.png"], 600)
+    assert linking.may_need_a_request(link)

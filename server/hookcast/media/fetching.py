@@ -1,7 +1,7 @@
 """GET of a file from an address that a result names: anybody's, so nothing of it is trusted.
 
 The address that was checked is the one connected to, at the first request and after each redirect; none of our headers
-or keys are sent. What may take time is bounded by silence, not by length.
+or keys are sent. What may take time is bounded by silence and by the least pace, not by length.
 """
 
 import re
@@ -19,7 +19,7 @@ from hookcast import __version__
 from hookcast.media.addresses import Target, literal, target_of, usable
 from hookcast.media.failures import Interrupted, Left, Reason
 from hookcast.media.stopping import Stop
-from hookcast.media.wire import SILENCE_SECONDS, Wire
+from hookcast.media.wire import MIN_BYTES, SILENCE_SECONDS, TooSlow, Wire
 from hookcast.outgoing import tls_context
 
 CONNECT_SECONDS = 10.0
@@ -58,13 +58,17 @@ class Download:
     def read_into(self, buffer: memoryview) -> int:
         """Fill the buffer, and return how many bytes are in it: fewer only at the end of the file.
 
-        Raises Interrupted when the host stops before the end, is silent, or sends another length than it said; Left
-        when the file is larger than allowed.
+        Raises Interrupted when the host stops before the end, is silent or too slow, or sends another length than it
+        said; Left when the file is larger than allowed.
         """
         try:
             count = self._response.readinto(buffer) if self.length is None else self._exact(buffer, self.length)
         except IncompleteRead:
             raise Interrupted("The host closed the connection in the middle of the file.") from None
+        except TooSlow:
+            raise Interrupted(
+                f"The host sent less than {MIN_BYTES >> 20} MiB in {SILENCE_SECONDS:.0f} seconds."
+            ) from None
         except TimeoutError:
             raise Interrupted(f"The host was silent for {SILENCE_SECONDS:.0f} seconds.") from None
         except (OSError, HTTPException, ValueError) as error:

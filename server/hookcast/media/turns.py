@@ -1,7 +1,7 @@
 """Turns of copies: so many at once on a node, in pools of their own, fair between jobs."""
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,12 +18,15 @@ _T = TypeVar("_T")
 class Turns:
     """At most `limit` copies at once. Jobs that wait take turns: one of 500 files delays no other by more than one.
 
-    Copies give way to whatever enters `precedence`.
+    No job has all turns where there are several: the host of its files may be slow. Copies give way to whatever enters
+    `precedence`.
     """
 
     def __init__(self, limit: int) -> None:
         self.precedence = Precedence()
         self._limit = self._free = limit
+        self._most = max(limit - 1, 1)  # of one job
+        self._held: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._pool = ThreadPoolExecutor(limit, thread_name_prefix="media")
 
@@ -60,14 +63,14 @@ class Turns:
 
     @asynccontextmanager
     async def _turn(self, request_id: str) -> AsyncIterator[None]:
-        if self._free:
-            self._free -= 1
+        if self._free and self._held[request_id] < self._most:
+            self._take(request_id)
         else:
             await self._wait(request_id)
         try:
             yield
         finally:
-            self._pass_on()
+            self._give_back(request_id)
 
     async def _wait(self, request_id: str) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -76,22 +79,35 @@ class Turns:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._pass_on()  # the turn came in the same moment
+                self._give_back(request_id)  # the turn came in the same moment
             else:
                 self._forget(request_id, turn)
             raise
 
+    def _take(self, request_id: str) -> None:
+        self._free -= 1
+        self._held[request_id] += 1
+
+    def _give_back(self, request_id: str) -> None:
+        self._free += 1
+        self._held[request_id] -= 1
+        if not self._held[request_id]:
+            del self._held[request_id]
+        self._pass_on()
+
     def _pass_on(self) -> None:
-        """Give the turn to the job that has waited longest since its last one."""
-        while self._waiting:
-            request_id, queue = self._waiting.popitem(last=False)
+        """Give free turns to the jobs that have waited longest since their last one."""
+        while self._free and (request_id := self._next()) is not None:
+            queue = self._waiting.pop(request_id)
             turn = queue.popleft()
             if queue:
                 self._waiting[request_id] = queue
             if not turn.done():  # cancelled, and its task has not run since
+                self._take(request_id)
                 turn.set_result(None)
-                return
-        self._free += 1
+
+    def _next(self) -> str | None:
+        return next((request_id for request_id in self._waiting if self._held[request_id] < self._most), None)
 
     def _forget(self, request_id: str, turn: "asyncio.Future[None]") -> None:
         queue = self._waiting.get(request_id, deque())

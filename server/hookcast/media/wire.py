@@ -6,20 +6,29 @@ from collections.abc import Callable
 from typing import IO
 
 SILENCE_SECONDS = 30.0
-MIN_BYTES = 1024  # fewer in `SILENCE_SECONDS` count as silence: a host that drips holds no thread for ever
+MIN_BYTES = (
+    1024 * 1024
+)  # fewer in `SILENCE_SECONDS` of waiting are too few: each copy holds a thread, and there are few
 MAX_HEAD = 64 * 1024  # bytes of the answer's head, interim answers included
 BLOCK = 8 * 1024  # for heads; what a file asks for goes past it
 
 
+class TooSlow(TimeoutError):
+    """The host sent fewer than `MIN_BYTES` in `SILENCE_SECONDS`."""
+
+
 class Wire(io.RawIOBase):
-    """Reads a socket; `reader` buffers it. Until `head_is_read`, all reads share the head's deadline and bound."""
+    """Reads a socket; `reader` buffers it. Until `head_is_read`, all reads share the head's deadline and bound.
+
+    After it, the host is measured by the time that reads wait for it: what happens between them is not its doing.
+    """
 
     def __init__(self, sock: socket.socket, *, clock: Callable[[], float], head_seconds: float) -> None:
         super().__init__()
         self._sock = sock
         self._clock = clock
         self._until: float | None = clock() + head_seconds
-        self._window = clock()
+        self._waited = 0.0  # seconds, in which `_count` bytes came
         self._count = 0
         self.reader = io.BufferedReader(self, BLOCK)
 
@@ -34,9 +43,9 @@ class Wire(io.RawIOBase):
         self._sock.sendall(data)
 
     def head_is_read(self) -> None:
-        """From now on only silence is bounded."""
+        """From now on only silence and the least pace are bounded."""
         self._until = None
-        self._window, self._count = self._clock(), 0
+        self._waited, self._count = 0.0, 0
         self._sock.settimeout(SILENCE_SECONDS)
 
     def has_more(self) -> bool:
@@ -52,15 +61,19 @@ class Wire(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # typeshed's Buffer is an alias
-        """Read what has come. Raise TimeoutError after silence, or when the head takes too long or is too large."""
-        now = self._clock()
+        """Read what has come. Raise TimeoutError after silence, or when the head takes too long or is too large.
+
+        Raise TooSlow when the body comes too slowly.
+        """
+        began = self._clock()
         if self._until is not None:
-            return self._read_head(buffer, self._until - now)
-        if self._sock.gettimeout() != 0 and now - self._window >= SILENCE_SECONDS:
+            return self._read_head(buffer, self._until - began)
+        if self._sock.gettimeout() != 0 and self._waited >= SILENCE_SECONDS:
             if self._count < MIN_BYTES:
-                raise TimeoutError
-            self._window, self._count = now, 0
+                raise TooSlow
+            self._waited, self._count = 0.0, 0
         count = self._sock.recv_into(buffer)
+        self._waited += self._clock() - began
         self._count += count
         return count
 

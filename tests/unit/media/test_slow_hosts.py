@@ -1,4 +1,4 @@
-"""A host may take any time while bytes come; silence, drops and a stop end a fetch."""
+"""A host may take any time while enough bytes come; silence, a trickle, drops and a stop end a fetch."""
 
 import socket
 import threading
@@ -11,8 +11,8 @@ import pytest
 from hookcast.media import wire
 from hookcast.media.failures import Interrupted, Stopped
 from hookcast.media.stopping import Stop
-from support.fetched import BODY, fetched
-from support.filehost import FileHost, answer
+from support.fetched import BODY, fetched, fetcher
+from support.filehost import FileHost, answer, says
 
 
 class Clock:
@@ -50,19 +50,33 @@ def test_a_head_that_drips_is_given_up(host: FileHost) -> None:
 
 def test_a_body_that_drips_is_given_up(host: FileHost) -> None:
     host.scripts["/a"] = drips(answer(b"", length=len(BODY)), b"a")
-    with pytest.raises(Interrupted, match="silent"):
+    with pytest.raises(Interrupted, match="less than 1 MiB in 30 seconds"):
         fetched(f"{host.url}/a", clock=Clock(1))
 
 
 def test_a_body_may_take_any_time_while_bytes_come(host: FileHost) -> None:
+    """Half a second for each read."""
+    body, part = BODY * 24, 40_000
+
     def script(sock: socket.socket) -> None:
-        sock.sendall(answer(b"", length=len(BODY)))
-        for at in range(0, len(BODY), 4000):
-            sock.sendall(BODY[at : at + 4000])
+        sock.sendall(answer(b"", length=len(body)))
+        for at in range(0, len(body), part):
+            sock.sendall(body[at : at + part])
             host.ended.wait(0.001)
 
     host.scripts["/a"] = script
-    assert fetched(f"{host.url}/a", clock=Clock(4)) == BODY
+    assert fetched(f"{host.url}/a", clock=Clock(0.25)) == body
+
+
+def test_the_time_between_reads_is_not_the_hosts(host: FileHost) -> None:
+    """The storage takes a minute for each block."""
+    host.scripts["/a"] = says(answer(BODY))
+    clock, buffer, total = Clock(0.0), memoryview(bytearray(10_000)), 0
+    with fetcher(clock=clock).get(f"{host.url}/a", Stop()) as download:
+        while count := download.read_into(buffer):
+            total += count
+            clock.now += 60.0
+    assert total == len(BODY)
 
 
 @pytest.mark.parametrize("head", [b"", answer(b"abc", length=9)])

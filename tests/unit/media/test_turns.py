@@ -13,34 +13,78 @@ from hookcast.media.turns import Turns
 pytestmark = pytest.mark.anyio
 
 
-async def test_jobs_take_turns_and_no_more_than_the_limit_run() -> None:
+async def test_no_more_than_the_limit_run() -> None:
     turns = Turns(2)
-    order: list[str] = []
     running = 0
     lock = threading.Lock()
     gate = threading.Event()
 
-    def work(name: str) -> int:
+    def work(_: Stop) -> int:
         nonlocal running
         with lock:
             running += 1
-            order.append(name)
             now = running
         gate.wait(60)
         with lock:
             running -= 1
         return now
 
-    tasks = [asyncio.create_task(turns.run("big", lambda _: work("big"))) for _ in range(6)]
-    tasks += [asyncio.create_task(turns.run("small", lambda _: work("small"))) for _ in range(2)]
+    tasks = [asyncio.create_task(turns.run(name, work)) for name in "aabbccdd"]
     await asyncio.sleep(0)
     assert (turns.running, turns.waiting) == (2, 6)
     gate.set()
     assert max(await asyncio.gather(*tasks)) <= 2
-    assert order[:2] == ["big", "big"]
-    assert set(order[2:4]) == {"big", "small"}
-    assert set(order[4:6]) == {"big", "small"}
     assert (turns.running, turns.waiting) == (0, 0)
+    turns.close()
+
+
+async def test_jobs_take_turns() -> None:
+    turns = Turns(1)
+    order: list[str] = []
+    gate = threading.Event()
+
+    def work(name: str) -> None:
+        gate.wait(60)
+        order.append(name)
+
+    names = ["big"] * 4 + ["small"] * 2
+    tasks = [asyncio.create_task(turns.run(name, lambda _, name=name: work(name))) for name in names]  # type: ignore[misc] # a default
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*tasks)
+    assert order == ["big", "big", "small", "big", "small", "big"]
+    turns.close()
+
+
+@pytest.mark.parametrize("limit", [2, 4])
+async def test_no_job_has_all_turns(limit: int) -> None:
+    """A host may take hours for its files."""
+    turns = Turns(limit)
+    gate = threading.Event()
+    slow = [asyncio.create_task(turns.run("slow", lambda _: gate.wait(60))) for _ in range(2 * limit)]
+    await asyncio.sleep(0)
+    assert turns.running == limit - 1
+    for _ in range(3):
+        assert await asyncio.wait_for(turns.run("other", lambda _: 7), 20) == 7
+    assert turns.running == limit - 1
+    gate.set()
+    assert await asyncio.gather(*slow) == [True] * (2 * limit)
+    assert (turns.running, turns.waiting) == (0, 0)
+    turns.close()
+
+
+async def test_a_turn_that_a_job_gives_back_is_for_its_own_files_too() -> None:
+    """When nobody else waits."""
+    turns = Turns(2)
+    gates = [threading.Event() for _ in range(2)]
+    first, second = [asyncio.create_task(turns.run("a", lambda _, gate=gate: gate.wait(60))) for gate in gates]  # type: ignore[misc] # a default
+    await asyncio.sleep(0)
+    assert (turns.running, turns.waiting) == (1, 1)
+    gates[0].set()
+    assert await first
+    assert (turns.running, turns.waiting) == (1, 0)
+    gates[1].set()
+    assert await second
     turns.close()
 
 

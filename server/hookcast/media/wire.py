@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import IO
 
 SILENCE_SECONDS = 30.0
-MIN_BYTES = (
-    1024 * 1024
-)  # fewer in `SILENCE_SECONDS` of waiting are too few: each copy holds a thread, and there are few
+MIN_BYTES = 1024 * 1024  # in `SILENCE_SECONDS` of waiting for the host: each copy holds a thread, and there are few
 MAX_HEAD = 64 * 1024  # bytes of the answer's head, interim answers included
 BLOCK = 8 * 1024  # for heads; what a file asks for goes past it
 

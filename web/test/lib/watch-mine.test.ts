@@ -7,6 +7,7 @@ import { fakeTime, job, json, pass, recorder, unhandled, World } from "./world.j
 const encode = (value: object) => btoa(JSON.stringify(value)).replaceAll("=", "");
 const TOKEN = `${encode({ alg: "HS256" })}.${encode({ sub: "user-1", exp: 1 })}.signature`;
 const CALLS = "../../src/lib/calls.js";
+const LONG = { timeout: 60_000 }; // a busy machine takes long to read code anew
 
 fakeTime();
 let world: World;
@@ -24,12 +25,15 @@ function mine(requestId: string, changes: Partial<Job> = {}): Job {
   return job(requestId, { owner: "user-1", ...changes });
 }
 
-/** The page's code cannot be loaded while this runs. */
-async function withoutCode(run: () => Promise<void>): Promise<void> {
-  vi.doMock(CALLS, () => {
+/** Begin something whose code cannot be loaded, and wait until that has failed. */
+async function withoutCode(begin: () => void): Promise<void> {
+  const load = vi.fn(() => {
     throw new TypeError("Failed to fetch dynamically imported module");
   });
-  await run();
+  vi.doMock(CALLS, load);
+  begin();
+  await vi.waitFor(() => expect(load).toHaveBeenCalled(), LONG);
+  await arrived();
   vi.doUnmock(CALLS);
 }
 
@@ -102,14 +106,10 @@ describe("watchMine", () => {
 
   it("begins once its code can be loaded", async () => {
     const { seen, handlers } = setUp();
-    await withoutCode(async () => {
-      client.watchMine(handlers);
-      await arrived();
-    });
+    await withoutCode(() => client.watchMine(handlers));
     expect(seen).toEqual(["error network"]);
     await pass(AGAIN_MS);
-    await arrived();
-    await pass(0);
+    await vi.waitFor(() => world.socket, LONG);
     await world.socket.accept();
     expect(world.socket.sent.at(-1)).toMatchObject({ owners: ["user-1"] });
   });
@@ -117,10 +117,7 @@ describe("watchMine", () => {
   it("leaves no rejection behind that nobody handles when its code cannot be loaded", async () => {
     setUp();
     const found = await unhandled(async () => {
-      await withoutCode(async () => {
-        client.watchMine();
-        await arrived();
-      });
+      await withoutCode(() => client.watchMine());
       client.close();
     });
     expect(found).toEqual([]);

@@ -10,6 +10,7 @@ from hookcast.cli.options import EMULATOR_PORT
 from hookcast.emulator import begin_shutdown, create_emulator
 from hookcast.errors import SettingsError
 from hookcast.openfiles import raise_open_files, shared_out
+from hookcast.serving import Deadlines
 from hookcast.serving import server as serve
 from hookcast.serving.server import Site
 from hookcast.settings import Settings, given_names, load_log_settings, load_settings
@@ -17,6 +18,7 @@ from hookcast.urls import is_loopback
 
 DEV_DATABASE = "sqlite:///hookcast-dev.db"
 LOOPBACK = "127.0.0.1"
+KEEP_ALIVE_SECONDS = 60.0  # longer than clients keep a connection: a submit must not meet its end
 
 _log = logs.get_logger(__name__)
 
@@ -79,7 +81,7 @@ def emulator(*, host: str, port: int, speed: float) -> None:
 
 def _emulator_site(listener: socket.socket, speed: float) -> Site:
     emulated = create_emulator(speed=speed)
-    return Site(emulated, listener, lambda: begin_shutdown(emulated))
+    return Site(emulated, listener, lambda: begin_shutdown(emulated), Deadlines(keep_alive=KEEP_ALIVE_SECONDS))
 
 
 def _welcome(settings: Settings, fal: str) -> None:
